@@ -1,0 +1,1 @@
+"""For operators: one file a command group."""

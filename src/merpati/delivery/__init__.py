@@ -1,0 +1,1 @@
+"""Taking mail out of the queue and to its recipients."""

@@ -1,0 +1,37 @@
+"""What came of one attempt for one recipient."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from merpati.journal.events import Attempt
+
+
+class Result(Enum):
+    """How an attempt ended."""
+
+    DELIVERED = "delivered"
+    DEFERRED = "deferred"
+    FAILED = "failed"
+    UNTOUCHED = "untouched"
+    """Nothing was tried for it: attempts and back-off stay as they are."""
+    UNKNOWN = "unknown"
+    """The end of the data left us and no verdict came: the host may have it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """One recipient's result with the evidence."""
+
+    n: int
+    result: Result
+    reply: str = ""
+    """The remote words, or ours when no host spoke."""
+    status: str = ""
+    """Enhanced status code."""
+    cause: str = ""
+    """A key of the diagnosis texts."""
+    attempt: Attempt | None = None
+    retry_after: float | None = None
+    """Seconds; None: the schedule decides."""
+    relayed_without_dsn: bool = False
+    """Delivered to a host that does not offer DSN: a SUCCESS notice is ours to send (relayed)."""

@@ -1,0 +1,81 @@
+"""What a conversation sends, and where it gets it from: the seam between one connection and a site.
+
+A `Source` belongs to a site (`pool`); a `Conversation` is one connection that draws from it.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from merpati.delivery.outcome import Outcome
+from merpati.mail.envelope import Body
+from merpati.queue.entry import Entry, Waiting
+
+
+class TlsDemand(Enum):
+    """How a route wants TLS."""
+
+    OFF = "off"
+    OPPORTUNISTIC = "opportunistic"
+    """Encrypt when offered, accept any certificate, fall back to plain text."""
+    REQUIRED = "required"
+    """Encrypted with a certificate that is valid for the host's name, or not at all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """One address to try."""
+
+    name: str
+    """As the MX or the route names it; what a certificate must be for. Empty for a Unix socket."""
+    ip: str
+    """IPv4 or IPv6 text, or the path of a Unix socket."""
+    port: int = 25
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How to talk to the hosts of a site."""
+
+    site: str
+    route: str
+    """The route as the configuration names it, for the journal."""
+    lmtp: bool = False
+    implicit_tls: bool = False
+    tls: TlsDemand = TlsDemand.OPPORTUNISTIC
+    username: str = ""
+    password: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """One message for up to `max_rcpt` recipients of one site."""
+
+    entry: Entry
+    recipients: tuple[Waiting, ...]
+    body: Body | Callable[[], AsyncIterator[bytes]]
+
+
+class Source(Protocol):
+    """Where a conversation gets its next transaction and leaves the results."""
+
+    def next(self) -> Transaction | None:
+        """The next ready transaction, taken for this connection; None: nothing is ready."""
+        ...
+
+    async def wait_next(self, seconds: float) -> Transaction | None:
+        """The same, waiting up to `seconds`; None also when the connection should close."""
+        ...
+
+    async def permit(self) -> None:
+        """Wait for one of the 64 places between the last octet and the commit of its verdict.
+
+        Taken before the final octets leave; given back when the outcome was settled, by whoever
+        settles.
+        """
+        ...
+
+    def finished(self, transaction: Transaction, outcomes: Sequence[Outcome]) -> None:
+        """Called exactly once for each transaction taken, with one outcome for each recipient."""
+        ...

@@ -1,0 +1,1 @@
+"""Who lives here: domains, users, aliases, and the secrets they log in with."""

@@ -1,0 +1,116 @@
+"""The promises of a directory of domains, users and aliases.
+
+Engines: `store` (SQLite) and `testing.memory`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from merpati.mail.address import Address
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Someone with a mailbox and a login, which is the address."""
+
+    address: Address
+    suspended: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Secret:
+    """A password as it is kept: argon2id for PLAIN and LOGIN, the SCRAM-SHA-256 keys beside it."""
+
+    name: str
+    """Empty for the account's own password, else the program's (`thunderbird`)."""
+    argon2: str
+    scram_salt: bytes
+    scram_iterations: int
+    stored_key: bytes
+    server_key: bytes
+    last_used: float | None = None
+    id: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Resolution:
+    """Where an address here leads: mailboxes and foreign addresses, every alias followed."""
+
+    mailboxes: tuple[Address, ...] = ()
+    forwards: tuple[Address, ...] = ()
+    via: tuple[tuple[str, str], ...] = ()
+    """(alias, target) steps in order."""
+
+    @property
+    def targets(self) -> tuple[Address, ...]:
+        """All final addresses."""
+        return self.mailboxes + self.forwards
+
+
+class Directory(Protocol):
+    """Questions about who lives here. Synchronous: from a bounded cache or one read."""
+
+    def is_local(self, domain: str) -> bool:
+        """Whether mail for `domain` ends here."""
+        ...
+
+    def resolve(self, address: Address) -> Resolution | None:
+        """Where it leads; None: nobody. `+detail` falls back to the bare name, then catch-all.
+
+        Raises DirectoryError for a loop or more than 1,000 targets (refused when they are made,
+        so this is damage).
+        """
+        ...
+
+    def user(self, address: Address) -> User | None:
+        """The user with exactly this address."""
+        ...
+
+    def secrets(self, address: Address) -> Sequence[Secret]:
+        """The own password first, then app passwords. Empty for nobody or a suspended user."""
+        ...
+
+    def may_send_as(self, login: Address, sender: Address) -> bool:
+        """The user's own address, its +details, and aliases that lead to it."""
+        ...
+
+    def used(self, secret: int, at: float) -> None:
+        """Note when a secret was last used; written with the next change, at most once a minute."""
+        ...
+
+
+class Registrar(Protocol):
+    """Changes to the directory. Each returns when stored; else DirectoryError says why not."""
+
+    async def add_domain(self, domain: str) -> None: ...
+
+    async def remove_domain(self, domain: str) -> None:
+        """Only an empty one."""
+        ...
+
+    async def domains(self) -> list[str]: ...
+
+    async def add_user(self, address: Address, secret: Secret) -> None: ...
+
+    async def remove_user(self, address: Address) -> None:
+        """The mailbox stays on disk."""
+        ...
+
+    async def users(self, domain: str = "") -> list[User]: ...
+
+    async def set_suspended(self, address: Address, suspended: bool) -> None: ...
+
+    async def set_secret(self, address: Address, secret: Secret) -> None:
+        """Replace the own password, or add or replace an app password of that name."""
+        ...
+
+    async def revoke_secret(self, address: Address, name: str) -> None: ...
+
+    async def add_alias(self, alias: Address, targets: Sequence[Address]) -> None:
+        """Local part `*` is the catch-all of a domain. Loops are refused."""
+        ...
+
+    async def remove_alias(self, alias: Address) -> None: ...
+
+    async def aliases(self, domain: str = "") -> list[tuple[Address, tuple[Address, ...]]]: ...

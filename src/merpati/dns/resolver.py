@@ -1,0 +1,66 @@
+"""What we may ask the DNS, and what an answer is."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Generic, Protocol, TypeVar
+
+T = TypeVar("T")
+
+
+class Found(Enum):
+    """How a question was answered; no answer at all raises DnsError instead."""
+
+    RECORDS = "records"
+    NO_DATA = "no data"
+    NO_NAME = "no such name"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[T]):
+    """Records of one type at one name."""
+
+    found: Found
+    records: tuple[T, ...] = ()
+    ttl: float = 0.0
+    secure: bool = False
+    """The AD bit from a resolver that is trusted to validate (RFC 7672 §2.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mx:
+    """One MX record; host `.` or empty with preference 0 is a null MX (RFC 7505)."""
+
+    preference: int
+    host: str
+
+
+class Resolver(Protocol):
+    """Questions with one answer each. Names are A-labels without a final dot.
+
+    Every method raises DnsError when no usable answer came: time-out, SERVFAIL, bogus, nonsense.
+    That is always temporary. Answers are cached within a bound and asked for once at a time.
+    """
+
+    async def mx(self, domain: str) -> Answer[Mx]:
+        """MX records, unsorted."""
+        ...
+
+    async def ipv4(self, host: str) -> Answer[str]:
+        """A records, CNAMEs followed."""
+        ...
+
+    async def ipv6(self, host: str) -> Answer[str]:
+        """AAAA records, CNAMEs followed."""
+        ...
+
+    async def txt(self, name: str) -> Answer[bytes]:
+        """TXT records, the strings of each joined."""
+        ...
+
+    async def ptr(self, ip: str) -> Answer[str]:
+        """Names of an address."""
+        ...
+
+    async def tlsa(self, port: int, host: str) -> Answer[tuple[int, int, int, bytes]]:
+        """TLSA records of `_port._tcp.host` as (usage, selector, matching, association)."""
+        ...

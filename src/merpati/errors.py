@@ -1,0 +1,15 @@
+"""The root of every error that Merpati raises.
+
+MerpatiError
+├── mail.address.AddressError        text that is no address
+├── smtp.errors.ProtocolError        this side broke its own state machine (a defect here)
+├── wire.errors.WireError            the connection failed; .cause says how
+├── dns.errors.DnsError              no usable answer
+├── storage.errors.StorageError      the database refused: full, damaged, too new, taken
+├── directory.errors.DirectoryError  a name that exists already or does not exist
+└── config.ConfigError               file, line, what is wrong, what is allowed
+"""
+
+
+class MerpatiError(Exception):
+    """Something that Merpati promised could not be done; the text is fit to show to an operator."""

@@ -1,0 +1,1 @@
+"""What happened to every message, as frozen facts in the order they happened."""

@@ -1,0 +1,227 @@
+"""What can happen to a message, each a frozen fact. Encoded in batches by the writer thread.
+
+Times are seconds since 1970 UTC. Text that strangers sent is kept as it came, bounded by
+`MAX_TEXT`; whoever shows it escapes it.
+"""
+
+import msgspec
+
+MAX_TEXT = 1000
+
+
+class Fact(msgspec.Struct, frozen=True, tag_field="kind", kw_only=True, omit_defaults=True):
+    """What every event has."""
+
+    at: float
+    message: str = ""
+    """The entry's id; empty for what happened before there was one."""
+    address: str = ""
+    """The recipient this is about; for Accepted and Refused see their own fields."""
+
+
+class Exchange(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One command and what was answered; `sent` is empty for a greeting."""
+
+    sent: str
+    reply: str
+    seconds: float = 0.0
+
+
+class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One try at one host. `connection` names the Opened event that tells how it began."""
+
+    route: str
+    site: str = ""
+    host: str = ""
+    ip: str = ""
+    port: int = 0
+    connection: str = ""
+    tls: str = ""
+    """`TLSv1.3 TLS_AES_256_GCM_SHA384`; empty for plain text."""
+    dialogue: tuple[Exchange, ...] = ()
+    """This transaction's own commands: MAIL, RCPT of this recipient, DATA or BDAT, the end."""
+    seconds: float = 0.0
+
+
+class Accepted(Fact, frozen=True, tag="accepted", kw_only=True, omit_defaults=True):
+    """Stored for good; written in the transaction that stores the message."""
+
+    sender: str
+    recipients: tuple[str, ...]
+    size: int
+    ip: str = ""
+    client: str = ""
+    helo: str = ""
+    login: str = ""
+    role: str = ""
+    protocol: str = ""
+    tls: str = ""
+    envelope_id: str = ""
+    message_id: str = ""
+    subject: str = ""
+    aliases: tuple[tuple[str, str], ...] = ()
+    """(alias, target) pairs that were expanded."""
+
+
+class Refused(Fact, frozen=True, tag="refused", kw_only=True, omit_defaults=True):
+    """We said no to a client."""
+
+    stage: str
+    """connect, hello, auth, mail, rcpt, data, message."""
+    reply: str
+    rule: str
+    ip: str = ""
+    helo: str = ""
+    login: str = ""
+    role: str = ""
+    sender: str = ""
+    line: str = ""
+
+
+class LoggedIn(Fact, frozen=True, tag="logged-in", kw_only=True, omit_defaults=True):
+    """A login succeeded."""
+
+    login: str
+    ip: str
+    mechanism: str
+    program: str = ""
+    """The app password's name; empty for the account's own."""
+
+
+class LoginFailed(Fact, frozen=True, tag="login-failed", kw_only=True, omit_defaults=True):
+    """A login did not succeed."""
+
+    login: str
+    ip: str
+    mechanism: str
+    why: str
+
+
+class Opened(Fact, frozen=True, tag="opened", kw_only=True, omit_defaults=True):
+    """A connection outward was made or failed; its greeting, hello and TLS."""
+
+    connection: str
+    site: str
+    host: str
+    ip: str
+    port: int = 0
+    tls: str = ""
+    verified: bool = False
+    dialogue: tuple[Exchange, ...] = ()
+    error: str = ""
+    seconds: float = 0.0
+
+
+class Delivered(Fact, frozen=True, tag="delivered", kw_only=True, omit_defaults=True):
+    """Final: the next host, or the mailbox here, has it."""
+
+    reply: str
+    attempt: Attempt
+    delay: float = 0.0
+    """Seconds since it was received."""
+
+
+class Deferred(Fact, frozen=True, tag="deferred", kw_only=True, omit_defaults=True):
+    """Not now; tried again at `due`."""
+
+    reply: str
+    cause: str
+    """A key of the diagnosis texts."""
+    attempt: Attempt | None = None
+    due: float = 0.0
+    attempts: int = 0
+    in_doubt: bool = False
+    """The connection was lost after the last octet left: the host may have it (UNKNOWN)."""
+
+
+class Failed(Fact, frozen=True, tag="failed", kw_only=True, omit_defaults=True):
+    """Final: refused for good."""
+
+    reply: str
+    cause: str
+    status: str = ""
+    attempt: Attempt | None = None
+
+
+class Expired(Fact, frozen=True, tag="expired", kw_only=True, omit_defaults=True):
+    """Final: its time was over; `reply` is the last answer."""
+
+    reply: str = ""
+    attempts: int = 0
+
+
+class Held(Fact, frozen=True, tag="held", kw_only=True, omit_defaults=True):
+    """Held back by an operator or a rule."""
+
+    by: str
+    why: str = ""
+
+
+class Released(Fact, frozen=True, tag="released", kw_only=True, omit_defaults=True):
+    """Free to go again, or told to be tried now."""
+
+    by: str
+
+
+class Rerouted(Fact, frozen=True, tag="rerouted", kw_only=True, omit_defaults=True):
+    """An operator sent it another way."""
+
+    by: str
+    route: str
+
+
+class Cancelled(Fact, frozen=True, tag="cancelled", kw_only=True, omit_defaults=True):
+    """Final: an operator ended it."""
+
+    by: str
+
+
+class Noticed(Fact, frozen=True, tag="noticed", kw_only=True, omit_defaults=True):
+    """A notice (DSN) about this recipient was queued as message `notice`."""
+
+    notice: str
+    action: str
+
+
+class Unnoticed(Fact, frozen=True, tag="unnoticed", kw_only=True, omit_defaults=True):
+    """A notice was due and is deliberately not sent."""
+
+    action: str
+    why: str
+
+
+class SiteHeld(Fact, frozen=True, tag="site-held", kw_only=True, omit_defaults=True):
+    """A site is slowed, suspended or resumed (until = 0)."""
+
+    site: str
+    until: float
+    why: str
+    by: str = ""
+
+
+class Lifecycle(Fact, frozen=True, tag="server", kw_only=True, omit_defaults=True):
+    """The server itself: started, stopped, reloaded, or a limit was hit."""
+
+    what: str
+    detail: str = ""
+
+
+Event = (
+    Accepted
+    | Refused
+    | LoggedIn
+    | LoginFailed
+    | Opened
+    | Delivered
+    | Deferred
+    | Failed
+    | Expired
+    | Held
+    | Released
+    | Rerouted
+    | Cancelled
+    | Noticed
+    | Unnoticed
+    | SiteHeld
+    | Lifecycle
+)

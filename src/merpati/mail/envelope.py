@@ -1,0 +1,97 @@
+"""The envelope: who sends, who receives, and what was asked of the transport (RFC 5321 §2.3.1)."""
+
+from dataclasses import dataclass, field
+from enum import Enum, Flag
+
+from merpati.mail.address import Address
+
+
+class BodyType(Enum):
+    """What octets the content may hold (RFC 6152 §2, RFC 3030 §3)."""
+
+    SEVEN_BIT = "7BIT"
+    EIGHT_BIT = "8BITMIME"
+    BINARY = "BINARYMIME"
+
+
+class Return(Enum):
+    """How much of the message a failure notice gives back (RFC 3461 §4.3)."""
+
+    FULL = "FULL"
+    HEADERS = "HDRS"
+
+
+class Notify(Flag):
+    """When the sender wants a notice about a recipient (RFC 3461 §4.1). No flag set is NEVER."""
+
+    NEVER = 0
+    SUCCESS = 1
+    FAILURE = 2
+    DELAY = 4
+
+
+DEFAULT_NOTIFY = Notify.FAILURE | Notify.DELAY
+
+
+@dataclass(frozen=True, slots=True)
+class DeliverBy:
+    """BY= (RFC 2852 §4): the time by which to deliver, and what to do when it is missed."""
+
+    deadline: float
+    """Seconds since 1970 UTC."""
+    must_return: bool
+    """True: give up and bounce (mode R). False: tell the sender and go on (mode N)."""
+    trace: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """One forward-path with its own wishes."""
+
+    address: Address
+    notify: Notify = DEFAULT_NOTIFY
+    original: str | None = None
+    """ORCPT as `type;address`, decoded from xtext (RFC 3461 §4.2)."""
+    named_notify: bool = False
+    """True when the client itself said NOTIFY=, so that it is passed on as it was said."""
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What one transaction carries besides the content."""
+
+    sender: Address | None
+    """None is the null reverse-path `<>`: never answered with a notice (RFC 5321 §4.5.5)."""
+    recipients: tuple[Recipient, ...] = ()
+    body: BodyType = BodyType.SEVEN_BIT
+    smtputf8: bool = False
+    size: int | None = None
+    """SIZE= as declared; the true size is the message's."""
+    ret: Return | None = None
+    envelope_id: str | None = None
+    """ENVID, decoded from xtext."""
+    require_tls: bool = False
+    deliver_by: DeliverBy | None = None
+    release_at: float | None = None
+    """HOLDFOR/HOLDUNTIL (RFC 4865) as seconds since 1970 UTC; None: at once."""
+    priority: int = 0
+    """MT-PRIORITY, -9 to 9 (RFC 6710)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """Content in memory, in parts: joined they are the octets as they go over the wire, undotted.
+
+    Every line ends in CRLF unless the body is BINARYMIME.
+    """
+
+    parts: tuple[bytes, ...]
+    size: int = field(default=-1)
+
+    def __post_init__(self) -> None:
+        if self.size < 0:
+            object.__setattr__(self, "size", sum(map(len, self.parts)))
+
+    def octets(self) -> bytes:
+        """All of it in one piece; only for what is known to be small."""
+        return b"".join(self.parts)

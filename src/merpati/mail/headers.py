@@ -1,0 +1,1 @@
+"""The header section of a message, scanned without trust: iterative, bounded, never raising."""

@@ -1,0 +1,1 @@
+"""What may pass: rules that look and never store."""

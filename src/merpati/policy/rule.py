@@ -1,0 +1,61 @@
+"""A rule: looks at the facts of one moment and refuses, or lets pass."""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Protocol
+
+from merpati.mail.address import Address
+from merpati.mail.envelope import Envelope
+from merpati.mail.trace import Client
+from merpati.policy.verdict import Verdict
+
+
+class Moment(Enum):
+    """When a rule can be asked."""
+
+    CONNECT = "connect"
+    HELLO = "hello"
+    AUTH = "auth"
+    MAIL = "mail"
+    RCPT = "rcpt"
+    MESSAGE = "message"
+
+
+@dataclass(slots=True)
+class Facts:
+    """What is known at a moment. The session owns it; rules only read."""
+
+    client: Client
+    trusted: bool = False
+    """The peer is in one of the port's `trusted` networks."""
+    login: Address | None = None
+    envelope: Envelope | None = None
+    """From MAIL on; `recipients` are those accepted so far."""
+    recipient: Address | None = None
+    """At RCPT: the one that is asked about."""
+    size: int = 0
+    """At MESSAGE: octets of content; at MAIL: the declared size or 0."""
+    headers: bytes = b""
+    """At MESSAGE: the header section, at most 128 KiB."""
+    now: float = 0.0
+    known_recipients: int = 0
+    unknown_recipients: int = 0
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+class Rule(Protocol):
+    """One concern, one file under `rules/`."""
+
+    @property
+    def name(self) -> str:
+        """As it stands in the journal and in the documentation."""
+        ...
+
+    @property
+    def moments(self) -> frozenset[Moment]:
+        """When it wants to be asked."""
+        ...
+
+    async def judge(self, moment: Moment, facts: Facts) -> Verdict | None:
+        """A refusal or None. Never raises for anything a stranger can send."""
+        ...

@@ -1,0 +1,1 @@
+"""Mail that was accepted and is not finished yet."""

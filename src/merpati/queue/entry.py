@@ -1,0 +1,146 @@
+"""What lies in the queue: a message and its unfinished recipients."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from merpati.mail.envelope import Body, Envelope, Recipient
+from merpati.mail.trace import Client
+
+
+class State(Enum):
+    """Where a recipient stands; `lifecycle.py` says how it moves. The value is what is stored."""
+
+    WAITING = 0
+    IN_HAND = 1
+    """Fresh: accepted and given to the first attempt at once. A restart makes it WAITING."""
+    HELD = 2
+    """By an operator; only a release, a cancel or the expiry moves it."""
+    DELIVERED = 3
+    FAILED = 4
+    EXPIRED = 5
+    CANCELLED = 6
+
+    @property
+    def is_final(self) -> bool:
+        """Finished: the row leaves the queue, the journal remembers."""
+        return self.value >= State.DELIVERED.value
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A message as the queue keeps it. Made once by intake; never changes."""
+
+    id: str
+    """Sortable, node-free, 26 characters (ULID): the ID of `queued as ID`."""
+    received: float
+    expires: float
+    """Seconds since 1970 UTC; after it what waits ends as EXPIRED."""
+    envelope: Envelope
+    """`recipients` are all that were accepted, aliases already expanded."""
+    client: Client
+    size: int
+    eight_bit: bool = False
+    """Whether any octet of the content is above 127, known from reading it."""
+    utf8_headers: bool = False
+    is_notice: bool = False
+    """A DSN or report of our own: never answered with another."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One unfinished recipient."""
+
+    n: int
+    """Its place in the entry's envelope."""
+    recipient: Recipient
+    state: State
+    due: float
+    attempts: int = 0
+    delay_told: bool = False
+    reply: str = ""
+    """The last remote words, for the notice and for people."""
+    route: str = ""
+    """A route forced by an operator, else empty."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Recipients of one message in one lane, taken out for an attempt. Settle each exactly once."""
+
+    entry: Entry
+    domain: str
+    recipients: tuple[Waiting, ...]
+    body: Body | None
+    """In memory when the message is fresh and small, else read it with `Queue.read`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """A notice that is due about one recipient; kept until the notice itself is stored."""
+
+    id: int
+    entry: Entry
+    recipient: Recipient
+    action: str
+    """delivered, delayed, failed, relayed, expanded (RFC 3464 §2.3.3)."""
+    at: float
+    status: str
+    """Enhanced status code, `5.1.1`."""
+    reply: str
+    """The remote words, `550 5.1.1 no such user`; empty when no host spoke."""
+    host: str
+    """The remote MTA that spoke; empty when none did."""
+    final_address: str = ""
+    until: float = 0.0
+    """For `delayed`: when we give up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A debt to be written with a settlement: the fields of Owed that the queue does not know."""
+
+    action: str
+    status: str
+    reply: str = ""
+    host: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What became of one claimed recipient, by `lifecycle.move` only."""
+
+    entry_id: str
+    n: int
+    state: State
+    due: float = 0.0
+    """When next, for WAITING."""
+    attempted: bool = True
+    """False: untouched, attempts unchanged."""
+    reply: str = ""
+    delay_told: bool | None = None
+    notice: Notice | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A filter for operators; every field given must match. Empty selects everything."""
+
+    ids: Sequence[str] = ()
+    domain: str = ""
+    sender: str = ""
+    recipient: str = ""
+    state: State | None = None
+    older_than: float | None = None
+    """Received before this time, seconds since 1970 UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One line of `queue list`."""
+
+    entry: Entry
+    waiting: Waiting
+    site: str = ""
+    site_hold: float = 0.0
+    site_why: str = ""

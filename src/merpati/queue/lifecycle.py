@@ -1,0 +1,28 @@
+"""The life of a recipient in the queue: the only place that decides a transition.
+
+accepted ──> IN_HAND ──> DELIVERED | FAILED | EXPIRED | CANCELLED   (final)
+     │          │ ▲
+     └──> WAITING ┘ (claimed: in hand in memory, the row still says WAITING)
+            │  ▲
+            ▼  │ release
+           HELD
+"""
+
+from merpati.queue.entry import State
+
+_FINAL = {State.DELIVERED, State.FAILED, State.EXPIRED, State.CANCELLED}
+
+MOVES: dict[State, frozenset[State]] = {
+    State.WAITING: frozenset({State.WAITING, State.HELD} | _FINAL),
+    State.IN_HAND: frozenset({State.WAITING, State.HELD} | _FINAL),
+    State.HELD: frozenset({State.WAITING, State.EXPIRED, State.CANCELLED}),
+    State.DELIVERED: frozenset(),
+    State.FAILED: frozenset(),
+    State.EXPIRED: frozenset(),
+    State.CANCELLED: frozenset(),
+}
+
+
+def may_move(before: State, after: State) -> bool:
+    """Whether the table has this transition."""
+    return after in MOVES[before]

@@ -1,0 +1,1 @@
+"""The talk with whoever brings mail: ports, sessions, logins."""

@@ -1,0 +1,1 @@
+"""Fakes and conformance checks. Shipped for those who build on Merpati; imported by tests alone."""

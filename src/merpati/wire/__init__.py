@@ -1,0 +1,1 @@
+"""Octets between hosts: the only place that opens SMTP sockets."""

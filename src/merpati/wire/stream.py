@@ -1,0 +1,36 @@
+"""One connection as the rest of Merpati sees it."""
+
+from typing import Protocol
+
+from merpati.mail.trace import Tls
+
+
+class Stream(Protocol):
+    """Octets both ways. All failures are WireError; every wait ends at `deadline`."""
+
+    deadline: float | None
+    """Monotonic seconds. A wait that reaches it raises WireTimeout. Swept once a second."""
+
+    async def read(self) -> bytes:
+        """The octets that have arrived, at least one; b"" at the peer's orderly end."""
+        ...
+
+    def write(self, octets: bytes) -> None:
+        """Hand octets to the kernel or to a bounded buffer. Never blocks."""
+        ...
+
+    async def drain(self) -> None:
+        """Return when the write buffer is below its high mark (256 KiB)."""
+        ...
+
+    async def secure(self, context: object, server_name: str | None = None) -> Tls:
+        """Begin TLS on this connection (both sides), handshake under the deadline."""
+        ...
+
+    async def close(self) -> None:
+        """Flush what can be flushed within the deadline, then close. Idempotent."""
+        ...
+
+    def abort(self) -> None:
+        """Close at once and drop what is buffered."""
+        ...

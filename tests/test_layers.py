@@ -1,0 +1,118 @@
+"""The layers of the house: imports point only downwards, and some rooms do without some things."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent.parent / "src" / "merpati"
+
+# Top to bottom; names on one line are strangers to one another.
+LAYERS = [
+    {"cli"},
+    {"supervisor"},
+    {"system"},
+    {"config"},
+    {"console"},
+    {"api"},
+    {"reception", "delivery", "report"},
+    {"intake"},
+    {"policy", "queue"},
+    {"journal", "directory", "authenticity", "diagnosis"},
+    {"storage", "dns", "wire"},
+    {"smtp"},
+    {"mail"},
+    {"clock", "errors"},
+]
+LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
+SILENT = {"asyncio", "socket", "ssl", "logging", "time", "random", "secrets", "uuid", "os"}
+FILES = sorted(path for path in SOURCE.rglob("*.py") if "testing" not in path.parts)
+
+
+def room(path: Path) -> str:
+    parts = path.relative_to(SOURCE).parts
+    return parts[0].removesuffix(".py")
+
+
+def imports(path: Path) -> list[str]:
+    """Dotted names of everything that a file imports, at any depth of its code."""
+    names = []
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names.append(node.module or "")
+    return names
+
+
+def importers(*libraries: str) -> set[str]:
+    """Rooms, or files as room/file, that import any of these libraries."""
+    return {
+        path.relative_to(SOURCE).as_posix()
+        for path in FILES
+        if any(name.split(".")[0] in libraries for name in imports(path))
+    }
+
+
+def calls(path: Path) -> set[str]:
+    """Dotted calls and attributes as written: `os.environ`, `time.time`."""
+    return {
+        f"{node.value.id}.{node.attr}"
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+    }
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(SOURCE).as_posix())
+def test_imports_point_downwards(path: Path) -> None:
+    here = room(path)
+    if here == "__init__":
+        return
+    for name in imports(path):
+        if not name.startswith("merpati."):
+            continue
+        there = name.split(".")[1]
+        assert there != "testing", f"{path.name} imports the tests' fakes"
+        assert here == there or LEVEL[there] > LEVEL[here], f"{here} imports {there}"
+
+
+def test_protocol_and_values_know_no_io_time_or_chance() -> None:
+    for path in FILES:
+        if room(path) in {"smtp", "mail"}:
+            assert not {name.split(".")[0] for name in imports(path)} & SILENT, path
+
+
+def test_only_the_dns_client_knows_dnspython() -> None:
+    assert importers("dns") <= {"dns/client.py"}
+
+
+def test_only_storage_and_the_engines_know_the_database() -> None:
+    rooms = {name.split("/")[0] for name in importers("apsw", "sqlite3")}
+    assert rooms <= {"storage", "queue", "journal", "directory"}
+
+
+def test_no_part_imports_config() -> None:
+    known = {"config", "system", "supervisor", "cli"}
+    for path in FILES:
+        if room(path) not in known:
+            assert "merpati.config" not in imports(path), path
+
+
+def test_only_the_clock_reads_the_time() -> None:
+    readers = {"time.time", "time.monotonic", "datetime.now", "datetime.utcnow", "time.sleep"}
+    for path in FILES:
+        if room(path) != "clock":
+            assert not calls(path) & readers, path
+
+
+def test_only_the_rim_reads_the_environment() -> None:
+    allowed = {"cli", "supervisor", "system", "config"}
+    for path in FILES:
+        if room(path) not in allowed:
+            assert not calls(path) & {"os.environ", "os.getenv"}, path
+
+
+def test_no_room_has_a_name_that_says_nothing() -> None:
+    empty = {"utils", "helpers", "common", "core", "base", "manager", "misc"}
+    assert not {path.stem for path in FILES} & empty
