@@ -1,0 +1,70 @@
+"""What a conversation learns about its site, as values for whoever owns the site (`pool`).
+
+Lessons arrive while the conversation runs; the owner keeps them in the site's `SiteMemory` (the
+first four for 24 h) and gives that to the conversations it opens next.
+"""
+
+from dataclasses import dataclass
+
+from merpati.diagnosis.replies import Meaning, Stage
+from merpati.smtp.rung import Rung
+
+
+@dataclass(frozen=True, slots=True)
+class SiteMemory:
+    """What is known about a site before a connection to it is opened."""
+
+    rung: Rung = Rung.BDAT_LOOKAHEAD
+    """The highest rung to try."""
+    max_messages: int | None = None
+    """Messages a connection; None: as many as its LIMITS allow."""
+    max_rcpt: int = 100
+    """Recipients a transaction."""
+    plain_only: bool = False
+    """TLS broke when it was only a wish: the next connection goes without."""
+
+
+@dataclass(frozen=True, slots=True)
+class LowerRung:
+    """The server stumbled: from now on no higher than `rung`."""
+
+    rung: Rung
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageLimit:
+    """The server closed at MAIL after this many good messages; it is no reason to slow down."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientLimit:
+    """The server took no more than this many recipients; the rest came back UNTOUCHED."""
+
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlainOnly:
+    """The TLS handshake failed though the route only wished for TLS."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Setback:
+    """A refusal that concerns more than its recipient.
+
+    Classes: CONNECTION, RATE, STORAGE, REPUTATION and SENDER (its transaction's).
+    """
+
+    stage: Stage
+    meaning: Meaning
+    reply: str
+    entry_id: str = ""
+    """The message it happened to; empty before there was one."""
+
+
+Lesson = LowerRung | MessageLimit | RecipientLimit | PlainOnly | Setback
