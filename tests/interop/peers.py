@@ -1,0 +1,365 @@
+"""The real servers that Merpati talks to in the tests, started unprivileged-minded on loopback.
+
+Each keeps everything in a folder of its own and is ended by its process id.
+"""
+
+import contextlib
+import grp
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from merpati.testing.process import wait_port
+
+PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/lib/dovecot"
+EXIM = Path(os.environ.get("MERPATI_PEERS", "/opt/peers")) / "exim/usr/sbin/exim4"
+
+
+def find(name: str) -> str | None:
+    """Where a program is, system administrators' folders included."""
+    return shutil.which(name, path=PATH)
+
+
+def chown(path: Path, user: str) -> None:
+    """Give a file or folder to a system user."""
+    shutil.chown(path, user, grp.getgrgid(pwd.getpwnam(user).pw_gid).gr_name)
+
+
+def traversable(path: Path) -> None:
+    """Let other users pass through our temporary folders to the ones we give them."""
+    for folder in (path, *path.parents):
+        if folder == folder.parent or folder.stat().st_uid != os.getuid():
+            break
+        with contextlib.suppress(PermissionError):
+            folder.chmod(folder.stat().st_mode | 0o711)
+
+
+POSTFIX_MAIN = """\
+compatibility_level = 3.6
+queue_directory = {folder}/spool
+data_directory = {folder}/data
+command_directory = /usr/sbin
+daemon_directory = /usr/lib/postfix/sbin
+meta_directory = /etc/postfix
+mail_owner = postfix
+setgid_group = postdrop
+myhostname = postfix.test
+mydestination =
+local_recipient_maps =
+alias_maps =
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+mynetworks = 127.0.0.0/8
+maillog_file = {folder}/maillog
+maillog_file_prefixes = {folder}
+virtual_mailbox_domains = postfix.test
+virtual_mailbox_base = {folder}/mail
+virtual_mailbox_maps = inline:{{ {{ bob@postfix.test = bob/ }} {{ carol@postfix.test = carol/ }} }}
+virtual_uid_maps = static:{uid}
+virtual_gid_maps = static:{gid}
+virtual_minimum_uid = 1
+smtpd_recipient_restrictions = reject_unlisted_recipient, permit_mynetworks, reject
+smtpd_peername_lookup = no
+smtp_dns_support_level = disabled
+smtp_host_lookup = native
+smtpd_tls_security_level = may
+smtpd_tls_chain_files = {folder}/postfix.pem
+smtp_tls_security_level = {smtp_tls}
+relayhost = [127.0.0.1]:{relay_to}
+"""
+
+POSTFIX_MASTER = """\
+127.0.0.1:{port} inet n - n - - smtpd
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+flush unix n - n 1000? 0 flush
+proxymap unix - - n - - proxymap
+smtp unix - - n - - smtp
+relay unix - - n - - smtp
+error unix - - n - - error
+retry unix - - n - - error
+discard unix - - n - - discard
+virtual unix - n n - - virtual
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+postlog unix-dgram n - n - 1 postlogd
+"""
+
+
+class Postfix:
+    """Receives for bob@ and carol@postfix.test; sends everything else to `relayhost`."""
+
+    def __init__(self, folder: Path, port: int, *, relay_to: int, smtp_tls: str = "may") -> None:
+        self.folder = folder
+        self.port = port
+        owner = pwd.getpwnam("postfix")
+        self._main = POSTFIX_MAIN.format(
+            folder=folder, uid=owner.pw_uid, gid=owner.pw_gid, smtp_tls=smtp_tls, relay_to=relay_to
+        )
+
+    def start(self) -> None:
+        for name in ("etc", "spool", "data", "mail/bob", "mail/carol"):
+            (self.folder / name).mkdir(parents=True)
+        traversable(self.folder)
+        for name in ("data", "mail", "mail/bob", "mail/carol"):
+            chown(self.folder / name, "postfix")
+        make_certificate(self.folder / "postfix.pem", "postfix.test")
+        (self.folder / "etc/main.cf").write_text(self._main)
+        (self.folder / "etc/master.cf").write_text(POSTFIX_MASTER.format(port=self.port))
+        self._run("postfix", "-c", str(self.folder / "etc"), "start")
+        wait_port(self.port)
+
+    def stop(self) -> None:
+        self._run("postfix", "-c", str(self.folder / "etc"), "stop")
+
+    def mails(self, user: str) -> list[bytes]:
+        """What lies in a user's mailbox."""
+        return [path.read_bytes() for path in sorted((self.folder / "mail" / user).glob("new/*"))]
+
+    def log(self) -> str:
+        return (self.folder / "maillog").read_text()
+
+    def send(self, sender: str, recipient: str, content: bytes) -> None:
+        """Hand a message to Postfix the local way, for it to relay."""
+        subprocess.run(
+            [find("sendmail") or "sendmail", "-C", self.folder / "etc", "-f", sender, recipient],
+            input=content,
+            check=True,
+            timeout=30,
+        )
+
+    def _run(self, *command: str) -> None:
+        done = subprocess.run(
+            command, env={**os.environ, "PATH": PATH}, capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+
+
+def make_certificate(path: Path, name: str) -> None:
+    """A self-signed key and certificate in one PEM file."""
+    key, certificate = path.with_suffix(".key"), path.with_suffix(".crt")
+    options = "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30"
+    names = ["-subj", f"/CN={name}", "-addext", f"subjectAltName=DNS:{name}"]
+    subprocess.run(
+        ["openssl", "req", "-x509", *options.split(), *names, "-keyout", key, "-out", certificate],
+        check=True,
+        capture_output=True,
+        timeout=30,
+    )
+    path.write_bytes(key.read_bytes() + certificate.read_bytes())
+    path.chmod(0o600)
+
+
+class Daemon:
+    """A server that stays in the foreground as our child."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def launch(self, *command: str | Path) -> None:
+        with (self.folder / "out.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(part) for part in command],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, "PATH": PATH},
+                start_new_session=True,
+            )
+
+    def stop(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def output(self) -> str:
+        return (self.folder / "out.log").read_text("utf-8", "replace")
+
+
+EXIM_CONF = """\
+primary_hostname = exim.test
+spool_directory = {folder}/spool
+log_file_path = {folder}/log/%slog
+pid_file_path = {folder}/exim.pid
+local_interfaces = 127.0.0.1
+daemon_smtp_ports = {port}
+exim_user = {user}
+exim_group = {group}
+exim_path = {exim}
+deliver_drop_privilege = true
+acl_smtp_rcpt = acl_rcpt
+tls_advertise_hosts = *
+tls_certificate = {folder}/exim.pem
+tls_privatekey = {folder}/exim.pem
+chunking_advertise_hosts = *
+host_lookup =
+rfc1413_hosts =
+message_size_limit = 2M
+begin acl
+acl_rcpt:
+  defer local_parts = busy
+        message = try again later
+  accept domains = exim.test
+         local_parts = bob : carol
+  deny message = unknown user
+begin routers
+here:
+  driver = accept
+  local_parts = bob : carol
+  transport = box
+begin transports
+box:
+  driver = appendfile
+  directory = {folder}/mail/$local_part_data
+  maildir_format
+  create_directory
+begin retry
+* * F,1h,1m
+"""
+
+
+class Exim(Daemon):
+    """Receives for bob@ and carol@exim.test; busy@ is always deferred."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        super().__init__(folder)
+        self.port = port
+
+    def start(self) -> None:
+        user = "Debian-exim"
+        ensure_system_user(user)
+        for name in ("spool", "log", "mail"):
+            (self.folder / name).mkdir(parents=True)
+            chown(self.folder / name, user)
+        traversable(self.folder)
+        make_certificate(self.folder / "exim.pem", "exim.test")
+        chown(self.folder / "exim.pem", user)
+        conf = self.folder / "exim.conf"
+        conf.write_text(
+            EXIM_CONF.format(folder=self.folder, port=self.port, user=user, group=user, exim=EXIM)
+        )
+        self.launch(EXIM, "-C", conf, "-bdf", "-q1m")
+        wait_port(self.port)
+
+    def mails(self, user: str) -> list[bytes]:
+        return [path.read_bytes() for path in sorted((self.folder / "mail" / user).glob("new/*"))]
+
+
+def ensure_system_user(name: str) -> None:
+    """Make a system user without a login, once."""
+    with contextlib.suppress(KeyError):
+        pwd.getpwnam(name)
+        return
+    options = "--system --user-group --no-create-home --home-dir /nonexistent"
+    subprocess.run(
+        ["/usr/sbin/useradd", *options.split(), "--shell", "/usr/sbin/nologin", name], check=True
+    )
+
+
+DOVECOT_CONF = """\
+base_dir = {folder}/run
+log_path = {folder}/dovecot.log
+protocols = lmtp imap
+ssl = no
+disable_plaintext_auth = no
+default_internal_user = {user}
+default_internal_group = {group}
+default_login_user = {login}
+mail_location = maildir:{folder}/mail/%n
+postmaster_address = postmaster@dovecot.test
+first_valid_uid = 1
+auth_username_format = %n
+passdb {{
+  driver = static
+  args = nopassword=y
+}}
+userdb {{
+  driver = passwd-file
+  args = username_format=%n {folder}/users
+}}
+service lmtp {{
+  inet_listener lmtp {{
+    address = 127.0.0.1
+    port = {port}
+  }}
+  unix_listener lmtp {{
+    mode = 0666
+  }}
+}}
+service imap-login {{
+  inet_listener imap {{
+    address = 127.0.0.1
+    port = {imap}
+  }}
+  inet_listener imaps {{
+    port = 0
+  }}
+  chroot =
+}}
+service anvil {{
+  chroot =
+}}
+"""
+
+
+class Dovecot(Daemon):
+    """LMTP for bob@ and carol@dovecot.test on TCP and a Unix socket; IMAP without passwords."""
+
+    def __init__(self, folder: Path, port: int, imap: int) -> None:
+        super().__init__(folder)
+        self.port = port
+        self.imap = imap
+        self.socket = folder / "run/lmtp"
+
+    def start(self) -> None:
+        (self.folder / "mail").mkdir(parents=True)
+        traversable(self.folder)
+        mailer = pwd.getpwnam("dovecot")
+        chown(self.folder / "mail", "dovecot")
+        lines = [
+            f"{name}::{mailer.pw_uid}:{mailer.pw_gid}::{self.folder}/mail/{name}::"
+            for name in ("bob", "carol")
+        ]
+        (self.folder / "users").write_text("\n".join(lines) + "\n")
+        conf = self.folder / "dovecot.conf"
+        conf.write_text(
+            DOVECOT_CONF.format(
+                folder=self.folder,
+                port=self.port,
+                imap=self.imap,
+                user="dovecot",
+                group="dovecot",
+                login="dovenull",
+            )
+        )
+        self.launch(find("dovecot") or "dovecot", "-F", "-c", conf)
+        wait_port(self.port)
+
+    def mails(self, user: str) -> list[bytes]:
+        return [path.read_bytes() for path in sorted((self.folder / "mail" / user).glob("new/*"))]
+
+
+def wait_mails(
+    peer: Postfix | Exim | Dovecot, user: str, count: int, seconds: float = 20
+) -> list[bytes]:
+    """The mails of a user as soon as there are `count`; AssertionError otherwise."""
+    end = time.monotonic() + seconds
+    while len(mails := peer.mails(user)) < count:
+        assert time.monotonic() < end, f"{len(mails)} of {count} mails arrived for {user}"
+        time.sleep(0.05)
+    return mails
