@@ -48,6 +48,7 @@ class ConversationSettings:
 class Surroundings:
     """What a conversation is given by its owner."""
 
+    settings: ConversationSettings
     dial: Dial
     clock: Clock
     entropy: Callable[[int], bytes]
@@ -56,6 +57,9 @@ class Surroundings:
     """Takes the Opened event for the journal."""
     learn: Callable[[Lesson], None]
     """Takes what is learned, at once."""
+
+
+_NOTHING_KNOWN = SiteMemory()
 
 
 class Conversation:
@@ -70,9 +74,8 @@ class Conversation:
         way: Way,
         host: Host,
         security: Security,
-        settings: ConversationSettings,
         surroundings: Surroundings,
-        memory: SiteMemory | None = None,
+        memory: SiteMemory = _NOTHING_KNOWN,
     ) -> None:
         raise NotImplementedError
 

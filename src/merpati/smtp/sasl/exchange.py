@@ -5,15 +5,15 @@ How a server drives one (`reception/login.py`):
     exchange = mechanisms.begin(event.mechanism, ServerSide(...))     # None: unknown, answer 504
     step = exchange.step(event.response)                              # of AuthStarted
     while the step is
-        Challenge(octets)     answer 334 with them, then step = exchange.step(AuthResponse.response)
-        VerifyPassword(...)   look it up in constant time, then step = exchange.answer(True or False)
-        VerifyToken(...)      the same
-        FetchKeys(username)   step = exchange.answer(keys of that user, () for nobody)
-    Succeeded(...)            answer 235; `username` is who it is
-    Rejected(...)             answer 535 5.7.8, or 501 5.5.2 when it is malformed
+        Challenge(octets)    answer 334 with them; step = exchange.step(AuthResponse.response)
+        VerifyPassword(...)  look it up in constant time; step = exchange.answer(True or False)
+        VerifyToken(...)     the same
+        FetchKeys(username)  step = exchange.answer(the keys of that user, () for nobody)
+    Succeeded(...)           answer 235; `username` is who it is
+    Rejected(...)            answer 535 5.7.8, or 501 5.5.2 when it is malformed
 
-A response of None (the client sent `*`) ends any exchange with Rejected. After Succeeded or Rejected
-an exchange is over and must not be stepped again. Octets are decoded from base64 by the connection.
+A later response of None (the client sent `*`) ends any exchange with Rejected. After Succeeded or
+Rejected an exchange is over and must not be stepped again. Base64 is the connection's business.
 """
 
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ class ServerSide:
     channel_bindings: tuple[tuple[str, bytes], ...] = ()
     """(type, data) as `mail.trace.Tls` has them; empty without TLS."""
     offers_plus: bool = False
-    """SCRAM-SHA-256-PLUS stood in the EHLO reply; a client that says it did not was tampered with."""
+    """SCRAM-SHA-256-PLUS stood in the EHLO reply; whoever says it did not was tampered with."""
     iterations: int = 4096
     """Of keys that are invented for nobody; the same as for real ones (RFC 7677 §4: >= 4,096)."""
 
