@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check install format bench clean
+
+.PHONY: demo test check check-unit install format bench clean
 
 $(VENV)/.run: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Merpati needs Python 3.11 or newer: make PYTHON=python3.11 …")'
@@ -25,6 +26,9 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/pytest -q -n 2 -m "not interop and not slow" tests
+
+check-unit: $(VENV)/.dev
 	$(BIN)/pytest -q -n 2 -m "not interop and not slow" tests
 
 test: $(VENV)/.dev

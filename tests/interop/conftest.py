@@ -1,0 +1,151 @@
+"""Installations and peers for the interoperation tests; a missing peer is a skip that says so."""
+
+import os
+import smtplib
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from merpati.testing.process import MerpatiProcess, free_port
+from tests.interop import peers
+
+PASSWORD = "merpati terbang tinggi"
+
+CONFIG = """\
+hostname = "mx.a.test"
+data = "var"
+[[port]]
+role = "mx"
+listen = "127.0.0.1:{mx}"
+trusted = ["127.0.0.2/32"]
+[[port]]
+role = "submission"
+listen = "127.0.0.1:{submission}"
+[[port]]
+role = "submissions"
+listen = "127.0.0.1:{submissions}"
+[queue]
+retry = ["1s", "1s", "2s"]
+{more}
+"""
+
+
+class Installation(MerpatiProcess):
+    """A Merpati for a.test with the users ann and budi."""
+
+    def __init__(self, folder: Path, more: str = "") -> None:
+        self.mx, self.submission, self.submissions = free_port(), free_port(), free_port()
+        text = CONFIG.format(
+            mx=self.mx, submission=self.submission, submissions=self.submissions, more=more
+        )
+        super().__init__(folder, text, [self.mx, self.submission, self.submissions])
+
+    def populate(self) -> None:
+        """Works before the server's first start: the commands do not need it."""
+        self.ask("domain", "add", "a.test")
+        for name in ("ann", "budi"):
+            self.ask("user", "add", f"{name}@a.test", "--password-stdin", text=PASSWORD + "\n")
+
+    def mails(self, user: str) -> list[bytes]:
+        """What lies in a user's Maildir."""
+        found = sorted((self.folder / "var/mail/a.test" / user / "new").glob("*"))
+        return [path.read_bytes() for path in found]
+
+
+Install = Callable[..., Installation]
+
+
+def submit(
+    server: Installation, to: list[str], content: bytes, options: list[str] | None = None
+) -> str:
+    """Send as ann by STARTTLS and AUTH; the id behind `queued as`."""
+    with smtplib.SMTP("127.0.0.1", server.submission, timeout=20) as client:
+        client.starttls()
+        client.login("ann@a.test", PASSWORD)
+        client.ehlo_or_helo_if_needed()
+        client.mail("ann@a.test", options or [])
+        for recipient in to:
+            code, reply = client.rcpt(recipient)
+            assert code == 250, reply
+        code, reply = client.data(content)
+        assert code == 250, reply
+        return reply.decode().rsplit("queued as ", 1)[1].split()[0]
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
+    """Return as soon as the condition holds; AssertionError when it does not in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not come about in time"
+        time.sleep(0.1)
+
+
+def needs(program: str | Path, package: str) -> None:
+    """Skip where a real program is missing; in CI nothing may be skipped, so there it fails."""
+    missing = not (program.exists() if isinstance(program, Path) else peers.find(program))
+    if missing and os.environ.get("MERPATI_NO_SKIP"):
+        pytest.fail(f"{program} is missing and nothing may be skipped here (Debian: {package})")
+    if missing:
+        pytest.skip(f"{program} is not installed (Debian: {package})")
+    if os.geteuid() != 0 and package in {"postfix", "exim4-daemon-light", "dovecot-lmtpd"}:
+        pytest.skip(f"{package} needs root to be started in a folder of its own")
+
+
+@pytest.fixture
+def install(tmp_path: Path) -> Iterator[Install]:
+    """Start a Merpati with more configuration; all are stopped at the end."""
+    running: list[Installation] = []
+
+    def start(more: str = "") -> Installation:
+        server = Installation(tmp_path / f"merpati{len(running)}", more)
+        server.populate()
+        server.start()
+        running.append(server)
+        return server
+
+    yield start
+    for server in running:
+        assert server.stop() == 0, server.output()
+
+
+@pytest.fixture
+def postfix(tmp_path: Path) -> Iterator[Callable[[int], peers.Postfix]]:
+    """Start a Postfix that relays to the given port."""
+    needs("postfix", "postfix")
+    running: list[peers.Postfix] = []
+
+    def start(relay_to: int = 9, smtp_tls: str = "may") -> peers.Postfix:
+        peer = peers.Postfix(
+            tmp_path / "postfix", free_port(), relay_to=relay_to, smtp_tls=smtp_tls
+        )
+        peer.start()
+        running.append(peer)
+        return peer
+
+    yield start
+    for peer in running:
+        peer.stop()
+
+
+@pytest.fixture
+def exim(tmp_path: Path) -> Iterator[peers.Exim]:
+    """A running Exim."""
+    needs(peers.EXIM, "exim4-daemon-light")
+    (tmp_path / "exim").mkdir()
+    peer = peers.Exim(tmp_path / "exim", free_port())
+    peer.start()
+    yield peer
+    peer.stop()
+
+
+@pytest.fixture
+def dovecot(tmp_path: Path) -> Iterator[peers.Dovecot]:
+    """A running Dovecot."""
+    needs("dovecot", "dovecot-lmtpd")
+    (tmp_path / "dovecot").mkdir()
+    peer = peers.Dovecot(tmp_path / "dovecot", free_port(), free_port())
+    peer.start()
+    yield peer
+    peer.stop()
