@@ -7,7 +7,7 @@ MerpatiError
 ├── dns.errors.DnsError              no usable answer
 ├── storage.errors.StorageError      the database refused: full, damaged, too new, taken
 ├── directory.errors.DirectoryError  a name that exists already or does not exist
-└── config.ConfigError               file, line, what is wrong, what is allowed
+└── config.errors.ConfigError        file, line, what is wrong, what is allowed
 """
 
 

@@ -1,0 +1,76 @@
+"""What a merpati.toml must be beyond the types of its keys: how keys fit one another."""
+
+import ipaddress
+from collections.abc import Iterator
+
+from merpati.config.document import Document, PortTable, Role, RouteTable
+from merpati.config.errors import Flaw
+from merpati.config.locate import Lines, Path
+from merpati.config.read import say
+from merpati.wire.endpoint import Endpoint
+
+
+def is_loopback(end: Endpoint) -> bool:
+    """Only this machine can reach it."""
+    return not end.ip or ipaddress.ip_address(end.ip).is_loopback
+
+
+def check(document: Document, lines: Lines) -> list[Flaw]:
+    """Every contradiction, with its line."""
+    found = [*_ports(document), *_routes(document), *_dns(document)]
+    return [Flaw(say(path), lines.of(path), what, hint) for path, what, hint in found]
+
+
+Found = Iterator[tuple[Path, str, str]]
+
+
+def _ports(document: Document) -> Found:
+    taken: dict[Endpoint, int] = {}
+    for n, port in enumerate(document.port):
+        first = taken.setdefault(port.listen, n)
+        if first != n and port.listen.port:
+            yield ("port", n, "listen"), f"port {first + 1} listens there already", ""
+        yield from _port(n, port)
+
+
+def _port(n: int, port: PortTable) -> Found:
+    if port.auth_without_tls and not is_loopback(port.listen):
+        yield (
+            ("port", n, "auth_without_tls"),
+            "passwords would cross the network in the clear",
+            "Allowed on a loopback address or a Unix socket only",
+        )
+    if port.role is Role.LMTP and not port.listen.path and port.listen.port == 25:
+        # RFC 2033 §5: LMTP must not be used on TCP port 25.
+        yield ("port", n, "listen"), "LMTP must not use port 25 (RFC 2033)", "Use 24"
+
+
+def _routes(document: Document) -> Found:
+    for n, route in enumerate(document.route):
+        yield from _route(n, route)
+
+
+def _route(n: int, route: RouteTable) -> Found:
+    if not route.match:
+        yield ("route", n, "match"), "matches nothing", 'Use ["*"] for all domains'
+    if bool(route.username) != bool(route.password_file):
+        given, missing = ("username", "password_file")
+        if not route.username:
+            given, missing = missing, given
+        yield ("route", n, given), f"{given} needs {missing} beside it", ""
+    if route.username and route.tls.value == "off" and not _stays_here(route):
+        yield (
+            ("route", n, "tls"),
+            "the password would cross the network in the clear",
+            'Use tls = "required"',
+        )
+
+
+def _stays_here(route: RouteTable) -> bool:
+    return bool(route.to.path) or route.to.host in {"localhost", "127.0.0.1", "::1"}
+
+
+def _dns(document: Document) -> Found:
+    for server in document.dns.servers:
+        if server.path:
+            yield ("dns", "servers"), f'"{server}" is no resolver', 'Allowed: "address:port"'

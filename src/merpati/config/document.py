@@ -1,0 +1,201 @@
+"""merpati.toml as it may be written: every table and key with its type, default and meaning.
+
+This is the one table of keys: reading, `merpati config explain` and docs/configuration.md use it.
+None means "not said": the part that uses the setting has its own default.
+"""
+
+from enum import Enum
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+from merpati.config.values import Domain, Duration, Network, Size, Target
+from merpati.wire.endpoint import Endpoint
+
+
+class Role(Enum):
+    """What a port is for."""
+
+    MX = "mx"
+    SUBMISSION = "submission"
+    SUBMISSIONS = "submissions"
+    LMTP = "lmtp"
+
+
+class Tls(Enum):
+    """How a route wants TLS."""
+
+    OFF = "off"
+    OPPORTUNISTIC = "opportunistic"
+    REQUIRED = "required"
+
+
+class Language(Enum):
+    """Languages that texts for people exist in."""
+
+    ENGLISH = "en"
+    INDONESIAN = "id"
+
+
+def key(text: str) -> Meta:
+    """What a key means, in words for an operator."""
+    return Meta(description=text)
+
+
+class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of merpati.toml."""
+
+
+class PortTable(Table, frozen=True):
+    """A door for mail. One `[[port]]` for each address that Merpati listens on."""
+
+    role: Annotated[
+        Role,
+        key(
+            "`mx` takes mail from other servers (port 25), `submission` from people and programs "
+            "that log in (587, STARTTLS), `submissions` the same with TLS from the first octet "
+            "(465), `lmtp` mail for mailboxes here from a server in front."
+        ),
+    ]
+    listen: Annotated[
+        Endpoint,
+        key(
+            'Address and port, `"127.0.0.1:2525"`, `"[::1]:2525"`, `"[::]:25"` for every address '
+            'of the machine, or `"unix:run/lmtp"`, a socket relative to this file.'
+        ),
+    ]
+    trusted: Annotated[
+        tuple[Network, ...], key("Networks that may relay to any domain without a login.")
+    ] = ()
+    proxy: Annotated[
+        tuple[Network, ...],
+        key("Load balancers that begin with a PROXY header (version 1 or 2); nobody else may."),
+    ] = ()
+    xclient: Annotated[
+        tuple[Network, ...], key("Peers that may use XCLIENT to say whom they speak for.")
+    ] = ()
+    auth_without_tls: Annotated[
+        bool, key("Offer AUTH before TLS. Only on a loopback address or a Unix socket.")
+    ] = False
+    message_size: Annotated[
+        Size | None, key("The largest message on this port; otherwise as in `[limits]`.")
+    ] = None
+    connections: Annotated[
+        int | None, Meta(ge=1), key("Connections at once on this port; otherwise as in `[limits]`.")
+    ] = None
+
+
+class TlsTable(Table, frozen=True):
+    """The certificate of all ports. Without this table one is made at the first start."""
+
+    certificate: Annotated[
+        str, key("PEM file with the certificate and its chain, relative to this file.")
+    ]
+    key: Annotated[str, key("PEM file with the private key, relative to this file.")]
+
+
+class DnsTable(Table, frozen=True):
+    """How the DNS is asked."""
+
+    servers: Annotated[
+        tuple[Endpoint, ...],
+        key('Resolvers as `"address:port"`; without any, those of the system.'),
+    ] = ()
+
+
+class HttpTable(Table, frozen=True):
+    """The HTTP door: `/healthz` and `/metrics`."""
+
+    listen: Annotated[Endpoint, key('Address and port, `"127.0.0.1:8025"`.')]
+
+
+class RouteTable(Table, frozen=True):
+    """Where mail for domains that are not ours goes. The first `[[route]]` that matches wins."""
+
+    match: Annotated[
+        tuple[Domain, ...],
+        key('Recipient domains: `"a.test"`, `"*.a.test"` for all below it, `"*"` for all.'),
+    ]
+    to: Annotated[
+        Target,
+        key(
+            "`smtp://host:port`, `smtps://host:port` (TLS from the first octet), "
+            "`lmtp://host:port`, `lmtp:unix:/path`, or `mx:` for the hosts the DNS names."
+        ),
+    ]
+    tls: Annotated[
+        Tls,
+        key(
+            "`off`; `opportunistic` encrypts when the host offers it, whatever its certificate; "
+            "`required` sends encrypted to a host with a valid certificate or not at all."
+        ),
+    ] = Tls.OPPORTUNISTIC
+    username: Annotated[str, key("Login at the host.")] = ""
+    password_file: Annotated[
+        str, key("File with the login's password, relative to this file; nobody else may read it.")
+    ] = ""
+
+
+class LimitsTable(Table, frozen=True):
+    """What one message, one peer and one account may use."""
+
+    message_size: Annotated[Size | None, key("The largest message in octets.")] = None
+    recipients: Annotated[
+        int | None, Meta(ge=100), key("Recipients of one message (RFC 5321 demands 100).")
+    ] = None
+    connections: Annotated[int | None, Meta(ge=1), key("Connections at once, all peers.")] = None
+    connections_per_address: Annotated[
+        int | None, Meta(ge=1), key("Connections at once from one address (IPv6: one /64).")
+    ] = None
+
+
+class QueueTable(Table, frozen=True):
+    """How long mail is tried."""
+
+    retry: Annotated[
+        tuple[Duration, ...] | None,
+        key("Waits between attempts, jittered; the last one repeats."),
+    ] = None
+    expire: Annotated[
+        Duration | None, key("After this time in the queue a message is given up and returned.")
+    ] = None
+    delay_notice: Annotated[
+        Duration | None, key("After this time the sender is told that the message waits.")
+    ] = None
+
+
+class RetentionTable(Table, frozen=True):
+    """How long is remembered what happened."""
+
+    journal: Annotated[Duration, key("Age at which the story of a message is forgotten.")] = (
+        Duration(30 * 86400)
+    )
+
+
+class Document(Table, frozen=True):
+    """The keys that stand before the first table."""
+
+    hostname: Annotated[
+        str,
+        key("The name we say in EHLO and banners, which the DNS should know; else the system's."),
+    ] = ""
+    data: Annotated[
+        str, key("The directory of everything we keep, relative to this file. One server each.")
+    ] = "var"
+    workers: Annotated[
+        int, Meta(ge=1, le=1024), key("Processes that share the work. This version uses one.")
+    ] = 1
+    language: Annotated[Language, key("The language of notices and explanations.")] = (
+        Language.ENGLISH
+    )
+    user: Annotated[
+        str, key("When started as root: the user to become once the ports are open.")
+    ] = ""
+    port: tuple[PortTable, ...] = ()
+    tls: TlsTable | None = None
+    dns: DnsTable = DnsTable()
+    http: HttpTable | None = None
+    route: tuple[RouteTable, ...] = ()
+    limits: LimitsTable = LimitsTable()
+    queue: QueueTable = QueueTable()
+    retention: RetentionTable = RetentionTable()

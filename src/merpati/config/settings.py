@@ -1,0 +1,111 @@
+"""Which configuration is in force, and where each of its values came from."""
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from merpati.config.check import check
+from merpati.config.document import Document, HttpTable, PortTable, Role
+from merpati.config.errors import ConfigError, Flaw
+from merpati.config.locate import Lines
+from merpati.config.read import read
+from merpati.wire.endpoint import Endpoint
+
+VARIABLE = "MERPATI_CONFIG"
+SYSTEM_FILE = Path("/etc/merpati/merpati.toml")
+LOCAL_FILE = Path("merpati.toml")
+# The port that development mail catchers use, and the one above it for the web.
+INBOX_SMTP = Endpoint("127.0.0.1", 1025)
+INBOX_HTTP = Endpoint("127.0.0.1", 8025)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A document, the place its relative paths start from, and what it was read from."""
+
+    document: Document
+    base: Path
+    file: Path | None = None
+    """None: there is no file, these are the settings of the developer's inbox."""
+    lines: Lines | None = None
+
+    @property
+    def is_inbox(self) -> bool:
+        """The developer's inbox: any login, any recipient, nothing leaves."""
+        return self.file is None
+
+    def path(self, text: str) -> Path:
+        """A path of the file; relative ones start at the file's directory."""
+        return self.base / text
+
+    @property
+    def data(self) -> Path:
+        """The directory of everything we keep."""
+        return self.path(self.document.data)
+
+    @property
+    def hostname(self) -> str:
+        """The name we say."""
+        return self.document.hostname or socket.getfqdn()
+
+    def source(self, *path: str | int) -> str:
+        """Where a value came from: `merpati.toml:12`, or `default`."""
+        line = self.lines.said(path) if self.lines else None
+        return f"{self.file}:{line}" if line else "default"
+
+
+def load(file: Path) -> Settings:
+    """The settings that a file says, checked; ConfigError with every flaw."""
+    try:
+        text = file.read_text("utf-8")
+    except OSError as error:
+        raise ConfigError(str(file), [Flaw("", 0, f"cannot be read: {error.strerror}")]) from None
+    except UnicodeDecodeError:
+        raise ConfigError(str(file), [Flaw("", 0, "is not UTF-8 text")]) from None
+    document, lines = read(text, str(file))
+    if flaws := check(document, lines):
+        raise ConfigError(str(file), flaws)
+    return Settings(document, file.absolute().parent, file, lines)
+
+
+def developer_inbox(
+    environment: Mapping[str, str], smtp: Endpoint = INBOX_SMTP, http: Endpoint = INBOX_HTTP
+) -> Settings:
+    """The settings without a file: loopback only, mail is kept and never sent."""
+    home = Path(environment.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    port = PortTable(role=Role.SUBMISSION, listen=smtp, auth_without_tls=True)
+    document = Document(
+        hostname="localhost", data="inbox", port=(port,), http=HttpTable(listen=http)
+    )
+    return Settings(document, home / "merpati")
+
+
+def find(
+    explicit: Path | None,
+    environment: Mapping[str, str] = os.environ,
+    here: Path | None = LOCAL_FILE,
+) -> Path | None:
+    """The file in force: as told, of $MERPATI_CONFIG, ./merpati.toml, /etc; None for none.
+
+    `here` is None for commands that others call from anywhere (sendmail). A merpati.toml of
+    another user in the current directory is not believed: it could send our mail to them.
+    """
+    if explicit:
+        return explicit
+    if told := environment.get(VARIABLE):
+        return Path(told)
+    if here and here.is_file() and here.stat().st_uid in {0, os.geteuid()}:
+        return here
+    return SYSTEM_FILE if SYSTEM_FILE.is_file() else None
+
+
+def settle(
+    explicit: Path | None = None,
+    environment: Mapping[str, str] = os.environ,
+    here: Path | None = LOCAL_FILE,
+) -> Settings:
+    """Find and load, or the developer's inbox."""
+    file = find(explicit, environment, here)
+    return load(file) if file else developer_inbox(environment)

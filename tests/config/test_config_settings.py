@@ -1,0 +1,70 @@
+"""Which file is in force, what is in force, and where it came from."""
+
+from pathlib import Path
+
+import pytest
+
+from merpati.config.explain import effective, find, keys, markdown
+from merpati.config.settings import developer_inbox, load, settle
+from merpati.config.settings import find as find_file
+
+DOCUMENTATION = Path(__file__).parents[2] / "docs" / "configuration.md"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "merpati.toml"
+    path.write_text('hostname = "mx.a.test"\n[[port]]\nrole = "mx"\nlisten = "127.0.0.1:25"\n')
+    return path
+
+
+def test_the_file_that_was_given_wins(file: Path) -> None:
+    assert find_file(file, {"MERPATI_CONFIG": "/elsewhere"}) == file
+
+
+def test_the_variable_comes_before_the_current_directory(file: Path) -> None:
+    assert find_file(None, {"MERPATI_CONFIG": "/elsewhere"}, file) == Path("/elsewhere")
+
+
+def test_the_current_directory_is_looked_into(file: Path) -> None:
+    assert find_file(None, {}, file) == file
+
+
+def test_without_any_file_it_is_the_developers_inbox(tmp_path: Path) -> None:
+    settings = settle(None, {"XDG_DATA_HOME": str(tmp_path)}, None)
+    assert settings.is_inbox
+    assert settings.data == tmp_path / "merpati" / "inbox"
+
+
+def test_the_developers_inbox_is_on_loopback_only() -> None:
+    (port,) = developer_inbox({}).document.port
+    assert str(port.listen) == "127.0.0.1:1025"
+    assert port.auth_without_tls
+
+
+def test_relative_paths_start_at_the_file(file: Path) -> None:
+    settings = load(file)
+    assert settings.data == file.parent / "var"
+    assert settings.path("/etc/cert.pem") == Path("/etc/cert.pem")
+
+
+def test_every_value_in_force_says_where_it_came_from(file: Path) -> None:
+    shown = {one.key: (one.value, one.source) for one in effective(load(file))}
+    assert shown["hostname"] == ('"mx.a.test"', f"{file}:1")
+    assert shown["port.1.listen"] == ('"127.0.0.1:25"', f"{file}:4")
+    assert shown["data"] == ('"var"', "default")
+
+
+@pytest.mark.parametrize("key", list(keys()), ids=lambda key: key.name)
+def test_every_key_is_explained(key) -> None:  # type: ignore[no-untyped-def]
+    assert key.text.endswith(".")
+
+
+def test_a_key_is_found_by_its_last_name_and_by_its_table() -> None:
+    assert [key.name for key in find("trusted")] == ["port.trusted"]
+    assert [key.name for key in find("[tls]")] == ["tls.certificate", "tls.key"]
+    assert find("nonsense") == []
+
+
+def test_the_documentation_is_up_to_date() -> None:
+    assert DOCUMENTATION.read_text("utf-8") == markdown(), "run: merpati config explain --markdown"

@@ -1,0 +1,66 @@
+"""The small values of merpati.toml."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from merpati.config.values import Domain, Duration, Size
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [
+        (90, 90),
+        (1.5, 1.5),
+        ("90s", 90),
+        ("15m", 900),
+        ("4h", 14400),
+        ("5d", 432000),
+        ("1.5h", 5400),
+    ],
+)
+def test_times_are_seconds_or_have_a_unit(written: object, seconds: float) -> None:
+    assert Duration.parse(written) == seconds
+
+
+@pytest.mark.parametrize("written", [-1, True, "5", "5 years", "", None, "-5m"])
+def test_times_that_are_none_are_refused(written: object) -> None:
+    with pytest.raises(ValueError, match="a time like"):
+        Duration.parse(written)
+
+
+@pytest.mark.parametrize(
+    ("written", "octets"),
+    [(1000, 1000), ("64KiB", 65536), ("50MiB", 52428800), ("50M", 52428800), ("2gb", 2147483648)],
+)
+def test_sizes_are_octets_or_have_a_unit(written: object, octets: int) -> None:
+    assert Size.parse(written) == octets
+
+
+@pytest.mark.parametrize("written", [-1, True, "big", "1.5MiB", None])
+def test_sizes_that_are_none_are_refused(written: object) -> None:
+    with pytest.raises(ValueError, match="a size like"):
+        Size.parse(written)
+
+
+@given(st.integers(0, 10**9))
+def test_what_is_shown_is_read_back(number: int) -> None:
+    assert Duration.parse(str(Duration(number))) == number
+    assert Size.parse(str(Size(number))) == number
+
+
+@pytest.mark.parametrize(
+    ("pattern", "domain", "meant"),
+    [
+        ("*", "a.test", True),
+        ("a.test", "a.test", True),
+        ("A.Test", "a.test", True),
+        ("a.test", "b.a.test", False),
+        ("*.a.test", "b.a.test", True),
+        ("*.a.test", "a.test", False),
+        ("*.a.test", "ba.test", False),
+        ("bücher.test", "xn--bcher-kva.test", True),
+    ],
+)
+def test_a_route_means_a_domain_all_below_it_or_all(pattern: str, domain: str, meant: bool) -> None:
+    assert Domain.parse(pattern).matches(domain) is meant
