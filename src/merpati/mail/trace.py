@@ -1,6 +1,11 @@
 """Where a message came from: the facts that the Received field and the journal tell."""
 
+import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+
+from merpati.mail.envelope import Envelope
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +38,81 @@ class Client:
     """The `with` keyword: SMTP, ESMTP, ESMTPS, ESMTPSA, UTF8SMTPSA, LMTP … (RFC 3848, 6531)."""
     role: str = "mx"
     """The port's role: mx, submission, submissions, lmtp; `local` for sendmail and our own."""
+
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+# What a name or an address literal is made of. All else that a stranger says becomes `?`, so that
+# no HELO opens a comment, ends a clause or begins a line.
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._:\[\]-]")
+
+
+def protocol_name(client: Client, *, extended: bool) -> str:
+    """The `with` keyword of a session (RFC 3848); plain HELO is SMTP, whatever carries it."""
+    if client.role == "lmtp":
+        name = "LMTP"
+    elif extended:
+        name = "ESMTP"
+    else:
+        return "SMTP"
+    return name + ("S" if client.tls else "") + ("A" if client.login else "")
+
+
+@lru_cache(maxsize=4)
+def date_time(second: int) -> str:
+    """A date-time of RFC 5322 §3.3 in UTC. The same for a second's mail, so it is kept."""
+    at = datetime.fromtimestamp(second, UTC)
+    day, month = _DAYS[at.weekday()], _MONTHS[at.month - 1]
+    return f"{day}, {at.day} {month} {at.year} {at:%H:%M:%S} +0000"
+
+
+def received(client: Client, envelope: Envelope, by: str, message: str, at: float) -> bytes:
+    """The Received field that this host puts on top (RFC 5321 §4.4), CRLF included."""
+    lines = [
+        f"{_from(client)}by {by}{_with(client, envelope)}",
+        f"id {message}{_for(envelope)}{_tls(client.tls)};",
+        date_time(int(at)),
+    ]
+    return ("Received: " + "\r\n\t".join(lines) + "\r\n").encode()
+
+
+def _from(client: Client) -> str:
+    if not client.ip and not client.helo:
+        return ""  # made on this host: there is no "from"
+    helo = _clean(client.helo) or "unknown"
+    if not client.ip:
+        return f"from {helo}\r\n\t"
+    literal = f"[IPv6:{client.ip}]" if ":" in client.ip else f"[{client.ip}]"
+    name = f"{_clean(client.name)} " if client.name else ""
+    return f"from {helo} ({name}{literal})\r\n\t"
+
+
+def _with(client: Client, envelope: Envelope) -> str:
+    name = client.protocol
+    # RFC 6531 §4.3: UTF8SMTP and UTF8LMTP take the place of ESMTP and LMTP.
+    if envelope.smtputf8:
+        name = "UTF8" + name.removeprefix("E")
+    return f" with {name}" if client.protocol else ""
+
+
+def _for(envelope: Envelope) -> str:
+    # More than one would show blind copies to all (RFC 5321 §7.2).
+    if len(envelope.recipients) != 1:
+        return ""
+    address = str(envelope.recipients[0].address)
+    if not address.isprintable() or not (address.isascii() or envelope.smtputf8):
+        return ""
+    return f"\r\n\tfor <{address}>"
+
+
+def _tls(tls: Tls | None) -> str:
+    # RFC 8314 §4.3 wants the registered name of the suite; older versions have OpenSSL's only.
+    if tls is None:
+        return ""
+    if tls.cipher.startswith("TLS_"):
+        return f"\r\n\t({_clean(tls.version)}) tls {_clean(tls.cipher)}"
+    return f"\r\n\t({_clean(tls.version)} {_clean(tls.cipher)})"
+
+
+def _clean(text: str) -> str:
+    return _NOT_IN_A_NAME.sub("?", text[:255])

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from merpati.mail.address import Address
 from merpati.mail.envelope import Envelope
+from merpati.mail.headers import Headers
 from merpati.mail.trace import Client
 from merpati.policy.verdict import Verdict
 
@@ -30,13 +31,13 @@ class Facts:
     """The peer is in one of the port's `trusted` networks."""
     login: Address | None = None
     envelope: Envelope | None = None
-    """From MAIL on; `recipients` are those accepted so far."""
+    """From MAIL on; its recipients are complete at MESSAGE."""
     recipient: Address | None = None
     """At RCPT: the one that is asked about."""
     size: int = 0
     """At MESSAGE: octets of content; at MAIL: the declared size or 0."""
-    headers: bytes = b""
-    """At MESSAGE: the header section, at most 128 KiB."""
+    headers: Headers = field(default_factory=Headers)
+    """At MESSAGE: the header section, whole."""
     now: float = 0.0
     known_recipients: int = 0
     unknown_recipients: int = 0

@@ -1,0 +1,77 @@
+"""From the recipients that a client named to those that mail really goes to."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from merpati.directory.directory import Directory, Resolution
+from merpati.mail.address import Address
+from merpati.mail.envelope import Recipient
+
+
+@dataclass(frozen=True, slots=True)
+class Expansion:
+    """Recipients with every alias followed, each address once."""
+
+    recipients: tuple[Recipient, ...]
+    aliases: tuple[tuple[str, str], ...] = ()
+    """(alias, target) steps that were taken, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expander:
+    """Follows addresses through the directory, with a home for every postmaster."""
+
+    directory: Directory
+    hostname: str
+    """The domain of a bare `<postmaster>` (RFC 5321 §4.1.1.3)."""
+    postmaster: Address | None = None
+    """Who reads the postmaster's mail of domains here that name nobody (RFC 5321 §4.5.1)."""
+
+    def is_here(self, address: Address) -> bool:
+        """Whether mail for this address ends here or is sent on by an alias of ours."""
+        return not address.domain or self.directory.is_local(address.domain)
+
+    def find(self, address: Address) -> Resolution | None:
+        """Where an address that is here leads; None: nobody. Raises DirectoryError for damage."""
+        named = address if address.domain else Address(address.local, self.hostname)
+        found = self.directory.resolve(named)
+        if found is not None or self.postmaster is None or named.local.lower() != "postmaster":
+            return found
+        return self._stand_in(named, self.postmaster)
+
+    def expand(self, recipients: Iterable[Recipient]) -> Expansion:
+        """Every alias followed. Someone who has left since RCPT is kept: delivery says so."""
+        merged: dict[Address, Recipient] = {}
+        steps: list[tuple[str, str]] = []
+        for recipient in recipients:
+            found = self.find(recipient.address) if self.is_here(recipient.address) else None
+            if found is None:
+                _merge(merged, recipient)
+                continue
+            steps += found.via
+            for target in found.targets:
+                _merge(merged, _sent_on(recipient, target, named=bool(found.via)))
+        return Expansion(tuple(merged.values()), tuple(steps))
+
+    def _stand_in(self, named: Address, postmaster: Address) -> Resolution:
+        step = (str(named), str(postmaster))
+        if not self.is_here(postmaster):
+            return Resolution(forwards=(postmaster,), via=(step,))
+        found = self.directory.resolve(postmaster) or Resolution(mailboxes=(postmaster,))
+        return replace(found, via=(step, *found.via))
+
+
+def _sent_on(recipient: Recipient, target: Address, *, named: bool) -> Recipient:
+    # RFC 3461 §5.2.7: the wishes go along, and ORCPT keeps the address that the sender knows.
+    original = recipient.original
+    if original is None and named:
+        address = str(recipient.address)
+        original = f"{'rfc822' if address.isascii() else 'utf-8'};{address}"
+    return replace(recipient, address=target, original=original)
+
+
+def _merge(merged: dict[Address, Recipient], recipient: Recipient) -> None:
+    known = merged.get(recipient.address)
+    if known is not None:
+        recipient = replace(known, notify=known.notify | recipient.notify)
+    merged[recipient.address] = recipient
