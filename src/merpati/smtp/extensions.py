@@ -1,0 +1,38 @@
+"""The service extensions that a server can offer (RFC 5321 §2.2)."""
+
+from enum import Enum
+
+
+class Extension(Enum):
+    """Keywords of EHLO that are on or off. STARTTLS, AUTH and XCLIENT depend on the connection."""
+
+    PIPELINING = "PIPELINING"
+    """RFC 2920."""
+    SIZE = "SIZE"
+    """RFC 1870."""
+    EIGHT_BIT_MIME = "8BITMIME"
+    """RFC 6152."""
+    SMTPUTF8 = "SMTPUTF8"
+    """RFC 6531."""
+    CHUNKING = "CHUNKING"
+    """RFC 3030 §2."""
+    BINARYMIME = "BINARYMIME"
+    """RFC 3030 §3."""
+    DSN = "DSN"
+    """RFC 3461."""
+    ENHANCED_STATUS_CODES = "ENHANCEDSTATUSCODES"
+    """RFC 2034."""
+    LIMITS = "LIMITS"
+    """RFC 9422."""
+    REQUIRETLS = "REQUIRETLS"
+    """RFC 8689."""
+    DELIVERBY = "DELIVERBY"
+    """RFC 2852."""
+    FUTURERELEASE = "FUTURERELEASE"
+    """RFC 4865."""
+    MT_PRIORITY = "MT-PRIORITY"
+    """RFC 6710."""
+    VRFY = "VRFY"
+    """RFC 5321 §4.1.1.6."""
+    HELP = "HELP"
+    """RFC 5321 §4.1.1.8."""
