@@ -6,10 +6,18 @@ from merpati.mail.trace import Tls
 
 
 class Stream(Protocol):
-    """Octets both ways. All failures are WireError; every wait ends at `deadline`."""
+    """Octets both ways. All failures are WireError; every wait ends at `deadline`.
+
+    One task reads and one task writes; they may be the same.
+    """
 
     deadline: float | None
     """Monotonic seconds. A wait that reaches it raises WireTimeout. Swept once a second."""
+
+    @property
+    def pending(self) -> int:
+        """Octets that have arrived and were not read: what stands behind a STARTTLS."""
+        ...
 
     async def read(self) -> bytes:
         """The octets that have arrived, at least one; b"" at the peer's orderly end."""

@@ -1,0 +1,278 @@
+"""A stream over a socket: the only class that the event loop calls back.
+
+Reading. The kernel fills the one buffer that all connections share (`loop.py`), and the octets
+are copied out within the same callback. Octets that arrive while nobody waits are kept and
+reading pauses, so a connection holds at most one read that was not asked for.
+
+Writing. Octets go to the transport, which sends at once what the kernel takes; `drain` waits
+while more than the high mark is left over.
+
+TLS. `secure` puts a filter between the buffer and the reader. During the handshake the octets
+are read raw; when it is done, what already lies behind it is decrypted before anyone runs, so
+that a Finished with commands in one segment loses nothing. Octets that came before the handshake
+was begun are fed to the handshake and never read as commands.
+"""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from typing import cast
+
+from merpati.mail.trace import Tls
+from merpati.wire.endpoint import Endpoint
+from merpati.wire.errors import TlsError, WireError, WireLost, WireTimeout, from_os_error
+from merpati.wire.loop import Wire
+from merpati.wire.tls import PIECE, TlsContext, TlsFilter
+
+HIGH_MARK = 256 * 1024
+"""Octets in the write buffer above which `drain` waits."""
+CLOSE_SECONDS = 10.0
+"""How long `close` flushes at most, whatever the deadline says."""
+LINGER_SECONDS = 2.0
+"""How long `close` waits for the peer to stop sending when it has sent what nobody read."""
+
+
+class Connection(asyncio.BufferedProtocol):
+    """A Stream over TCP or a Unix socket."""
+
+    __slots__ = (
+        "_arrived",
+        "_closed",
+        "_closing",
+        "_congested",
+        "_drained",
+        "_ended",
+        "_error",
+        "_filter",
+        "_loop",
+        "_paused",
+        "_readable",
+        "_transport",
+        "_unread",
+        "_wire",
+        "deadline",
+        "local",
+        "peer",
+    )
+
+    def __init__(self, wire: Wire, arrived: "Callable[[Connection], None] | None" = None) -> None:
+        self.deadline: float | None = None
+        self.peer = Endpoint()
+        self.local = Endpoint()
+        self._wire = wire
+        self._arrived = arrived
+        self._loop: asyncio.AbstractEventLoop
+        self._transport: asyncio.Transport
+        self._filter: TlsFilter | None = None
+        self._unread = b""
+        self._ended = self._paused = self._congested = self._closing = False
+        self._error: WireError | None = None
+        self._readable: asyncio.Future[None] | None = None
+        self._drained: asyncio.Future[None] | None = None
+        self._closed: asyncio.Future[None] | None = None
+
+    # What others call.
+
+    @property
+    def pending(self) -> int:
+        """Octets that have arrived and were not read."""
+        return len(self._unread)
+
+    async def read(self) -> bytes:
+        """The octets that have arrived, at least one; b"" at the peer's orderly end."""
+        while not self._unread and not self._ended:
+            await self._wait_readable()
+        octets, self._unread = self._unread, b""
+        return octets
+
+    def unread(self, octets: bytes) -> None:
+        """Give octets back: the next `read` yields them first."""
+        self._unread = octets + self._unread
+
+    def write(self, octets: bytes) -> None:
+        """Hand octets to the kernel or to the write buffer; nothing happens once it is broken."""
+        if self._error is not None or self._closing:
+            return
+        if self._filter is None:
+            self._transport.write(octets)
+            return
+        try:
+            for start in range(0, len(octets), PIECE):
+                self._transport.write(self._filter.encrypt(octets[start : start + PIECE]))
+        except TlsError as error:
+            self._break(error)
+
+    async def drain(self) -> None:
+        """Return when the write buffer is below its high mark."""
+        self._check()
+        while self._congested:
+            self._drained = self._loop.create_future()
+            await self._drained
+            self._check()
+
+    async def secure(self, context: object, server_name: str | None = None) -> Tls:
+        """Begin TLS. Whatever fails here ends the connection: nothing goes on in plain text."""
+        tls = context if isinstance(context, TlsContext) else None
+        if tls is None or self._filter is not None:
+            raise TypeError("TLS needs a TlsContext, once a connection")
+        handshake = TlsFilter(tls, self._arrived is not None, server_name)
+        try:
+            await self._shake_hands(handshake)
+            self._unread = self._decrypt(handshake, self._unread)
+            self._filter = handshake
+        except WireError as error:
+            self._break(error)
+            raise
+        return handshake.facts()
+
+    async def close(self) -> None:
+        """Flush what can be flushed within the deadline, then close. Idempotent."""
+        if not self._closing and self._error is None:
+            await self._say_goodbye()
+        self._transport.close()
+        while self in self._wire:
+            self._closed = self._closed or self._loop.create_future()
+            await asyncio.shield(self._closed)
+
+    def abort(self) -> None:
+        """Close at once and drop what is buffered."""
+        self._closing = True
+        self._transport.abort()
+
+    def quickack(self) -> None:
+        """Acknowledge the next segments at once (Linux): for a peer that waits with its next.
+
+        The kernel falls back by itself, so it is asked anew whenever it matters.
+        """
+        if self.peer.ip and (sock := self._transport.get_extra_info("socket")) is not None:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+
+    # What the event loop calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._transport = cast(asyncio.Transport, transport)  # It connects streams, so it is one.
+        self._transport.set_write_buffer_limits(high=HIGH_MARK)
+        self.peer = Endpoint.of(transport.get_extra_info("peername"))
+        self.local = Endpoint.of(transport.get_extra_info("sockname"))
+        self._wire.watch(self)
+        if self._arrived is not None:
+            self._arrived(self)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._wire.buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        raw = self._wire.buffer[:nbytes]
+        try:
+            self._unread += self._decrypt(self._filter, raw) if self._filter else bytes(raw)
+        except TlsError as error:
+            self._break(error)
+            return
+        if not self._wake(self._readable) and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def eof_received(self) -> bool:
+        # TCP's end without close_notify is an end as well: SMTP has its own end of data and QUIT.
+        self._ended = True
+        self._wake(self._readable)
+        return True  # The other side may only have stopped sending: our reply can still leave.
+
+    def pause_writing(self) -> None:
+        self._congested = True
+
+    def resume_writing(self) -> None:
+        self._congested = False
+        self._wake(self._drained)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._wire.forget(self)
+        self._error = self._error or (
+            from_os_error(exc) if exc else WireLost("the connection is closed")
+        )
+        self._congested = False
+        for future in (self._readable, self._drained, self._closed):
+            self._wake(future)
+
+    def overdue(self) -> None:
+        """The sweep found that the deadline has passed."""
+        if self._closing:
+            self._transport.abort()
+        for future in (self._readable, self._drained):
+            if future is not None and not future.done():
+                future.set_exception(WireTimeout("the other end did not answer in time"))
+
+    # How it is done.
+
+    @staticmethod
+    def _wake(future: asyncio.Future[None] | None) -> bool:
+        if future is None or future.done():
+            return False
+        future.set_result(None)
+        return True
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    async def _wait_readable(self) -> None:
+        if self._filter is not None:
+            await self.drain()  # Reading makes TLS write (key updates): the peer has to take it.
+        self._check()
+        if self._paused:
+            self._paused = False
+            self._transport.resume_reading()
+        self._readable = self._loop.create_future()
+        try:
+            await self._readable
+        finally:
+            self._readable = None
+
+    async def _shake_hands(self, handshake: TlsFilter) -> None:
+        octets, self._unread = self._unread, b""
+        try:
+            while not handshake.handshake(octets):
+                self._transport.write(handshake.take())
+                if not (octets := await self.read()):
+                    raise TlsError("the other end closed the connection during the TLS handshake")
+        finally:
+            self._transport.write(handshake.take())
+
+    def _decrypt(self, tls: TlsFilter, raw: bytes | memoryview) -> bytes:
+        plain = tls.decrypt(raw)
+        if answer := tls.take():
+            self._transport.write(answer)
+        if tls.ended:
+            self._ended = True
+            self._wake(self._readable)
+        return plain
+
+    def _break(self, error: WireError) -> None:
+        self._error = self._error or error
+        self._wake(self._readable)
+        self._transport.close()
+
+    async def _say_goodbye(self) -> None:
+        latest = self._wire.clock.monotonic() + CLOSE_SECONDS
+        self.deadline = latest if self.deadline is None else min(self.deadline, latest)
+        if self._filter is not None:
+            self._transport.write(self._filter.goodbye())
+        self._closing = True
+        if self._unread or self._paused:
+            await self._linger()
+
+    async def _linger(self) -> None:
+        """Take in what the peer still sends, for a while.
+
+        A socket that is closed over unread octets is reset, and the reset can overtake the reply
+        that says why.
+        """
+        self._filter = None
+        self._transport.write_eof()
+        self.deadline = min(self.deadline or 0.0, self._wire.clock.monotonic() + LINGER_SECONDS)
+        try:
+            while await self.read():
+                pass
+        except WireError:
+            return  # Whatever ended it, it has ended; the close that follows asks for no more.

@@ -1,0 +1,101 @@
+"""What can go wrong between two hosts, in words fit for a person.
+
+WireError                 the connection failed; `.cause` says how
+├── WireTimeout           a wait reached its deadline
+├── WireRefused           the other end is there and does not want us
+├── WireUnreachable       no way leads there
+├── WireLost              a connection that stood broke: reset, aborted, closed under us
+├── WireTaken             an address or path that cannot be listened on
+├── TlsError              the handshake or the encrypted stream failed
+│   └── CertificateError  the peer's certificate is not good for its name
+└── ProxyError            a PROXY protocol header that is malformed, too long or missing
+
+Errors of asyncio, sockets and OpenSSL are mapped here and nowhere else.
+"""
+
+import errno
+import ssl
+
+from merpati.errors import MerpatiError
+
+
+class WireError(MerpatiError):
+    """The connection failed."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+class WireTimeout(WireError):
+    """A wait reached its deadline."""
+
+
+class WireRefused(WireError):
+    """The other end is there and does not want us."""
+
+
+class WireUnreachable(WireError):
+    """No way leads there."""
+
+
+class WireLost(WireError):
+    """A connection that stood broke."""
+
+
+class WireTaken(WireError):
+    """An address or path that cannot be listened on."""
+
+
+class TlsError(WireError):
+    """The handshake or the encrypted stream failed."""
+
+
+class CertificateError(TlsError):
+    """The peer's certificate is not good for its name."""
+
+
+class ProxyError(WireError):
+    """A PROXY protocol header that is malformed, too long or missing."""
+
+
+_LOST = {
+    errno.ECONNRESET: "the connection was reset by the other end",
+    errno.EPIPE: "the other end closed the connection",
+    errno.ECONNABORTED: "the connection was aborted",
+    errno.ENOTCONN: "the connection is closed",
+}
+_UNREACHABLE = {
+    errno.ENETUNREACH: "the network is unreachable",
+    errno.EHOSTUNREACH: "no route to the host",
+    errno.ENETDOWN: "the network is down",
+    errno.EHOSTDOWN: "the host is down",
+    errno.EADDRNOTAVAIL: "this source address is not available here",
+    errno.EAFNOSUPPORT: "this address family is not supported here",
+    errno.ENOENT: "the socket does not exist",
+}
+
+
+def from_os_error(error: BaseException) -> WireError:
+    """The WireError for what a socket, asyncio or uvloop raised."""
+    number = error.errno if isinstance(error, OSError) else None
+    if number == errno.ETIMEDOUT or isinstance(error, TimeoutError):
+        return WireTimeout("the other end did not answer in time")
+    if number == errno.ECONNREFUSED or isinstance(error, ConnectionRefusedError):
+        return WireRefused("the connection was refused")
+    if number in _UNREACHABLE:
+        return WireUnreachable(_UNREACHABLE[number])
+    if number in _LOST:
+        return WireLost(_LOST[number])
+    if isinstance(error, ConnectionError):
+        return WireLost("the connection was lost")
+    return WireError(str(error) or type(error).__name__)
+
+
+def from_tls_error(error: ssl.SSLError) -> TlsError:
+    """The TlsError for what OpenSSL raised."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return CertificateError(f"the certificate was not accepted: {error.verify_message}")
+    # A reason of OpenSSL reads WRONG_VERSION_NUMBER; plain text instead of TLS gives that one.
+    reason = (error.reason or str(error)).replace("_", " ").lower()
+    return TlsError(f"TLS failed: {reason}")

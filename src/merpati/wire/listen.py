@@ -1,0 +1,173 @@
+"""Accepts connections and gives each to a session of its own, within limits, until told to stop.
+
+A connection above a limit is still handed over, marked, so that the caller can say 421 in its own
+protocol; far above it is dropped without a word, so that saying no cannot be made expensive.
+"""
+
+import asyncio
+import socket
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+from merpati.errors import MerpatiError
+from merpati.wire.connection import Connection
+from merpati.wire.endpoint import Endpoint
+from merpati.wire.errors import WireError
+from merpati.wire.loop import Wire
+from merpati.wire.sockets import BACKLOG
+
+
+@dataclass(frozen=True, slots=True)
+class ListenSettings:
+    """Limits of one port."""
+
+    connections: int = 2000
+    """At a time, all peers together."""
+    connections_per_ip: int = 50
+    """At a time from one address; Unix sockets are not counted by peer."""
+    refusals: int = 100
+    """Connections above the limits that are told so at a time; further ones are dropped."""
+
+
+class Crowd(Enum):
+    """Which limit a connection is above."""
+
+    CONNECTIONS = "too many connections"
+    PER_IP = "too many connections from one address"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A connection that was accepted."""
+
+    stream: Connection
+    peer: Endpoint
+    """Who is there; `ip` is empty for a Unix socket."""
+    local: Endpoint
+    crowd: Crowd | None = None
+    """Not None: say 421 and close."""
+
+
+Serve = Callable[[Arrival], Awaitable[None]]
+
+
+class Listener:
+    """One port: its sockets, its sessions, its limits.
+
+    `serve` runs once for each arrival and owns the stream until it returns; what it leaves open is
+    aborted. A WireError that ends it is the end of a connection, nothing else. Any other exception
+    is a defect of the session: it goes to `failed` and ends that session alone.
+    """
+
+    def __init__(
+        self,
+        wire: Wire,
+        serve: Serve,
+        failed: Callable[[Exception], None],
+        settings: ListenSettings | None = None,
+    ) -> None:
+        self._wire = wire
+        self._serve = serve
+        self._failed = failed
+        self._settings = settings or ListenSettings()
+        self._sessions: dict[asyncio.Task[None], Arrival] = {}
+        self._by_ip: Counter[str] = Counter()
+        self._refusing = 0
+        self._group: asyncio.TaskGroup | None = None
+        self._stop = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._grace = 0.0
+
+    def __len__(self) -> int:
+        """How many sessions run."""
+        return len(self._sessions)
+
+    async def run(self, sockets: Sequence[socket.socket]) -> None:
+        """Accept on these listening sockets until `stop`; return when the last session ended.
+
+        Closes the sockets. Cancelled, it cancels its sessions and waits for them.
+        """
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            servers = [await self._start(listener) for listener in sockets]
+            try:
+                await self._stop.wait()
+            finally:
+                for server in servers:
+                    server.close()
+            await self._wait_sessions(group)
+
+    def stop(self, grace: float) -> None:
+        """Accept no more; sessions get `grace` seconds to end, then they are cancelled."""
+        self._grace = grace
+        self._stop.set()
+
+    async def _start(self, listener: socket.socket) -> asyncio.Server:
+        loop = asyncio.get_running_loop()
+        if listener.family == socket.AF_UNIX:
+            return await loop.create_unix_server(self._connection, sock=listener, backlog=BACKLOG)
+        return await loop.create_server(self._connection, sock=listener, backlog=BACKLOG)
+
+    def _connection(self) -> Connection:
+        return Connection(self._wire, self._arrived)
+
+    def _arrived(self, stream: Connection) -> None:
+        crowd = self._crowd(stream.peer.ip)
+        if self._stop.is_set() or (crowd and self._refusing >= self._settings.refusals):
+            stream.abort()
+            return
+        if self._group is None:
+            raise MerpatiError("a connection arrived before the listener ran")
+        arrival = Arrival(stream, stream.peer, stream.local, crowd)
+        task = self._group.create_task(self._session(arrival))
+        self._count(arrival, task)
+        task.add_done_callback(self._ended)
+
+    def _crowd(self, ip: str) -> Crowd | None:
+        if len(self._sessions) - self._refusing >= self._settings.connections:
+            return Crowd.CONNECTIONS
+        if ip and self._by_ip[ip] >= self._settings.connections_per_ip:
+            return Crowd.PER_IP
+        return None
+
+    def _count(self, arrival: Arrival, task: asyncio.Task[None]) -> None:
+        self._sessions[task] = arrival
+        if arrival.crowd:
+            self._refusing += 1
+        else:
+            self._by_ip[arrival.peer.ip] += 1
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        arrival = self._sessions.pop(task)
+        arrival.stream.abort()
+        if arrival.crowd:
+            self._refusing -= 1
+        else:
+            self._by_ip[arrival.peer.ip] -= 1
+            if not self._by_ip[arrival.peer.ip]:
+                del self._by_ip[arrival.peer.ip]
+        if not self._sessions:
+            self._idle.set()
+
+    async def _session(self, arrival: Arrival) -> None:
+        try:
+            await self._serve(arrival)
+        except WireError:
+            return  # The other end is gone; the session has told the journal what it wanted to.
+        except Exception as error:
+            self._failed(error)
+
+    async def _wait_sessions(self, group: asyncio.TaskGroup) -> None:
+        if not self._sessions:
+            return
+        self._idle.clear()
+        patience = group.create_task(self._cancel_after_grace())
+        await self._idle.wait()
+        patience.cancel()
+
+    async def _cancel_after_grace(self) -> None:
+        await self._wire.clock.sleep(self._grace)
+        for task in self._sessions:
+            task.cancel()

@@ -1,0 +1,185 @@
+"""A plain stream over loopback sockets."""
+
+import asyncio
+import gc
+
+import pytest
+
+from merpati.wire.connection import Connection
+from merpati.wire.errors import WireLost, WireTimeout
+from merpati.wire.listen import Arrival
+
+
+async def echo(arrival: Arrival) -> None:
+    stream = arrival.stream
+    while octets := await stream.read():
+        stream.write(octets)
+        await stream.drain()
+    await stream.close()
+
+
+async def read_exactly(stream, count: int) -> bytes:
+    octets = b""
+    while len(octets) < count:
+        piece = await stream.read()
+        if not piece:
+            break
+        octets += piece
+    return octets
+
+
+async def test_octets_come_back_in_order(serving_port) -> None:
+    async with serving_port(echo) as port:
+        stream = await port.dial()
+        sent = bytes(range(256)) * 4096
+        async with asyncio.TaskGroup() as group:
+            reading = group.create_task(read_exactly(stream, len(sent)))
+            for start in range(0, len(sent), 50_000):
+                stream.write(sent[start : start + 50_000])
+                await stream.drain()
+        assert reading.result() == sent
+        await stream.close()
+
+
+async def test_octets_that_nobody_waits_for_are_bounded(serving_port) -> None:
+    async def flood(arrival: Arrival) -> None:
+        arrival.stream.write(b"x" * 4_000_000)
+        await arrival.stream.drain()
+
+    async with serving_port(flood) as port:
+        stream = await port.dial()
+        await asyncio.sleep(0.05)
+        assert 0 < stream.pending <= 2 * 64 * 1024
+        stream.abort()
+
+
+async def test_peers_end_is_empty_octets_and_stays_so(serving_port) -> None:
+    async def bye(arrival: Arrival) -> None:
+        arrival.stream.write(b"221 bye\r\n")
+        await arrival.stream.close()
+
+    async with serving_port(bye) as port:
+        stream = await port.dial()
+        assert await stream.read() == b"221 bye\r\n"
+        assert await stream.read() == b""
+        assert await stream.read() == b""
+        await stream.close()
+
+
+async def test_wait_ends_at_the_deadline(serving_port) -> None:
+    async with serving_port(echo) as port:
+        stream = await port.dial()
+        stream.deadline = port.wire.clock.monotonic() + 0.02
+        with pytest.raises(WireTimeout):
+            await stream.read()
+        stream.deadline = None
+        stream.write(b"still usable")
+        assert await stream.read() == b"still usable"
+        await stream.close()
+
+
+async def test_drain_ends_at_the_deadline_when_the_peer_takes_nothing(serving_port) -> None:
+    forever = asyncio.Event()
+
+    async def deaf(arrival: Arrival) -> None:
+        await forever.wait()
+
+    async with serving_port(deaf) as port:
+        stream = await port.dial()
+        stream.write(b"x" * 20_000_000)
+        stream.deadline = port.wire.clock.monotonic() + 0.02
+        with pytest.raises(WireTimeout):
+            await stream.drain()
+        stream.abort()
+
+
+async def test_close_gives_up_flushing_at_the_deadline(serving_port) -> None:
+    forever = asyncio.Event()
+
+    async def deaf(arrival: Arrival) -> None:
+        await forever.wait()
+
+    async with serving_port(deaf) as port:
+        stream = await port.dial()
+        stream.write(b"x" * 20_000_000)
+        stream.deadline = port.wire.clock.monotonic() + 0.02
+        async with asyncio.timeout(2):
+            await stream.close()
+            await stream.close()
+
+
+async def write_forever(stream: Connection) -> None:
+    while True:
+        stream.write(b"hello" * 100_000)
+        await stream.drain()
+
+
+async def test_reset_is_lost_and_later_writes_are_harmless(serving_port) -> None:
+    async def reset(arrival: Arrival) -> None:
+        while await arrival.stream.read():
+            arrival.stream.abort()
+
+    async with serving_port(reset) as port:
+        stream = await port.dial()
+        with pytest.raises(WireLost, match="connection"):
+            await write_forever(stream)
+        stream.write(b"into the void")
+        await stream.close()
+
+
+async def test_reading_an_aborted_stream_is_lost_not_a_hang(serving_port) -> None:
+    async with serving_port(echo) as port:
+        stream = await port.dial()
+        reading = asyncio.ensure_future(stream.read())
+        await asyncio.sleep(0)
+        stream.abort()
+        with pytest.raises(WireLost):
+            await reading
+
+
+async def test_octets_given_back_are_read_first(serving_port) -> None:
+    async with serving_port(echo) as port:
+        stream = await port.dial()
+        stream.write(b"ab")
+        octets = await read_exactly(stream, 2)
+        stream.unread(octets)
+        assert stream.pending == 2
+        assert await stream.read() == b"ab"
+        await stream.close()
+
+
+async def test_last_reply_survives_octets_that_nobody_read(serving_port) -> None:
+    async def too_much(arrival: Arrival) -> None:
+        await arrival.stream.read()
+        await asyncio.sleep(0.02)
+        arrival.stream.write(b"421 enough\r\n")
+        await arrival.stream.close()
+
+    async with serving_port(too_much) as port:
+        stream = await port.dial()
+        stream.write(b"junk")
+        await asyncio.sleep(0.01)
+        stream.write(b"junk" * 100_000)
+        await asyncio.sleep(0.05)
+        assert await stream.read() == b"421 enough\r\n"
+        await stream.close()
+
+
+async def use_connections(port, count: int) -> None:
+    streams = [await port.dial() for _ in range(count)]
+    for stream in streams:
+        stream.write(b"x")
+    for stream in streams:
+        assert await stream.read() == b"x"
+        await stream.close()
+
+
+async def test_thousand_connections_leave_nothing_behind(serving_port) -> None:
+    async with serving_port(echo) as port:
+        for _ in range(20):
+            await use_connections(port, 50)
+        async with asyncio.timeout(2):
+            while len(port.listener) or len(port.wire):
+                await asyncio.sleep(0.01)
+    gc.collect()
+    assert not [o for o in gc.get_objects() if isinstance(o, Connection)]
