@@ -22,7 +22,7 @@ class ServerSettings:
     """Said in the greeting and in the answer to EHLO."""
     protocol: Protocol = Protocol.SMTP
     extensions: frozenset[Extension] = frozenset(Extension)
-    """What may be offered. BINARYMIME needs CHUNKING beside it; REQUIRETLS is said under TLS only."""
+    """What may be offered. BINARYMIME needs CHUNKING beside it; REQUIRETLS waits for TLS."""
     starttls: bool = False
     """Offer STARTTLS while the connection is in the clear."""
     auth: tuple[str, ...] = ()
