@@ -1,0 +1,1 @@
+"""Measurements, each printed by a command; `python -m benchmarks` is the table of the field."""

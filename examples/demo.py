@@ -1,0 +1,155 @@
+"""Two mail servers on this machine, real messages between them, and the story of each.
+
+`make demo` runs it; `make demo ONCE=1` ends with status 0 only if every message arrived.
+"""
+
+import argparse
+import contextlib
+import shutil
+import signal
+import smtplib
+import ssl
+import sys
+import time
+from email.message import EmailMessage
+from pathlib import Path
+
+from merpati.testing.process import MerpatiProcess, free_port
+
+FOLDER = Path("demo-data")
+PASSWORD = "merpati-demo"
+
+OURS = """\
+hostname = "mail.a.test"
+data = "var"
+[[port]]
+role = "mx"
+listen = "127.0.0.1:{mx}"
+[[port]]
+role = "submission"
+listen = "127.0.0.1:{submission}"
+[http]
+listen = "127.0.0.1:{http}"
+[[route]]
+match = ["b.test"]
+to = "smtp://127.0.0.1:{theirs}"
+tls = "opportunistic"
+"""
+THEIRS = """\
+hostname = "mail.b.test"
+data = "var"
+[[port]]
+role = "mx"
+listen = "127.0.0.1:{mx}"
+"""
+
+
+def start() -> tuple[MerpatiProcess, MerpatiProcess, dict[str, int]]:
+    """Both servers, with their domains and people."""
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    ports = {name: free_port() for name in ("mx", "submission", "http", "theirs")}
+    theirs = MerpatiProcess(FOLDER / "b.test", THEIRS.format(mx=ports["theirs"]), [ports["theirs"]])
+    ours = MerpatiProcess(
+        FOLDER / "a.test", OURS.format(**ports), [ports["mx"], ports["submission"], ports["http"]]
+    )
+    for server, domain, people in ((ours, "a.test", "ann budi"), (theirs, "b.test", "citra")):
+        server.ask("domain", "add", domain)
+        for name in people.split():
+            server.ask("user", "add", f"{name}@{domain}", "--password-stdin", text=PASSWORD + "\n")
+        server.start()
+    return ours, theirs, ports
+
+
+def messages() -> list[EmailMessage]:
+    """One for a mailbox here and one for the other server."""
+    here = EmailMessage()
+    here["From"], here["To"] = "Ann <ann@a.test>", "Budi <budi@a.test>"
+    here["Subject"] = "Rapat besok pagi ☕"
+    here.set_content("Halo Budi,\n\nbesok kita rapat pukul sembilan, ya.\n\nSalam,\nAnn\n")
+    there = EmailMessage()
+    there["From"], there["To"] = "Ann <ann@a.test>", "Citra <citra@b.test>"
+    there["Subject"] = "Laporan perjalanan sudah selesai ✓"
+    there.set_content("Halo Citra,\n\nlaporannya terlampir. Terima kasih atas bantuannya!\n\nAnn\n")
+    there.add_attachment("tempat;hari\nYogyakarta;3\nMalang;2\n", "csv", filename="laporan.csv")
+    return [here, there]
+
+
+def submit(port: int, message: EmailMessage) -> str:
+    """Send as Ann's mail program would: STARTTLS, AUTH. The id behind `queued as`."""
+    context = ssl.create_default_context()
+    # The certificate was made a moment ago by the server itself; nobody has signed it.
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with smtplib.SMTP("127.0.0.1", port, timeout=20) as client:
+        client.starttls(context=context)
+        client.login("ann@a.test", PASSWORD)
+        client.mail("ann@a.test")
+        client.rcpt(message["To"].addresses[0].addr_spec)
+        code, reply = client.data(message.as_bytes())
+    if code != 250:
+        sys.exit(f"the server refused the message: {code} {reply.decode()}")
+    return reply.decode().rsplit("queued as ", 1)[1].split()[0]
+
+
+def arrived(server: MerpatiProcess, domain: str, user: str, seconds: float = 20.0) -> bool:
+    """Whether a message lies in the user's mailbox before the time is over."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if any((server.folder / "var/mail" / domain / user / "new").glob("*")):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def tell(ours: MerpatiProcess, theirs: MerpatiProcess, ports: dict[str, int]) -> bool:
+    """Send, wait, and print what happened."""
+    print(f"Two mail servers are running: mail.a.test (yours) and mail.b.test. Data: {FOLDER}/\n")
+    ids = [submit(ports["submission"], message) for message in messages()]
+    ok = True
+    for server, domain, user, name in (
+        (ours, "a.test", "budi", ids[0]),
+        (theirs, "b.test", "citra", ids[1]),
+    ):
+        here = arrived(server, domain, user)
+        ok = ok and here
+        print(f"== Ann to {user}@{domain}: {'arrived' if here else 'NOT arrived'} ==")
+        ours.wait_empty()
+        print(ours.ask("trace", name))
+    return ok
+
+
+def wait_for_the_end(ports: dict[str, int]) -> None:
+    """Say how to look around, and serve until Ctrl-C."""
+    command = f".venv/bin/merpati --config {FOLDER}/a.test/merpati.toml"
+    print(
+        "Connect a mail program (sending): server 127.0.0.1, port "
+        f"{ports['submission']}, STARTTLS,\n  user ann@a.test, password {PASSWORD} "
+        "(accept the self-signed certificate).\n"
+        f"Look around in another terminal:\n  {command} queue list\n"
+        f"  {command} trace budi@a.test\n  {command} inbox list --user budi@a.test\n"
+        f"Health and metrics: http://127.0.0.1:{ports['http']}/healthz and /metrics\n"
+        "Ctrl-C stops both servers.",
+        flush=True,
+    )
+    with contextlib.suppress(KeyboardInterrupt):
+        signal.pause()
+
+
+def main() -> int:
+    """Run the demo; 0 only if every message arrived."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--once", action="store_true", help="end when the messages have arrived")
+    options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill is a Ctrl-C
+    with contextlib.ExitStack() as stack:
+        ours, theirs, ports = start()
+        stack.callback(theirs.stop)
+        stack.callback(ours.stop)
+        ok = tell(ours, theirs, ports)
+        if not options.once:
+            wait_for_the_end(ports)
+    print("Every message arrived." if ok else "Not every message arrived.")
+    return 0 if ok else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
