@@ -33,6 +33,10 @@ class Journal(Protocol):
         """Ids of the newest messages from or to an address (or `@domain`), newest first."""
         ...
 
+    async def refused(self, address: str, limit: int) -> list[Event]:
+        """The newest refusals that name an address (or `@domain`) as sender or recipient."""
+        ...
+
     async def forget(self, before: float, limit: int) -> int:
         """Retention: remove up to `limit` events older than `before`; how many went."""
         ...

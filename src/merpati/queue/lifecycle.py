@@ -8,7 +8,7 @@ accepted ──> IN_HAND ──> DELIVERED | FAILED | EXPIRED | CANCELLED   (fin
            HELD
 """
 
-from merpati.queue.entry import State
+from merpati.queue.entry import Settlement, State
 
 _FINAL = {State.DELIVERED, State.FAILED, State.EXPIRED, State.CANCELLED}
 
@@ -26,3 +26,9 @@ MOVES: dict[State, frozenset[State]] = {
 def may_move(before: State, after: State) -> bool:
     """Whether the table has this transition."""
     return after in MOVES[before]
+
+
+def check_settlement(settlement: Settlement) -> None:
+    """Raise ValueError for a result that nothing in hand can have: a defect of the caller."""
+    if not may_move(State.IN_HAND, settlement.state):
+        raise ValueError(f"what is in hand cannot become {settlement.state.name}")

@@ -76,8 +76,11 @@ class Queue(Protocol):
 class Sites(Protocol):
     """What the queue knows of sites: which domains share one, and until when one is on hold."""
 
-    async def assign(self, domain: str, site: str) -> None:
-        """From now on `domain`'s lane hangs on `site`."""
+    async def assign(self, domain: str, site: str, route: str = "") -> None:
+        """From now on `domain`'s lane hangs on `site`; with `route`, what was rerouted there.
+
+        Until then a lane is its own site, by the name of its route or else its domain.
+        """
         ...
 
     async def hold(self, site: str, until: float, why: str, events: Sequence[Event] = ()) -> None:
@@ -102,7 +105,11 @@ class Ledger(Protocol):
 
 
 class Desk(Protocol):
-    """What operators do to the queue. Works on what is not in hand; the rest is said so."""
+    """What operators do to the queue.
+
+    What is claimed is in an attempt's hands: it is neither changed nor counted by `alter` and
+    `expire`. Fresh mail that nobody has claimed yet counts as waiting.
+    """
 
     async def search(
         self, selection: Selection, limit: int, after: tuple[str, int] | None = None
