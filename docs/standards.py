@@ -1,0 +1,86 @@
+"""Writes docs/standards.md: every RFC we claim, its status, and the files that cite it.
+
+`python docs/standards.py` rewrites the page; a test fails when it is out of date.
+"""
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs/standards.md"
+CITATION = re.compile(r"RFC[ \u00a0]?(\d{3,5})((?:[ ,]+(?:and |or )?\d{4}\b)*)")
+
+# number: (what it is, status). Statuses: done, partly (with what is missing), read.
+CLAIMED: dict[int, tuple[str, str]] = {
+    1870: ("SIZE", "done"),
+    2033: ("LMTP", "done"),
+    2034: ("Enhanced status codes in replies", "done"),
+    2047: ("Encoded words in header fields", "done"),
+    2231: ("Parameter values in other scripts", "done"),
+    2852: ("DELIVERBY", "done"),
+    2920: ("PIPELINING", "done"),
+    3030: ("CHUNKING and BINARYMIME", "done"),
+    3207: ("STARTTLS", "done"),
+    3461: ("DSN: what a sender asks", "done"),
+    3463: ("Enhanced status codes", "done"),
+    3464: ("DSN: what a notice says", "done"),
+    3848: ("`with` keywords of Received", "done"),
+    4616: ("SASL PLAIN", "done"),
+    4865: ("FUTURERELEASE", "done"),
+    4954: ("AUTH", "done"),
+    5248: ("Registry of enhanced status codes", "done"),
+    5321: ("SMTP", "done"),
+    5322: ("Message format (what we write and scan)", "done"),
+    5802: ("SCRAM", "done"),
+    5929: ("Channel bindings", "done"),
+    6152: ("8BITMIME", "done"),
+    6409: ("Submission", "done"),
+    6522: ("multipart/report", "done"),
+    6531: ("SMTPUTF8", "done"),
+    6532: ("UTF-8 header fields", "done"),
+    6533: ("Notices about UTF-8 addresses", "done"),
+    6710: ("MT-PRIORITY", "done"),
+    7504: ("521 and 556", "done"),
+    7505: ("Null MX", "done"),
+    7628: ("OAUTHBEARER: the exchange", "partly: tokens are checked by a later part"),
+    7677: ("SCRAM-SHA-256", "done"),
+    8314: ("Implicit TLS", "done"),
+    8689: ("REQUIRETLS", "done"),
+    9266: ("tls-exporter channel binding", "done"),
+    9422: ("LIMITS", "done"),
+}
+
+
+def citations() -> dict[int, set[str]]:
+    """RFC number to the files of src that cite it."""
+    found: dict[int, set[str]] = {}
+    for path in sorted((ROOT / "src").rglob("*.py")):
+        for first, more in CITATION.findall(path.read_text("utf-8")):
+            for number in [first, *re.findall(r"\d{4}", more)]:
+                name = path.relative_to(ROOT / "src/merpati").as_posix()
+                found.setdefault(int(number), set()).add(name)
+    return found
+
+
+def page() -> str:
+    """The page as it should be."""
+    cited = citations()
+    lines = [
+        "# Standards",
+        "",
+        "What Merpati follows, how far, and where it is decided. Written by",
+        "`python docs/standards.py`; do not edit by hand.",
+        "",
+        "| RFC | what | status | cited in |",
+        "|---|---|---|---|",
+    ]
+    for number, (what, status) in sorted(CLAIMED.items()):
+        files = ", ".join(f"`{name}`" for name in sorted(cited.get(number, ())))
+        lines.append(f"| {number} | {what} | {status} | {files} |")
+    others = sorted(set(cited) - set(CLAIMED))
+    lines += ["", "Also consulted: " + ", ".join(f"RFC {n}" for n in others) + ".", ""]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), "utf-8")
