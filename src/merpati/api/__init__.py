@@ -1,1 +1,1 @@
-"""For programs: HTTP and JSON, on a Unix socket for our own commands and on TCP for monitoring."""
+"""For programs: the operations of an operator as JSON over HTTP, and the door for metrics."""

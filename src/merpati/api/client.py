@@ -1,0 +1,87 @@
+"""Asks a running server over its control socket.
+
+Commands use it, so it stands on asyncio's streams alone: aiohttp would triple their start-up.
+"""
+
+import asyncio
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+
+from merpati.api.errors import ApiError, Mistaken, Unknown, Unreachable
+from merpati.api.operations import A, Operation, Q
+
+SOCKET = "control.sock"
+"""Name of the control socket in the data directory."""
+_HEAD_LIMIT = 64 * 1024
+# A hash of a password and a commit on a sick disk take their time; nothing takes longer.
+_PATIENCE = 120.0
+
+
+@contextmanager
+def short_path(path: Path) -> Iterator[str]:
+    """A path to the same file that fits into a socket address.
+
+    A socket's path has room for 107 octets; a data directory can lie deeper than that.
+    """
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield f"/proc/self/fd/{folder}/{path.name}"
+    finally:
+        os.close(folder)
+
+
+class RemoteCounter:
+    """Puts questions to the server that owns a data directory."""
+
+    def __init__(self, data: Path) -> None:
+        self._path = data / SOCKET
+
+    async def ask(self, operation: Operation[Q, A], question: Q) -> A:
+        """The server's answer, or the error it told."""
+        async with asyncio.timeout(_PATIENCE):
+            status, body = await self._exchange(operation.name, msgspec.json.encode(question))
+        if status != 200:
+            raise _error(status, body)
+        answer: A = msgspec.json.decode(body, type=operation.answer)
+        return answer
+
+    async def _exchange(self, name: str, question: bytes) -> tuple[int, bytes]:
+        reader, writer = await self._connect()
+        try:
+            # HTTP/1.0: the answer comes whole and ends with the connection.
+            head = f"POST /v1/{name} HTTP/1.0\r\nHost: merpati\r\nContent-Length: {len(question)}"
+            writer.write(head.encode() + b"\r\n\r\n" + question)
+            await writer.drain()
+            first, _, body = (await reader.read()).partition(b"\r\n\r\n")
+            return _status(first), body
+        except OSError as error:
+            raise Unreachable(f"the server broke the connection off: {error}") from error
+        finally:
+            writer.close()
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        try:
+            with short_path(self._path) as path:
+                return await asyncio.open_unix_connection(path, limit=_HEAD_LIMIT)
+        except OSError as error:
+            raise Unreachable(f"no server answers at {self._path}: {error.strerror}") from error
+
+
+def _status(head: bytes) -> int:
+    parts = head.split(b" ", 2)
+    if len(parts) < 2 or not parts[1].isdigit():
+        raise Unreachable("the server broke off in the middle of its answer")
+    return int(parts[1])
+
+
+def _error(status: int, body: bytes) -> ApiError:
+    try:
+        text = str(json.loads(body)["error"])
+    except (ValueError, KeyError, TypeError):
+        text = f"the server answered {status}"
+    return {404: Unknown, 422: Mistaken}.get(status, ApiError)(text)

@@ -1,0 +1,25 @@
+"""What concerns the server as a whole: taking in mail of this machine, status, reload, stop."""
+
+from typing import Protocol
+
+from merpati.api import questions as ask
+
+
+class Doors(Protocol):
+    """A server as its operator sees it; a command without a server has a smaller one."""
+
+    async def submit(self, question: ask.Submission) -> ask.Queued:
+        """Put a message of this machine into the queue, judged as any other."""
+        ...
+
+    async def status(self, question: ask.Nothing) -> ask.Status:
+        """How it is."""
+        ...
+
+    async def reload(self, question: ask.Nothing) -> ask.Done:
+        """Read the configuration again; a bad one is refused and changes nothing."""
+        ...
+
+    async def stop(self, question: ask.Nothing) -> ask.Done:
+        """Begin to stop gracefully; returns at once."""
+        ...

@@ -1,0 +1,83 @@
+"""The HTTP doors: the control socket with every operation, and the public one with two pages.
+
+On the control socket each operation of the table is `POST /v1/{name}`; an error is
+`{"error": "what is wrong and what to do"}` with 404, 409 or 422. Who may open the socket's file
+may do everything, so it lies in a directory of our own with mode 0600.
+"""
+
+from collections.abc import Awaitable, Callable
+
+import msgspec
+from aiohttp import web
+
+from merpati.api.errors import Mistaken, Unknown
+from merpati.api.office import Office
+from merpati.api.operations import OPERATIONS, Operation
+from merpati.api.questions import Question
+from merpati.errors import MerpatiError
+from merpati.mail.address import AddressError
+
+PREFIX = "/v1/"
+_JSON = "application/json"
+Handler = Callable[[web.Request], Awaitable[web.Response]]
+
+
+def control(office: Office) -> web.Application:
+    """The application behind the control socket."""
+    app = web.Application(client_max_size=max(one.max_octets for one in OPERATIONS))
+    for operation in OPERATIONS:
+        app.router.add_post(PREFIX + operation.name, _answer(office, operation))
+    return app
+
+
+def _answer(office: Office, operation: Operation[Question, object]) -> Handler:
+    async def answer(request: web.Request) -> web.Response:
+        if (request.content_length or 0) > operation.max_octets:
+            return _error(413, f"at most {operation.max_octets} octets")
+        try:
+            question = msgspec.json.decode(await request.read(), type=operation.question)
+            return _json(200, await operation.perform(office, question))
+        except msgspec.ValidationError as error:
+            return _error(422, str(error))
+        except msgspec.DecodeError as error:
+            return _error(400, f"this is not JSON: {error}")
+        except MerpatiError as error:
+            return _error(_code(error), str(error))
+
+    return answer
+
+
+def _code(error: MerpatiError) -> int:
+    if isinstance(error, Unknown):
+        return 404
+    return 422 if isinstance(error, Mistaken | AddressError) else 409
+
+
+def _json(status: int, value: object) -> web.Response:
+    return web.Response(status=status, body=msgspec.json.encode(value), content_type=_JSON)
+
+
+def _error(status: int, text: str) -> web.Response:
+    return _json(status, {"error": text})
+
+
+def public(
+    is_healthy: Callable[[], bool], metrics: Callable[[], Awaitable[bytes]]
+) -> web.Application:
+    """The application on `[http] listen`: `/healthz` and `/metrics`, nothing that changes anything.
+
+    `/healthz` is 200 while mail is accepted and 503 otherwise, so that a balancer can tell.
+    """
+
+    async def healthz(_: web.Request) -> web.Response:
+        healthy = is_healthy()
+        return web.Response(status=200 if healthy else 503, text="ok\n" if healthy else "no\n")
+
+    async def exposition(_: web.Request) -> web.Response:
+        headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
+        return web.Response(body=await metrics(), headers=headers)
+
+    app = web.Application(client_max_size=1024)
+    app.router.add_get("/healthz", healthz)
+    app.router.add_get("/metrics", exposition)
+    return app

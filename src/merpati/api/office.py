@@ -1,0 +1,253 @@
+"""Where operators are served: one plain method for each thing they can ask or do.
+
+The same office answers over the control socket of a running server and inside a command when no
+server runs, so that commands work either way.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from merpati.api import questions as ask
+from merpati.api.doors import Doors
+from merpati.api.errors import Mistaken, Unknown
+from merpati.clock import Clock
+from merpati.directory.directory import Directory, Registrar, Secret
+from merpati.journal.journal import Journal
+from merpati.mail.address import Address, parse_domain
+from merpati.queue.entry import Listed, Selection, State
+from merpati.queue.queue import Desk, Queue, Sites
+
+BY = "operator"
+"""Whom the journal names for what is done here."""
+
+MakeSecret = Callable[[str, str], Awaitable[Secret]]
+"""Of a program's name (empty for the own password) and a password."""
+
+
+def moment(seconds: float) -> datetime:
+    """A stored time as it is shown."""
+    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=0)
+
+
+def optional_moment(seconds: float | None) -> datetime | None:
+    """The same for what may not have happened."""
+    return moment(seconds) if seconds else None
+
+
+def state_name(state: State) -> str:
+    """A state as people write it: `in-hand`."""
+    return state.name.lower().replace("_", "-")
+
+
+@dataclass(frozen=True, slots=True)
+class QueueOffice:
+    """What can be asked of the queue and done to it."""
+
+    queue: Queue
+    desk: Desk
+    sites: Sites
+    clock: Clock
+    knows_route: Callable[[str], bool]
+    """Whether a route of this name can be given to a message."""
+
+    def _selection(self, wanted: ask.Filter) -> Selection:
+        return Selection(
+            ids=wanted.ids,
+            domain=parse_domain(wanted.domain) if wanted.domain else "",
+            sender=wanted.sender,
+            recipient=wanted.recipient,
+            state=State[wanted.state.upper().replace("-", "_")] if wanted.state else None,
+            older_than=None if wanted.older is None else self.clock.now() - wanted.older,
+        )
+
+    async def lines(self, question: ask.ListQueue) -> list[ask.QueueLine]:
+        """One line a recipient, oldest first."""
+        selection = self._selection(question.filter)
+        found = await self.desk.search(selection, question.limit, question.after)
+        return [_line(listed) for listed in found]
+
+    async def alter(self, question: ask.AlterQueue) -> ask.Done:
+        """Hold, release, retry, cancel, reroute what is selected and not in an attempt's hands."""
+        if question.filter == ask.Filter() and not question.everything:
+            raise Mistaken("an empty filter means the whole queue: say so with --all")
+        if question.action == "reroute" and not self.knows_route(question.route):
+            raise Mistaken(f"no route leads to {question.route!r}; it must be one of merpati.toml")
+        selection = self._selection(question.filter)
+        return ask.Done(
+            changed=await self.desk.alter(selection, question.action, BY, question.route)
+        )
+
+    async def read(self, question: ask.ReadMessage) -> ask.Content:
+        """The beginning of a message's content."""
+        if not await self.desk.search(Selection(ids=(question.id,)), 1):
+            raise Unknown(f"no message {question.id} is in the queue; `merpati trace` remembers")
+        octets = b""
+        async for piece in self.queue.read(question.id):
+            octets += piece
+            if len(octets) > question.octets:
+                return ask.Content(octets=octets[: question.octets], complete=False)
+        return ask.Content(octets=octets, complete=True)
+
+    async def hold_site(self, question: ask.HoldSite) -> ask.Done:
+        """Keep a site's whole cohort back, or let it go."""
+        until = self.clock.now() + question.seconds if question.seconds else 0.0
+        await self.sites.hold(question.site, until, question.why or f"by an {BY}")
+        return ask.Done()
+
+    async def held_sites(self, _: ask.Nothing) -> list[ask.HeldSite]:
+        """Sites on hold."""
+        held = await self.sites.held()
+        return [
+            ask.HeldSite(site=site, until=moment(until), why=why)
+            for site, (until, why) in sorted(held.items())
+        ]
+
+
+def _line(listed: Listed) -> ask.QueueLine:
+    entry, waiting = listed.entry, listed.waiting
+    return ask.QueueLine(
+        id=entry.id,
+        n=waiting.n,
+        sender=str(entry.envelope.sender or ""),
+        recipient=str(waiting.recipient.address),
+        state=state_name(waiting.state),
+        received=moment(entry.received),
+        due=moment(waiting.due),
+        expires=moment(entry.expires),
+        size=entry.size,
+        attempts=waiting.attempts,
+        reply=waiting.reply,
+        route=waiting.route,
+        site=listed.site,
+        site_held_until=optional_moment(listed.site_hold),
+        site_why=listed.site_why,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class JournalOffice:
+    """What can be asked about the past."""
+
+    journal: Journal
+
+    async def story(self, question: ask.AskStory) -> list[ask.Story]:
+        """Of one message by its id, or of the newest of an address; the newest first."""
+        if question.id:
+            if not (events := await self.journal.story(question.id)):
+                raise Unknown(f"nothing is known of a message {question.id}")
+            return [ask.Story(message=question.id, events=events)]
+        if not question.address:
+            raise Mistaken("an id or an address must be given")
+        ids = await self.journal.search(question.address, question.limit)
+        return [ask.Story(message=one, events=await self.journal.story(one)) for one in ids]
+
+    async def refused(self, question: ask.AskStory) -> ask.Story:
+        """The newest refusals that name an address."""
+        events = await self.journal.refused(question.address, question.limit)
+        return ask.Story(message="", events=events)
+
+
+@dataclass(frozen=True, slots=True)
+class DirectoryOffice:
+    """Who lives here."""
+
+    directory: Directory
+    registrar: Registrar
+    make_secret: MakeSecret
+
+    async def domains(self, _: ask.Nothing) -> list[str]:
+        """Every domain that is ours."""
+        return await self.registrar.domains()
+
+    async def add_domain(self, question: ask.Named) -> ask.Done:
+        """From now on mail for it ends here."""
+        await self.registrar.add_domain(parse_domain(question.name))
+        return ask.Done()
+
+    async def remove_domain(self, question: ask.Named) -> ask.Done:
+        """Only an empty one."""
+        await self.registrar.remove_domain(parse_domain(question.name))
+        return ask.Done()
+
+    async def users(self, question: ask.Within) -> list[ask.UserLine]:
+        """Users of a domain, or all."""
+        found = await self.registrar.users(_domain(question))
+        return [ask.UserLine(address=str(one.address), suspended=one.suspended) for one in found]
+
+    async def add_user(self, question: ask.NewUser) -> ask.Done:
+        """A mailbox and a login."""
+        address = Address.parse(question.address)
+        await self.registrar.add_user(address, await self._secret("", question.password))
+        return ask.Done()
+
+    async def remove_user(self, question: ask.Named) -> ask.Done:
+        """The mailbox stays on disk."""
+        await self.registrar.remove_user(Address.parse(question.name))
+        return ask.Done()
+
+    async def suspend(self, question: ask.Suspension) -> ask.Done:
+        """A suspended user cannot log in."""
+        address = Address.parse(question.address)
+        await self.registrar.set_suspended(address, question.suspended)
+        return ask.Done()
+
+    async def set_password(self, question: ask.NewPassword) -> ask.Done:
+        """The own password, or that of a program."""
+        secret = await self._secret(question.program, question.password)
+        await self.registrar.set_secret(Address.parse(question.address), secret)
+        return ask.Done()
+
+    async def revoke_password(self, question: ask.Program) -> ask.Done:
+        """Take an app password away."""
+        await self.registrar.revoke_secret(Address.parse(question.address), question.program)
+        return ask.Done()
+
+    async def passwords(self, question: ask.Named) -> list[ask.PasswordLine]:
+        """App passwords of a user."""
+        address = Address.parse(question.name)
+        if self.directory.user(address) is None:
+            raise Unknown(f"there is no user {address}")
+        return [
+            ask.PasswordLine(program=one.name, last_used=optional_moment(one.last_used))
+            for one in self.directory.secrets(address)
+            if one.name
+        ]
+
+    async def aliases(self, question: ask.Within) -> list[ask.AliasLine]:
+        """Aliases of a domain, or all."""
+        found = await self.registrar.aliases(_domain(question))
+        return [
+            ask.AliasLine(alias=str(alias), targets=tuple(map(str, targets)))
+            for alias, targets in found
+        ]
+
+    async def add_alias(self, question: ask.NewAlias) -> ask.Done:
+        """An address that leads to others."""
+        targets = [Address.parse(target) for target in question.targets]
+        await self.registrar.add_alias(Address.parse(question.alias), targets)
+        return ask.Done()
+
+    async def remove_alias(self, question: ask.Named) -> ask.Done:
+        """Mail for it is refused from now on."""
+        await self.registrar.remove_alias(Address.parse(question.name))
+        return ask.Done()
+
+    async def _secret(self, program: str, password: str) -> Secret:
+        if not password:
+            raise Mistaken("the password is empty")
+        return await self.make_secret(program, password)
+
+
+def _domain(question: ask.Within) -> str:
+    return parse_domain(question.domain) if question.domain else ""
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """All counters of one server."""
+
+    queue: QueueOffice
+    journal: JournalOffice
+    directory: DirectoryOffice
+    doors: Doors

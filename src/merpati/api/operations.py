@@ -1,0 +1,141 @@
+"""The one table of what can be asked: name, question, answer, and the method that answers."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from merpati.api import questions as ask
+from merpati.api.office import Office
+
+Q = TypeVar("Q", bound=ask.Question)
+A = TypeVar("A")
+
+
+@dataclass(frozen=True, slots=True)
+class Operation(Generic[Q, A]):
+    """One operation; `POST /v1/{name}` with the question as JSON."""
+
+    name: str
+    question: type[Q]
+    answer: Any
+    """The type that an answer is decoded to: a class or `list[...]`, which `type[A]` excludes."""
+    perform: Callable[[Office, Q], Awaitable[A]]
+    max_octets: int = 1024 * 1024
+    """The longest question."""
+
+
+class Counter(Protocol):
+    """Where questions are put: an office in this process, or a server's over its socket."""
+
+    async def ask(self, operation: Operation[Q, A], question: Q) -> A:
+        """The answer; ApiError or another MerpatiError when there is none."""
+        ...
+
+
+# The largest message is bounded by the queue's own limit; in JSON it is longer by a third.
+_SUBMISSION_OCTETS = 150 * 1024 * 1024
+
+QUEUE_LIST = Operation(
+    "queue/list", ask.ListQueue, list[ask.QueueLine], lambda office, q: office.queue.lines(q)
+)
+QUEUE_ALTER = Operation(
+    "queue/alter", ask.AlterQueue, ask.Done, lambda office, q: office.queue.alter(q)
+)
+QUEUE_READ = Operation(
+    "queue/read", ask.ReadMessage, ask.Content, lambda office, q: office.queue.read(q)
+)
+SITES_HOLD = Operation(
+    "sites/hold", ask.HoldSite, ask.Done, lambda office, q: office.queue.hold_site(q)
+)
+SITES_HELD = Operation(
+    "sites/held", ask.Nothing, list[ask.HeldSite], lambda office, q: office.queue.held_sites(q)
+)
+STORY = Operation("story", ask.AskStory, list[ask.Story], lambda office, q: office.journal.story(q))
+REFUSED = Operation("refused", ask.AskStory, ask.Story, lambda office, q: office.journal.refused(q))
+DOMAINS = Operation(
+    "domains/list", ask.Nothing, list[str], lambda office, q: office.directory.domains(q)
+)
+DOMAINS_ADD = Operation(
+    "domains/add", ask.Named, ask.Done, lambda office, q: office.directory.add_domain(q)
+)
+DOMAINS_REMOVE = Operation(
+    "domains/remove", ask.Named, ask.Done, lambda office, q: office.directory.remove_domain(q)
+)
+USERS = Operation(
+    "users/list", ask.Within, list[ask.UserLine], lambda office, q: office.directory.users(q)
+)
+USERS_ADD = Operation(
+    "users/add", ask.NewUser, ask.Done, lambda office, q: office.directory.add_user(q)
+)
+USERS_REMOVE = Operation(
+    "users/remove", ask.Named, ask.Done, lambda office, q: office.directory.remove_user(q)
+)
+USERS_SUSPEND = Operation(
+    "users/suspend", ask.Suspension, ask.Done, lambda office, q: office.directory.suspend(q)
+)
+PASSWORDS = Operation(
+    "passwords/list",
+    ask.Named,
+    list[ask.PasswordLine],
+    lambda office, q: office.directory.passwords(q),
+)
+PASSWORDS_SET = Operation(
+    "passwords/set", ask.NewPassword, ask.Done, lambda office, q: office.directory.set_password(q)
+)
+PASSWORDS_REVOKE = Operation(
+    "passwords/revoke", ask.Program, ask.Done, lambda office, q: office.directory.revoke_password(q)
+)
+ALIASES = Operation(
+    "aliases/list", ask.Within, list[ask.AliasLine], lambda office, q: office.directory.aliases(q)
+)
+ALIASES_ADD = Operation(
+    "aliases/add", ask.NewAlias, ask.Done, lambda office, q: office.directory.add_alias(q)
+)
+ALIASES_REMOVE = Operation(
+    "aliases/remove", ask.Named, ask.Done, lambda office, q: office.directory.remove_alias(q)
+)
+SUBMIT = Operation(
+    "submit", ask.Submission, ask.Queued, lambda office, q: office.doors.submit(q),
+    _SUBMISSION_OCTETS,
+)  # fmt: skip
+STATUS = Operation("status", ask.Nothing, ask.Status, lambda office, q: office.doors.status(q))
+RELOAD = Operation("reload", ask.Nothing, ask.Done, lambda office, q: office.doors.reload(q))
+STOP = Operation("stop", ask.Nothing, ask.Done, lambda office, q: office.doors.stop(q))
+
+OPERATIONS: tuple[Operation[Any, Any], ...] = (
+    QUEUE_LIST,
+    QUEUE_ALTER,
+    QUEUE_READ,
+    SITES_HOLD,
+    SITES_HELD,
+    STORY,
+    REFUSED,
+    DOMAINS,
+    DOMAINS_ADD,
+    DOMAINS_REMOVE,
+    USERS,
+    USERS_ADD,
+    USERS_REMOVE,
+    USERS_SUSPEND,
+    PASSWORDS,
+    PASSWORDS_SET,
+    PASSWORDS_REVOKE,
+    ALIASES,
+    ALIASES_ADD,
+    ALIASES_REMOVE,
+    SUBMIT,
+    STATUS,
+    RELOAD,
+    STOP,
+)
+
+
+class OwnCounter:
+    """Puts questions to an office in this process."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+
+    async def ask(self, operation: Operation[Q, A], question: Q) -> A:
+        """The office's own answer."""
+        return await operation.perform(self._office, question)

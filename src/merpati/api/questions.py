@@ -1,0 +1,236 @@
+"""What an operator's program asks and what it is told: the JSON of the control socket.
+
+Times are UTC, written as ISO 8601. Unknown keys are refused, so that a misspelt filter never
+becomes "everything".
+"""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from merpati.journal.events import Event
+
+MAX_LISTED = 10_000
+"""Lines in one answer; more are asked for with `after`."""
+
+Text = Annotated[str, Meta(max_length=1000)]
+
+
+class Question(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What is asked."""
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """What is told."""
+
+
+class Nothing(Question, frozen=True):
+    """A question without a detail."""
+
+
+class Done(Answer, frozen=True):
+    """It was done."""
+
+    changed: int = 1
+
+
+class Filter(Question, frozen=True):
+    """Which recipients in the queue; every field that is given must match."""
+
+    ids: tuple[Text, ...] = ()
+    domain: Text = ""
+    sender: Text = ""
+    recipient: Text = ""
+    state: Literal["", "waiting", "in-hand", "held"] = ""
+    older: Annotated[float, Meta(ge=0)] | None = None
+    """Received at least so many seconds ago."""
+
+
+class ListQueue(Question, frozen=True):
+    """One line a recipient, oldest first."""
+
+    filter: Filter = Filter()
+    limit: Annotated[int, Meta(ge=1, le=MAX_LISTED)] = 1000
+    after: tuple[Text, int] | None = None
+    """Continue behind this line: its `id` and `n`."""
+
+
+class QueueLine(Answer, frozen=True):
+    """One unfinished recipient."""
+
+    id: str
+    n: int
+    sender: str
+    recipient: str
+    state: str
+    received: datetime
+    due: datetime
+    expires: datetime
+    size: int
+    attempts: int
+    reply: str
+    route: str
+    site: str
+    site_held_until: datetime | None
+    site_why: str
+
+
+class AlterQueue(Question, frozen=True):
+    """Do something to what a filter selects."""
+
+    filter: Filter
+    action: Literal["hold", "release", "retry", "cancel", "reroute"]
+    route: Text = ""
+    everything: bool = False
+    """Must be true when the filter is empty: nobody cancels a whole queue by a slip."""
+
+
+class ReadMessage(Question, frozen=True):
+    """The beginning of a queued message's content."""
+
+    id: Text
+    octets: Annotated[int, Meta(ge=0, le=1024 * 1024)] = 64 * 1024
+
+
+class Content(Answer, frozen=True):
+    """Octets of a message as they are kept."""
+
+    octets: bytes
+    complete: bool
+
+
+class HoldSite(Question, frozen=True):
+    """Send nothing to a site for so long; 0 resumes it now."""
+
+    site: Text
+    seconds: Annotated[float, Meta(ge=0, le=365 * 86400)]
+    why: Text = ""
+
+
+class HeldSite(Answer, frozen=True):
+    """A site on hold."""
+
+    site: str
+    until: datetime
+    why: str
+
+
+class AskStory(Question, frozen=True):
+    """The story of a message (`id`), or of the newest messages of an address or `@domain`."""
+
+    id: Text = ""
+    address: Text = ""
+    limit: Annotated[int, Meta(ge=1, le=1000)] = 20
+
+
+class Story(Answer, frozen=True):
+    """Everything that happened to one message, in order."""
+
+    message: str
+    events: list[Event]
+
+
+class Named(Question, frozen=True):
+    """A domain or an address."""
+
+    name: Text
+
+
+class Within(Question, frozen=True):
+    """Those of one domain, or all."""
+
+    domain: Text = ""
+
+
+class NewUser(Question, frozen=True):
+    """A person or program with a mailbox and a login."""
+
+    address: Text
+    password: Text
+
+
+class NewPassword(Question, frozen=True):
+    """Replace the own password, or add or replace that of a program."""
+
+    address: Text
+    password: Text
+    program: Text = ""
+
+
+class Program(Question, frozen=True):
+    """An app password by the program's name."""
+
+    address: Text
+    program: Text
+
+
+class Suspension(Question, frozen=True):
+    """A suspended user keeps receiving and cannot log in."""
+
+    address: Text
+    suspended: bool
+
+
+class NewAlias(Question, frozen=True):
+    """An address that leads to others; `*@domain` is the catch-all."""
+
+    alias: Text
+    targets: Annotated[tuple[Text, ...], Meta(min_length=1, max_length=1000)]
+
+
+class UserLine(Answer, frozen=True):
+    """A user."""
+
+    address: str
+    suspended: bool
+
+
+class PasswordLine(Answer, frozen=True):
+    """An app password, without the password."""
+
+    program: str
+    last_used: datetime | None
+
+
+class AliasLine(Answer, frozen=True):
+    """An alias."""
+
+    alias: str
+    targets: tuple[str, ...]
+
+
+class Submission(Question, frozen=True):
+    """A message from a program on this machine."""
+
+    sender: Text
+    """Empty for the null sender."""
+    recipients: Annotated[tuple[Text, ...], Meta(min_length=1, max_length=10_000)]
+    content: bytes
+    """Lines end in CRLF."""
+    notify: tuple[Literal["success", "failure", "delay"], ...] | None = None
+    """When to send a notice; None as is usual, an empty list never."""
+    envelope_id: Text = ""
+    returned: Literal["", "full", "headers"] = ""
+
+
+class Queued(Answer, frozen=True):
+    """A message was taken, or the reply says why not."""
+
+    id: str
+    code: int
+    reply: str
+
+
+class Status(Answer, frozen=True):
+    """How the server is."""
+
+    running: bool
+    version: str
+    pid: int
+    started: datetime | None
+    data: str
+    config: str
+    ports: tuple[str, ...]
+    queue: dict[str, int]
+    held_sites: int
