@@ -31,9 +31,19 @@ class Port:
         self.at = at
         self.wire = wire
         self.failures: list[Exception] = []
+        self._dialed: list[Connection] = []
 
     async def dial(self, source: str = "") -> Connection:
-        return await SocketDialer(self.wire).dial(self.at, 5.0, source)
+        stream = await SocketDialer(self.wire).dial(self.at, 5.0, source)
+        self._dialed.append(stream)
+        return stream
+
+    async def hang_up(self) -> None:
+        """Close what the test left open."""
+        while self._dialed:
+            stream = self._dialed.pop()
+            stream.abort()
+            await stream.close()
 
 
 @asynccontextmanager
@@ -53,6 +63,7 @@ async def serving(
             yield port
         finally:
             listener.stop(0.0)
+            await port.hang_up()
 
 
 @pytest.fixture

@@ -8,10 +8,13 @@ import asyncio
 import socket
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
+from ipaddress import IPv4Network, IPv6Network, ip_address
+from typing import Any
 
 from merpati.errors import MerpatiError
+from merpati.wire import proxy
 from merpati.wire.connection import Connection
 from merpati.wire.endpoint import Endpoint
 from merpati.wire.errors import WireError
@@ -27,6 +30,8 @@ class ListenSettings:
     """At a time, all peers together."""
     connections_per_ip: int = 50
     """At a time from one address; Unix sockets are not counted by peer."""
+    proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    """Peers that must begin with a PROXY header, and are believed. Nobody else may."""
     refusals: int = 100
     """Connections above the limits that are told so at a time; further ones are dropped."""
 
@@ -72,7 +77,7 @@ class Listener:
         self._serve = serve
         self._failed = failed
         self._settings = settings or ListenSettings()
-        self._sessions: dict[asyncio.Task[None], Arrival] = {}
+        self._sessions: dict[asyncio.Task[Any], Arrival] = {}
         self._by_ip: Counter[str] = Counter()
         self._refusing = 0
         self._group: asyncio.TaskGroup | None = None
@@ -114,16 +119,22 @@ class Listener:
         return Connection(self._wire, self._arrived)
 
     def _arrived(self, stream: Connection) -> None:
-        crowd = self._crowd(stream.peer.ip)
+        proxied = self._is_proxy(stream.peer.ip)
+        crowd = self._crowd("" if proxied else stream.peer.ip)
         if self._stop.is_set() or (crowd and self._refusing >= self._settings.refusals):
             stream.abort()
             return
         if self._group is None:
             raise MerpatiError("a connection arrived before the listener ran")
         arrival = Arrival(stream, stream.peer, stream.local, crowd)
-        task = self._group.create_task(self._session(arrival))
+        session = self._proxied(arrival) if proxied else self._session(arrival)
+        task = self._group.create_task(session)
         self._count(arrival, task)
         task.add_done_callback(self._ended)
+
+    def _is_proxy(self, ip: str) -> bool:
+        proxies = self._settings.proxies
+        return bool(ip and proxies) and any(ip_address(ip) in network for network in proxies)
 
     def _crowd(self, ip: str) -> Crowd | None:
         if len(self._sessions) - self._refusing >= self._settings.connections:
@@ -132,24 +143,49 @@ class Listener:
             return Crowd.PER_IP
         return None
 
-    def _count(self, arrival: Arrival, task: asyncio.Task[None]) -> None:
+    async def _proxied(self, arrival: Arrival) -> None:
+        """Learn who is behind the proxy, and count the connection as theirs."""
+        stream = arrival.stream
+        stream.deadline = self._wire.clock.monotonic() + proxy.SECONDS
+        try:
+            header = await proxy.read_header(stream)
+        except WireError:
+            return  # §2 of the specification: without a valid header the connection is dropped.
+        stream.deadline = None
+        if header.peer is not None and header.local is not None:
+            stream.peer, stream.local = header.peer, header.local
+            arrival = self._recount(arrival, header.peer, header.local)
+        await self._session(arrival)
+
+    def _recount(self, arrival: Arrival, peer: Endpoint, local: Endpoint) -> Arrival:
+        self._discount(arrival)
+        crowd = arrival.crowd or self._crowd(peer.ip)
+        arrival = replace(arrival, peer=peer, local=local, crowd=crowd)
+        if task := asyncio.current_task():
+            self._count(arrival, task)
+        return arrival
+
+    def _count(self, arrival: Arrival, task: asyncio.Task[Any]) -> None:
         self._sessions[task] = arrival
         if arrival.crowd:
             self._refusing += 1
         else:
             self._by_ip[arrival.peer.ip] += 1
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[Any]) -> None:
         arrival = self._sessions.pop(task)
         arrival.stream.abort()
+        self._discount(arrival)
+        if not self._sessions:
+            self._idle.set()
+
+    def _discount(self, arrival: Arrival) -> None:
         if arrival.crowd:
             self._refusing -= 1
         else:
             self._by_ip[arrival.peer.ip] -= 1
             if not self._by_ip[arrival.peer.ip]:
                 del self._by_ip[arrival.peer.ip]
-        if not self._sessions:
-            self._idle.set()
 
     async def _session(self, arrival: Arrival) -> None:
         try:

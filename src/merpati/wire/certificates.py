@@ -1,0 +1,80 @@
+"""A certificate of our own making, so that the first start needs none from anybody.
+
+Nobody can verify it, but opportunistic TLS between mail servers does not ask for that (RFC 7435).
+"""
+
+import datetime
+import ipaddress
+import os
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from merpati.clock import Clock
+from merpati.wire.errors import TlsError
+
+VALID_DAYS = 3650
+_COMMON_NAME_LIMIT = 64  # ub-common-name, RFC 5280 appendix A.1
+
+
+def make_self_signed(
+    certificate: Path, key: Path, clock: Clock, names: Sequence[str], ips: Sequence[str] = ()
+) -> None:
+    """Write a P-256 certificate for these names and addresses, the key readable by us alone.
+
+    The key is in place before the certificate, each whole or not at all. Raises TlsError.
+    """
+    secret = ec.generate_private_key(ec.SECP256R1())
+    signed = _builder(clock, names, ips, secret).sign(secret, hashes.SHA256())
+    private = secret.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    try:
+        _write_whole(key, private, 0o600)
+        _write_whole(certificate, signed.public_bytes(serialization.Encoding.PEM), 0o644)
+    except OSError as error:
+        raise TlsError(f"cannot write {error.filename}: {error.strerror}") from error
+
+
+def _builder(
+    clock: Clock, names: Sequence[str], ips: Sequence[str], secret: ec.EllipticCurvePrivateKey
+) -> x509.CertificateBuilder:
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:_COMMON_NAME_LIMIT])])
+    today = datetime.datetime.fromtimestamp(clock.now(), datetime.UTC)
+    alternatives: list[x509.GeneralName] = [x509.DNSName(name) for name in names]
+    alternatives += [x509.IPAddress(ipaddress.ip_address(ip)) for ip in ips]
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(secret.public_key())
+        .serial_number(x509.random_serial_number())
+        # A client whose clock is behind ours shall believe it as well.
+        .not_valid_before(today - datetime.timedelta(days=1))
+        .not_valid_after(today + datetime.timedelta(days=VALID_DAYS))
+        .add_extension(x509.SubjectAlternativeName(alternatives), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+    )
+
+
+def _write_whole(path: Path, octets: bytes, mode: int) -> None:
+    """Write beside and rename, so that a reader finds the old file or the new one."""
+    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, mode)
+            file.write(octets)
+            file.flush()
+            os.fsync(descriptor)
+        Path(beside).rename(path)
+    except OSError:
+        Path(beside).unlink(missing_ok=True)
+        raise

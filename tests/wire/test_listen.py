@@ -1,0 +1,216 @@
+"""Listeners: limits, sockets of every kind, and how they stop."""
+
+import asyncio
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+
+from merpati.clock import SystemClock
+from merpati.wire.connection import Connection
+from merpati.wire.dial import SocketDialer
+from merpati.wire.endpoint import Endpoint
+from merpati.wire.errors import (
+    WireError,
+    WireLost,
+    WireRefused,
+    WireTaken,
+    WireTimeout,
+    WireUnreachable,
+)
+from merpati.wire.listen import Arrival, Crowd, ListenSettings
+from merpati.wire.loop import Wire
+from merpati.wire.sockets import bind, bound_to
+
+
+async def tell_crowd(arrival: Arrival) -> None:
+    arrival.stream.write(b"421 " if arrival.crowd else b"220 ")
+    arrival.stream.write(arrival.crowd.name.encode() if arrival.crowd else b"welcome")
+    while not arrival.crowd and await arrival.stream.read():
+        pass
+    await arrival.stream.close()
+
+
+async def greeting(port) -> bytes:
+    stream = await port.dial()
+    return await stream.read()
+
+
+async def last_words(stream: Connection) -> bytes:
+    """What is heard until the connection ends, by whichever end."""
+    try:
+        return await stream.read()
+    except WireLost:
+        return b""
+
+
+@pytest.mark.parametrize("crowd", list(Crowd))
+async def test_connection_above_a_limit_is_marked_for_a_421(serving_port, crowd: Crowd) -> None:
+    limits = {
+        Crowd.CONNECTIONS: ListenSettings(connections=2),
+        Crowd.PER_IP: ListenSettings(connections_per_ip=2),
+    }
+    async with serving_port(tell_crowd, limits[crowd]) as port:
+        first = await port.dial()
+        assert await first.read() == b"220 welcome"
+        assert await greeting(port) == b"220 welcome"
+        assert await greeting(port) == b"421 " + crowd.name.encode()
+        await first.close()
+        await asyncio.sleep(0.02)
+        assert await greeting(port) == b"220 welcome"
+
+
+async def test_far_above_a_limit_is_dropped_without_a_word(serving_port) -> None:
+    async with serving_port(tell_crowd, ListenSettings(connections=0, refusals=0)) as port:
+        stream = await port.dial()
+        assert await last_words(stream) == b""
+        assert len(port.listener) == 0
+
+
+async def test_defect_of_a_session_ends_that_session_alone(serving_port) -> None:
+    async def fail_on_x(arrival: Arrival) -> None:
+        while octets := await arrival.stream.read():
+            if octets == b"x":
+                raise ValueError("a defect")
+            arrival.stream.write(octets)
+
+    async with serving_port(fail_on_x) as port:
+        good, bad = await port.dial(), await port.dial()
+        bad.write(b"x")
+        assert await last_words(bad) == b""
+        good.write(b"y")
+        assert await good.read() == b"y"
+        assert [str(error) for error in port.failures] == ["a defect"]
+        await good.close()
+
+
+async def test_stop_waits_for_sessions_within_the_grace(serving_port) -> None:
+    async def slow(arrival: Arrival) -> None:
+        await arrival.stream.read()
+        await asyncio.sleep(0.05)
+        arrival.stream.write(b"250 done")
+        await arrival.stream.close()
+
+    async with serving_port(slow) as port:
+        stream = await port.dial()
+        stream.write(b"x")
+        await asyncio.sleep(0.02)
+        port.listener.stop(5.0)
+        await asyncio.sleep(0.01)
+        with pytest.raises(WireRefused):
+            await port.dial()
+        assert await stream.read() == b"250 done"
+        await stream.close()
+
+
+async def test_stop_cancels_what_outlives_the_grace(serving_port) -> None:
+    ended: list[str] = []
+
+    async def endless(arrival: Arrival) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            arrival.stream.write(b"421 going down")
+            await arrival.stream.close()
+            ended.append("cancelled")
+            raise
+
+    async with serving_port(endless) as port:
+        stream = await port.dial()
+        await asyncio.sleep(0.02)
+        port.listener.stop(0.01)
+        assert await stream.read() == b"421 going down"
+        await stream.close()
+    assert ended == ["cancelled"]
+
+
+async def test_unix_socket_serves_and_has_its_mode(serving_port, tmp_path: Path) -> None:
+    path = tmp_path / "lmtp"
+    async with serving_port(tell_crowd, at=f"unix:{path}") as port:
+        assert stat.S_IMODE(path.stat().st_mode) == 0o660
+        stream = await SocketDialer(port.wire).dial(Endpoint(path=str(path)), 1.0)
+        assert await stream.read() == b"220 welcome"
+        assert stream.peer.ip == ""
+        await stream.close()
+
+
+def test_stale_unix_socket_is_replaced_and_a_live_one_is_not(tmp_path: Path) -> None:
+    where = Endpoint(path=str(tmp_path / "lmtp"))
+    bind(where).close()
+    live = bind(where)
+    with pytest.raises(WireTaken, match="another server"):
+        bind(where)
+    live.close()
+    assert [entry.name for entry in tmp_path.iterdir()] == ["lmtp"]
+
+
+def test_file_in_the_way_of_a_unix_socket_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "lmtp"
+    path.write_text("precious")
+    with pytest.raises(WireTaken, match="no socket"):
+        bind(Endpoint(path=str(path)))
+    assert path.read_text() == "precious"
+
+
+def test_taken_port_is_said_in_words() -> None:
+    taken = bind(Endpoint("127.0.0.1"))
+    with pytest.raises(WireTaken, match=r"cannot listen on 127\.0\.0\.1:\d+: Address already"):
+        bind(bound_to(taken))
+    taken.close()
+
+
+async def test_both_families_share_a_port_number(serving_port) -> None:
+    async with serving_port(tell_crowd, at="[::1]:0") as port:
+        assert (await greeting(port)) == b"220 welcome"
+        other = bind(Endpoint("127.0.0.1", port.at.port))
+        other.close()
+
+
+async def test_dial_says_refused_unreachable_and_bad_source(serving_port, tmp_path: Path) -> None:
+    dialer = SocketDialer(Wire(SystemClock()))
+    closed = bind(Endpoint("127.0.0.1"))
+    nobody = bound_to(closed)
+    closed.close()
+    with pytest.raises(WireRefused):
+        await dialer.dial(nobody, 1.0)
+    with pytest.raises(WireUnreachable, match="does not exist"):
+        await dialer.dial(Endpoint(path=str(tmp_path / "nothing")), 1.0)
+    with pytest.raises(WireUnreachable, match="source"):
+        await dialer.dial(nobody, 1.0, source="192.0.2.1")
+
+
+async def test_dial_leaves_from_the_source_it_is_told(serving_port) -> None:
+    async def say_peer(arrival: Arrival) -> None:
+        arrival.stream.write(arrival.peer.ip.encode())
+        await arrival.stream.close()
+
+    async with serving_port(say_peer) as port:
+        stream = await port.dial(source="127.0.0.2")
+        stream.quickack()
+        assert await stream.read() == b"127.0.0.2"
+        await stream.close()
+
+
+async def test_dial_ends_at_its_time() -> None:
+    full = socket.socket()
+    full.bind(("127.0.0.1", 0))
+    full.listen(0)
+    dialer = SocketDialer(Wire(SystemClock()))
+    with socket.create_connection(full.getsockname()), pytest.raises(WireTimeout, match="within"):
+        await dialer.dial(bound_to(full), 0.05)
+    full.close()
+
+
+@pytest.mark.parametrize("text", ["127.0.0.1:2525", "[::1]:2525", "unix:run/lmtp"])
+def test_endpoint_reads_what_it_writes(text: str) -> None:
+    assert str(Endpoint.parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "25", "::1:25", "[127.0.0.1]:25", "127.0.0.1:", "a.test:25", "1.2.3.4:99999", "unix:"],
+)
+def test_endpoint_refuses_the_rest(text: str) -> None:
+    with pytest.raises(WireError):
+        Endpoint.parse(text)
