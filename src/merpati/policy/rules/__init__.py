@@ -1,0 +1,1 @@
+"""The rules, one concern a file; `table` says which apply at which door."""

@@ -1,0 +1,43 @@
+"""Which rules apply at which door, in the order in which they are asked."""
+
+from dataclasses import dataclass, field
+
+from merpati.clock import Clock
+from merpati.directory.expansion import Expander
+from merpati.policy.judge import Judge
+from merpati.policy.rule import Rule
+from merpati.policy.rules.hops import Hops
+from merpati.policy.rules.limits import Limits, LimitSettings
+from merpati.policy.rules.magic import Magic
+from merpati.policy.rules.recipients import Recipients
+from merpati.policy.rules.relay import Relay
+from merpati.policy.rules.sender import Sender
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSettings:
+    """What the rules of one port depend on."""
+
+    limits: LimitSettings = field(default_factory=LimitSettings)
+    login_required: bool = False
+    """A submission port."""
+    max_hops: int = 50
+    max_unknown: int = 20
+    """Unknown recipients in a stranger's session."""
+    inbox: bool = False
+    """The developer's inbox: any sender, any recipient, failures by magic names."""
+
+
+def judge_of(settings: RuleSettings, expander: Expander, clock: Clock) -> Judge:
+    """The judge of one port."""
+    rules: list[Rule] = [
+        Limits(settings.limits, clock),
+        Relay(expander, settings.login_required and not settings.inbox, settings.inbox),
+        Hops(settings.max_hops),
+    ]
+    if settings.inbox:
+        rules.append(Magic(clock))
+    else:
+        rules.append(Recipients(expander, settings.max_unknown))
+        rules.append(Sender(expander.directory))
+    return Judge(rules)
