@@ -50,6 +50,15 @@ class RemoteCounter:
         answer: A = msgspec.json.decode(body, type=operation.answer)
         return answer
 
+    async def answers(self) -> bool:
+        """Whether a server listens there now."""
+        try:
+            _, writer = await self._connect()
+        except Unreachable:
+            return False
+        writer.close()
+        return True
+
     async def _exchange(self, name: str, question: bytes) -> tuple[int, bytes]:
         reader, writer = await self._connect()
         try:

@@ -1,1 +1,1 @@
-"""For operators: one file a command group."""
+"""For operators: one file for each group of commands, loaded when it is called."""

@@ -7,6 +7,8 @@ from merpati.config.document import Document, PortTable, Role, RouteTable
 from merpati.config.errors import Flaw
 from merpati.config.locate import Lines, Path
 from merpati.config.read import say
+from merpati.config.routes import configured
+from merpati.delivery.route import RouteError
 from merpati.wire.endpoint import Endpoint
 
 
@@ -58,16 +60,11 @@ def _route(n: int, route: RouteTable) -> Found:
         if not route.username:
             given, missing = missing, given
         yield ("route", n, given), f"{given} needs {missing} beside it", ""
-    if route.username and route.tls.value == "off" and not _stays_here(route):
-        yield (
-            ("route", n, "tls"),
-            "the password would cross the network in the clear",
-            'Use tls = "required"',
-        )
-
-
-def _stays_here(route: RouteTable) -> bool:
-    return bool(route.to.path) or route.to.host in {"localhost", "127.0.0.1", "::1"}
+        return
+    try:
+        configured(route, "a password" if route.username else "")
+    except RouteError as error:
+        yield ("route", n, "to"), str(error), ""
 
 
 def _dns(document: Document) -> Found:

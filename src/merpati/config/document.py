@@ -10,6 +10,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from merpati.config.values import Domain, Duration, Network, Size, Target
+from merpati.delivery.transaction import TlsDemand
 from merpati.wire.endpoint import Endpoint
 
 
@@ -20,14 +21,6 @@ class Role(Enum):
     SUBMISSION = "submission"
     SUBMISSIONS = "submissions"
     LMTP = "lmtp"
-
-
-class Tls(Enum):
-    """How a route wants TLS."""
-
-    OFF = "off"
-    OPPORTUNISTIC = "opportunistic"
-    REQUIRED = "required"
 
 
 class Language(Enum):
@@ -124,12 +117,13 @@ class RouteTable(Table, frozen=True):
         ),
     ]
     tls: Annotated[
-        Tls,
+        TlsDemand | None,
         key(
             "`off`; `opportunistic` encrypts when the host offers it, whatever its certificate; "
-            "`required` sends encrypted to a host with a valid certificate or not at all."
+            "`required` sends encrypted to a host with a valid certificate or not at all. "
+            "Without it `opportunistic`, or `required` where a password goes to another machine."
         ),
-    ] = Tls.OPPORTUNISTIC
+    ] = None
     username: Annotated[str, key("Login at the host.")] = ""
     password_file: Annotated[
         str, key("File with the login's password, relative to this file; nobody else may read it.")

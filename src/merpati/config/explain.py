@@ -30,7 +30,8 @@ _INTRODUCTION = """\
 
 Merpati reads one file, `merpati.toml`: the one given by `--config`, else by `$MERPATI_CONFIG`, else
 `./merpati.toml` (if it is yours or root's), else `/etc/merpati/merpati.toml`. Without any of them
-`merpati serve` is a developer's inbox on 127.0.0.1:1025 that takes everything and sends nothing.
+`merpati serve` is a developer's inbox on 127.0.0.1:1025 (web on 127.0.0.1:8025) that takes every
+message and sends none; it keeps them in `$MERPATI_DATA`, else `~/.local/share/merpati/inbox`.
 `merpati config check` says what is wrong with a file, `merpati config show` what is in force and
 why, `merpati config explain KEY` what a key means. Paths are relative to the file. Times are
 seconds or `"90s"`, `"15m"`, `"4h"`, `"5d"`, `"2w"`; sizes are octets or `"64KiB"`, `"50MiB"`.

@@ -14,6 +14,8 @@ from merpati.config.read import read
 from merpati.wire.endpoint import Endpoint
 
 VARIABLE = "MERPATI_CONFIG"
+DATA_VARIABLE = "MERPATI_DATA"
+"""Where the developer's inbox keeps its mail, if not in the user's own data directory."""
 SYSTEM_FILE = Path("/etc/merpati/merpati.toml")
 LOCAL_FILE = Path("merpati.toml")
 # The port that development mail catchers use, and the one above it for the web.
@@ -71,15 +73,18 @@ def load(file: Path) -> Settings:
 
 
 def developer_inbox(
-    environment: Mapping[str, str], smtp: Endpoint = INBOX_SMTP, http: Endpoint = INBOX_HTTP
+    environment: Mapping[str, str], smtp: Endpoint | None = None, http: Endpoint | None = None
 ) -> Settings:
     """The settings without a file: loopback only, mail is kept and never sent."""
-    home = Path(environment.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    port = PortTable(role=Role.SUBMISSION, listen=smtp, auth_without_tls=True)
-    document = Document(
-        hostname="localhost", data="inbox", port=(port,), http=HttpTable(listen=http)
-    )
-    return Settings(document, home / "merpati")
+    port = PortTable(role=Role.SUBMISSION, listen=smtp or INBOX_SMTP, auth_without_tls=True)
+    data = environment.get(DATA_VARIABLE) or str(_home(environment) / "merpati" / "inbox")
+    web = HttpTable(listen=http or INBOX_HTTP)
+    return Settings(Document(hostname="localhost", data=data, port=(port,), http=web), Path.cwd())
+
+
+def _home(environment: Mapping[str, str]) -> Path:
+    """Where programs keep what is a user's (XDG base directories)."""
+    return Path(environment.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
 
 
 def find(

@@ -5,15 +5,15 @@ Each has `parse`, which raises ValueError with what is allowed, and a `str` that
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from typing import Self
+
+from merpati.delivery.route import RouteError, parse_route
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _OCTETS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 _SIZE = re.compile(r"(\d+)\s*([kmg]?)(?:i?b)?", re.IGNORECASE)
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?")
-_PORTS = {"smtp": 25, "smtps": 465, "lmtp": 24}
 
 
 class Duration(float):
@@ -70,71 +70,24 @@ class Network(str):
             ) from None
 
 
-def _port(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and 0 <= int(text) <= 65535):
-        raise ValueError("a port from 0 to 65535")
-    return int(text)
+class Target(str):
+    """Where a route leads, as `delivery.route` reads it."""
 
-
-def _split_host(text: str) -> tuple[str, str]:
-    """(host, port text) of `host:port`, `[ipv6]:port`, `host`, `[ipv6]`."""
-    if text.startswith("["):
-        host, closed, rest = text[1:].partition("]")
-        if not closed or (rest and not rest.startswith(":")):
-            raise ValueError('an IPv6 address in brackets, like "[2001:db8::1]:25"')
-        return str(ipaddress.IPv6Address(host)), rest[1:]
-    host, _, port = text.rpartition(":") if ":" in text else (text, "", "")
-    if ":" in host:
-        raise ValueError('an IPv6 address in brackets, like "[2001:db8::1]:25"')
-    return host, port
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Where a route leads: a host that speaks SMTP or LMTP, a socket, or the domain's own MX."""
-
-    scheme: str
-    """smtp, smtps, lmtp or mx."""
-    host: str = ""
-    port: int = 0
-    path: str = ""
+    __slots__ = ()
 
     @classmethod
     def parse(cls, value: object) -> Self:
         """From `smtp://host:port`, `smtps://…`, `lmtp://…`, `lmtp:unix:/path` or `mx:`."""
         text = str(value)
-        if text == "mx:":
-            return cls("mx")
-        if text.startswith("lmtp:unix:") and text != "lmtp:unix:":
-            return cls("lmtp", path=text.removeprefix("lmtp:unix:"))
+        if "@" in text:
+            raise ValueError("a target without a login, which belongs into username, password_file")
         try:
-            return cls._of_host(text)
-        except ValueError as error:
-            allowed = (
+            return cls(parse_route(text).name)
+        except RouteError as error:
+            raise ValueError(
                 '"smtp://host:port", "smtps://host:port", "lmtp://host:port", '
-                '"lmtp:unix:/path" or "mx:"'
-            )
-            raise ValueError(f"{allowed} ({error})") from None
-
-    @classmethod
-    def _of_host(cls, text: str) -> Self:
-        scheme, separator, rest = text.partition("://")
-        if not separator or scheme not in _PORTS:
-            raise ValueError("no scheme that is known")
-        if "@" in rest:
-            raise ValueError("a login belongs into username and password_file")
-        host, port = _split_host(rest.removesuffix("/"))
-        if ":" not in host and not _HOST.fullmatch(host):
-            raise ValueError("no host name or address")
-        return cls(scheme, host.lower(), _port(port) if port else _PORTS[scheme])
-
-    def __str__(self) -> str:
-        if self.scheme == "mx":
-            return "mx:"
-        if self.path:
-            return f"lmtp:unix:{self.path}"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"{self.scheme}://{host}:{self.port}"
+                f'"lmtp:unix:/path" or "mx:" ({error})'
+            ) from None
 
 
 class Domain(str):
@@ -156,9 +109,3 @@ class Domain(str):
         if not _HOST.fullmatch(ascii_name):
             raise ValueError('a domain like "a.test", "*.a.test" (all below it) or "*" (all)')
         return cls(("*." if text.startswith("*.") else "") + ascii_name)
-
-    def matches(self, domain: str) -> bool:
-        """Whether mail for `domain` (lower case, A-labels) is meant."""
-        if self.startswith("*"):
-            return domain.endswith(self[1:])
-        return domain == self

@@ -1,0 +1,97 @@
+"""What every command needs: the settings, a counter to ask at, and errors said in words."""
+
+import asyncio
+import functools
+import os
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import IO, Any, ParamSpec, TypeVar
+
+import click
+
+from merpati.api.client import RemoteCounter
+from merpati.api.errors import Unreachable
+from merpati.api.operations import Counter
+from merpati.cli.output import clean
+from merpati.config.errors import ConfigError
+from merpati.config.settings import LOCAL_FILE, Settings, settle
+from merpati.errors import MerpatiError
+
+EX_TEMPFAIL = 75
+EX_CONFIG = 78
+# A server that starts or stops owns the data and does not answer for a moment.
+_TRIES = 100
+_PAUSE = 0.05
+P = ParamSpec("P")
+R = TypeVar("R")
+
+json_option = click.option("--json", "as_json", is_flag=True, help="JSON for programs.")
+
+
+class Refused(click.ClickException):
+    """An expected error: words, a status, no traceback."""
+
+    exit_code = 1
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """As every tool does it: the name, then what is wrong."""
+        click.echo(f"merpati: {clean(self.message, keep=chr(10))}", file=file, err=True)
+
+
+class NotNow(Refused):
+    """The same later may work."""
+
+    exit_code = EX_TEMPFAIL
+
+
+class Misconfigured(Refused):
+    """merpati.toml must be put right first."""
+
+    exit_code = EX_CONFIG
+
+
+def settings_of(ctx: click.Context, here: Path | None = LOCAL_FILE) -> Settings:
+    """The configuration in force, as the group's --config says."""
+    explicit: Path | None = ctx.find_root().obj
+    try:
+        return settle(explicit, os.environ, here)
+    except ConfigError as error:
+        raise Misconfigured(str(error)) from error
+
+
+@asynccontextmanager
+async def counter_of(settings: Settings) -> AsyncIterator[Counter]:
+    """The running server's counter, or one of our own while no server runs."""
+    remote = RemoteCounter(settings.data)
+    for _ in range(_TRIES):
+        if await remote.answers():
+            yield remote
+            return
+        from merpati.system.office import own_counter
+
+        async with own_counter(settings) as counter:
+            if counter is not None:
+                yield counter
+                return
+        await asyncio.sleep(_PAUSE)
+    raise Unreachable(
+        f"another Merpati owns {settings.data} and does not answer; is it starting or stopping?"
+    )
+
+
+def asked(command: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:
+    """Run an async command, and say every expected error in words."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return asyncio.run(command(*args, **kwargs))
+        except Unreachable as error:
+            raise NotNow(str(error)) from error
+        except ConfigError as error:
+            raise Misconfigured(str(error)) from error
+        except MerpatiError as error:
+            raise Refused(str(error)) from error
+
+    return run

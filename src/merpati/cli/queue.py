@@ -1,0 +1,239 @@
+"""`merpati queue`: what waits, why, and what an operator can do about it."""
+
+from collections.abc import Callable
+from typing import Any, Literal, TypedDict, TypeVar, Unpack
+
+import click
+
+from merpati.api import operations as op
+from merpati.api import questions as ask
+from merpati.cli.context import Refused, asked, counter_of, json_option, settings_of
+from merpati.cli.output import clean, counted, say_json, say_table
+from merpati.config.values import Duration
+
+F = TypeVar("F", bound=Callable[..., Any])
+_PAGE = 1000
+
+
+Action = Literal["hold", "release", "retry", "cancel"]
+
+
+class Age(click.ParamType[float]):
+    """A time as merpati.toml has it."""
+
+    name = "time"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """Seconds of `90s`, `15m`, `4h`, `5d`."""
+        try:
+            return Duration.parse(int(value) if str(value).isdigit() else value)  # type: ignore[call-overload]  # digits only
+        except ValueError as error:
+            self.fail(f"{value!r} is not {error}", param, ctx)
+
+
+class Chosen(TypedDict):
+    """The options of `choosing`."""
+
+    ids: tuple[str, ...]
+    domain: str
+    sender: str
+    recipient: str
+    state: str
+    older: float | None
+
+
+def choosing(command: F) -> F:
+    """The filter that every queue command understands; all that is given must match."""
+    options = [
+        click.argument("ids", nargs=-1),
+        click.option("--domain", default="", help="Recipients of this domain."),
+        click.option("--sender", default="", help="From this address, @domain, or <> for notices."),
+        click.option("--recipient", default="", help="To this address or @domain."),
+        click.option("--older", type=Age(), help="Received at least so long ago: 90s, 4h, 2d."),
+        click.option(
+            "--state", type=click.Choice(["waiting", "in-hand", "held"]), default=None,
+            help="In this state only.",
+        ),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+def _filter(chosen: Chosen) -> ask.Filter:
+    return ask.Filter(
+        ids=chosen["ids"],
+        domain=chosen["domain"],
+        sender=chosen["sender"],
+        recipient=chosen["recipient"],
+        state=chosen["state"] or "",  # type: ignore[arg-type]  # click checked the choice
+        older=chosen["older"],
+    )
+
+
+@click.group()
+def queue() -> None:
+    """What waits, why, and what to do about it.
+
+    \b
+    Examples:
+      merpati queue list --domain b.test
+      merpati queue show 01JD3Q5W8ZK6T2N4R7V9X1Y3A5
+      merpati queue retry --domain b.test
+      merpati queue cancel --sender spammer@a.test
+      merpati queue suspend b.test --for 2h
+    """
+
+
+@queue.command("list")
+@choosing
+@click.option("--limit", type=click.IntRange(1), help="At most so many lines; else all.")
+@json_option
+@click.pass_context
+@asked
+async def list_(
+    ctx: click.Context, limit: int | None, as_json: bool, **chosen: Unpack[Chosen]
+) -> None:
+    """One line for each recipient that waits, oldest first."""
+    async with counter_of(settings_of(ctx)) as counter:
+        lines = await _lines(counter, _filter(chosen), limit)
+    if as_json:
+        say_json(lines)
+        return
+    rows = ((line.id, line.recipient, line.state, line.due, line.reply) for line in lines)
+    say_table(("id", "recipient", "state", "next try", "last answer"), rows, "The queue is empty.")
+
+
+async def _lines(counter: op.Counter, wanted: ask.Filter, limit: int | None) -> list[ask.QueueLine]:
+    """All pages, or as many lines as wanted."""
+    lines: list[ask.QueueLine] = []
+    while limit is None or len(lines) < limit:
+        page = min(_PAGE, limit - len(lines)) if limit else _PAGE
+        after = (lines[-1].id, lines[-1].n) if lines else None
+        question = ask.ListQueue(filter=wanted, limit=page, after=after)
+        found = await counter.ask(op.QUEUE_LIST, question)
+        lines += found
+        if len(found) < page:
+            break
+    return lines
+
+
+@queue.command()
+@click.argument("message")
+@json_option
+@click.pass_context
+@asked
+async def show(ctx: click.Context, message: str, as_json: bool) -> None:
+    """A message in the queue: its recipients and its header."""
+    async with counter_of(settings_of(ctx)) as counter:
+        content = await counter.ask(op.QUEUE_READ, ask.ReadMessage(id=message))
+        lines = await _lines(counter, ask.Filter(ids=(message,)), None)
+    head = content.octets.partition(b"\r\n\r\n")[0].decode("utf-8", "replace")
+    if as_json:
+        say_json({"recipients": lines, "header": head})
+        return
+    for line in lines:
+        _show(line)
+    click.echo("\n" + clean(head.replace("\r\n", "\n"), keep="\n\t"))
+
+
+def _show(line: ask.QueueLine) -> None:
+    click.echo(f"{clean(line.recipient)}: {line.state}, {counted(line.attempts, 'attempt')}")
+    click.echo(f"  next try {line.due.astimezone():%Y-%m-%d %H:%M:%S}, ", nl=False)
+    click.echo(f"given up {line.expires.astimezone():%Y-%m-%d %H:%M:%S}")
+    if line.reply:
+        click.echo(f"  last answer: {clean(line.reply)}")
+    if line.site_held_until:
+        until = line.site_held_until.astimezone()
+        click.echo(
+            f"  {clean(line.site)} is on hold until {until:%H:%M:%S}: {clean(line.site_why)}"
+        )
+
+
+def _altering(action: Action, done: str, text: str) -> click.Command:
+    """A command that does one thing to what a filter chooses."""
+
+    @queue.command(action, help=text)
+    @choosing
+    @click.option("--all", "everything", is_flag=True, help="Really the whole queue.")
+    @click.pass_context
+    @asked
+    async def command(ctx: click.Context, everything: bool, **chosen: Unpack[Chosen]) -> None:
+        question = ask.AlterQueue(filter=_filter(chosen), action=action, everything=everything)
+        await _alter(ctx, question, done)
+
+    return command
+
+
+async def _alter(ctx: click.Context, question: ask.AlterQueue, done: str) -> None:
+    async with counter_of(settings_of(ctx)) as counter:
+        answer = await counter.ask(op.QUEUE_ALTER, question)
+    click.echo(f"{counted(answer.changed, 'recipient')} {done}.")
+    if not answer.changed and question.filter.ids:
+        raise Refused("nothing matched, or it is just being delivered: merpati queue list")
+
+
+hold = _altering("hold", "held", "Keep it back until a release; it still expires.")
+release = _altering("release", "released", "Let go what was held.")
+retry = _altering("retry", "tried now", "Try now instead of at its time.")
+cancel = _altering("cancel", "cancelled", "End it without a notice to anybody.")
+
+
+@queue.command()
+@click.argument("to")
+@choosing
+@click.option("--all", "everything", is_flag=True, help="Really the whole queue.")
+@click.pass_context
+@asked
+async def route(ctx: click.Context, to: str, everything: bool, **chosen: Unpack[Chosen]) -> None:
+    """Send what is chosen by route TO, written as in merpati.toml, and try it now.
+
+    \b
+    Example:
+      merpati queue route smtp://127.0.0.1:2526 --domain b.test
+    """
+    question = ask.AlterQueue(
+        filter=_filter(chosen), action="reroute", route=to, everything=everything
+    )
+    await _alter(ctx, question, f"sent by {to}")
+
+
+@queue.command()
+@click.argument("site")
+@click.option("--for", "seconds", type=Age(), default=3600.0, help="So long: 30m, 2h, 1d.")
+@click.option("--why", default="", help="For the journal and those who look.")
+@click.pass_context
+@asked
+async def suspend(ctx: click.Context, site: str, seconds: float, why: str) -> None:
+    """Send nothing to SITE (as `queue list --json` names it) for a time."""
+    async with counter_of(settings_of(ctx)) as counter:
+        await counter.ask(op.SITES_HOLD, ask.HoldSite(site=site, seconds=seconds, why=why))
+    click.echo(f"{site} gets nothing for {Duration(seconds)}: merpati queue resume {site}")
+
+
+@queue.command()
+@click.argument("site")
+@click.pass_context
+@asked
+async def resume(ctx: click.Context, site: str) -> None:
+    """Send to SITE again, at once."""
+    async with counter_of(settings_of(ctx)) as counter:
+        await counter.ask(op.SITES_HOLD, ask.HoldSite(site=site, seconds=0))
+    click.echo(f"{site} gets mail again.")
+
+
+@queue.command()
+@json_option
+@click.pass_context
+@asked
+async def sites(ctx: click.Context, as_json: bool) -> None:
+    """Sites on hold, until when and why."""
+    async with counter_of(settings_of(ctx)) as counter:
+        held = await counter.ask(op.SITES_HELD, ask.Nothing())
+    if as_json:
+        say_json(held)
+        return
+    rows = ((one.site, one.until, one.why) for one in held)
+    say_table(("site", "until", "why"), rows, "No site is on hold.")

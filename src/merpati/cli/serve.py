@@ -1,0 +1,80 @@
+"""`merpati serve`: the server itself."""
+
+import os
+from pathlib import Path
+from typing import TypedDict, Unpack
+
+import click
+
+from merpati.cli.context import Misconfigured, Refused, settings_of
+from merpati.config.errors import ConfigError
+from merpati.config.settings import DATA_VARIABLE, Settings, developer_inbox
+from merpati.errors import MerpatiError
+from merpati.wire.endpoint import Endpoint
+from merpati.wire.errors import WireError
+
+
+class Address(click.ParamType[Endpoint]):
+    """`127.0.0.1:1025`."""
+
+    name = "address"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Endpoint:
+        """An endpoint, or a mistake on the command line."""
+        try:
+            return Endpoint.parse(str(value))
+        except WireError as error:
+            self.fail(str(error), param, ctx)
+
+
+class Chosen(TypedDict):
+    """What the command line says."""
+
+    config: Path | None
+    smtp: Endpoint | None
+    http: Endpoint | None
+    data: str | None
+
+
+@click.command()
+@click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="The file.")
+@click.option("--smtp", type=Address(), help="The developer's inbox only: instead of port 1025.")
+@click.option("--http", type=Address(), help="The developer's inbox only: instead of port 8025.")
+@click.option("--data", help="The developer's inbox only: where to keep it; as $MERPATI_DATA.")
+@click.option("--no-uvloop", is_flag=True, help="Use Python's own event loop.")
+@click.pass_context
+def serve(ctx: click.Context, no_uvloop: bool, **chosen: Unpack[Chosen]) -> None:
+    """Run the server until SIGTERM or Ctrl-C.
+
+    Without a merpati.toml this is a developer's inbox on 127.0.0.1:1025: it takes any login and
+    any recipient, keeps every message, sends none. `merpati inbox` shows what came.
+
+    \b
+    Examples:
+      merpati serve
+      merpati serve --config /etc/merpati/merpati.toml
+    """
+    from merpati.supervisor import run  # loads the whole server
+
+    settings = _settings(ctx, chosen)
+    try:
+        run(settings, use_uvloop=not no_uvloop)
+    except ConfigError as error:
+        raise Misconfigured(str(error)) from error
+    except MerpatiError as error:
+        raise Refused(str(error)) from error
+
+
+def _settings(ctx: click.Context, chosen: Chosen) -> Settings:
+    if chosen["config"]:
+        ctx.find_root().obj = chosen["config"]
+    settings = settings_of(ctx)
+    smtp, http, data = chosen["smtp"], chosen["http"], chosen["data"]
+    if settings.is_inbox:
+        environment = {**os.environ, DATA_VARIABLE: data} if data else os.environ
+        return developer_inbox(environment, smtp, http)
+    if smtp or http or data:
+        raise Refused(f"--smtp, --http and --data are not for {settings.file}; write them there")
+    return settings

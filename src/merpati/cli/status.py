@@ -1,0 +1,34 @@
+"""`merpati status`: how the server is."""
+
+import click
+
+from merpati.api.operations import STATUS
+from merpati.api.questions import Nothing
+from merpati.cli.context import asked, counter_of, json_option, settings_of
+from merpati.cli.output import say_json
+
+
+@click.command()
+@json_option
+@click.pass_context
+@asked
+async def status(ctx: click.Context, as_json: bool) -> None:
+    """How the server is: whether it runs, since when, where it listens, what waits.
+
+    \b
+    Example:
+      merpati status --json
+    """
+    async with counter_of(settings_of(ctx)) as counter:
+        told = await counter.ask(STATUS, Nothing())
+    if as_json:
+        say_json(told)
+        return
+    since = f" since {told.started.astimezone():%Y-%m-%d %H:%M:%S}" if told.started else ""
+    click.echo(f"Merpati {told.version} {'runs' if told.running else 'does not run'}{since}")
+    for port in told.ports:
+        click.echo(f"  listens on {port}")
+    for state, number in told.queue.items():
+        click.echo(f"  {number} {state}")
+    if told.held_sites:
+        click.echo(f"  {told.held_sites} sites on hold: merpati queue sites")

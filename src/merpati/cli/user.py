@@ -1,0 +1,189 @@
+"""`merpati user`: people and programs with a mailbox and a login."""
+
+import secrets
+import sys
+
+import click
+
+from merpati.api import operations as op
+from merpati.api import questions as ask
+from merpati.cli.context import Refused, asked, counter_of, json_option, settings_of
+from merpati.cli.output import say_json, say_table
+
+password_option = click.option(
+    "--password-stdin", is_flag=True, help="Read the password from the first line of input."
+)
+
+
+@click.group()
+def user() -> None:
+    """People and programs with a mailbox and a login, which is their address.
+
+    \b
+    Examples:
+      merpati user add ann@a.test
+      echo "$PASSWORD" | merpati user add ann@a.test --password-stdin
+      merpati user app-password add ann@a.test thunderbird
+    """
+
+
+def _password(from_stdin: bool) -> str:
+    """From the first line of input or asked for twice; never an argument, which others can see."""
+    if not from_stdin:
+        typed: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
+        return typed
+    line = sys.stdin.readline().rstrip("\r\n")
+    if not line:
+        raise Refused("no password came on standard input")
+    return line
+
+
+@user.command()
+@click.argument("address")
+@password_option
+@click.pass_context
+@asked
+async def add(ctx: click.Context, address: str, password_stdin: bool) -> None:
+    """Give ADDRESS a mailbox and a login. Its domain must be here already."""
+    settings = settings_of(ctx)
+    password = _password(password_stdin)
+    async with counter_of(settings) as counter:
+        await counter.ask(op.USERS_ADD, ask.NewUser(address=address, password=password))
+    click.echo(f"{address} has a mailbox now and logs in with this address and the password.")
+    ports = [port for port in settings.document.port if port.role.value.startswith("submission")]
+    for port in ports:
+        how = "TLS" if port.role.value == "submissions" else "STARTTLS"
+        click.echo(f"Mail programs send through {port.listen} ({how}).")
+    click.echo(f"Next: merpati inbox list {address} shows what has come.")
+
+
+@user.command()
+@click.argument("address")
+@password_option
+@click.pass_context
+@asked
+async def passwd(ctx: click.Context, address: str, password_stdin: bool) -> None:
+    """Change the own password of ADDRESS; app passwords stay."""
+    settings = settings_of(ctx)
+    question = ask.NewPassword(address=address, password=_password(password_stdin))
+    async with counter_of(settings) as counter:
+        await counter.ask(op.PASSWORDS_SET, question)
+    click.echo(f"{address} has a new password.")
+
+
+@user.command()
+@click.argument("address")
+@click.pass_context
+@asked
+async def remove(ctx: click.Context, address: str) -> None:
+    """Take the login and the address away. The mailbox stays on disk."""
+    async with counter_of(settings_of(ctx)) as counter:
+        await counter.ask(op.USERS_REMOVE, ask.Named(name=address))
+    click.echo(f"{address} is gone; what is in its mailbox is still there.")
+
+
+@user.command()
+@click.argument("address")
+@click.pass_context
+@asked
+async def suspend(ctx: click.Context, address: str) -> None:
+    """Let ADDRESS receive, but not log in."""
+    await _suspend(ctx, address, suspended=True)
+    click.echo(f"{address} cannot log in until `merpati user resume {address}`.")
+
+
+@user.command()
+@click.argument("address")
+@click.pass_context
+@asked
+async def resume(ctx: click.Context, address: str) -> None:
+    """Let a suspended ADDRESS log in again."""
+    await _suspend(ctx, address, suspended=False)
+    click.echo(f"{address} can log in again.")
+
+
+async def _suspend(ctx: click.Context, address: str, *, suspended: bool) -> None:
+    question = ask.Suspension(address=address, suspended=suspended)
+    async with counter_of(settings_of(ctx)) as counter:
+        await counter.ask(op.USERS_SUSPEND, question)
+
+
+@user.command("list")
+@click.argument("domain", default="")
+@json_option
+@click.pass_context
+@asked
+async def list_(ctx: click.Context, domain: str, as_json: bool) -> None:
+    """Users of DOMAIN, or all."""
+    async with counter_of(settings_of(ctx)) as counter:
+        lines = await counter.ask(op.USERS, ask.Within(domain=domain))
+    if as_json:
+        say_json(lines)
+        return
+    rows = ((line.address, "suspended" if line.suspended else "active") for line in lines)
+    say_table(("address", "state"), rows, "No user yet: merpati user add")
+
+
+@user.group("app-password")
+def app_password() -> None:
+    """Passwords for single programs: named, and each can be taken away by itself.
+
+    \b
+    Example:
+      merpati user app-password add ann@a.test thunderbird
+    """
+
+
+@app_password.command("add")
+@click.argument("address")
+@click.argument("program")
+@password_option
+@click.pass_context
+@asked
+async def add_app_password(
+    ctx: click.Context, address: str, program: str, password_stdin: bool
+) -> None:
+    """Make a password for PROGRAM and print it once; it cannot be shown again."""
+    settings = settings_of(ctx)
+    password = _password(True) if password_stdin else _generated()
+    question = ask.NewPassword(address=address, password=password, program=program)
+    async with counter_of(settings) as counter:
+        await counter.ask(op.PASSWORDS_SET, question)
+    click.echo(f"{program} logs in as {address} with this password from now on.", err=True)
+    if not password_stdin:
+        click.echo(password)
+
+
+def _generated() -> str:
+    """Sixteen letters in groups of four, as phones and people can copy them: 75 bits."""
+    letters = "abcdefghijkmnopqrstuvwxyz"
+    return "-".join("".join(secrets.choice(letters) for _ in range(4)) for _ in range(4))
+
+
+@app_password.command("list")
+@click.argument("address")
+@json_option
+@click.pass_context
+@asked
+async def list_app_passwords(ctx: click.Context, address: str, as_json: bool) -> None:
+    """Programs that ADDRESS has given a password, and when each was last used."""
+    async with counter_of(settings_of(ctx)) as counter:
+        lines = await counter.ask(op.PASSWORDS, ask.Named(name=address))
+    if as_json:
+        say_json(lines)
+        return
+    rows = ((line.program, line.last_used) for line in lines)
+    say_table(("program", "last used"), rows, "No app password yet")
+
+
+@app_password.command("revoke")
+@click.argument("address")
+@click.argument("program")
+@click.pass_context
+@asked
+async def revoke_app_password(ctx: click.Context, address: str, program: str) -> None:
+    """Take PROGRAM's password away."""
+    question = ask.Program(address=address, program=program)
+    async with counter_of(settings_of(ctx)) as counter:
+        await counter.ask(op.PASSWORDS_REVOKE, question)
+    click.echo(f"{program} cannot log in as {address} any more.")

@@ -1,0 +1,37 @@
+"""The `[[route]]` tables as delivery knows them."""
+
+from pathlib import Path
+from urllib.parse import quote
+
+from merpati.config.document import Document, RouteTable
+from merpati.config.errors import ConfigError, Flaw
+from merpati.delivery.route import Route, parse_route
+
+
+def configured(table: RouteTable, password: str) -> Route:
+    """One route with its login; RouteError when its keys do not go together."""
+    to = str(table.to)
+    if table.username:
+        scheme, _, host = to.partition("://")
+        login = f"{quote(table.username, safe='')}:{quote(password, safe='')}"
+        to = f"{scheme}://{login}@{host}"
+    return parse_route(to, table.match, table.tls)
+
+
+def read_routes(document: Document, base: Path) -> list[Route]:
+    """All routes in order, their passwords read from the files; ConfigError for one that fails."""
+    return [configured(table, _password(table, base)) for table in document.route]
+
+
+def _password(table: RouteTable, base: Path) -> str:
+    """The first line of the file."""
+    if not table.password_file:
+        return ""
+    file = base / table.password_file
+    try:
+        password = file.read_text("utf-8").partition("\n")[0].rstrip("\r")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(str(file), [Flaw("", 0, f"cannot be read: {error}")]) from None
+    if not password:
+        raise ConfigError(str(file), [Flaw("", 1, "is empty", "The password stands on line 1")])
+    return password
