@@ -11,6 +11,8 @@ class ProtocolError(MerpatiError):
 class CommandError(MerpatiError):
     """The peer said something malformed; `reply` is what it is told."""
 
-    def __init__(self, reply: Reply) -> None:
+    def __init__(self, reply: Reply, *, fatal: bool = False) -> None:
+        """`fatal`: what follows cannot be trusted, the connection closes after the reply."""
         super().__init__(str(reply))
         self.reply = reply
+        self.fatal = fatal

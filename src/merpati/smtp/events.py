@@ -112,9 +112,13 @@ class BodyOctets:
 
 @dataclass(frozen=True, slots=True)
 class ChunkReceived:
-    """A BDAT that was not LAST came in whole. Answer 250 or a refusal of the transaction."""
+    """A BDAT that was not LAST came in whole. Answer 250 or a refusal of the transaction.
+
+    `flaw` as in ContentReceived; answered with 250 it is told again at the end.
+    """
 
     size: int
+    flaw: Reply | None = None
 
 
 @dataclass(frozen=True, slots=True)

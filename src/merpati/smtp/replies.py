@@ -55,3 +55,55 @@ class Reply:
     def __str__(self) -> str:
         prefix = f"{self.status} " if self.status else ""
         return f"{self.code} {prefix}" + self.text.replace("\n", " ")
+
+
+# Said by many, encoded once.
+OK = Reply(250, "OK", Status(2, 0, 0))
+SENDER_OK = Reply(250, "Sender OK", Status(2, 1, 0))
+RECIPIENT_OK = Reply(250, "Recipient OK", Status(2, 1, 5))
+START_MAIL_INPUT = Reply(354, "End data with <CR><LF>.<CR><LF>")
+READY_FOR_TLS = Reply(220, "Ready to start TLS", Status(2, 0, 0))
+CLOSING = Reply(221, "Bye", Status(2, 0, 0))
+# RFC 5321 §3.5.3: 252 is the honest answer of a server that does not tell who exists.
+CANNOT_VERIFY = Reply(252, "Cannot VRFY user, but will take mail for it", Status(2, 0, 0))
+
+TIMED_OUT = Reply(421, "Waited too long; closing", Status(4, 4, 2))
+SHUTTING_DOWN = Reply(421, "Shutting down; try again shortly", Status(4, 3, 2))
+TOO_MANY_ERRORS = Reply(421, "Too many errors; closing", Status(4, 7, 0))
+# RFC 5321 §4.5.3.1.10: 452, so that the client sends the rest in another transaction.
+TOO_MANY_RECIPIENTS = Reply(452, "Too many recipients", Status(4, 5, 3))
+
+UNKNOWN_COMMAND = Reply(500, "Command not recognized", Status(5, 5, 1))
+LINE_TOO_LONG = Reply(500, "Line too long", Status(5, 5, 2))
+# RFC 4954 §4: its own enhanced code.
+AUTH_LINE_TOO_LONG = Reply(500, "Authentication exchange line is too long", Status(5, 5, 6))
+NOT_TEXT = Reply(500, "A command is UTF-8 text without controls", Status(5, 5, 2))
+NOT_IMPLEMENTED = Reply(502, "Command not implemented", Status(5, 5, 1))
+OUT_OF_ORDER = Reply(503, "Bad sequence of commands", Status(5, 5, 1))
+HELLO_FIRST = Reply(503, "Say hello first", Status(5, 5, 1))
+NO_RECIPIENTS = Reply(503, "No valid recipients", Status(5, 5, 1))
+NO_BINARY_DATA = Reply(503, "BINARYMIME goes by BDAT", Status(5, 5, 1))
+# RFC 7504 §3 gives 521 this wider use: no mail is taken from this connection.
+BARE_NEWLINE_IN_COMMAND = Reply(521, "Lines end in CRLF and nothing else", Status(5, 5, 2))
+OUT_OF_TURN = Reply(554, "Spoke where it had to wait for a reply; closing", Status(5, 5, 1))
+BARE_NEWLINE = Reply(550, "Bare CR or LF in the message; lines end in CRLF", Status(5, 5, 2))
+NUL_IN_CONTENT = Reply(550, "NUL octet in the message", Status(5, 6, 0))
+TEXT_LINE_TOO_LONG = Reply(554, "Line too long in the message", Status(5, 6, 0))
+# RFC 1870 §6.
+MESSAGE_TOO_BIG = Reply(552, "Message size exceeds the fixed limit", Status(5, 3, 4))
+
+ALREADY_AUTHENTICATED = Reply(503, "Already authenticated", Status(5, 5, 1))
+NOT_AFTER_AUTH = Reply(503, "STARTTLS comes before AUTH", Status(5, 5, 1))
+# RFC 6531 §3.5.
+SMTPUTF8_NEEDED = Reply(553, "SMTPUTF8 needed for this address", Status(5, 6, 7))
+UNKNOWN_MECHANISM = Reply(504, "Authentication mechanism not offered", Status(5, 5, 4))
+# RFC 4954 §6.
+ENCRYPTION_REQUIRED = Reply(538, "Encryption required for this mechanism", Status(5, 7, 11))
+NOT_BASE64 = Reply(501, "Not base64", Status(5, 5, 2))
+AUTH_CANCELLED = Reply(501, "Authentication cancelled", Status(5, 7, 0))
+XCLIENT_REFUSED = Reply(550, "XCLIENT is not for you", Status(5, 7, 0))
+
+
+def bad_syntax(text: str) -> Reply:
+    """501 for arguments that are malformed."""
+    return Reply(501, text, Status(5, 5, 4))

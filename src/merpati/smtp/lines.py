@@ -1,0 +1,51 @@
+"""Lines of commands, ended by CRLF and nothing else.
+
+A bare LF or CR is fatal at once: whoever reads it as the end of a line and whoever does not would
+see different commands behind it (SMTP smuggling).
+"""
+
+from merpati.smtp.errors import CommandError
+from merpati.smtp.replies import BARE_NEWLINE_IN_COMMAND, LINE_TOO_LONG
+
+
+class LineReader:
+    """Takes lines off the front of a buffer that others also read from."""
+
+    __slots__ = ("_buffer", "_is_overlong", "_longest", "_scanned")
+
+    def __init__(self, buffer: bytearray, longest: int) -> None:
+        """`longest` counts the CRLF. What is longer is thrown away as it comes."""
+        self._buffer = buffer
+        self._longest = longest
+        self._scanned = 0
+        self._is_overlong = False
+
+    def next_line(self) -> bytearray | None:
+        """The next line without its CRLF; None: it is not complete.
+
+        Raises CommandError, fatal for a bare CR or LF; not so for a line that was too long, which
+        is gone then.
+        """
+        buffer = self._buffer
+        end = buffer.find(b"\n", self._scanned)
+        if end < 0:
+            self._drop_overlong()
+            return None
+        self._scanned = 0
+        line = buffer[:end]
+        del buffer[: end + 1]
+        was_overlong, self._is_overlong = self._is_overlong, False
+        if line[-1:] != b"\r":
+            raise CommandError(BARE_NEWLINE_IN_COMMAND, fatal=True)
+        if was_overlong or end >= self._longest:
+            raise CommandError(LINE_TOO_LONG)
+        if line.find(b"\r") != end - 1:
+            raise CommandError(BARE_NEWLINE_IN_COMMAND, fatal=True)
+        del line[-1]
+        return line
+
+    def _drop_overlong(self) -> None:
+        if len(self._buffer) >= self._longest:
+            self._is_overlong = True
+            del self._buffer[:-1]  # the last octet may be the CR of its end
+        self._scanned = len(self._buffer)
