@@ -15,8 +15,6 @@ import msgspec
 from merpati.api.errors import ApiError, Mistaken, Unknown, Unreachable
 from merpati.api.operations import A, Operation, Q
 
-SOCKET = "control.sock"
-"""Name of the control socket in the data directory."""
 _HEAD_LIMIT = 64 * 1024
 # A hash of a password and a commit on a sick disk take their time; nothing takes longer.
 _PATIENCE = 120.0
@@ -36,10 +34,10 @@ def short_path(path: Path) -> Iterator[str]:
 
 
 class RemoteCounter:
-    """Puts questions to the server that owns a data directory."""
+    """Puts questions to the server that listens on a control socket."""
 
-    def __init__(self, data: Path) -> None:
-        self._path = data / SOCKET
+    def __init__(self, path: Path) -> None:
+        self._path = path
 
     async def ask(self, operation: Operation[Q, A], question: Q) -> A:
         """The server's answer, or the error it told."""

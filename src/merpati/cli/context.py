@@ -15,6 +15,7 @@ from merpati.api.errors import Unreachable
 from merpati.api.operations import Counter
 from merpati.cli.output import clean
 from merpati.config.errors import ConfigError
+from merpati.config.places import Places
 from merpati.config.settings import LOCAL_FILE, Settings, settle
 from merpati.errors import MerpatiError
 
@@ -63,7 +64,7 @@ def settings_of(ctx: click.Context, here: Path | None = LOCAL_FILE) -> Settings:
 @asynccontextmanager
 async def counter_of(settings: Settings) -> AsyncIterator[Counter]:
     """The running server's counter, or one of our own while no server runs."""
-    remote = RemoteCounter(settings.data)
+    remote = RemoteCounter(Places(settings.data).control)
     for _ in range(_TRIES):
         if await remote.answers():
             yield remote

@@ -1,7 +1,7 @@
 """merpati.toml as it may be written: every table and key with its type, default and meaning.
 
 This is the one table of keys: reading, `merpati config explain` and docs/configuration.md use it.
-None means "not said": the part that uses the setting has its own default.
+Defaults are those of the parts that use the settings; None means that there is none.
 """
 
 from enum import Enum
@@ -11,7 +11,12 @@ from msgspec import Meta, Struct
 
 from merpati.config.values import Domain, Duration, Network, Size, Target
 from merpati.delivery.transaction import TlsDemand
+from merpati.policy.rules.limits import LimitSettings
 from merpati.wire.endpoint import Endpoint
+from merpati.wire.listen import ListenSettings
+
+_RULES = LimitSettings()
+_LISTEN = ListenSettings()
 
 
 class Role(Enum):
@@ -71,10 +76,10 @@ class PortTable(Table, frozen=True):
         bool, key("Offer AUTH before TLS. Only on a loopback address or a Unix socket.")
     ] = False
     message_size: Annotated[
-        Size | None, key("The largest message on this port; otherwise as in `[limits]`.")
+        Size | None, key("The largest message on this port, if not as in `[limits]`.")
     ] = None
     connections: Annotated[
-        int | None, Meta(ge=1), key("Connections at once on this port; otherwise as in `[limits]`.")
+        int | None, Meta(ge=1), key("Connections at once on this port, if not as in `[limits]`.")
     ] = None
 
 
@@ -131,16 +136,29 @@ class RouteTable(Table, frozen=True):
 
 
 class LimitsTable(Table, frozen=True):
-    """What one message, one peer and one account may use."""
+    """What one message, one peer and one account may use. A rate of 0 is no limit."""
 
-    message_size: Annotated[Size | None, key("The largest message in octets.")] = None
+    message_size: Annotated[Size, key("The largest message in octets.")] = Size(_RULES.max_size)
     recipients: Annotated[
-        int | None, Meta(ge=100), key("Recipients of one message (RFC 5321 demands 100).")
-    ] = None
-    connections: Annotated[int | None, Meta(ge=1), key("Connections at once, all peers.")] = None
+        int, Meta(ge=100), key("Recipients of one message (RFC 5321 demands at least 100).")
+    ] = _RULES.max_recipients
+    connections: Annotated[int, Meta(ge=1), key("Connections at once to one port, all peers.")] = (
+        _LISTEN.connections
+    )
     connections_per_address: Annotated[
-        int | None, Meta(ge=1), key("Connections at once from one address (IPv6: one /64).")
-    ] = None
+        int, Meta(ge=1), key("Connections at once to one port from one address.")
+    ] = _LISTEN.connections_per_ip
+    connections_per_minute: Annotated[
+        int,
+        Meta(ge=0),
+        key("New connections of one stranger (IPv6: one /64); not of trusted networks."),
+    ] = _RULES.connections_per_minute
+    messages_per_minute: Annotated[
+        int, Meta(ge=0), key("Messages of one stranger; not of logins and trusted networks.")
+    ] = _RULES.messages_per_minute
+    recipients_per_hour: Annotated[
+        int, Meta(ge=0), key("Recipients of one login: what a stolen password can send.")
+    ] = _RULES.recipients_per_hour
 
 
 class QueueTable(Table, frozen=True):

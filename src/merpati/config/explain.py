@@ -79,6 +79,8 @@ def _kind(annotation: object) -> str:
 
 def toml(value: object) -> str:
     """A value as merpati.toml would have it."""
+    if value is None:
+        return ""
     if isinstance(value, Enum):
         value = value.value
     if isinstance(value, bool):
@@ -124,6 +126,10 @@ def markdown() -> str:
     return "\n".join([_INTRODUCTION, *_sections(Document, "")])
 
 
+def _default(value: object) -> str:
+    return "" if value in (None, "") else f"`{toml(value)}`"
+
+
 def _sections(kind: type[Table], heading: str) -> Iterator[str]:
     yield f"## {heading}\n" if heading else "## Before the first table\n"
     yield f"{inspect.getdoc(kind)}\n"
@@ -133,7 +139,7 @@ def _sections(kind: type[Table], heading: str) -> Iterator[str]:
         if table := table_of(field.type):
             tables.append((field, table))
             continue
-        default = "required" if field.required else f"`{toml(field.default)}`"
+        default = "required" if field.required else _default(field.default)
         value = _kind(field.type).replace("|", "\\|")
         yield f"| `{field.name}` | {value} | {default} | {_text(field.type)} |"
     yield ""

@@ -1,0 +1,1 @@
+"""What only the process knows: sockets, privileges, signals, and the one who started it."""

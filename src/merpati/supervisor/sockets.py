@@ -1,0 +1,47 @@
+"""The doors' sockets: bound here before privileges are dropped, or handed to us by systemd."""
+
+import contextlib
+import os
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+
+from merpati.errors import MerpatiError
+from merpati.wire.endpoint import Endpoint
+from merpati.wire.sockets import bind, bound_to
+
+# sd_listen_fds(3): passed descriptors begin behind standard error.
+_FIRST_DESCRIPTOR = 3
+
+Sockets = dict[Endpoint, socket.socket]
+"""Listening sockets by where the configuration says that they are."""
+
+
+def listen(wanted: Iterable[Endpoint], environment: Mapping[str, str], pid: int) -> Sockets:
+    """A socket for every endpoint; those that systemd holds open are taken over.
+
+    Raises WireError for one that cannot be bound, and MerpatiError for one of systemd's that the
+    configuration does not name: it would take connections that nobody answers.
+    """
+    sockets: Sockets = {}
+    with contextlib.ExitStack() as failed:
+        given = {bound_to(one): one for one in _inherited(environment, pid)}
+        for endpoint in wanted:
+            sockets[endpoint] = given.pop(endpoint, None) or bind(endpoint)
+            failed.callback(sockets[endpoint].close)
+        if given:
+            names = ", ".join(map(str, given))
+            raise MerpatiError(f"systemd listens on {names}, which merpati.toml does not name")
+        failed.pop_all()
+    return sockets
+
+
+def _inherited(environment: Mapping[str, str], pid: int) -> Iterator[socket.socket]:
+    """The sockets of sd_listen_fds(3), if they were meant for this process."""
+    if environment.get("LISTEN_PID") != str(pid):
+        return
+    for n in range(int(environment.get("LISTEN_FDS", "0"))):
+        descriptor = _FIRST_DESCRIPTOR + n
+        os.set_inheritable(descriptor, False)
+        given = socket.socket(fileno=descriptor)
+        given.setblocking(False)
+        yield given
