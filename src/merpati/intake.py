@@ -106,7 +106,7 @@ class Intake:
         try:
             await self._store(facts, content)
         except StorageError as error:
-            return self._refuse(facts, _FULL if error.is_full else _BROKEN)
+            return self._refuse(facts, storage_verdict(error))
         except DirectoryError:
             return self._refuse(facts, _DAMAGED)
         message = content.stamp.id
@@ -203,6 +203,11 @@ class Intake:
     def _refuse(self, facts: Facts, verdict: Verdict) -> Receipt:
         self.refuse("message", facts, verdict)
         return Receipt(verdict.reply, close=verdict.close)
+
+
+def storage_verdict(error: StorageError) -> Verdict:
+    """What a client is told when mail cannot be stored: temporary, whatever it is."""
+    return _FULL if error.is_full else _BROKEN
 
 
 def header_section(content: Body) -> Headers:

@@ -1,0 +1,318 @@
+"""What a session does about each event: check, ask the rules, proceed. One function an event."""
+
+import ipaddress
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from merpati.mail.address import Address, AddressError
+from merpati.policy.rule import Moment
+from merpati.policy.rules import recipients
+from merpati.policy.verdict import Verdict
+from merpati.reception.transaction import Transaction
+from merpati.smtp.events import (
+    AuthResponse,
+    AuthStarted,
+    BodyOctets,
+    ChunkReceived,
+    Connected,
+    ContentReceived,
+    ContentStarted,
+    Event,
+    Expand,
+    Hello,
+    Help,
+    MailFrom,
+    Mistake,
+    Noop,
+    Quit,
+    RcptTo,
+    Reset,
+    StartTls,
+    Verify,
+    Xclient,
+)
+from merpati.smtp.replies import (
+    CANNOT_VERIFY,
+    CLOSING,
+    NOT_IMPLEMENTED,
+    OK,
+    OUT_OF_ORDER,
+    READY_FOR_TLS,
+    RECIPIENT_OK,
+    SENDER_OK,
+    SHUTTING_DOWN,
+    START_MAIL_INPUT,
+    TOO_MANY_ERRORS,
+    UNKNOWN_MECHANISM,
+    Reply,
+    bad_syntax,
+)
+from merpati.smtp.status import Status
+
+if TYPE_CHECKING:
+    from merpati.reception.session import Session
+
+_CROWDED = Verdict(
+    Reply(421, "Too many connections, try again later", Status(4, 7, 0)), "crowd", close=True
+)
+_PLAIN_TEXT_BEHIND = Verdict(
+    Reply(421, "Octets behind STARTTLS, closing", Status(4, 7, 0)), "starttls", close=True
+)
+_NO_TLS = Reply(454, "TLS not available", Status(4, 7, 0))
+_NO_LOGIN = Reply(503, "Authentication is not offered here", Status(5, 5, 1))
+_TOO_MANY_LOGINS = Verdict(
+    Reply(421, "Too many failed logins", Status(4, 7, 0)), "login", close=True
+)
+_IDLE = Verdict(TOO_MANY_ERRORS, "idle", close=True)
+# RFC 5321 §4.1.1.8.
+_HELP = Reply(214, "See RFC 5321 for what can be said here", Status(2, 0, 0))
+_CHUNK_OK = Reply(250, "OK", Status(2, 0, 0))
+
+
+async def connected(session: "Session", event: Connected) -> Reply:
+    """Greet, unless there is no room or the rules do not want to."""
+    if session.arrival.crowd is not None:
+        session.refuse("connect", _CROWDED)
+        return _CROWDED.reply
+    if session.port.is_stopping:
+        return SHUTTING_DOWN
+    verdict = await session.judge(Moment.CONNECT)
+    return verdict.reply if verdict else session.port.greeting
+
+
+async def hello(session: "Session", event: Hello) -> Reply:
+    """A hello also ends a transaction (RFC 5321 §4.1.4)."""
+    await session.end_transaction()
+    if reply := _waste(session):
+        return reply
+    client = replace(session.facts.client, helo=event.name)
+    session.introduce(client, session.facts.login, extended=event.verb != "HELO")
+    verdict = await session.judge(Moment.HELLO)
+    return verdict.reply if verdict else event.reply
+
+
+async def start_tls(session: "Session", event: StartTls) -> Reply:
+    """What follows in plain text is not what the client sent (threats: STARTTLS injection)."""
+    if session.port.tls is None:
+        return _NO_TLS
+    if session.arrival.stream.pending:
+        session.refuse("hello", _PLAIN_TEXT_BEHIND)
+        return _PLAIN_TEXT_BEHIND.reply
+    return READY_FOR_TLS
+
+
+async def auth_started(session: "Session", event: AuthStarted) -> Reply:
+    """A login begins; the core has let through only mechanisms that were offered."""
+    if session.port.logins is None:
+        return _NO_LOGIN
+    verdict = await session.judge(Moment.AUTH)
+    if verdict:
+        return verdict.reply
+    mechanisms = session.port.mechanisms(session.facts.client)
+    session.login = session.port.logins.begin(event.mechanism, session.facts.client, mechanisms)
+    if session.login is None:
+        return UNKNOWN_MECHANISM
+    return await _continue_login(session, event.response)
+
+
+async def auth_response(session: "Session", event: AuthResponse) -> Reply:
+    """The next step of a login."""
+    return await _continue_login(session, event.response)
+
+
+async def _continue_login(session: "Session", response: bytes | None) -> Reply:
+    login = session.login
+    if login is None:
+        return OUT_OF_ORDER
+    reply = await login.respond(response)
+    if reply.code == 334:
+        return reply
+    session.login = None
+    if reply.code == 235:
+        session.introduce(session.facts.client, login.account, extended=True)
+        return reply
+    session.failed_logins += login.has_failed
+    if session.failed_logins >= session.port.max_failed_logins:
+        session.refuse("auth", _TOO_MANY_LOGINS)
+        return _TOO_MANY_LOGINS.reply
+    return reply
+
+
+async def mail_from(session: "Session", event: MailFrom) -> Reply:
+    """A transaction begins if sender, size and rate are right."""
+    facts = session.facts
+    transaction = Transaction(session.port.intake, event, session.port.clock.now())
+    facts.envelope = transaction.envelope
+    facts.size = event.parameters.size or 0
+    verdict = await session.judge(Moment.MAIL)
+    if verdict is not None:
+        facts.envelope = None
+        return verdict.reply
+    session.transaction = transaction
+    return SENDER_OK
+
+
+async def rcpt_to(session: "Session", event: RcptTo) -> Reply:
+    """A recipient is taken, or refused for itself alone."""
+    if session.transaction is None:
+        return OUT_OF_ORDER
+    session.facts.recipient = event.recipient
+    verdict = await session.judge(Moment.RCPT)
+    if verdict is None:
+        session.transaction.add(event)
+        session.facts.known_recipients += 1
+        return RECIPIENT_OK
+    if verdict.rule == recipients.NAME:
+        session.facts.unknown_recipients += 1
+    return verdict.reply
+
+
+async def content_started(session: "Session", event: ContentStarted) -> Reply:
+    """The envelope is complete."""
+    if session.transaction is None:
+        return OUT_OF_ORDER
+    session.begin_content(session.transaction)
+    return START_MAIL_INPUT
+
+
+async def body_octets(session: "Session", event: BodyOctets) -> None:
+    """A piece of content; the next is read when this one is put away."""
+    if session.transaction is not None:
+        await session.transaction.write(event.octets, session.facts)
+
+
+async def chunk_received(session: "Session", event: ChunkReceived) -> Reply:
+    """A flaw ends the transaction at once, so that the client need not send the rest."""
+    transaction = session.transaction
+    if transaction is None:
+        return OUT_OF_ORDER
+    verdict = Verdict(event.flaw, "content") if event.flaw else transaction.flaw
+    if verdict is None:
+        return _CHUNK_OK
+    session.refuse("data", verdict)
+    await session.end_transaction()
+    return verdict.reply
+
+
+async def content_received(session: "Session", event: ContentReceived) -> Reply:
+    """All of it is here: the moment of promise 1."""
+    transaction = session.transaction
+    if transaction is None:
+        return OUT_OF_ORDER
+    try:
+        return await _take(session, transaction, event)
+    finally:
+        await session.end_transaction()
+
+
+async def _take(session: "Session", transaction: Transaction, event: ContentReceived) -> Reply:
+    content = await transaction.finish(session.facts, event.flaw)
+    if isinstance(content, Verdict):
+        session.refuse("data", content)
+        return content.reply
+    receipt = await session.port.intake.accept(session.facts, content)
+    if receipt.close:
+        session.hang_up()
+    session.idle_commands = 0
+    return receipt.reply
+
+
+async def reset(session: "Session", event: Reset) -> Reply:
+    """RSET."""
+    await session.end_transaction()
+    return _waste(session) or OK
+
+
+async def noop(session: "Session", event: Noop) -> Reply:
+    """NOOP."""
+    return _waste(session) or OK
+
+
+async def verify(session: "Session", event: Verify) -> Reply:
+    """VRFY tells nobody who lives here (RFC 5321 §3.5.3, §7.3)."""
+    return _waste(session) or CANNOT_VERIFY
+
+
+async def expand(session: "Session", event: Expand) -> Reply:
+    """EXPN is not for strangers."""
+    return _waste(session) or NOT_IMPLEMENTED
+
+
+async def help_(session: "Session", event: Help) -> Reply:
+    """HELP."""
+    return _waste(session) or _HELP
+
+
+async def quit_(session: "Session", event: Quit) -> Reply:
+    """QUIT."""
+    return CLOSING
+
+
+async def xclient(session: "Session", event: Xclient) -> Reply:
+    """A listed peer says whom it speaks for; what that one may do is decided anew."""
+    await session.end_transaction()
+    try:
+        _become(session, dict(event.attributes))
+    except ValueError:
+        return bad_syntax("Bad XCLIENT attribute")
+    except AddressError:
+        return bad_syntax("Bad XCLIENT login")
+    verdict = await session.judge(Moment.CONNECT)
+    return verdict.reply if verdict else session.port.greeting
+
+
+def _become(session: "Session", said: dict[str, str]) -> None:
+    """Raises ValueError and AddressError for attributes that are none."""
+    known = {name: value for name, value in said.items() if not value.startswith("[")}
+    client = session.facts.client
+    if ip := known.get("ADDR", ""):
+        client = replace(client, ip=str(ipaddress.ip_address(ip.upper().removeprefix("IPV6:"))))
+        session.facts.trusted = session.port.trusts(client.ip)
+    client = replace(
+        client,
+        port=int(known.get("PORT", client.port)),
+        name=known.get("NAME", client.name),
+        helo=known.get("HELO", client.helo),
+    )
+    login = Address.parse(known["LOGIN"]) if known.get("LOGIN") else None
+    session.introduce(client, login, extended=known.get("PROTO", "ESMTP") != "SMTP")
+
+
+async def mistake(session: "Session", event: Mistake) -> Reply:
+    """Something malformed; the core counts these and closes after too many."""
+    session.refuse("command", Verdict(event.reply, "syntax"), event.line)
+    return event.reply
+
+
+def _waste(session: "Session") -> Reply | None:
+    """Count a command that gets no mail further; a refusal when there were too many."""
+    session.idle_commands += 1
+    if session.idle_commands <= session.port.settings.idle_commands:
+        return None
+    session.refuse("command", _IDLE)
+    return _IDLE.reply
+
+
+COMMANDS: dict[type[Event], Callable[["Session", Any], Awaitable[Reply | None]]] = {
+    Connected: connected,
+    Hello: hello,
+    StartTls: start_tls,
+    AuthStarted: auth_started,
+    AuthResponse: auth_response,
+    MailFrom: mail_from,
+    RcptTo: rcpt_to,
+    ContentStarted: content_started,
+    BodyOctets: body_octets,
+    ChunkReceived: chunk_received,
+    ContentReceived: content_received,
+    Reset: reset,
+    Noop: noop,
+    Verify: verify,
+    Expand: expand,
+    Help: help_,
+    Quit: quit_,
+    Xclient: xclient,
+    Mistake: mistake,
+}
+"""By the event's type; each function takes the event of its key."""

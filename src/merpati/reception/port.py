@@ -1,0 +1,190 @@
+"""One door for mail: its role, its limits, and what its sessions share."""
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network
+
+from merpati.clock import Clock
+from merpati.intake import Intake
+from merpati.mail.trace import Client, Tls
+from merpati.policy.rule import Facts
+from merpati.reception.login import PLUS, Logins
+from merpati.reception.session import Session
+from merpati.smtp.extensions import Extension
+from merpati.smtp.replies import Reply
+from merpati.smtp.sasl.mechanisms import offered
+from merpati.smtp.settings import Protocol, ServerSettings
+from merpati.wire.endpoint import Endpoint
+from merpati.wire.listen import Arrival
+from merpati.wire.stream import Stream
+
+Network = IPv4Network | IPv6Network
+
+
+class Role(Enum):
+    """What a port is for."""
+
+    MX = "mx"
+    """Mail from other hosts for domains here; relaying for listed networks."""
+    SUBMISSION = "submission"
+    """Mail from people and programs that log in (RFC 6409)."""
+    SUBMISSIONS = "submissions"
+    """The same with TLS from the first octet (RFC 8314)."""
+    LMTP = "lmtp"
+    """Mail for mailboxes here from a server in front (RFC 2033)."""
+
+
+@dataclass(frozen=True, slots=True)
+class PortSettings:
+    """One port. Sizes in octets, times in seconds."""
+
+    role: Role
+    hostname: str
+    trusted: tuple[Network, ...] = ()
+    """Networks that may relay without a login."""
+    xclient: tuple[Network, ...] = ()
+    """Peers that may say for whom they speak."""
+    auth_without_tls: bool = False
+    """Offer AUTH in the clear; for loopback only, as the configuration checks."""
+    max_size: int = 50 * 1024 * 1024
+    max_recipients: int = 1000
+    connections: int = 2000
+    """At a time; as the listener has it. Above three quarters of it patience is short."""
+    patience: float = 300.0
+    """For a command, and between pieces of content (RFC 5321 §4.5.3.2.7)."""
+    short_patience: float = 10.0
+    """For a command when slots are short."""
+    least_rate: float = 500.0
+    """Octets a second that content must come with on average, after one `patience`."""
+    idle_commands: int = 100
+    """NOOP, RSET, EHLO and the like between two messages."""
+
+
+class Port:
+    """What the sessions of one door share. `serve` is for `wire.listen.Listener`."""
+
+    def __init__(
+        self,
+        settings: PortSettings,
+        intake: Intake,
+        clock: Clock,
+        logins: Logins | None = None,
+        tls: object | None = None,
+    ) -> None:
+        """Without `logins` nobody can log in; `tls` is a `wire.tls.TlsContext` or None."""
+        self.settings = settings
+        self.intake = intake
+        self.clock = clock
+        self.logins = logins
+        self.tls = tls
+        self.is_lmtp = settings.role is Role.LMTP
+        self.is_stopping = False
+        self.protocol = _protocol(settings, logins, can_encrypt=tls is not None)
+        self.greeting = _greeting(settings, is_lmtp=self.is_lmtp)
+        self._sessions: set[Session] = set()
+        self._has_trust = lru_cache(maxsize=4096)(self._trusts)
+
+    async def serve(self, arrival: Arrival) -> None:
+        """One session, from the first octet to the end of the stream."""
+        tls = None
+        if self.settings.role is Role.SUBMISSIONS:
+            tls = await self._secure(arrival.stream)
+        session = Session(self, arrival, tls)
+        self._sessions.add(session)
+        try:
+            await session.run()
+        finally:
+            self._sessions.discard(session)
+
+    def stop(self) -> None:
+        """End sessions that are between transactions; those within one finish it first."""
+        self.is_stopping = True
+        for session in self._sessions:
+            session.interrupt()
+
+    def facts(self, peer: Endpoint, tls: Tls | None) -> Facts:
+        """What is known of a client that has not spoken yet."""
+        role = self.settings.role.value
+        client = Client(ip=peer.ip, port=peer.port, tls=tls, role=role)
+        return Facts(client, trusted=self.trusts(peer.ip))
+
+    def trusts(self, ip: str) -> bool:
+        """Whether an address is in a network that may relay."""
+        return self._has_trust(ip)
+
+    def lists_xclient(self, peer: Endpoint) -> bool:
+        """Whether a peer may use XCLIENT."""
+        return _within(peer.ip, self.settings.xclient)
+
+    def mechanisms(self, client: Client) -> Sequence[str]:
+        """SASL mechanisms that this client was offered."""
+        return self.protocol.auth if client.tls else self.protocol.auth_in_clear
+
+    @property
+    def max_failed_logins(self) -> int:
+        """In one session."""
+        return self.logins.failures.settings.per_session if self.logins else 0
+
+    def patience(self, *, in_transaction: bool) -> float:
+        """Seconds that the next command may take."""
+        if self.is_stopping and not in_transaction:
+            return 0.0
+        if len(self._sessions) * 4 > self.settings.connections * 3:
+            return self.settings.short_patience
+        return self.settings.patience
+
+    def _trusts(self, ip: str) -> bool:
+        return _within(ip, self.settings.trusted)
+
+    async def _secure(self, stream: Stream) -> Tls:
+        stream.deadline = self.clock.monotonic() + self.patience(in_transaction=False)
+        return await stream.secure(self.tls)
+
+
+def _within(ip: str, networks: Sequence[Network]) -> bool:
+    if not ip or not networks:
+        return False
+    address = ipaddress.ip_address(ip)
+    return any(address in network for network in networks)
+
+
+def _greeting(settings: PortSettings, *, is_lmtp: bool) -> Reply:
+    # RFC 5321 §4.3.1: the host's name is the first word.
+    return Reply(220, f"{settings.hostname} {'LMTP' if is_lmtp else 'ESMTP'} Merpati")
+
+
+def _protocol(
+    settings: PortSettings, logins: Logins | None, *, can_encrypt: bool
+) -> ServerSettings:
+    extensions = frozenset(Extension)
+    if settings.role in {Role.MX, Role.LMTP}:
+        # RFC 4865 §2: FUTURERELEASE is for submission. A stranger must not fill the queue with it.
+        extensions -= {Extension.FUTURERELEASE}
+    secure, clear = _mechanisms(settings, logins)
+    return ServerSettings(
+        hostname=settings.hostname,
+        protocol=Protocol.LMTP if settings.role is Role.LMTP else Protocol.SMTP,
+        extensions=extensions,
+        starttls=can_encrypt and settings.role is not Role.SUBMISSIONS,
+        auth=secure,
+        auth_in_clear=clear,
+        max_size=settings.max_size,
+        max_recipients=settings.max_recipients,
+    )
+
+
+def _mechanisms(
+    settings: PortSettings, logins: Logins | None
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What is offered under TLS and in the clear."""
+    if logins is None or settings.role in {Role.MX, Role.LMTP}:
+        return (), ()
+    # Where every password is right nobody can prove to know one, as SCRAM wants.
+    secure: tuple[str, ...] = ("PLAIN", "LOGIN")
+    if not logins.everyone:
+        secure = offered(encrypted=True, channel_bindings=True)
+    clear = tuple(name for name in secure if name != PLUS)
+    return secure, clear if settings.auth_without_tls else ()

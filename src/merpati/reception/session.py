@@ -1,0 +1,180 @@
+"""One connection: moves octets between the stream and the protocol, and events to the commands.
+
+Deadlines. A command has five minutes in all (RFC 5321 §4.5.3.2.7), however it trickles in; content
+has that between pieces and a least rate besides, so that no slot is held by dripping. When slots
+are short the patience is short.
+"""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from merpati.mail.address import Address
+from merpati.mail.trace import Client, Tls, protocol_name
+from merpati.policy.rule import Moment
+from merpati.policy.verdict import Verdict
+from merpati.reception.commands import COMMANDS
+from merpati.smtp.events import ContentReceived, Event
+from merpati.smtp.replies import SHUTTING_DOWN, TIMED_OUT, Reply
+from merpati.smtp.server import ServerConnection
+from merpati.smtp.status import Status
+from merpati.wire.errors import WireError, WireTimeout
+
+if TYPE_CHECKING:
+    from merpati.reception.login import Login
+    from merpati.reception.port import Port
+    from merpati.reception.transaction import Transaction
+    from merpati.wire.listen import Arrival
+
+_FAIR_EVENTS = 100
+_DEFECT = Reply(421, "Local error, closing", Status(4, 3, 0))
+
+
+class Session:
+    """A client's connection, from the greeting to the end."""
+
+    def __init__(self, port: "Port", arrival: "Arrival", tls: Tls | None) -> None:
+        self.port = port
+        self.arrival = arrival
+        self.facts = port.facts(arrival.peer, tls)
+        self.transaction: Transaction | None = None
+        self.login: Login | None = None
+        self.failed_logins = 0
+        self.idle_commands = 0
+        """Commands since the last that got mail further."""
+        self.accepted = 0
+        """Recipients of the content that is being answered."""
+        self._stream = arrival.stream
+        self._smtp = ServerConnection(
+            port.protocol,
+            tls,
+            xclient=port.lists_xclient(arrival.peer),
+            now=port.clock.now(),
+        )
+        self._events = 0
+        self._content_since: float | None = None
+        self._content_octets = 0
+        self._hangs_up = False
+
+    async def run(self) -> None:
+        """Serve until either side ends it. The stream is closed then."""
+        try:
+            await self._pump()
+        except WireTimeout:
+            self._smtp.close(SHUTTING_DOWN if self.port.is_stopping else TIMED_OUT)
+        except WireError:
+            return  # The client is gone: nobody is left to be told.
+        except BaseException:
+            # A defect here, or the end of the grace at shutdown: said, so that silence is not
+            # taken for anything, and passed on.
+            self._smtp.close(SHUTTING_DOWN if self.port.is_stopping else _DEFECT)
+            raise
+        finally:
+            await self.end_transaction()
+            self._stream.write(self._smtp.take())
+            await self._stream.close()
+
+    async def _pump(self) -> None:
+        while (event := await self._next_event()) is not None:
+            self._answer(event, await COMMANDS[type(event)](self, event))
+
+    async def judge(self, moment: Moment, line: bytes = b"") -> Verdict | None:
+        """Ask the rules; a refusal is journaled."""
+        verdict = await self.port.intake.judge.ask(moment, self.facts)
+        if verdict is not None:
+            self.refuse(moment.value, verdict, line)
+        return verdict
+
+    def refuse(self, stage: str, verdict: Verdict, line: bytes = b"") -> None:
+        """Journal a refusal, and end the connection behind it if the rule wants that."""
+        self.port.intake.refuse(stage, self.facts, verdict, line)
+        self._hangs_up = self._hangs_up or verdict.close
+
+    def hang_up(self) -> None:
+        """Close behind the next answer."""
+        self._hangs_up = True
+
+    def introduce(self, client: Client, login: Address | None, *, extended: bool) -> None:
+        """From now on the client is this, as far as the rules and the trace are concerned."""
+        client = replace(client, login=str(login) if login else "")
+        self.facts.client = replace(client, protocol=protocol_name(client, extended=extended))
+        self.facts.login = login
+
+    def begin_content(self, transaction: "Transaction") -> None:
+        """Content begins to come: its own deadline and count begin."""
+        transaction.close_envelope(self.facts)
+        self.accepted = len(transaction.recipients)
+        self._content_since = self.port.clock.monotonic()
+        self._content_octets = 0
+
+    async def end_transaction(self) -> None:
+        """Forget what was said since MAIL. The counts of recipients stay the session's."""
+        transaction, self.transaction = self.transaction, None
+        self._content_since = None
+        self.facts.envelope = self.facts.recipient = None
+        self.facts.known_recipients = 0
+        if transaction is not None:
+            await transaction.discard()
+
+    def interrupt(self) -> None:
+        """Shutdown: stop waiting for commands, but let a transaction come to its end."""
+        if self.transaction is None:
+            self._stream.deadline = self.port.clock.monotonic()
+
+    async def _next_event(self) -> Event | None:
+        event = self._smtp.next_event()
+        if event is None:
+            event = await self._wait_event()
+        self._events += 1
+        # 64 KiB of tiny commands would hold the loop for tens of milliseconds.
+        if self._events % _FAIR_EVENTS == 0:
+            await self.port.clock.sleep(0)
+        return event
+
+    async def _wait_event(self) -> Event | None:
+        patience = self.port.patience(in_transaction=self.transaction is not None)
+        self._stream.deadline = self.port.clock.monotonic() + patience
+        while await self._exchange():
+            if (event := self._smtp.next_event()) is not None:
+                return event
+        return None
+
+    async def _exchange(self) -> bool:
+        """Send what waits, then get more octets. False: the session is over."""
+        smtp, stream = self._smtp, self._stream
+        octets = smtp.take()
+        if octets:
+            stream.write(octets)
+        if smtp.wants_tls:
+            # No await stands between the 220 and this: nothing can slip in as plain text.
+            await self._secure()
+            return True
+        if octets:
+            await stream.drain()
+        if smtp.is_closed:
+            return False
+        if self._content_since is not None:
+            stream.deadline = self._content_deadline(self._content_since)
+        arrived = await stream.read()
+        self._content_octets += len(arrived)
+        smtp.receive(arrived)
+        return True
+
+    async def _secure(self) -> None:
+        tls = await self._stream.secure(self.port.tls)
+        # RFC 3207 §4.2: all that was said before is forgotten.
+        self.facts = self.port.facts(self.arrival.peer, tls)
+        self._smtp.secured(tls)
+
+    def _answer(self, event: Event, reply: Reply | None) -> None:
+        if reply is not None and self.port.is_lmtp and type(event) is ContentReceived:
+            # RFC 2033 §4.2: one reply for each recipient that was accepted.
+            self._smtp.answer_each([reply] * self.accepted)
+        else:
+            self._smtp.answer(reply)
+        if self._hangs_up and not self._smtp.is_closed:
+            self._smtp.close()
+
+    def _content_deadline(self, since: float) -> float:
+        limits, now = self.port.settings, self.port.clock.monotonic()
+        earned = self._content_octets / limits.least_rate
+        return min(now + limits.patience, since + limits.patience + earned)

@@ -1,0 +1,136 @@
+"""One mail transaction: its envelope as it grows, and its content as it arrives.
+
+Small content stays in memory. What is larger than one part goes into a draft piece by piece, each
+waited for, so that a message of any size costs the memory of a few parts.
+"""
+
+from dataclasses import replace
+
+from merpati.intake import TOO_MANY_HEADERS, Intake, Stamp, Stamped, storage_verdict
+from merpati.mail.envelope import DEFAULT_NOTIFY, Body, DeliverBy, Envelope, Recipient
+from merpati.mail.headers import Headers
+from merpati.policy.rule import Facts
+from merpati.policy.verdict import Verdict
+from merpati.queue.queue import Draft
+from merpati.smtp.events import MailFrom, RcptTo
+from merpati.smtp.replies import Reply
+from merpati.storage.errors import StorageError
+
+PART = 256 * 1024
+"""Octets of one part; no more than about two are held in memory for one message."""
+
+
+class Transaction:
+    """From MAIL to the end of the content."""
+
+    def __init__(self, intake: Intake, event: MailFrom, now: float) -> None:
+        self._intake = intake
+        self.envelope = _envelope(event, now)
+        self.recipients: list[Recipient] = []
+        self.flaw: Verdict | None = None
+        """Why the content cannot be taken; what still comes of it is thrown away."""
+        self._held: list[bytes] = []
+        self._held_size = 0
+        self._size = 0
+        self._eight_bit = False
+        self._draft: Draft | None = None
+        self._stamp: Stamp | None = None
+
+    def add(self, event: RcptTo) -> None:
+        """One more recipient."""
+        wishes = event.parameters
+        self.recipients.append(
+            Recipient(
+                event.recipient,
+                DEFAULT_NOTIFY if wishes.notify is None else wishes.notify,
+                wishes.original,
+                named_notify=wishes.notify is not None,
+            )
+        )
+
+    def close_envelope(self, facts: Facts) -> None:
+        """The envelope is complete: content begins."""
+        self.envelope = replace(self.envelope, recipients=tuple(self.recipients))
+        facts.envelope = self.envelope
+
+    async def write(self, octets: bytes, facts: Facts) -> None:
+        """Take the next octets of the content. Returns when memory is bounded again."""
+        self._size += len(octets)
+        if self.flaw is not None:
+            return
+        if not octets.isascii():
+            self._eight_bit = True
+        self._held.append(octets)
+        self._held_size += len(octets)
+        if self._held_size >= PART:
+            await self._flush(facts)
+
+    async def finish(self, facts: Facts, flaw: Reply | None = None) -> Body | Stamped | Verdict:
+        """The whole content, with `facts` about it; or why it cannot be taken."""
+        facts.size = self._size
+        if flaw is not None:
+            return Verdict(flaw, "content")
+        octets = b"".join(self._held)
+        if self._draft is None:
+            self._look_at(octets, facts)
+        elif octets and self.flaw is None:
+            await self._write(self._draft, octets)
+        if self.flaw is not None:
+            return self.flaw
+        if self._draft is None or self._stamp is None:
+            return Body((octets,))
+        size = len(self._stamp.octets) + self._size
+        return Stamped(self._draft, self._stamp, size, self._eight_bit)
+
+    async def discard(self) -> None:
+        """Forget the content, unless it was put."""
+        self._held.clear()
+        if self._draft is not None:
+            await self._draft.discard()
+
+    async def _flush(self, facts: Facts) -> None:
+        octets = b"".join(self._held)
+        self._held.clear()
+        self._held_size = 0
+        if self._draft is None:
+            self._look_at(octets, facts)
+            if self.flaw is not None:
+                return
+            # The id stands in the first octets, so it is given before the end is seen.
+            self._stamp = self._intake.stamp(facts)
+            self._draft = self._intake.queue.draft()
+            await self._write(self._draft, self._stamp.octets)
+        if self.flaw is None:
+            await self._write(self._draft, octets)
+
+    async def _write(self, draft: Draft, octets: bytes) -> None:
+        try:
+            await draft.write(octets)
+        except StorageError as error:
+            self.flaw = storage_verdict(error)
+
+    def _look_at(self, beginning: bytes, facts: Facts) -> None:
+        facts.headers = Headers.scan(beginning)
+        if facts.headers.truncated:
+            self.flaw = TOO_MANY_HEADERS
+
+
+def _envelope(event: MailFrom, now: float) -> Envelope:
+    wishes = event.parameters
+    by = wishes.deliver_by
+    release_at = wishes.hold_until
+    if wishes.hold_for is not None:
+        release_at = now + wishes.hold_for
+    return Envelope(
+        sender=event.sender,
+        body=wishes.body,
+        smtputf8=wishes.smtputf8,
+        size=wishes.size,
+        ret=wishes.ret,
+        envelope_id=wishes.envelope_id,
+        require_tls=wishes.require_tls,
+        # The core knows no time: BY= is counted from now.
+        deliver_by=DeliverBy(now + by.deadline, by.must_return, by.trace) if by else None,
+        release_at=release_at,
+        priority=wishes.priority or 0,
+    )
