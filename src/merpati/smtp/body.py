@@ -34,7 +34,9 @@ class DotReader:
         self.has_ended = False
 
     def read(self) -> bytes:
-        """What can be told of the content now; b"" when it takes more octets to tell."""
+        """What can be told of the content now; b"" at its end, or when it takes more to tell."""
+        if self.has_ended:
+            return b""  # what is in the buffer now are commands
         piece = self._cut()
         if self._is_imagined and piece:
             self._is_imagined = False

@@ -328,7 +328,7 @@ class ServerConnection:
         row = self._rows.get(step)
         if row is None:
             raise CommandError(out_of_order(self._state, step))
-        offer = self._possible() if step is Step.HELLO else self._agreed
+        offer = self._offer_to(verb) if step is Step.HELLO else self._agreed
         event = command.parse(verb, text, offer)
         check = _CHECKS.get(step)
         if check is not None:
@@ -365,7 +365,9 @@ class ServerConnection:
             raise CommandError(LINE_TOO_LONG)
         return verb, argument.lstrip(" ")
 
-    def _possible(self) -> Offer:
+    def _offer_to(self, verb: str) -> Offer:
+        if verb == "HELO":  # RFC 5321 §4.1.1.1: no extensions
+            return make_basic_offer(self.settings)
         return make_offer(
             self.settings, is_secure=self.tls is not None, xclient=self._xclient, now=self._now
         )
@@ -408,8 +410,7 @@ class ServerConnection:
     def _settle_hello(self, reply: Reply) -> None:
         event = self._event
         if isinstance(event, Hello) and reply.is_positive:
-            is_basic = event.verb == "HELO"
-            self._agreed = make_basic_offer(self.settings) if is_basic else self._possible()
+            self._agreed = self._offer_to(event.verb)
 
     def _settle_rcpt(self, reply: Reply) -> None:
         if reply.is_positive:
