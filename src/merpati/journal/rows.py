@@ -1,0 +1,79 @@
+"""Events as rows: written on the writer thread, inside the transaction of what they tell."""
+
+from collections.abc import Iterator, Sequence
+
+import apsw
+import msgspec
+
+from merpati.journal.events import Accepted, Event, Opened, Refused
+from merpati.journal.parties import parties
+
+_encode = msgspec.json.Encoder().encode
+_decoder = msgspec.json.Decoder(Event)
+_DAY = 86_400
+
+
+class EventWriter:
+    """Numbers and stores events. Belongs to the writer thread."""
+
+    def __init__(self) -> None:
+        self._last: int | None = None
+        self._day = -1
+
+    def forget(self) -> None:
+        """After a rollback the numbers given out may not exist."""
+        self._last = None
+        self._day = -1
+
+    def write(self, connection: apsw.Connection, events: Sequence[Event]) -> None:
+        """Store events in the running transaction, with the addresses they can be found by."""
+        if not events:
+            return
+        first = self._last_number(connection) + 1
+        self._last = first + len(events) - 1
+        connection.executemany(
+            "INSERT INTO event VALUES (?, ?, ?, ?)",
+            [(n, e.at, _thread(e), _encode(e)) for n, e in enumerate(events, first)],
+        )
+        found = [
+            (key, n)
+            for n, event in enumerate(events, first)
+            if isinstance(event, Accepted | Refused)
+            for key in keys(event)
+        ]
+        if found:
+            connection.executemany("INSERT INTO party VALUES (?, ?)", found)
+        self._mark_day(connection, events[0].at, first)
+
+    def _last_number(self, connection: apsw.Connection) -> int:
+        if self._last is None:
+            self._last = connection.execute("SELECT coalesce(max(seq), 0) FROM event").get
+        return self._last
+
+    def _mark_day(self, connection: apsw.Connection, at: float, seq: int) -> None:
+        day = int(at // _DAY)
+        if day != self._day:
+            connection.execute("INSERT OR IGNORE INTO day VALUES (?, ?)", (day, seq))
+            self._day = day
+
+
+def decode(body: bytes) -> Event:
+    """The event of a row."""
+    event: Event = _decoder.decode(body)
+    return event
+
+
+def keys(event: Accepted | Refused) -> Iterator[str]:
+    """What `party` knows an event by."""
+    return map(key, parties(event))
+
+
+def key(address: str) -> str:
+    """`domain@local`: all of one domain stand together, so that `@domain` is one range."""
+    local, _, domain = address.lower().rpartition("@")
+    return f"{domain}@{local}"
+
+
+def _thread(event: Event) -> str:
+    # An Opened event belongs to its connection, which many messages' attempts name.
+    return event.connection if isinstance(event, Opened) else event.message

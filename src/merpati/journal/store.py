@@ -1,0 +1,163 @@
+"""The journal on SQLite, in the same file as the queue whose changes it tells."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import apsw
+
+from merpati.journal.events import Accepted, Attempt, Event, Lifecycle, Refused
+from merpati.journal.rows import EventWriter, decode, key, keys
+from merpati.storage.database import Database
+from merpati.storage.rows import rows
+
+_DAY = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class JournalSettings:
+    """Bounds of a journal."""
+
+    noted: int = 10_000
+    """Events that may wait in memory to ride with a commit; what comes on top is dropped, and
+    the journal says how many."""
+
+
+class JournalStore:
+    """`Journal` over a shard's database."""
+
+    def __init__(self, database: Database, settings: JournalSettings | None = None) -> None:
+        self.writer = EventWriter()
+        """For the queue, which writes its events in its own transactions."""
+        self._database = database
+        self._settings = settings or JournalSettings()
+        self._noted: list[Event] = []
+        self._riding = 0
+        self._dropped = 0
+        database.on_rollback(self.writer.forget)
+
+    def note(self, *events: Event) -> None:
+        """Rides with the next commit, within the database's `ride` seconds."""
+        room = self._settings.noted - self._riding - len(self._noted)
+        if len(events) > room:
+            self._dropped += len(events)
+            return
+        if not self._noted:
+            asyncio.get_running_loop().call_soon(self._send_noted)
+        self._noted.extend(events)
+
+    def _send_noted(self) -> None:
+        events, self._noted = self._noted, []
+        if self._dropped:
+            text = f"{self._dropped} events"
+            events.append(Lifecycle(at=events[-1].at, what="journal dropped", detail=text))
+            self._dropped = 0
+        self._riding += len(events)
+        job = self._database.job(partial(self.writer.write, events=events), rides=True)
+        job.future.add_done_callback(partial(self._arrived, events))
+        self._database.submit(job)
+
+    def _arrived(self, events: list[Event], future: "asyncio.Future[None]") -> None:
+        self._riding -= len(events)
+        # Noted events may be lost with the disk, by their contract; but the loss is counted.
+        if not future.cancelled() and future.exception() is not None:
+            self._dropped += len(events)
+
+    async def append(self, events: Sequence[Event]) -> None:
+        """One transaction."""
+        await self._database.write(partial(self.writer.write, events=events))
+
+    async def follow(self, after: int, limit: int) -> list[tuple[int, Event]]:
+        """By the primary key."""
+        found = await self._rows(
+            "SELECT seq, body FROM event WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit)
+        )
+        return [(seq, decode(body)) for seq, body in found]
+
+    async def story(self, message: str) -> list[Event]:
+        """By the index of threads."""
+        return await self._database.read(partial(_story, message=message)) if message else []
+
+    async def search(self, address: str, limit: int) -> list[str]:
+        """By the table of parties."""
+        found = await self._rows(
+            _named(address, "thread", "thread != ''"), (*_range(address), limit)
+        )
+        return list(dict.fromkeys(thread for (thread,) in found))
+
+    async def refused(self, address: str, limit: int) -> list[Event]:
+        """By the table of parties."""
+        found = await self._rows(_named(address, "body", "thread = ''"), (*_range(address), limit))
+        return [decode(body) for (body,) in found]
+
+    async def forget(self, before: float, limit: int) -> int:
+        """In one slice; call again while it removes `limit`. The newest event always stays, so
+        that numbers are never given twice."""
+        return await self._database.write(partial(_forget, before=before, limit=limit), rides=True)
+
+    async def _rows(self, query: str, bindings: tuple[object, ...]) -> list[tuple[Any, ...]]:
+        return await self._database.read(lambda db: rows(db, query, bindings))
+
+
+def _range(address: str) -> tuple[str, ...]:
+    """Bindings for one address, or first and end of `@domain`: "A" is what follows "@"."""
+    if not address.startswith("@"):
+        return (key(address),)
+    domain = address[1:].lower()
+    return f"{domain}@", f"{domain}A"
+
+
+def _named(address: str, column: str, condition: str) -> str:
+    where = "p.address >= ? AND p.address < ?" if address.startswith("@") else "p.address = ?"
+    return (
+        f"SELECT {column} FROM (SELECT DISTINCT p.seq FROM party p WHERE {where}) "  # noqa: S608 - constants
+        f"JOIN event USING (seq) WHERE {condition} ORDER BY seq DESC LIMIT ?"
+    )
+
+
+def _story(connection: apsw.Connection, message: str) -> list[Event]:
+    told = _threads(connection, [message])
+    named = {attempt.connection for attempt in map(_attempt, told.values()) if attempt}
+    told |= _threads(connection, sorted(named - {""}))
+    return [told[seq] for seq in sorted(told)]
+
+
+def _attempt(event: Event) -> Attempt | None:
+    return getattr(event, "attempt", None)
+
+
+def _threads(connection: apsw.Connection, threads: Sequence[str]) -> dict[int, Event]:
+    if not threads:
+        return {}
+    found = rows(
+        connection,
+        "SELECT seq, body FROM event WHERE thread != '' "
+        "AND thread IN (SELECT value FROM carray(?))",
+        (apsw.carray(tuple(threads)),),
+    )
+    return {seq: decode(body) for seq, body in found}
+
+
+def _forget(connection: apsw.Connection, before: float, limit: int) -> int:
+    day = int(before // _DAY)
+    old = rows(
+        connection,
+        "SELECT seq, body FROM event WHERE at < ? AND seq < coalesce("
+        "(SELECT min(seq) FROM day WHERE day > ?), (SELECT max(seq) FROM event)) "
+        "ORDER BY seq LIMIT ?",
+        (before, day, limit),
+    )
+    connection.executemany("DELETE FROM event WHERE seq = ?", [(seq,) for seq, _ in old])
+    connection.executemany(
+        "DELETE FROM party WHERE address = ? AND seq = ?",
+        [
+            (found, seq)
+            for seq, event in ((seq, decode(body)) for seq, body in old)
+            if isinstance(event, Accepted | Refused)
+            for found in keys(event)
+        ],
+    )
+    connection.execute("DELETE FROM day WHERE day < ?", (day,))
+    return len(old)

@@ -1,0 +1,235 @@
+"""What is in hand, on the event loop: fresh mail before its first claim, and what is claimed.
+
+Bounded in octets and in recipients; what does not fit is stored as waiting and claimed from there.
+"""
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
+
+from merpati.mail.envelope import Body
+from merpati.queue.claiming import Found, Key
+from merpati.queue.entry import Claim, Entry, State, Waiting
+from merpati.queue.lanes import Lane
+from merpati.queue.putting import Placed
+from merpati.queue.settling import Place
+
+
+@dataclass(slots=True)
+class Parcel:
+    """Recipients of one message in one lane."""
+
+    message: int
+    lane: Lane
+    claim: Claim
+    state: int
+    """As the rows have it."""
+
+
+@dataclass(slots=True)
+class _Weight:
+    """A body in memory, until its message's last fresh recipient is settled or given back."""
+
+    octets: int
+    recipients: int
+
+
+@dataclass(slots=True)
+class InHand:
+    """Everything that is in hand."""
+
+    max_octets: int
+    max_recipients: int
+    octets: int = 0
+    recipients: int = 0
+    _fresh: dict[str, deque[Parcel]] = field(default_factory=dict)
+    _claimed: dict[tuple[str, int], Parcel] = field(default_factory=dict)
+    _by_lane: dict[int, set[Key]] = field(default_factory=dict)
+    _weights: dict[str, _Weight] = field(default_factory=dict)
+
+    def reserve(self, octets: int, recipients: int) -> bool:
+        """Make room for a fresh message; False when there is none."""
+        if self.octets + octets > self.max_octets:
+            return False
+        if self.recipients + recipients > self.max_recipients:
+            return False
+        self.octets += octets
+        self.recipients += recipients
+        return True
+
+    def give_back(self, octets: int, recipients: int) -> None:
+        """Undo a reservation."""
+        self.octets -= octets
+        self.recipients -= recipients
+
+    @property
+    def room(self) -> int:
+        """How many more recipients may be taken from storage."""
+        return max(self.max_recipients - self.recipients, 0)
+
+    def admit(self, entry: Entry, message: int, body: Body | None, placed: Iterable[Placed]) -> int:
+        """Keep what was stored as fresh, out of a reservation; how many recipients that are."""
+        fresh = [place for place in placed if place.fresh]
+        count = sum(len(place.numbers) for place in fresh)
+        if count:
+            self._weights[entry.id] = _Weight(body.size if body else 0, count)
+        for place in fresh:
+            claim = _fresh_claim(entry, body, place)
+            parcel = Parcel(message, place.lane, claim, State.IN_HAND.value)
+            self._fresh.setdefault(place.lane.site_name, deque()).append(parcel)
+        return count
+
+    def take_fresh(
+        self, room: int, busy: Collection[str], is_held: Callable[[str], bool]
+    ) -> list[Claim]:
+        """Fresh parcels, one of each site in turn."""
+        claims: list[Claim] = []
+        sites = [name for name in self._fresh if name not in busy and not is_held(name)]
+        while room > 0 and sites:
+            for name in sites[:room]:
+                parcel = self._next_of(name, room)
+                self._hold(parcel)
+                claims.append(parcel.claim)
+                room -= len(parcel.claim.recipients)
+                if room <= 0:
+                    break
+            sites = [name for name in sites if name in self._fresh]
+        return claims
+
+    def take_found(self, found: Iterable[Found]) -> list[Claim]:
+        """Claim what storage found, but for what was claimed since it was asked."""
+        claims = []
+        for one in found:
+            rows = tuple(w for w in one.recipients if (one.entry.id, w.n) not in self._claimed)
+            if rows:
+                claim = Claim(one.entry, one.domain, rows, None)
+                self._hold(Parcel(one.message, one.lane, claim, State.WAITING.value))
+                self.recipients += len(rows)
+                claims.append(claim)
+        return claims
+
+    def place(self, entry_id: str, n: int) -> Place | None:
+        """Where the row of a claimed recipient is."""
+        parcel = self._claimed.get((entry_id, n))
+        return Place(parcel.message, parcel.lane.id, parcel.state) if parcel else None
+
+    def release(self, entry_id: str, n: int) -> Lane | None:
+        """A claimed recipient is settled; its lane, if it was in hand at all."""
+        parcel = self._claimed.pop((entry_id, n), None)
+        if parcel is None:
+            return None
+        if parcel.state == State.WAITING.value:
+            keys = self._by_lane[parcel.lane.id]
+            keys.discard((parcel.message, n))
+            if not keys:
+                del self._by_lane[parcel.lane.id]
+        self._lighten(parcel, 1)
+        return parcel.lane
+
+    def withdraw(self, chosen: Callable[[Entry, Waiting, str], bool]) -> list[Parcel]:
+        """Take fresh parcels out of hand: all those with a recipient that is chosen, by entry,
+        recipient and site."""
+        withdrawn = []
+        for name, parcels in list(self._fresh.items()):
+            out = [
+                p
+                for p in parcels
+                if any(chosen(p.claim.entry, w, name) for w in p.claim.recipients)
+            ]
+            withdrawn += out
+            gone = set(map(id, out))
+            self._keep(name, deque(p for p in parcels if id(p) not in gone))
+        for parcel in withdrawn:
+            self._lighten(parcel, len(parcel.claim.recipients))
+        return withdrawn
+
+    def put_back(self, parcels: Iterable[Parcel]) -> None:
+        """Withdrawn in vain: their rows still say that they are in hand."""
+        for parcel in parcels:
+            claim = parcel.claim
+            parcel.claim = Claim(claim.entry, claim.domain, claim.recipients, None)
+            self.recipients += len(claim.recipients)
+            weight = self._weights.setdefault(claim.entry.id, _Weight(0, 0))
+            weight.recipients += len(claim.recipients)
+            self._fresh.setdefault(parcel.lane.site_name, deque()).append(parcel)
+
+    def move(self, lane: int, new: Lane) -> None:
+        """A lane hangs on another site from now on."""
+        for name, parcels in list(self._fresh.items()):
+            moved = [parcel for parcel in parcels if parcel.lane.id == lane]
+            if moved and name != new.site_name:
+                self._keep(name, deque(p for p in parcels if p.lane.id != lane))
+                for parcel in moved:
+                    parcel.lane = new
+                self._fresh.setdefault(new.site_name, deque()).extend(moved)
+
+    @property
+    def has_fresh(self) -> bool:
+        """Whether anything waits for its first claim."""
+        return bool(self._fresh)
+
+    def claimed_by_lane(self) -> dict[int, frozenset[Key]]:
+        """Rows that say WAITING and are claimed."""
+        return {lane: frozenset(keys) for lane, keys in self._by_lane.items()}
+
+    def is_claimed(self, entry_id: str, n: int) -> bool:
+        """Whether an attempt has this recipient."""
+        return (entry_id, n) in self._claimed
+
+    def claimed_rows(self) -> list[Key]:
+        """The keys of everything that an attempt has."""
+        return [(parcel.message, n) for (_, n), parcel in self._claimed.items()]
+
+    @property
+    def claimed_waiting(self) -> int:
+        """How many rows say WAITING and are claimed."""
+        return sum(map(len, self._by_lane.values()))
+
+    def _next_of(self, name: str, room: int) -> Parcel:
+        """The first parcel of a site, or as much of it as there is room for."""
+        parcels = self._fresh[name]
+        parcel = parcels[0]
+        if len(parcel.claim.recipients) > room:
+            return _split(parcel, room)
+        parcels.popleft()
+        self._keep(name, parcels)
+        return parcel
+
+    def _keep(self, name: str, parcels: deque[Parcel]) -> None:
+        if parcels:
+            self._fresh[name] = parcels
+        else:
+            del self._fresh[name]
+
+    def _hold(self, parcel: Parcel) -> None:
+        claim = parcel.claim
+        for waiting in claim.recipients:
+            self._claimed[claim.entry.id, waiting.n] = parcel
+        if parcel.state == State.WAITING.value:
+            keys = self._by_lane.setdefault(parcel.lane.id, set())
+            keys.update((parcel.message, waiting.n) for waiting in claim.recipients)
+
+    def _lighten(self, parcel: Parcel, count: int) -> None:
+        self.recipients -= count
+        if parcel.state == State.WAITING.value:
+            return
+        entry_id = parcel.claim.entry.id
+        weight = self._weights[entry_id]
+        weight.recipients -= count
+        if not weight.recipients:
+            self.octets -= weight.octets
+            del self._weights[entry_id]
+
+
+def _fresh_claim(entry: Entry, body: Body | None, place: Placed) -> Claim:
+    recipients = entry.envelope.recipients
+    rows = tuple(Waiting(n, recipients[n], State.IN_HAND, entry.received) for n in place.numbers)
+    return Claim(entry, rows[0].recipient.address.domain, rows, body)
+
+
+def _split(parcel: Parcel, room: int) -> Parcel:
+    """Cut `room` recipients off a parcel."""
+    claim = parcel.claim
+    parcel.claim = Claim(claim.entry, claim.domain, claim.recipients[room:], claim.body)
+    first = Claim(claim.entry, claim.domain, claim.recipients[:room], claim.body)
+    return Parcel(parcel.message, parcel.lane, first, parcel.state)

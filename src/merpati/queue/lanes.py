@@ -1,0 +1,119 @@
+"""Lanes and sites on the writer thread: where a domain's mail hangs, and when it is ready.
+
+Kept true by every change: lane.ready is the earliest due of what waits in it, and site.ready is
+max(hold, the earliest lane.ready).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import apsw
+
+from merpati.storage.rows import rows
+
+_REMEMBERED = 50_000
+"""Lanes in the cache; then it starts afresh."""
+
+_RAISE_LANE = (
+    "UPDATE lane SET waiting = waiting + ?1, ready = min(coalesce(ready, ?2), ?2) WHERE id = ?3"
+)
+_RAISE_SITE = (
+    "UPDATE site SET ready = max(hold, min(coalesce(ready, ?1), ?1)) "
+    "WHERE id = (SELECT site FROM lane WHERE id = ?2)"
+)
+_LOOK_AT_LANE = (
+    "UPDATE lane SET waiting = waiting + ?1, "
+    "ready = (SELECT min(due) FROM recipient WHERE lane = ?2 AND state = 0) WHERE id = ?2"
+)
+_LOOK_AT_SITE = (
+    "UPDATE site SET ready = max(hold, "
+    "(SELECT min(ready) FROM lane WHERE site = site.id AND ready IS NOT NULL))"
+)
+
+_LOOK_AT_SITE_OF_LANE = f"{_LOOK_AT_SITE} WHERE id = (SELECT site FROM lane WHERE id = ?)"  # noqa: S608 - constants
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A lane and the site it hangs on."""
+
+    id: int
+    site: int
+    site_name: str
+
+
+class Lanes:
+    """Finds and makes lanes; remembers them until something is rolled back or changed."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, str], Lane] = {}
+        self._holds: dict[int, float] | None = None
+
+    def forget(self) -> None:
+        """What is remembered may not be true any more."""
+        self._known.clear()
+        self._holds = None
+
+    def find(self, connection: apsw.Connection, domain: str, route: str = "") -> Lane:
+        """The lane of a domain, or of a domain sent another way; made when it is new."""
+        known = self._known.get((domain, route))
+        if known is None:
+            known = _load(connection, domain, route) or _make(connection, domain, route)
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[domain, route] = known
+        return known
+
+    def hold_of(self, connection: apsw.Connection, site: int) -> float:
+        """Until when a site is on hold; 0 for most."""
+        if self._holds is None:
+            self._holds = dict(rows(connection, "SELECT id, hold FROM site WHERE hold > 0"))
+        return self._holds.get(site, 0.0)
+
+
+def raise_ready(connection: apsw.Connection, lane: int, due: float, count: int) -> None:
+    """`count` more recipients wait in a lane from `due` on."""
+    connection.execute(_RAISE_LANE, (count, due, lane))
+    connection.execute(_RAISE_SITE, (due, lane))
+
+
+def look_again(connection: apsw.Connection, changes: Mapping[int, int]) -> None:
+    """Make lanes and their sites true again after their rows changed; by lane, the change of
+    its number of waiting rows."""
+    connection.executemany(_LOOK_AT_LANE, [(count, lane) for lane, count in changes.items()])
+    connection.executemany(
+        _LOOK_AT_SITE_OF_LANE,
+        [(lane,) for lane in changes],
+    )
+
+
+def look_at_site(connection: apsw.Connection, site: int) -> None:
+    """Make a site true again after its hold or its lanes changed."""
+    connection.execute(_LOOK_AT_SITE + " WHERE id = ?", (site,))
+
+
+def find_site(connection: apsw.Connection, name: str) -> int:
+    """A site's id; made when it is new."""
+    found = connection.execute("SELECT id FROM site WHERE name = ?", (name,)).get
+    if found is not None:
+        return int(found)
+    connection.execute("INSERT INTO site (name) VALUES (?)", (name,))
+    return connection.last_insert_rowid()
+
+
+def _load(connection: apsw.Connection, domain: str, route: str) -> Lane | None:
+    row = connection.execute(
+        "SELECT lane.id, site.id, site.name FROM lane JOIN site ON site.id = lane.site "
+        "WHERE domain = ? AND route = ?",
+        (domain, route),
+    ).fetchone()
+    return None if row is None else Lane(*row)
+
+
+def _make(connection: apsw.Connection, domain: str, route: str) -> Lane:
+    name = route or domain
+    site = find_site(connection, name)
+    connection.execute(
+        "INSERT INTO lane (site, domain, route) VALUES (?, ?, ?)", (site, domain, route)
+    )
+    return Lane(connection.last_insert_rowid(), site, name)

@@ -1,0 +1,36 @@
+"""Notices that are owed, as rows beside the message that they are about."""
+
+import apsw
+
+from merpati.queue.entry import Owed
+from merpati.queue.rows import decode_entry
+from merpati.storage.rows import rows
+
+_OWED = (
+    "SELECT o.id, m.entry, o.n, o.at, o.action, o.status, o.reply, o.host "
+    "FROM owed o JOIN message m ON m.id = o.message "
+    "ORDER BY (SELECT min(id) FROM owed WHERE message = o.message), o.id LIMIT ?"
+)
+
+
+def owed(connection: apsw.Connection, limit: int) -> list[Owed]:
+    """The oldest debts, those of one message together."""
+    return [_debt(*row) for row in rows(connection, _OWED, (limit,))]
+
+
+def _debt(number: int, encoded: bytes, n: int, at: float, *words: str) -> Owed:
+    entry = decode_entry(encoded)
+    recipient = entry.envelope.recipients[n]
+    action, status, reply, host = words
+    return Owed(
+        number,
+        entry,
+        recipient,
+        action,
+        at,
+        status,
+        reply,
+        host,
+        final_address=str(recipient.address),
+        until=entry.expires,
+    )

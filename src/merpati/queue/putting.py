@@ -1,0 +1,164 @@
+"""Storing a message, on the writer thread: content, rows, events and cleared debts together."""
+
+from collections import Counter
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import dataclass
+
+import apsw
+
+from merpati.journal.events import Event
+from merpati.journal.rows import EventWriter
+from merpati.mail.envelope import Body
+from merpati.queue.entry import Entry
+from merpati.queue.lanes import Lane, Lanes, raise_ready
+from merpati.queue.removal import remove_paid
+from merpati.queue.rows import CHUNK, encode_entry, first_chunk
+from merpati.queue.selection import plain
+from merpati.storage.rows import rows
+
+_MESSAGE = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?)"
+_CHUNK = "INSERT INTO chunk VALUES (?, ?)"
+_RECIPIENT = (
+    "INSERT INTO recipient (message, n, lane, due, state, address) VALUES (?, ?, ?, ?, ?, ?)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A message on its way into the file."""
+
+    message: int
+    entry: Entry
+    body: Body | None
+    """None: it was streamed in, and its chunks are there."""
+    now: float
+    may_be_fresh: bool
+    events: Sequence[Event]
+    discharged: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """Recipients of one lane, as they were stored."""
+
+    lane: Lane
+    fresh: bool
+    numbers: tuple[int, ...]
+
+
+class Putting:
+    """Stores arrivals."""
+
+    def __init__(self, lanes: Lanes, events: EventWriter) -> None:
+        self._lanes = lanes
+        self._events = events
+
+    def put(self, connection: apsw.Connection, arrival: Arrival) -> list[Placed]:
+        """Everything of one arrival."""
+        entry = arrival.entry
+        sender = plain(entry.envelope.sender)
+        connection.execute(
+            _MESSAGE,
+            (
+                arrival.message,
+                entry.id,
+                entry.received,
+                entry.expires,
+                sender,
+                encode_entry(entry),
+            ),
+        )
+        self._put_content(connection, arrival)
+        placed = self._put_recipients(connection, arrival)
+        self._events.write(connection, arrival.events)
+        if arrival.discharged:
+            remove_paid(connection, arrival.discharged)
+        return placed
+
+    def _put_content(self, connection: apsw.Connection, arrival: Arrival) -> None:
+        if arrival.body is None:
+            connection.execute("DELETE FROM draft WHERE id = ?", (arrival.message,))
+            return
+        first = first_chunk(arrival.message)
+        if arrival.body.size <= CHUNK:
+            connection.execute(_CHUNK, (first, arrival.body.octets()))
+        else:
+            connection.executemany(_CHUNK, enumerate(pieces(arrival.body.parts), first))
+
+    def _put_recipients(self, connection: apsw.Connection, arrival: Arrival) -> list[Placed]:
+        due = first_due(arrival.entry)
+        placed = [
+            self._place(connection, arrival, domain, numbers, due)
+            for domain, numbers in _by_domain(arrival.entry).items()
+        ]
+        recipients = arrival.entry.envelope.recipients
+        connection.executemany(
+            _RECIPIENT,
+            [
+                (
+                    arrival.message,
+                    n,
+                    place.lane.id,
+                    due,
+                    int(place.fresh),
+                    plain(recipients[n].address),
+                )
+                for place in placed
+                for n in place.numbers
+            ],
+        )
+        return placed
+
+    def _place(
+        self,
+        connection: apsw.Connection,
+        arrival: Arrival,
+        domain: str,
+        numbers: list[int],
+        due: float,
+    ) -> Placed:
+        lane = self._lanes.find(connection, domain)
+        fresh = arrival.may_be_fresh and self._lanes.hold_of(connection, lane.site) <= arrival.now
+        if not fresh:
+            raise_ready(connection, lane.id, due, len(numbers))
+        return Placed(lane, fresh, tuple(numbers))
+
+
+def adopt(
+    connection: apsw.Connection, message: int | None = None, numbers: Container[int] | None = None
+) -> None:
+    """What stood in hand waits: of one message, or these of its recipients, or everything."""
+    which = "" if message is None else " AND message = ?"
+    bindings = () if message is None else (message,)
+    fresh = rows(
+        connection,
+        f"SELECT message, n, lane, due FROM recipient WHERE state = 1{which}",  # noqa: S608 - constant
+        bindings,
+    )
+    if numbers is not None:
+        fresh = [row for row in fresh if row[1] in numbers]
+    connection.executemany(
+        "UPDATE recipient SET state = 0 WHERE message = ? AND n = ?", [row[:2] for row in fresh]
+    )
+    counts = Counter(lane for *_, lane, _ in fresh)
+    earliest = {lane: due for *_, lane, due in sorted(fresh, key=lambda row: -row[3])}
+    for lane, count in counts.items():
+        raise_ready(connection, lane, earliest[lane], count)
+
+
+def first_due(entry: Entry) -> float:
+    """At once, or when the client asked for it (FUTURERELEASE, RFC 4865)."""
+    return max(entry.received, entry.envelope.release_at or 0.0)
+
+
+def pieces(parts: Iterable[bytes]) -> Iterable[bytes]:
+    """The same octets in pieces of exactly CHUNK, the last one shorter."""
+    octets = b"".join(parts)
+    return (octets[start : start + CHUNK] for start in range(0, len(octets), CHUNK))
+
+
+def _by_domain(entry: Entry) -> dict[str, list[int]]:
+    numbers: dict[str, list[int]] = {}
+    for n, recipient in enumerate(entry.envelope.recipients):
+        numbers.setdefault(recipient.address.domain, []).append(n)
+    return numbers

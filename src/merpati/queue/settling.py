@@ -1,0 +1,106 @@
+"""Recording what became of recipients, on the writer thread."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import apsw
+
+from merpati.journal.events import Event
+from merpati.journal.rows import EventWriter
+from merpati.queue.entry import Notice, Settlement, State
+from merpati.queue.lanes import look_again
+from merpati.queue.removal import remove_finished
+
+_UPDATE = (
+    "UPDATE recipient SET state = ?, due = ?, attempts = attempts + ?, "
+    "told = coalesce(?, told), reply = coalesce(nullif(?, ''), reply) WHERE message = ? AND n = ?"
+)
+_OWE = "INSERT INTO owed (message, n, action, at, status, reply, host) VALUES (?, ?, ?, ?, ?, ?, ?)"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a recipient's row is and how it stands there."""
+
+    message: int
+    lane: int
+    state: int
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """One call of `settle`."""
+
+    settlements: Sequence[tuple[Settlement, Place | None]]
+    """With the row's place if it is in hand, else it is looked up."""
+    events: Sequence[Event]
+    at: float
+
+
+class Settling:
+    """Stores settlements."""
+
+    def __init__(self, events: EventWriter) -> None:
+        self._events = events
+
+    def settle(self, connection: apsw.Connection, verdicts: Verdicts) -> None:
+        """All of one call. What an operator or the clock has ended meanwhile stays ended."""
+        lanes: Counter[int] = Counter()
+        ended = set()
+        for settlement, place in verdicts.settlements:
+            place = place or find(connection, settlement.entry_id, settlement.n)
+            if place is None or not _move(connection, settlement, place, verdicts.at):
+                continue
+            _count(lanes, place, settlement.state)
+            if settlement.state.is_final:
+                ended.add(place.message)
+        if lanes:
+            look_again(connection, lanes)
+        remove_finished(connection, ended)
+        self._events.write(connection, verdicts.events)
+
+
+def find(connection: apsw.Connection, entry_id: str, n: int) -> Place | None:
+    """A row by its public name."""
+    row = connection.execute(
+        "SELECT r.message, r.lane, r.state FROM message m JOIN recipient r ON r.message = m.id "
+        "WHERE m.public = ? AND r.n = ?",
+        (entry_id, n),
+    ).fetchone()
+    return None if row is None else Place(*row)
+
+
+def owe(connection: apsw.Connection, row: tuple[int, int], notice: Notice, at: float) -> None:
+    """Write a debt about recipient `row` (message, n)."""
+    connection.execute(_OWE, (*row, notice.action, at, notice.status, notice.reply, notice.host))
+
+
+def _move(connection: apsw.Connection, settlement: Settlement, place: Place, at: float) -> bool:
+    row = (place.message, settlement.n)
+    if settlement.state.is_final:
+        connection.execute("DELETE FROM recipient WHERE message = ? AND n = ?", row)
+    else:
+        connection.execute(
+            _UPDATE,
+            (
+                settlement.state.value,
+                settlement.due,
+                settlement.attempted,
+                settlement.delay_told,
+                settlement.reply,
+                *row,
+            ),
+        )
+    if not connection.changes():
+        return False
+    if settlement.notice is not None:
+        owe(connection, row, settlement.notice, at)
+    return True
+
+
+def _count(lanes: "Counter[int]", place: Place, after: State) -> None:
+    """Note a lane whose waiting rows changed; fresh mail that ends never touched its lane."""
+    change = (after is State.WAITING) - (place.state == State.WAITING.value)
+    if change or place.state == State.WAITING.value:
+        lanes[place.lane] += change

@@ -1,0 +1,327 @@
+"""The queue on SQLite: `Queue`, `Sites`, `Ledger` and `Desk` over one shard file.
+
+The event loop knows what is in hand (`inhand`); the writer thread knows the rows. A job's effect on
+what is in hand is applied when its commit is told, in the order of commits, so that a claim that
+ran before a settlement is also believed before it.
+"""
+
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import apsw
+
+from merpati.clock import Clock
+from merpati.journal.events import Event
+from merpati.journal.store import JournalStore
+from merpati.mail.envelope import Body
+from merpati.queue import desk, ledger, sites
+from merpati.queue.claiming import Answer, Question, claim
+from merpati.queue.desk import Change, DeskWriter, Page
+from merpati.queue.draft import ChunkDraft
+from merpati.queue.entry import Claim, Entry, Listed, Owed, Selection, Settlement, State, Waiting
+from merpati.queue.inhand import InHand, Parcel
+from merpati.queue.lanes import Lanes
+from merpati.queue.lifecycle import check_settlement
+from merpati.queue.opening import Opened, open_queue
+from merpati.queue.putting import Arrival, Placed, Putting, adopt, first_due
+from merpati.queue.queue import Draft
+from merpati.queue.readiness import Readiness
+from merpati.queue.removal import remove_paid, sweep
+from merpati.queue.rows import first_chunk
+from merpati.queue.selection import ACTIONS, means
+from merpati.queue.settling import Settling, Verdicts
+from merpati.storage.database import Database
+
+_ALTER_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class QueueSettings:
+    """Bounds of what one queue keeps in memory."""
+
+    in_hand_octets: int = 64 * 1024 * 1024
+    """Octets of fresh bodies that wait for their first attempt in memory."""
+    in_hand: int = 10_000
+    """Recipients that are in hand at most, fresh and claimed."""
+    small: int = 256 * 1024
+    """Octets of the largest body that is kept in memory for its first attempt."""
+
+
+class QueueStore:
+    """Mail that is not finished, in a shard's database. `open` before use."""
+
+    def __init__(
+        self,
+        database: Database,
+        journal: JournalStore,
+        clock: Clock,
+        settings: QueueSettings | None = None,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._settings = settings or QueueSettings()
+        self._in_hand = InHand(self._settings.in_hand_octets, self._settings.in_hand)
+        self._ready = Readiness()
+        self._events = journal.writer
+        self._lanes = Lanes()
+        self._putting = Putting(self._lanes, self._events)
+        self._settling = Settling(self._events)
+        self._desk = DeskWriter(self._lanes, self._events)
+        self._holds: dict[str, float] = {}
+        self._next_message = 1
+        database.on_rollback(self._lanes.forget)
+
+    async def open(self) -> None:
+        """Take up what an earlier process left: what it had in hand waits, its drafts go."""
+        opened: Opened = await self._database.write(open_queue)
+        self._next_message = opened.next_message
+        self._holds = opened.holds
+        for message in opened.drafts:
+            await self._sweep(message)
+        if opened.waits:
+            self._ready.touch(0.0)
+
+    def draft(self) -> Draft:
+        """Begin to stream a message in."""
+        return ChunkDraft(self._database, self._new_message(), self._sweep)
+
+    async def put(
+        self,
+        entry: Entry,
+        content: Body | Draft,
+        events: Sequence[Event] = (),
+        discharged: Sequence[int] = (),
+    ) -> None:
+        """See `Queue`. Fresh and in hand if there is room for it."""
+        now = self._clock.now()
+        message, body = await self._content(content)
+        kept = body if body is not None and body.size <= self._settings.small else None
+        octets, recipients = kept.size if kept else 0, len(entry.envelope.recipients)
+        fresh = first_due(entry) <= now and self._in_hand.reserve(octets, recipients)
+        arrival = Arrival(message, entry, body, now, fresh, events, discharged)
+        job = self._database.job(lambda connection: self._putting.put(connection, arrival))
+        job.recover = partial(adopt, message=message)
+        job.done = partial(self._stored, arrival, kept)
+        if fresh:
+            job.failed = partial(self._in_hand.give_back, octets, recipients)
+        await self._database.submit(job)
+        if isinstance(content, ChunkDraft):
+            content.is_put = True
+
+    async def _content(self, content: Body | Draft) -> tuple[int, Body | None]:
+        if isinstance(content, Body):
+            return self._new_message(), content
+        if not isinstance(content, ChunkDraft):
+            raise TypeError("a draft of another queue")
+        await content.flush()
+        return content.message, None
+
+    def _stored(self, arrival: Arrival, kept: Body | None, placed: Sequence[Placed]) -> None:
+        entry = arrival.entry
+        if arrival.may_be_fresh:
+            count = self._in_hand.admit(entry, arrival.message, kept, placed)
+            left = len(entry.envelope.recipients) - count
+            self._in_hand.give_back(kept.size if kept and not count else 0, left)
+        for place in placed:
+            if not place.fresh:
+                self._ready.touch(first_due(entry), place.lane)
+        self._ready.wake()
+
+    def _new_message(self) -> int:
+        message = self._next_message
+        self._next_message += 1
+        return message
+
+    async def claim(self, now: float, room: int, busy: Collection[str] = ()) -> list[Claim]:
+        """See `Queue`. Storage is asked only when something there can be due."""
+        busy = frozenset(busy)
+        claims = self._in_hand.take_fresh(room, busy, lambda site: self._holds.get(site, 0) > now)
+        room = min(room - sum(len(one.recipients) for one in claims), self._in_hand.room)
+        if room > 0 and self._ready.is_due(now):
+            claims += await self._claim_stored(now, room, busy)
+        return claims
+
+    async def _claim_stored(self, now: float, room: int, busy: frozenset[str]) -> list[Claim]:
+        question = Question(
+            now,
+            room,
+            busy,
+            self._in_hand.claimed_by_lane(),
+            dict(self._ready.drained_lanes),
+            dict(self._ready.drained_sites),
+        )
+        claims: list[Claim] = []
+        job = self._database.job(partial(claim, question=question))
+        job.done = partial(self._found, claims, self._ready.touches)
+        await self._database.submit(job)
+        return claims
+
+    def _found(self, claims: list[Claim], touches: int, answer: Answer) -> None:
+        claims += self._in_hand.take_found(answer.found)
+        self._ready.learn(answer, touches)
+
+    async def read(self, entry_id: str) -> AsyncIterator[bytes]:
+        """See `Queue`: one short question a piece."""
+        message = await self._database.read(
+            lambda db: db.execute("SELECT id FROM message WHERE public = ?", (entry_id,)).get
+        )
+        if message is None:
+            return
+        chunk = first_chunk(message)
+        while piece := await self._database.read(partial(_piece, chunk=chunk)):
+            yield piece
+            chunk += 1
+
+    async def settle(self, settlements: Sequence[Settlement], events: Sequence[Event] = ()) -> None:
+        """See `Queue`. Rides with other commits, a little later than it could be."""
+        for settlement in settlements:
+            check_settlement(settlement)
+        placed = [(one, self._in_hand.place(one.entry_id, one.n)) for one in settlements]
+        verdicts = Verdicts(placed, events, self._clock.now())
+        job = self._database.job(partial(self._settling.settle, verdicts=verdicts), rides=True)
+        job.done = partial(self._settled, settlements)
+        await self._database.submit(job)
+
+    def _settled(self, settlements: Sequence[Settlement], _: None) -> None:
+        for one in settlements:
+            lane = self._in_hand.release(one.entry_id, one.n)
+            if one.state is State.WAITING:
+                self._ready.touch(one.due, lane)
+        self._ready.wake()
+
+    async def next_due(self) -> float | None:
+        """See `Queue`. For fresh mail that is now."""
+        if self._in_hand.has_fresh:
+            return min(self._clock.now(), self._ready.next_ready or self._clock.now())
+        return self._ready.next_ready
+
+    def on_ready(self, wake: Callable[[], None]) -> None:
+        """See `Queue`."""
+        self._ready.wakes.append(wake)
+
+    async def assign(self, domain: str, site: str, route: str = "") -> None:
+        """See `Sites`."""
+        job = self._database.job(
+            lambda connection: sites.assign(connection, self._lanes, (domain, route), site)
+        )
+        job.done = self._assigned
+        await self._database.submit(job)
+
+    def _assigned(self, move: sites.Move) -> None:
+        self._in_hand.move(move.lane.id, move.lane)
+        self._ready.forget_sites(move.sites)
+        self._ready.touch(0.0, move.lane)
+        self._ready.wake()
+
+    async def hold(self, site: str, until: float, why: str, events: Sequence[Event] = ()) -> None:
+        """See `Sites`. Fresh mail of the site goes back to wait with its cohort."""
+        parcels = []
+        if until > self._clock.now():
+            parcels = self._in_hand.withdraw(lambda entry, waiting, name: name == site)
+
+        def work(connection: apsw.Connection) -> int:
+            _demote(connection, parcels)
+            self._events.write(connection, events)
+            return sites.hold(connection, self._lanes, site, until, why)
+
+        job = self._database.job(work)
+        job.done = partial(self._held_site, site, until)
+        job.failed = partial(self._in_hand.put_back, parcels)
+        await self._database.submit(job)
+
+    def _held_site(self, site: str, until: float, number: int) -> None:
+        self._holds[site] = until
+        self._ready.forget_sites([number])
+        self._ready.touch(until)
+        self._ready.wake()
+
+    async def held(self) -> dict[str, tuple[float, str]]:
+        """See `Sites`."""
+        return await self._database.read(partial(sites.held, now=self._clock.now()))
+
+    async def owed(self, limit: int) -> list[Owed]:
+        """See `Ledger`."""
+        return await self._database.read(partial(ledger.owed, limit=limit))
+
+    async def forgive(self, ids: Sequence[int], events: Sequence[Event] = ()) -> None:
+        """See `Ledger`."""
+
+        def work(connection: apsw.Connection) -> None:
+            remove_paid(connection, ids)
+            self._events.write(connection, events)
+
+        await self._database.write(work)
+
+    async def search(
+        self, selection: Selection, limit: int, after: tuple[str, int] | None = None
+    ) -> list[Listed]:
+        """See `Desk`."""
+        page = Page(selection, limit, after, self._in_hand.claimed_rows())
+        rows = await self._database.read(partial(desk.search, page=page))
+        return [row.listed for row in rows]
+
+    async def count(self) -> dict[str, int]:
+        """See `Desk`."""
+        rows = await self._database.read(desk.count)
+        claimed = self._in_hand.claimed_waiting
+        rows[State.WAITING] -= claimed
+        rows[State.IN_HAND] += claimed
+        return {state.name.lower(): number for state, number in rows.items()}
+
+    async def alter(
+        self, selection: Selection, action: str, events_by: str, route: str = ""
+    ) -> int:
+        """See `Desk`. In slices: each is one transaction, so that mail goes on meanwhile."""
+        if action not in ACTIONS:
+            raise ValueError(f"no such action: {action}")
+        await self._withdraw(selection)
+        changed, after = 0, None
+        while True:
+            page = Page(selection, _ALTER_AT_ONCE, after, self._in_hand.claimed_rows())
+            change = Change(page, action, events_by, route, self._clock.now())
+            job = self._database.job(partial(self._desk.alter, change=change))
+            job.done = lambda _: self._ready.touch_all()
+            count, after = await self._database.submit(job)
+            changed += count
+            if after is None:
+                return changed
+
+    async def _withdraw(self, selection: Selection) -> None:
+        """Fresh mail that is meant and that nobody has claimed waits like any other."""
+
+        def meant(entry: Entry, waiting: Waiting, _: str) -> bool:
+            return means(selection, entry, waiting) or means(
+                selection, entry, Waiting(waiting.n, waiting.recipient, State.WAITING, waiting.due)
+            )
+
+        parcels = self._in_hand.withdraw(meant)
+        if parcels:
+            job = self._database.job(lambda connection: _demote(connection, parcels))
+            job.failed = partial(self._in_hand.put_back, parcels)
+            job.done = lambda _: self._ready.touch_all()
+            await self._database.submit(job)
+
+    async def expire(self, now: float, limit: int) -> int:
+        """See `Desk`."""
+        claimed = self._in_hand.claimed_rows()
+        return await self._database.write(
+            lambda connection: self._desk.expire(connection, now, limit, claimed), rides=True
+        )
+
+    async def _sweep(self, message: int) -> None:
+        """Delete in slices what a draft or a large message left."""
+        while await self._database.write(partial(sweep, message=message), rides=True):
+            pass
+
+
+def _piece(connection: apsw.Connection, chunk: int) -> bytes | None:
+    octets: bytes | None = connection.execute("SELECT octets FROM chunk WHERE id = ?", (chunk,)).get
+    return octets
+
+
+def _demote(connection: apsw.Connection, parcels: Sequence[Parcel]) -> None:
+    """Fresh rows become waiting ones."""
+    for message in {parcel.message for parcel in parcels}:
+        numbers = {w.n for p in parcels if p.message == message for w in p.claim.recipients}
+        adopt(connection, message, numbers)

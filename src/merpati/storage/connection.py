@@ -1,0 +1,146 @@
+"""Opening a database file: pragmas, identity, integrity, migrations. Refuses, never overwrites."""
+
+from dataclasses import dataclass
+from enum import Enum
+from importlib import resources
+from pathlib import Path
+
+import apsw
+
+from merpati.storage.errors import StorageError
+from merpati.storage.foreign import translate
+from merpati.storage.library import check_library
+
+_PRAGMAS = """
+PRAGMA page_size=4096;
+PRAGMA journal_mode=WAL;
+PRAGMA synchronous=FULL;
+PRAGMA cache_size=-{cache};
+PRAGMA wal_autocheckpoint=1000;
+PRAGMA journal_size_limit=67108864;
+PRAGMA busy_timeout=10000;
+"""
+_STATEMENTS = 200
+
+
+class Kind(Enum):
+    """What a file is for. The value is its folder of migrations."""
+
+    SHARD = "shard"
+    DIRECTORY = "directory"
+
+    @property
+    def application_id(self) -> int:
+        """Written into the file's header (`file` and SQLite's own tools can show it)."""
+        return {Kind.SHARD: 0x4D525054, Kind.DIRECTORY: 0x4D525044}[self]
+
+
+@dataclass(frozen=True, slots=True)
+class StorageSettings:
+    """How one database file is kept and how commits are grouped."""
+
+    path: Path
+    kind: Kind = Kind.SHARD
+    hold: float = 0.002
+    """Seconds that a commit waits for company while there is load; alone it never waits."""
+    ride: float = 0.05
+    """Seconds that work which nobody waits for (settlements) may wait for a commit to ride on."""
+    riders: int = 32
+    """That much of it is committed without waiting any longer."""
+    batch: int = 256
+    """Jobs of one commit at most."""
+    cache: int = 64_000
+    """KiB of pages that the writer keeps in memory."""
+    vfs: str = ""
+    """The name of an apsw VFS; empty for the system's. Tests let the disk fail with it."""
+
+
+def connect(settings: StorageSettings) -> apsw.Connection:
+    """A connection that may write, to a file that is ours, sound and of this version.
+
+    Raises StorageError; the file is then as it was.
+    """
+    check_library()
+    try:
+        return _prepare(
+            _open(settings, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE), settings
+        )
+    except apsw.Error as error:
+        raise translate(error, str(settings.path)) from error
+
+
+def connect_reader(settings: StorageSettings) -> apsw.Connection:
+    """A connection for questions, to a file that `connect` has prepared."""
+    try:
+        connection = _open(settings, apsw.SQLITE_OPEN_READWRITE)
+        connection.execute(
+            "PRAGMA query_only=1; PRAGMA cache_size=-8000; PRAGMA busy_timeout=10000"
+        )
+    except apsw.Error as error:
+        raise translate(error, str(settings.path)) from error
+    return connection
+
+
+def _open(settings: StorageSettings, flags: int) -> apsw.Connection:
+    return apsw.Connection(
+        str(settings.path), flags, settings.vfs or None, statementcachesize=_STATEMENTS
+    )
+
+
+def _prepare(connection: apsw.Connection, settings: StorageSettings) -> apsw.Connection:
+    try:
+        version = _check_identity(connection, settings)
+        connection.execute(_PRAGMAS.format(cache=settings.cache))
+        if version:
+            _check_integrity(connection, settings)
+        _migrate(connection, settings.kind, version)
+    except BaseException:
+        connection.close(True)
+        raise
+    return connection
+
+
+def _check_identity(connection: apsw.Connection, settings: StorageSettings) -> int:
+    """The file's schema version; 0 for a new, empty file. Nothing was written yet."""
+    application, version, tables = connection.execute(
+        "SELECT * FROM pragma_application_id, pragma_user_version, "
+        "(SELECT count(*) FROM sqlite_schema)"
+    ).get
+    if (application, version, tables) == (0, 0, 0):
+        return 0
+    if application != settings.kind.application_id:
+        raise StorageError(
+            f"{settings.path} is a database of another program or purpose; "
+            "move it away or name another data directory",
+            is_damaged=True,
+        )
+    newest = len(_migrations(settings.kind))
+    if version > newest:
+        raise StorageError(
+            f"{settings.path} was written by a newer Merpati (schema {version}, this one knows "
+            f"{newest}); run that version, or restore a backup made before the upgrade",
+            is_damaged=True,
+        )
+    return int(version)
+
+
+def _check_integrity(connection: apsw.Connection, settings: StorageSettings) -> None:
+    """The tree that every other hangs on. A full check reads the whole file: `quick_check` is
+    offered to operators, not run at each start of a queue of gigabytes."""
+    answer = connection.execute("PRAGMA quick_check('sqlite_schema')").get
+    if answer != "ok":
+        raise StorageError(f"{settings.path} is damaged: {answer}", is_damaged=True)
+
+
+def _migrate(connection: apsw.Connection, kind: Kind, version: int) -> None:
+    for number, text in enumerate(_migrations(kind)[version:], version + 1):
+        with connection:
+            connection.execute(text)
+            connection.execute(f"PRAGMA user_version={number}")
+            connection.execute(f"PRAGMA application_id={kind.application_id}")
+
+
+def _migrations(kind: Kind) -> list[str]:
+    folder = resources.files("merpati.storage.migrations") / kind.value
+    files = sorted(folder.iterdir(), key=lambda file: file.name)
+    return [file.read_text("utf-8") for file in files if file.name.endswith(".sql")]

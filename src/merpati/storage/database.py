@@ -1,0 +1,59 @@
+"""One database file with its writer and its reader, as the event loop sees them."""
+
+import asyncio
+from collections.abc import Callable
+from typing import TypeVar, cast
+
+import apsw
+
+from merpati.clock import Clock
+from merpati.storage.connection import StorageSettings
+from merpati.storage.job import Job
+from merpati.storage.reader import Reader
+from merpati.storage.writer import Writer
+
+T = TypeVar("T")
+Work = Callable[[apsw.Connection], T]
+
+
+class Database:
+    """A file that one process owns: `storage.lock` says which."""
+
+    def __init__(self, settings: StorageSettings, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self._writer = Writer(settings, clock)
+        self._reader = Reader(settings)
+
+    async def open(self) -> None:
+        """Open, check and migrate the file. StorageError when it is refused, and untouched."""
+        loop = asyncio.get_running_loop()
+        await asyncio.to_thread(self._writer.start, loop)
+        self._reader.start(loop)
+
+    async def close(self) -> None:
+        """Commit what was handed over and close."""
+        await asyncio.to_thread(self._reader.stop)
+        await asyncio.to_thread(self._writer.stop)
+
+    def submit(self, job: Job[T]) -> "asyncio.Future[T]":
+        """Hand a job to the writer; the future ends when the commit is synced, or failed."""
+        self._writer.submit(cast(Job[object], job))  # the thread treats every result alike
+        return job.future
+
+    async def write(self, work: Work[T], *, rides: bool = False) -> T:
+        """Run `work` in a transaction and return when it is on stable storage."""
+        return await self.submit(self.job(work, rides=rides))
+
+    async def read(self, work: Work[T]) -> T:
+        """Ask without changing; sees everything whose `write` has returned."""
+        job = self.job(work)
+        self._reader.submit(cast(Job[object], job))  # as above
+        return await job.future
+
+    def job(self, work: Work[T], *, rides: bool = False) -> Job[T]:
+        """A job whose future belongs to the running loop."""
+        return Job(work, asyncio.get_running_loop().create_future(), rides=rides)
+
+    def on_rollback(self, forget: Callable[[], None]) -> None:
+        """Call `forget` on the writer thread when what a job remembered may not be true."""
+        self._writer.on_rollback(forget)
