@@ -25,6 +25,7 @@ from merpati.smtp.events import (
 )
 from merpati.smtp.grammar import (
     AUTH,
+    BASE64,
     BDAT,
     FORWARD_PATH,
     HELLO_NAME,
@@ -158,10 +159,9 @@ def _why_not(mechanism: str, offer: Offer) -> Reply:
 
 
 def _decode_base64(text: str) -> bytes:
-    try:
-        return binascii.a2b_base64(text.encode(), strict_mode=True)
-    except ValueError:
-        raise CommandError(NOT_BASE64) from None
+    if not BASE64.fullmatch(text):
+        raise CommandError(NOT_BASE64)
+    return binascii.a2b_base64(text)
 
 
 def _starttls(verb: str, argument: str, offer: Offer) -> StartTls:

@@ -62,6 +62,11 @@ BDAT = re.compile(r"([0-9]{1,20})( ++[Ll][Aa][Ss][Tt])?")
 #   sasl-mech = 1*20mech-char
 AUTH = re.compile(r"([A-Za-z0-9_-]{1,20})(?: ++([A-Za-z0-9+/=]++))?")
 
+# RFC 4954 §8:
+#   base64          = base64-terminal / ( 1*(4base64-CHAR) [base64-terminal] )
+#   base64-terminal = (2base64-char "==") / (3base64-char "=")
+BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4})*+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+
 # RFC 2852 §4:
 #   by-value = by-time ";" by-mode [by-trace]
 #   by-time  = ["-" / "+"] 1*9digit

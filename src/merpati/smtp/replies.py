@@ -35,7 +35,8 @@ class Reply:
         for n, line in enumerate(lines):
             mark = " " if n == len(lines) - 1 else "-"
             clean = _UNPRINTABLE.sub("?", line)[:room]
-            yield f"{self.code}{mark}{prefix}{clean}".rstrip(" ").encode() + b"\r\n"
+            # The space stays when no text follows (RFC 5321 §4.2), as `334 ` of AUTH needs it.
+            yield f"{self.code}{mark}{prefix}{clean}".encode() + b"\r\n"
 
     @property
     def is_positive(self) -> bool:
