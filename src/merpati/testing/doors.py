@@ -1,0 +1,193 @@
+"""Doors for mail over memory: a port with everything behind it, and a client that talks to it."""
+
+import asyncio
+import ipaddress
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import TypeVar, cast
+
+from merpati.directory.expansion import Expander
+from merpati.intake import Intake, IntakeSettings
+from merpati.journal.events import Fact
+from merpati.mail.address import Address
+from merpati.policy.rules.table import RuleSettings, judge_of
+from merpati.queue.ids import IdMaker
+from merpati.reception.failures import Failures, FailureSettings
+from merpati.reception.login import Hasher, Logins
+from merpati.reception.port import Network, Port, PortSettings, Role
+from merpati.testing.clock import VirtualClock
+from merpati.testing.memory import MemoryJournal, MemoryQueue
+from merpati.testing.pipes import PipeStream, Split, stream_pair, whole
+from merpati.testing.residents import Residents
+from merpati.wire.connection import Connection
+from merpati.wire.endpoint import Endpoint
+from merpati.wire.listen import Arrival, Crowd
+
+T = TypeVar("T", bound=Fact)
+
+HOSTNAME = "mx.a.test"
+STRANGER = "192.0.2.7"
+
+
+def entropy(size: int) -> bytes:
+    """The same every time."""
+    return bytes(range(size))
+
+
+@dataclass
+class House:
+    """A host with domain a.test, where ann and bob live. All of it can be replaced before use."""
+
+    clock: VirtualClock = field(default_factory=VirtualClock)
+    residents: Residents = field(default_factory=Residents)
+    journal: MemoryJournal = field(default_factory=MemoryJournal)
+    rules: RuleSettings = field(default_factory=RuleSettings)
+    failures: FailureSettings = field(default_factory=FailureSettings)
+    postmaster: Address | None = None
+
+    def __post_init__(self) -> None:
+        self.queue = MemoryQueue(self.clock, self.journal)
+        self.executor = ThreadPoolExecutor(1)
+        self.residents.domains.add("a.test")
+        for name in ("ann", "bob"):
+            self.residents.move_in(f"{name}@a.test", f"{name}'s secret", f"{name}'s app secret")
+
+    def intake(self) -> Intake:
+        """The door into this house's queue."""
+        expander = Expander(self.residents, HOSTNAME, self.postmaster)
+        return Intake(
+            settings=IntakeSettings(HOSTNAME),
+            queue=self.queue,
+            journal=self.journal,
+            expander=expander,
+            judge=judge_of(self.rules, expander, self.clock),
+            clock=self.clock,
+            new_id=IdMaker(self.clock.now, entropy).make,
+        )
+
+    def logins(self) -> Logins:
+        """Who may log in, under this house's limits."""
+        return Logins(
+            directory=self.residents,
+            journal=self.journal,
+            clock=self.clock,
+            hasher=Hasher(self.executor),
+            failures=Failures(self.failures, self.clock),
+            entropy=entropy,
+            secret=b"lasting",
+            hostname=HOSTNAME,
+            everyone=self.rules.inbox,
+        )
+
+    def port(self, role: Role = Role.MX, **settings: object) -> Port:
+        """A port of this role; `settings` are those of PortSettings."""
+        needs_login = role in {Role.SUBMISSION, Role.SUBMISSIONS}
+        self.rules = replace(self.rules, login_required=needs_login)
+        base = PortSettings(role, HOSTNAME)
+        return Port(
+            replace(base, **settings),  # type: ignore[arg-type]  # the caller names what exists
+            self.intake(),
+            self.clock,
+            self.logins(),
+            tls=object(),
+        )
+
+    async def events(self, kind: type[T]) -> list[T]:
+        """What the journal has of one kind, in order."""
+        told = await self.journal.follow(0, 10_000)
+        return [event for _, event in told if isinstance(event, kind)]
+
+
+@dataclass
+class Talker:
+    """A client on the other end of a session."""
+
+    stream: PipeStream
+    clock: VirtualClock
+    unread: bytes = b""
+
+    async def reply(self) -> str:
+        """The next reply: its lines joined by `\n`, without CRLF; empty at the end."""
+        lines = []
+        while line := await self._line():
+            lines.append(line)
+            if line[3:4] != "-":
+                break
+        return "\n".join(lines)
+
+    async def say(self, *lines: str) -> str:
+        """Say these lines, one after the other's reply; the last reply."""
+        reply = ""
+        for line in lines:
+            self.stream.write(line.encode() + b"\r\n")
+            reply = await self.reply()
+        return reply
+
+    async def start_tls(self) -> None:
+        """STARTTLS, the handshake and a new EHLO."""
+        assert (await self.say("STARTTLS")).startswith("220")
+        await self.stream.secure(object())
+        await self.say("EHLO client.test")
+
+    async def login(self, username: str, password: str) -> str:
+        """AUTH PLAIN with an initial response; time passes while a refusal is held back."""
+        token = b64encode(f"\0{username}\0{password}".encode()).decode()
+        answer = asyncio.ensure_future(self.say(f"AUTH PLAIN {token}"))
+        while not answer.done():
+            await asyncio.wait([answer], timeout=0.05)  # a thread hashes in real time
+            if not answer.done():
+                await self.clock.advance(1.0)
+        return await answer
+
+    async def send(self, content: bytes, *recipients: str, sender: str = "eve@b.test") -> str:
+        """A whole transaction; the reply to the end of the data, or the first refusal."""
+        named = [f"MAIL FROM:<{sender}>", *[f"RCPT TO:<{each}>" for each in recipients], "DATA"]
+        for line in named:
+            if not (reply := await self.say(line)).startswith(("2", "3")):
+                return reply
+        self.stream.write(content + b".\r\n")
+        return await self.reply()
+
+    async def _line(self) -> str:
+        while b"\r\n" not in self.unread:
+            octets = await self.stream.read()
+            if not octets:
+                return ""
+            self.unread += octets
+        line, _, self.unread = self.unread.partition(b"\r\n")
+        return line.decode()
+
+
+@asynccontextmanager
+async def talking(
+    port: Port, ip: str = STRANGER, *, split: Split = whole, crowd: Crowd | None = None
+) -> AsyncIterator[Talker]:
+    """A client from `ip`, connected to `port`; it hangs up at the end."""
+    clock = port.clock
+    assert isinstance(clock, VirtualClock)
+    ours, theirs = stream_pair(clock, split)
+    ours.peer = Endpoint(ip, 49152)
+    async with asyncio.TaskGroup() as group:
+        arrival = Arrival(cast(Connection, ours), ours.peer, ours.local, crowd)
+        group.create_task(port.serve(arrival))
+        talker = Talker(theirs, clock)
+        yield talker
+        await theirs.close()
+
+
+@asynccontextmanager
+async def greeted(port: Port, ip: str = STRANGER, *, split: Split = whole) -> AsyncIterator[Talker]:
+    """The same, with greeting and EHLO (or LHLO) behind it."""
+    async with talking(port, ip, split=split) as talker:
+        assert (await talker.reply()).startswith("220")
+        hello = "LHLO" if port.is_lmtp else "EHLO"
+        assert (await talker.say(f"{hello} client.test")).startswith("250")
+        yield talker
+
+
+def networks(*texts: str) -> tuple[Network, ...]:
+    """As PortSettings wants them."""
+    return tuple(map(ipaddress.ip_network, texts))
