@@ -66,7 +66,8 @@ class Address:
         plain, quoted, domain = match.groups()
         local = plain if plain is not None else _QUOTED_PAIR.sub(r"\1", quoted)
         address = cls(local, parse_domain(domain))
-        _check_lengths(address)
+        if not (text.isascii() and len(local) <= MAX_LOCAL // 2):  # else it cannot be too long
+            _check_lengths(address)
         return address
 
     @classmethod

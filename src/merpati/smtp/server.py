@@ -6,6 +6,7 @@ answer to the last event, so there is one event at a time and `states.TABLE` mov
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import cast
 
 from merpati.mail.envelope import BodyType
 from merpati.mail.trace import Tls
@@ -291,8 +292,8 @@ class ServerConnection:
 
     def _read_content(self) -> Event | None:
         source = self._source
-        octets = self._inspector.inspect(source.read())
-        if octets:
+        octets = source.read()
+        if octets and (octets := self._inspector.inspect(octets)):
             return self._asks(Step.OCTETS, BodyOctets(octets))
         if not source.has_ended:
             return None
@@ -383,17 +384,16 @@ class ServerConnection:
         return Mistake(reply, _quote(line), fatal)
 
     def _check_rcpt(self, event: Event) -> None:
-        needs_utf8 = isinstance(event, RcptTo) and not event.recipient.is_ascii
-        if needs_utf8 and not self._mail.smtputf8:
+        recipient = cast(RcptTo, event).recipient  # Step.RCPT makes nothing else
+        if not recipient.is_ascii and not self._mail.smtputf8:
             raise CommandError(SMTPUTF8_NEEDED)
         if self._accepted >= self.settings.max_recipients:
             self._errors -= 1  # a client that splits as it should is not at fault
             raise CommandError(TOO_MANY_RECIPIENTS)
 
     def _check_mail(self, event: Event) -> None:
-        if isinstance(event, MailFrom):
-            self._mail = event.parameters
-            self._accepted = 0
+        self._mail = cast(MailFrom, event).parameters  # Step.MAIL makes nothing else
+        self._accepted = 0
 
     def _check_data(self, event: Event) -> None:
         if self._mail.body is BodyType.BINARY:  # RFC 3030 §3
@@ -408,9 +408,9 @@ class ServerConnection:
             raise CommandError(NOT_AFTER_AUTH)
 
     def _settle_hello(self, reply: Reply) -> None:
-        event = self._event
-        if isinstance(event, Hello) and reply.is_positive:
-            self._agreed = self._offer_to(event.verb)
+        if reply.is_positive:
+            hello = cast(Hello, self._event)  # Step.HELLO makes nothing else
+            self._agreed = self._offer_to(hello.verb)
 
     def _settle_rcpt(self, reply: Reply) -> None:
         if reply.is_positive:
