@@ -1,0 +1,234 @@
+"""The one door into the queue."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from merpati.intake import Intake, Receipt, has_bare_newlines
+from merpati.journal.events import Accepted, Noticed, Refused
+from merpati.mail.address import Address
+from merpati.mail.envelope import Body, DeliverBy, Envelope, Notify, Recipient
+from merpati.mail.trace import Client
+from merpati.policy.rule import Facts
+from merpati.queue.entry import Entry, Owed
+from merpati.storage.errors import StorageError
+from merpati.testing.doors import House
+from merpati.testing.memory import MemoryQueue
+
+MESSAGE = (
+    b"Date: Fri, 15 Jan 2027 08:00:00 +0000\r\nMessage-ID: <1@b.test>\r\nSubject: Hi\r\n\r\n.\r\n"
+)
+LOCAL = Client("", role="local", protocol="", login="ann@a.test")
+
+
+def an_envelope(*to: str, sender: str = "ann@a.test") -> Envelope:
+    recipients = tuple(Recipient(Address.parse(address)) for address in to)
+    return Envelope(Address.parse(sender) if sender else None, recipients)
+
+
+async def submit(
+    intake: Intake, envelope: Envelope, content: bytes = MESSAGE, role: str = "local"
+) -> Receipt:
+    facts = Facts(Client("", role=role, protocol=""), login=Address.parse("ann@a.test"))
+    return await intake.submit(facts, envelope, Body((content,)))
+
+
+async def stored(house: House) -> tuple[Entry, bytes]:
+    """The one message that lies in the queue."""
+    claims = await house.queue.claim(house.clock.now(), 100)
+    [entry] = {claim.entry.id: claim.entry for claim in claims}.values()
+    octets = b"".join([piece async for piece in house.queue.read(entry.id)])
+    return entry, octets
+
+
+async def test_the_answer_ends_in_the_id_of_what_was_stored() -> None:
+    house = House()
+    receipt = await submit(house.intake(), an_envelope("bob@a.test"))
+    entry, octets = await stored(house)
+    assert str(receipt.reply) == f"250 2.0.0 queued as {entry.id}"
+    assert receipt.id == entry.id
+    assert octets.endswith(MESSAGE)
+    assert octets.startswith(b"Received: by mx.a.test\r\n\tid " + entry.id.encode())
+    assert entry.size == len(octets)
+
+
+async def test_the_journal_has_what_people_search_for() -> None:
+    house = House()
+    receipt = await submit(house.intake(), an_envelope("bob@a.test", "x@c.test"))
+    [accepted] = await house.events(Accepted)
+    assert accepted.message == receipt.id
+    assert accepted.sender == "ann@a.test"
+    assert accepted.recipients == ("bob@a.test", "x@c.test")
+    assert (accepted.message_id, accepted.subject) == ("<1@b.test>", "Hi")
+
+
+async def test_submission_adds_date_and_message_id_where_they_are_missing() -> None:
+    house = House()
+    receipt = await submit(house.intake(), an_envelope("bob@a.test"), b"Subject: Hi\r\n\r\n")
+    _, octets = await stored(house)
+    assert b"\r\nDate: Fri, 15 Jan 2027 08:00:00 +0000\r\n" in octets
+    assert f"\r\nMessage-ID: <{receipt.id}@mx.a.test>\r\n".encode() in octets
+    [accepted] = await house.events(Accepted)
+    assert accepted.message_id == f"<{receipt.id}@mx.a.test>"
+
+
+async def test_a_relay_completes_nothing() -> None:
+    house = House()
+    await submit(house.intake(), an_envelope("bob@a.test"), b"Subject: Hi\r\n\r\n", role="mx")
+    _, octets = await stored(house)
+    assert b"Message-ID" not in octets
+    assert b"\r\nDate" not in octets
+
+
+async def test_what_has_both_keeps_its_own() -> None:
+    house = House()
+    await submit(house.intake(), an_envelope("bob@a.test"))
+    _, octets = await stored(house)
+    assert octets.count(b"Message-ID:") == octets.count(b"Date:") == 1
+
+
+async def test_an_alias_reaches_all_its_targets_once_and_is_remembered() -> None:
+    house = House()
+    house.residents.alias("sales@a.test", "ann@a.test", "bob@a.test", "x@c.test")
+    await submit(house.intake(), an_envelope("bob@a.test", "sales@a.test"))
+    entry, _ = await stored(house)
+    to = {str(each.address): each for each in entry.envelope.recipients}
+    assert list(to) == ["bob@a.test", "ann@a.test", "x@c.test"]
+    assert to["bob@a.test"].original is None
+    assert to["x@c.test"].original == "rfc822;sales@a.test"
+    [accepted] = await house.events(Accepted)
+    assert ("sales@a.test", "x@c.test") in accepted.aliases
+
+
+async def test_the_senders_own_orcpt_and_wishes_go_through_an_alias() -> None:
+    house = House()
+    house.residents.alias("sales@a.test", "x@c.test")
+    wish = Recipient(Address.parse("sales@a.test"), Notify.SUCCESS, "rfc822;first@d.test", True)
+    await submit(house.intake(), Envelope(Address.parse("ann@a.test"), (wish,)))
+    entry, _ = await stored(house)
+    address = Address.parse("x@c.test")
+    expected = Recipient(address, Notify.SUCCESS, "rfc822;first@d.test", named_notify=True)
+    assert entry.envelope.recipients == (expected,)
+
+
+async def test_an_internationalised_alias_is_kept_as_a_utf8_orcpt() -> None:
+    house = House()
+    house.residents.alias("penjuälan@a.test", "x@c.test")
+    await submit(house.intake(), an_envelope("penjuälan@a.test"))
+    entry, _ = await stored(house)
+    assert entry.envelope.recipients[0].original == "utf-8;penjuälan@a.test"
+
+
+async def test_a_catch_all_takes_every_name() -> None:
+    house = House()
+    house.residents.alias("*@a.test", "ann@a.test")
+    await submit(house.intake(), an_envelope("whoever@a.test"))
+    entry, _ = await stored(house)
+    assert [str(each.address) for each in entry.envelope.recipients] == ["ann@a.test"]
+
+
+@pytest.mark.parametrize("address", ["postmaster", "postmaster@a.test"])
+async def test_the_postmasters_mail_has_a_home(address: str) -> None:
+    house = House(postmaster=Address.parse("ann@a.test"))
+    await submit(house.intake(), an_envelope(address))
+    entry, _ = await stored(house)
+    assert [str(each.address) for each in entry.envelope.recipients] == ["ann@a.test"]
+
+
+class FullQueue(MemoryQueue):
+    """Refuses everything."""
+
+    error = StorageError("no space", is_full=True)
+
+    async def put(self, *_: object, **__: object) -> None:
+        raise self.error
+
+
+@pytest.mark.parametrize(("is_full", "reply"), [(True, "452 4.3.1"), (False, "451 4.3.0")])
+async def test_what_is_not_stored_is_not_acknowledged(is_full: bool, reply: str) -> None:
+    house = House()
+    house.queue = FullQueue(house.clock, house.journal)
+    house.queue.error = StorageError("it broke", is_full=is_full)
+    receipt = await submit(house.intake(), an_envelope("bob@a.test"))
+    assert str(receipt.reply).startswith(reply)
+    assert receipt.id == ""
+    [refused] = await house.events(Refused)
+    assert (refused.stage, refused.rule) == ("message", "storage")
+
+
+async def test_damaged_aliases_refuse_for_now() -> None:
+    house = House()
+    intake = house.intake()
+    house.residents.damaged = True
+    facts = Facts(LOCAL, envelope=an_envelope("bob@a.test"))
+    receipt = await intake.accept(facts, Body((MESSAGE,)))
+    assert str(receipt.reply).startswith("451 4.3.5")
+
+
+@pytest.mark.parametrize(
+    ("envelope", "content", "reply"),
+    [
+        (an_envelope("bob@a.test", sender="bob@a.test"), MESSAGE, "553 5.7.1"),
+        (an_envelope("bob@a.test", "nobody@a.test"), MESSAGE, "550 5.1.1"),
+        (an_envelope("bob@a.test"), b"Subject: a\nb: c\r\n\r\n", "554 5.6.0"),
+        (an_envelope("bob@a.test"), b"Subject: a\r\n\r\nbare\r", "554 5.6.0"),
+        (an_envelope("bob@a.test"), b"X: y\r\n" * 25_000 + b"\r\n", "552 5.3.4"),
+    ],
+)
+async def test_a_door_without_a_conversation_is_judged_as_a_whole(
+    envelope: Envelope, content: bytes, reply: str
+) -> None:
+    house = House()
+    receipt = await submit(house.intake(), envelope, content)
+    assert str(receipt.reply).startswith(reply)
+    assert await house.queue.claim(house.clock.now(), 100) == []
+    assert len(await house.events(Refused)) == 1
+
+
+async def test_a_message_lives_five_days_from_its_release() -> None:
+    house = House()
+    release = house.clock.now() + 3600
+    envelope = Envelope(
+        Address.parse("ann@a.test"), (Recipient(Address.parse("x@c.test")),), release_at=release
+    )
+    await submit(house.intake(), envelope)
+    await house.clock.advance(3601)
+    entry, _ = await stored(house)
+    assert entry.expires == release + 5 * 86400
+
+
+@pytest.mark.parametrize(("must_return", "life"), [(True, 600), (False, 5 * 86400)])
+async def test_deliver_by_ends_a_life_only_where_it_must_return(
+    must_return: bool, life: float
+) -> None:
+    house = House()
+    by = DeliverBy(house.clock.now() + 600, must_return)
+    envelope = Envelope(
+        Address.parse("ann@a.test"), (Recipient(Address.parse("x@c.test")),), deliver_by=by
+    )
+    await submit(house.intake(), envelope)
+    entry, _ = await stored(house)
+    assert entry.expires - entry.received == life
+
+
+async def test_a_notice_is_not_judged_and_names_the_debts_it_answers() -> None:
+    house = House()
+    intake = house.intake()
+    await submit(intake, an_envelope("x@c.test"))
+    entry, _ = await stored(house)
+    owed = Owed(7, entry, entry.envelope.recipients[0], "failed", 0.0, "5.1.1", "", "")
+    notice = await intake.accept_notice(
+        an_envelope("nobody@a.test", sender=""), Body((b"Subject: Failed\r\n\r\n",)), [owed]
+    )
+    [noticed] = await house.events(Noticed)
+    assert (noticed.message, noticed.notice, noticed.action) == (entry.id, notice, "failed")
+    [claim] = await house.queue.claim(house.clock.now(), 100)
+    assert claim.entry.is_notice
+    assert claim.entry.client.role == "local"
+
+
+@given(st.binary(max_size=60), st.integers(0, 60))
+def test_bare_newlines_are_seen_wherever_parts_are_cut(octets: bytes, cut: int) -> None:
+    stripped = octets.replace(b"\r\n", b"")
+    expected = b"\r" in stripped or b"\n" in stripped
+    assert has_bare_newlines((octets[:cut], octets[cut:])) == expected
