@@ -55,8 +55,10 @@ class DotReader:
             piece = self._take(end + 2)
             del buffer[:3]
             self.has_ended = True
-        # RFC 5321 §4.5.2: the first dot of a line is taken away.
-        return piece.replace(b"\r\n.", _CRLF)
+        if dot + 2 < len(piece):
+            # RFC 5321 §4.5.2: the first dot of a line is taken away.
+            return piece.replace(b"\r\n.", _CRLF)
+        return piece
 
     def _take(self, length: int) -> bytes:
         piece = bytes(memoryview(self._buffer)[:length])
@@ -146,12 +148,14 @@ class Inspector:
 
     def _flaw_of_lines(self, piece: bytes) -> Reply | None:
         # A hop to the last LF within the limit passes over many lines at once.
-        length, start, limit = len(piece), -self._column, self._max_line
-        while length - start > limit:
-            newline = piece.rfind(b"\n", max(start, 0), start + limit)
+        length, start, room = len(piece), 0, self._max_line - self._column
+        while length - start > room:
+            newline = piece.rfind(b"\n", start, start + room)
             if newline < 0:
                 return TEXT_LINE_TOO_LONG
-            start = newline + 1
-        newline = piece.rfind(b"\n", max(start, 0))
-        self._column = length - (start if newline < 0 else newline + 1)
+            start, room = newline + 1, self._max_line
+        newline = piece.rfind(b"\n", start)
+        if newline >= 0:
+            start, room = newline + 1, self._max_line
+        self._column = self._max_line - room + length - start
         return None

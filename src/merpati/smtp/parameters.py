@@ -57,17 +57,17 @@ def parse_mail_parameters(text: str | None, offer: Offer) -> MailParameters:
     if "HOLDFOR" in values and "HOLDUNTIL" in values:
         raise _malformed("HOLDUNTIL")
     return MailParameters(
-        size=_read(values, "SIZE", lambda value: _size(value, offer)),
-        body=_read(values, "BODY", lambda value: _body(value, offer)) or BodyType.SEVEN_BIT,
+        size=_read(values, "SIZE", _size, offer),
+        body=_read(values, "BODY", _body, offer) or BodyType.SEVEN_BIT,
         smtputf8="SMTPUTF8" in values,
-        ret=_read(values, "RET", _ret),
-        envelope_id=_read(values, "ENVID", _envelope_id),
-        auth=_read(values, "AUTH", _submitter),
+        ret=_read(values, "RET", _ret, offer),
+        envelope_id=_read(values, "ENVID", _envelope_id, offer),
+        auth=_read(values, "AUTH", _submitter, offer),
         require_tls="REQUIRETLS" in values,
-        deliver_by=_read(values, "BY", lambda value: _deliver_by(value, offer)),
-        hold_for=_read(values, "HOLDFOR", lambda value: _hold_for(value, offer)),
-        hold_until=_read(values, "HOLDUNTIL", lambda value: _hold_until(value, offer)),
-        priority=_read(values, "MT-PRIORITY", _priority),
+        deliver_by=_read(values, "BY", _deliver_by, offer),
+        hold_for=_read(values, "HOLDFOR", _hold_for, offer),
+        hold_until=_read(values, "HOLDUNTIL", _hold_until, offer),
+        priority=_read(values, "MT-PRIORITY", _priority, offer),
     )
 
 
@@ -77,8 +77,8 @@ def parse_rcpt_parameters(text: str | None, offer: Offer) -> RcptParameters:
         return _NO_RCPT_PARAMETERS
     values = _split(text, _OF_RCPT, offer)
     return RcptParameters(
-        notify=_read(values, "NOTIFY", _notify),
-        original=_read(values, "ORCPT", _original),
+        notify=_read(values, "NOTIFY", _notify, offer),
+        original=_read(values, "ORCPT", _original, offer),
     )
 
 
@@ -112,12 +112,14 @@ def _is_offered(keyword: str, known: Mapping[str, Extension], offer: Offer) -> b
     return known.get(keyword) in offer.extensions
 
 
-def _read(values: Mapping[str, str], keyword: str, reader: Callable[[str], T | None]) -> T | None:
+def _read(
+    values: Mapping[str, str], keyword: str, reader: Callable[[str, Offer], T | None], offer: Offer
+) -> T | None:
     """The value read, None if it was not said; what the reader does not understand is refused."""
     value = values.get(keyword)
     if value is None:
         return None
-    result = reader(value)
+    result = reader(value, offer)
     if result is None:
         raise _malformed(keyword)
     return result
@@ -146,18 +148,18 @@ def _body(value: str, offer: Offer) -> BodyType | None:
     return body
 
 
-def _ret(value: str) -> Return | None:
+def _ret(value: str, offer: Offer) -> Return | None:
     try:
         return Return(value.upper())
     except ValueError:
         return None
 
 
-def _envelope_id(value: str) -> str | None:
+def _envelope_id(value: str, offer: Offer) -> str | None:
     return decode_xtext(value) if len(value) <= _MAX_ENVID else None
 
 
-def _submitter(value: str) -> str | None:
+def _submitter(value: str, offer: Offer) -> str | None:
     # RFC 4954 §5: an xtext that holds a mailbox, or "<>".
     decoded = decode_xtext(value)
     if decoded is None or decoded == "<>":
@@ -197,11 +199,11 @@ def _hold_until(value: str, offer: Offer) -> float | None:
     return until if until <= offer.latest_release else None
 
 
-def _priority(value: str) -> int | None:
+def _priority(value: str, offer: Offer) -> int | None:
     return int(value) if PRIORITY.fullmatch(value) else None
 
 
-def _notify(value: str) -> Notify | None:
+def _notify(value: str, offer: Offer) -> Notify | None:
     words = value.upper().split(",")
     # RFC 3461 §4.1: NEVER stands alone.
     if words == ["NEVER"]:
@@ -214,7 +216,7 @@ def _notify(value: str) -> Notify | None:
     return notify
 
 
-def _original(value: str) -> str | None:
+def _original(value: str, offer: Offer) -> str | None:
     match = ORIGINAL_RECIPIENT.fullmatch(value)
     if match is None or len(value) > _MAX_ORCPT:
         return None
