@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from merpati.config.document import Role
 from merpati.config.errors import ConfigError, Flaw
 from merpati.config.read import read
 from merpati.config.settings import load
 from merpati.delivery.transaction import TlsDemand
+from merpati.reception.port import Role
 
 EXAMPLE = """\
 # merpati.toml

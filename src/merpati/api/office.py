@@ -21,8 +21,9 @@ from merpati.queue.queue import Desk, Queue, Sites
 BY = "operator"
 """Whom the journal names for what is done here."""
 
-MakeSecret = Callable[[str, str], Awaitable[Secret]]
-"""Of a program's name (empty for the own password) and a password."""
+MakeSecret = Callable[[str, str, Secret | None], Awaitable[Secret]]
+"""Of a program's name (empty for the own password), a password, and any secret that the account
+has already."""
 
 
 def moment(seconds: float) -> datetime:
@@ -178,7 +179,7 @@ class DirectoryOffice:
     async def add_user(self, question: ask.NewUser) -> ask.Done:
         """A mailbox and a login."""
         address = Address.parse(question.address)
-        await self.registrar.add_user(address, await self._secret("", question.password))
+        await self.registrar.add_user(address, await self._secret(address, "", question.password))
         return ask.Done()
 
     async def remove_user(self, question: ask.Named) -> ask.Done:
@@ -194,8 +195,9 @@ class DirectoryOffice:
 
     async def set_password(self, question: ask.NewPassword) -> ask.Done:
         """The own password, or that of a program."""
-        secret = await self._secret(question.program, question.password)
-        await self.registrar.set_secret(Address.parse(question.address), secret)
+        address = Address.parse(question.address)
+        secret = await self._secret(address, question.program, question.password)
+        await self.registrar.set_secret(address, secret)
         return ask.Done()
 
     async def revoke_password(self, question: ask.Program) -> ask.Done:
@@ -233,10 +235,11 @@ class DirectoryOffice:
         await self.registrar.remove_alias(Address.parse(question.name))
         return ask.Done()
 
-    async def _secret(self, program: str, password: str) -> Secret:
+    async def _secret(self, address: Address, program: str, password: str) -> Secret:
         if not password:
             raise Mistaken("the password is empty")
-        return await self.make_secret(program, password)
+        known = self.directory.secrets(address)
+        return await self.make_secret(program, password, known[0] if known else None)
 
 
 def _domain(question: ask.Within) -> str:

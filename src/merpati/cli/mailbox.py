@@ -66,5 +66,7 @@ def find(folder: Path, wanted: str) -> Stored:
         match = [one for one in stored if one.name.startswith(wanted)]
     if len(match) != 1:
         what = "several messages are" if match else "no message is"
-        raise MailboxError(f"{what} called {wanted!r}: say a number from 1 to {len(stored)}, or last")
+        raise MailboxError(
+            f"{what} called {wanted!r}: say a number from 1 to {len(stored)}, or last"
+        )
     return match[0]

@@ -101,7 +101,16 @@ async def list_(
         lines = await _lines(counter, _filter(chosen), limit)
     if as_json:
         say_json(lines)
-        return
+    else:
+        _say_lines(lines)
+
+
+async def say_queue(counter: op.Counter) -> None:
+    """The whole queue, as mailq does."""
+    _say_lines(await _lines(counter, ask.Filter(), None))
+
+
+def _say_lines(lines: list[ask.QueueLine]) -> None:
     rows = ((line.id, line.recipient, line.state, line.due, line.reply) for line in lines)
     say_table(("id", "recipient", "state", "next try", "last answer"), rows, "The queue is empty.")
 

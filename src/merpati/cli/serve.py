@@ -56,7 +56,7 @@ def serve(ctx: click.Context, no_uvloop: bool, **chosen: Unpack[Chosen]) -> None
       merpati serve
       merpati serve --config /etc/merpati/merpati.toml
     """
-    from merpati.supervisor import run  # loads the whole server
+    from merpati.supervisor.process import run  # loads the whole server
 
     settings = _settings(ctx, chosen)
     try:

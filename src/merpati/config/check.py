@@ -3,12 +3,13 @@
 import ipaddress
 from collections.abc import Iterator
 
-from merpati.config.document import Document, PortTable, Role, RouteTable
+from merpati.config.document import Document, PortTable, RouteTable
 from merpati.config.errors import Flaw
 from merpati.config.locate import Lines, Path
 from merpati.config.read import say
 from merpati.config.routes import configured
 from merpati.delivery.route import RouteError
+from merpati.reception.port import Role
 from merpati.wire.endpoint import Endpoint
 
 

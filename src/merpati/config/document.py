@@ -10,22 +10,16 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from merpati.config.values import Domain, Duration, Network, Size, Target
+from merpati.delivery.settling import SettlingSettings
 from merpati.delivery.transaction import TlsDemand
+from merpati.intake import IntakeSettings
 from merpati.policy.rules.limits import LimitSettings
+from merpati.reception.port import Role
 from merpati.wire.endpoint import Endpoint
 from merpati.wire.listen import ListenSettings
 
 _RULES = LimitSettings()
 _LISTEN = ListenSettings()
-
-
-class Role(Enum):
-    """What a port is for."""
-
-    MX = "mx"
-    SUBMISSION = "submission"
-    SUBMISSIONS = "submissions"
-    LMTP = "lmtp"
 
 
 class Language(Enum):
@@ -169,11 +163,11 @@ class QueueTable(Table, frozen=True):
         key("Waits between attempts, jittered; the last one repeats."),
     ] = None
     expire: Annotated[
-        Duration | None, key("After this time in the queue a message is given up and returned.")
-    ] = None
+        Duration, key("After this time in the queue a message is given up and returned.")
+    ] = Duration(IntakeSettings("").max_age)
     delay_notice: Annotated[
-        Duration | None, key("After this time the sender is told that the message waits.")
-    ] = None
+        Duration, key("After this time the sender is told once that the message waits.")
+    ] = Duration(SettlingSettings().delay_notice)
 
 
 class RetentionTable(Table, frozen=True):

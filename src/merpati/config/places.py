@@ -46,6 +46,11 @@ class Places:
         return self.data / "tls" / "self-signed.key"
 
     @property
+    def secret(self) -> Path:
+        """The installation's own secret."""
+        return self.data / "secret"
+
+    @property
     def control(self) -> Path:
         """The socket that commands ask."""
         return self.data / "control.sock"

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from merpati.config.check import check
-from merpati.config.document import Document, HttpTable, PortTable, Role
+from merpati.config.document import Document, HttpTable, PortTable
 from merpati.config.errors import ConfigError, Flaw
 from merpati.config.locate import Lines
 from merpati.config.read import read
+from merpati.reception.port import Role
 from merpati.wire.endpoint import Endpoint
 
 VARIABLE = "MERPATI_CONFIG"

@@ -26,7 +26,7 @@ def listen(wanted: Iterable[Endpoint], environment: Mapping[str, str], pid: int)
     with contextlib.ExitStack() as failed:
         given = {bound_to(one): one for one in _inherited(environment, pid)}
         for endpoint in wanted:
-            sockets[endpoint] = given.pop(endpoint, None) or bind(endpoint)
+            sockets[endpoint] = given.pop(endpoint) if endpoint in given else bind(endpoint)
             failed.callback(sockets[endpoint].close)
         if given:
             names = ", ".join(map(str, given))

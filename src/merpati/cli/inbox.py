@@ -1,0 +1,140 @@
+"""`merpati inbox`: what lies in a mailbox, of the developer's inbox or of a user here."""
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+import msgspec
+
+from merpati.cli.context import Refused, json_option, settings_of
+from merpati.cli.mailbox import MailboxError, Stored, find, messages
+from merpati.cli.output import clean, say_json, say_table
+from merpati.config.places import Places
+from merpati.config.settings import Settings
+from merpati.delivery.maildir import Maildirs, MaildirSettings
+from merpati.mail.address import Address, AddressError
+from merpati.mail.headers import MAX_OCTETS, Headers
+
+user_option = click.option(
+    "--user", default="", help="The mailbox of this address; else the developer's inbox."
+)
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """One message as it is listed."""
+
+    number: int
+    name: str
+    at: datetime
+    sender: str
+    to: str
+    subject: str
+    size: int
+    is_new: bool
+
+
+@click.group()
+def inbox() -> None:
+    """Read mailboxes: the developer's inbox, or a user's.
+
+    MESSAGE is the number or the name that `list` shows, or `last`.
+
+    \b
+    Examples:
+      merpati inbox list
+      merpati inbox show last
+      merpati inbox show 3 --source
+      merpati inbox list ann@a.test
+    """
+
+
+def folder_of(settings: Settings, user: str) -> Path:
+    """The Maildir that is meant."""
+    places = Places(settings.data)
+    if not user:
+        if settings.is_inbox:
+            return places.inbox
+        raise Refused("whose? Say --user ann@a.test (only the developer's inbox has one for all)")
+    try:
+        address = Address.parse(user)
+    except AddressError as error:
+        raise Refused(str(error)) from error
+    return Maildirs(MaildirSettings(places.mail, places.inbox)).path(address)
+
+
+def _chosen(ctx: click.Context, user: str, message: str) -> Stored:
+    try:
+        return find(folder_of(settings_of(ctx), user), message)
+    except (MailboxError, OSError) as error:
+        raise Refused(str(error)) from error
+
+
+@inbox.command("list")
+@click.argument("user", default="")
+@click.option("--user", "user_too", default="", hidden=True)
+@json_option
+@click.pass_context
+def list_(ctx: click.Context, user: str, user_too: str, as_json: bool) -> None:
+    """Messages of USER or of the developer's inbox, oldest first."""
+    try:
+        lines = [_line(one) for one in messages(folder_of(settings_of(ctx), user or user_too))]
+    except OSError as error:
+        raise Refused(f"cannot read the mailbox: {error}") from error
+    if as_json:
+        say_json(lines)
+        return
+    rows = ((one.number, one.at, one.sender, one.to, one.subject) for one in lines)
+    say_table(("no", "came", "from", "to", "subject"), rows, "The mailbox is empty.")
+
+
+def _line(stored: Stored) -> Line:
+    headers = Headers.scan(stored.read(MAX_OCTETS + 1))
+    return Line(
+        number=stored.number,
+        name=stored.name,
+        at=datetime.fromtimestamp(int(stored.at), UTC),
+        sender=headers.text("from"),
+        to=headers.text("x-envelope-to") or headers.text("delivered-to") or headers.text("to"),
+        subject=headers.text("subject"),
+        size=stored.size,
+        is_new=stored.is_new,
+    )
+
+
+@inbox.command()
+@click.argument("message")
+@user_option
+@click.option("--text", "view", flag_value="text", default="text", help="What a person reads.")
+@click.option("--headers", "view", flag_value="headers", help="Every header field, decoded.")
+@click.option("--source", "view", flag_value="source", help="The octets as they are kept.")
+@click.option("--parts", "view", flag_value="parts", help="The parts: types, names, sizes.")
+@click.pass_context
+def show(ctx: click.Context, message: str, user: str, view: str) -> None:
+    """Show MESSAGE."""
+    octets = _chosen(ctx, user, message).read()
+    if view == "source":
+        sys.stdout.buffer.write(octets)
+    elif view == "headers":
+        _show_headers(Headers.scan(octets))
+
+
+def _show_headers(headers: Headers) -> None:
+    for field in headers.fields:
+        click.echo(f"{click.style(field.name, bold=True)}: {clean(field.text)}")
+
+
+@inbox.command()
+@click.argument("message")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@user_option
+@click.pass_context
+def save(ctx: click.Context, message: str, file: Path, user: str) -> None:
+    """Write the source of MESSAGE to FILE, which must not exist."""
+    octets = _chosen(ctx, user, message).read()
+    try:
+        with file.open("xb") as target:
+            target.write(octets)
+    except OSError as error:
+        raise Refused(f"{file}: {error.strerror}") from error
+    click.echo(f"{len(octets)} octets in {file}")

@@ -1,0 +1,82 @@
+"""What merpati.toml says, in the settings of each part."""
+
+import ipaddress
+from dataclasses import dataclass
+
+from merpati.config.document import PortTable
+from merpati.config.settings import Settings
+from merpati.dns.client import DnsSettings
+from merpati.intake import IntakeSettings
+from merpati.policy.rules.limits import LimitSettings
+from merpati.policy.rules.table import RuleSettings
+from merpati.reception.port import Network, PortSettings, Role
+from merpati.wire.listen import ListenSettings
+
+_LOGIN_ROLES = {Role.SUBMISSION, Role.SUBMISSIONS}
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """Maps names and nothing else; defaults are the parts' own."""
+
+    settings: Settings
+
+    def port(self, table: PortTable) -> PortSettings:
+        """Of one door."""
+        limits = self.settings.document.limits
+        return PortSettings(
+            role=table.role,
+            hostname=self.settings.hostname,
+            trusted=_networks(table.trusted),
+            xclient=_networks(table.xclient),
+            auth_without_tls=table.auth_without_tls,
+            max_size=table.message_size or limits.message_size,
+            max_recipients=limits.recipients,
+            connections=table.connections or limits.connections,
+        )
+
+    def listener(self, table: PortTable) -> ListenSettings:
+        """Of one door's connections."""
+        limits = self.settings.document.limits
+        return ListenSettings(
+            connections=table.connections or limits.connections,
+            connections_per_ip=limits.connections_per_address,
+            proxies=_networks(table.proxy),
+        )
+
+    def rules(self, table: PortTable) -> RuleSettings:
+        """Of one door's judge."""
+        return RuleSettings(
+            self.limits(table.message_size),
+            login_required=table.role in _LOGIN_ROLES,
+            inbox=self.settings.is_inbox,
+        )
+
+    def own_rules(self) -> RuleSettings:
+        """Of what programs on this machine hand in: no rates, all sizes."""
+        return RuleSettings(self.limits(None), inbox=self.settings.is_inbox)
+
+    def limits(self, max_size: int | None) -> LimitSettings:
+        """What one message, one peer, one account may use."""
+        limits = self.settings.document.limits
+        return LimitSettings(
+            max_size=max_size or limits.message_size,
+            max_recipients=limits.recipients,
+            connections_per_minute=limits.connections_per_minute,
+            messages_per_minute=limits.messages_per_minute,
+            recipients_per_hour=limits.recipients_per_hour,
+        )
+
+    def intake(self) -> IntakeSettings:
+        """Of the door into the queue."""
+        expire = self.settings.document.queue.expire
+        return IntakeSettings(self.settings.hostname, max_age=expire)
+
+    def dns(self) -> DnsSettings:
+        """Whom the DNS is asked of."""
+        servers = self.settings.document.dns.servers
+        return DnsSettings(servers=tuple((server.ip, server.port) for server in servers))
+
+
+def _networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
+    return tuple(ipaddress.ip_network(text) for text in texts)

@@ -1,0 +1,146 @@
+"""The doors for mail of one worker: a listener for each port, and what its sessions talk to.
+
+A reload gives a door a new port for the connections to come; sessions that stand keep the port they
+began with, so none is dropped.
+"""
+
+import secrets
+import socket
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+from merpati.clock import Clock
+from merpati.config.document import PortTable
+from merpati.directory.expansion import Expander
+from merpati.intake import Intake
+from merpati.mail.trace import Client, Tls
+from merpati.policy.rule import Facts
+from merpati.policy.rules.table import RuleSettings, judge_of
+from merpati.queue.ids import IdMaker
+from merpati.reception.failures import Failures, FailureSettings
+from merpati.reception.login import Hasher, Logins
+from merpati.reception.port import Port, PortSettings, Role
+from merpati.system.blueprint import Blueprint
+from merpati.system.stores import Stores
+from merpati.wire.endpoint import Endpoint
+from merpati.wire.listen import Arrival, Listener, ListenSettings
+from merpati.wire.loop import Wire
+from merpati.wire.tls import TlsContext
+
+Failed = Callable[[Exception], None]
+GRACE = 30.0
+"""Seconds that sessions have to end when the server stops."""
+
+
+class LocalPort(Port):
+    """The socket of this machine's own programs: whoever can open its file may send."""
+
+    def facts(self, peer: Endpoint, tls: Tls | None) -> Facts:
+        """Trusted, and completed like a submission."""
+        return Facts(Client(ip="", tls=tls, role="local"), trusted=True)
+
+
+def intake_of(
+    blueprint: Blueprint,
+    rules: RuleSettings,
+    stores: Stores,
+    clock: Clock,
+    new_id: Callable[[], str],
+) -> Intake:
+    """The door into the queue behind one set of rules."""
+    expander = Expander(stores.directory, blueprint.settings.hostname)
+    return Intake(
+        settings=blueprint.intake(),
+        queue=stores.queue,
+        journal=stores.journal,
+        expander=expander,
+        judge=judge_of(rules, expander, clock),
+        clock=clock,
+        new_id=new_id,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Household:
+    """What all doors of a worker share."""
+
+    stores: Stores
+    clock: Clock
+    wire: Wire
+    tls: TlsContext
+    new_id: Callable[[], str]
+    hasher: Hasher
+    failures: Failures
+    secret: bytes
+
+    def intake(self, blueprint: Blueprint, rules: RuleSettings) -> Intake:
+        """The door into the queue behind one set of rules."""
+        return intake_of(blueprint, rules, self.stores, self.clock, self.new_id)
+
+    def logins(self, blueprint: Blueprint) -> Logins:
+        """Who may log in."""
+        return Logins(
+            directory=self.stores.directory,
+            journal=self.stores.journal,
+            clock=self.clock,
+            hasher=self.hasher,
+            failures=self.failures,
+            entropy=secrets.token_bytes,
+            secret=self.secret,
+            hostname=blueprint.settings.hostname,
+            everyone=blueprint.settings.is_inbox,
+        )
+
+    def port(self, blueprint: Blueprint, table: PortTable) -> Port:
+        """What the sessions of one door talk to."""
+        intake = self.intake(blueprint, blueprint.rules(table))
+        settings = blueprint.port(table)
+        return Port(settings, intake, self.clock, self.logins(blueprint), self.tls)
+
+    def local_port(self, blueprint: Blueprint) -> Port:
+        """The same for programs of this machine."""
+        settings = PortSettings(Role.MX, blueprint.settings.hostname)
+        intake = self.intake(blueprint, blueprint.own_rules())
+        return LocalPort(settings, intake, self.clock)
+
+
+def household(
+    stores: Stores, clock: Clock, tls: TlsContext, threads: Executor, secret: bytes
+) -> Household:
+    """Make what all doors share."""
+    return Household(
+        stores=stores,
+        clock=clock,
+        wire=Wire(clock),
+        tls=tls,
+        new_id=IdMaker(clock.now, secrets.token_bytes).make,
+        hasher=Hasher(threads),
+        failures=Failures(FailureSettings(), clock),
+        secret=secret,
+    )
+
+
+class Door:
+    """One listener and the port that its next session gets."""
+
+    def __init__(self, wire: Wire, port: Port, settings: ListenSettings, failed: Failed) -> None:
+        self._ports = [port]
+        self.listener = Listener(wire, self._serve, failed, settings)
+
+    async def _serve(self, arrival: Arrival) -> None:
+        await self._ports[-1].serve(arrival)
+
+    def give(self, port: Port) -> None:
+        """From the next session on."""
+        self._ports.append(port)
+
+    async def run(self, listening: socket.socket) -> None:
+        """Accept until `stop`; return when the last session has ended."""
+        await self.listener.run([listening])
+
+    def stop(self) -> None:
+        """Accept no more; sessions between transactions end now, others within the grace."""
+        for port in self._ports:
+            port.stop()
+        self.listener.stop(GRACE)

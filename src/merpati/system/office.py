@@ -1,0 +1,133 @@
+"""The office of this process: over a server's stores, or over stores opened for one command."""
+
+import asyncio
+import os
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from merpati import __version__
+from merpati.api import questions as ask
+from merpati.api.doors import Doors
+from merpati.api.errors import Mistaken, Unreachable
+from merpati.api.office import DirectoryOffice, JournalOffice, Office, QueueOffice
+from merpati.api.operations import Counter, OwnCounter
+from merpati.clock import Clock, SystemClock
+from merpati.config.places import Places
+from merpati.config.settings import Settings
+from merpati.delivery.route import RouteError, parse_route
+from merpati.directory.directory import Secret
+from merpati.directory.password import make_secret
+from merpati.intake import OURSELVES, Intake
+from merpati.mail.address import Address
+from merpati.mail.envelope import Body, Envelope, Notify, Recipient, Return
+from merpati.policy.rule import Facts
+from merpati.queue.ids import IdMaker
+from merpati.storage.lock import Lock
+from merpati.system.blueprint import Blueprint
+from merpati.system.doors import intake_of
+from merpati.system.stores import Stores, open_stores
+
+_NOTIFY = {"success": Notify.SUCCESS, "failure": Notify.FAILURE, "delay": Notify.DELAY}
+_RETURN = {"full": Return.FULL, "headers": Return.HEADERS}
+
+
+async def new_secret(program: str, password: str, like: Secret | None) -> Secret:
+    """Hash a password in a thread: it takes 25 ms on purpose."""
+    return await asyncio.to_thread(make_secret, program, password, os.urandom, like)
+
+
+def knows_route(text: str) -> bool:
+    """Whether a message can be sent this way."""
+    try:
+        parse_route(text)
+    except RouteError:
+        return False
+    return True
+
+
+def office_of(stores: Stores, clock: Clock, doors: Doors) -> Office:
+    """The office over these stores."""
+    return Office(
+        QueueOffice(stores.queue, stores.queue, stores.queue, clock, knows_route),
+        JournalOffice(stores.journal),
+        DirectoryOffice(stores.directory, stores.directory, new_secret),
+        doors,
+    )
+
+
+async def submit(intake: Intake, question: ask.Submission) -> ask.Queued:
+    """Put a message of a program on this machine into the queue."""
+    notify = question.notify
+    wishes = Notify(sum(_NOTIFY[one].value for one in notify or ()))
+    recipients = tuple(
+        Recipient(Address.parse(text))
+        if notify is None
+        else Recipient(Address.parse(text), notify=wishes, named_notify=True)
+        for text in question.recipients
+    )
+    envelope = Envelope(
+        sender=Address.parse(question.sender) if question.sender else None,
+        recipients=recipients,
+        ret=_RETURN.get(question.returned),
+        envelope_id=question.envelope_id or None,
+    )
+    facts = Facts(OURSELVES, trusted=True)
+    receipt = await intake.submit(facts, envelope, Body((question.content,)))
+    return ask.Queued(id=receipt.id, code=receipt.reply.code, reply=str(receipt.reply))
+
+
+@dataclass(frozen=True, slots=True)
+class ClosedDoors:
+    """What a command does without a server: it may put mail into the queue for later."""
+
+    settings: Settings
+    stores: Stores
+    intake: Intake
+
+    async def submit(self, question: ask.Submission) -> ask.Queued:
+        """Stored now, delivered when the server runs."""
+        return await submit(self.intake, question)
+
+    async def status(self, _: ask.Nothing) -> ask.Status:
+        """Not running, but the queue can be counted."""
+        return ask.Status(
+            running=False,
+            version=__version__,
+            pid=0,
+            started=None,
+            data=str(self.settings.data),
+            config=str(self.settings.file or ""),
+            ports=(),
+            queue=await self.stores.queue.count(),
+            held_sites=len(await self.stores.queue.held()),
+        )
+
+    async def reload(self, _: ask.Nothing) -> ask.Done:
+        """There is nobody to read it again."""
+        raise Mistaken("no server runs: it reads the configuration when it starts")
+
+    async def stop(self, _: ask.Nothing) -> ask.Done:
+        """Nor to stop."""
+        raise Mistaken("no server runs")
+
+
+@asynccontextmanager
+async def own_counter(settings: Settings) -> AsyncIterator[Counter | None]:
+    """A counter over stores of our own; None while somebody else owns the data."""
+    places, clock = Places(settings.data), SystemClock()
+    try:
+        places.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unreachable(f"cannot make {places.data}: {error.strerror}") from error
+    lock = Lock(places.lock)
+    if not lock.try_take():
+        yield None
+        return
+    with lock:
+        async with open_stores(places, clock) as stores:
+            blueprint = Blueprint(settings)
+            ids = IdMaker(clock.now, secrets.token_bytes)
+            intake = intake_of(blueprint, blueprint.own_rules(), stores, clock, ids.make)
+            yield OwnCounter(office_of(stores, clock, ClosedDoors(settings, stores, intake)))
