@@ -30,7 +30,7 @@ def answer(connection: ServerConnection) -> None:
         elif isinstance(event, Hello):
             connection.answer(event.reply)
         else:
-            assert kind is not ContentReceived or event.flaw is None
+            assert not isinstance(event, ContentReceived) or event.flaw is None
             connection.answer(GREETING if kind is Connected else OK)
     connection.take()
 
