@@ -32,6 +32,8 @@ def run(settings: Settings, *, use_uvloop: bool = True) -> None:
     """Serve until SIGTERM or SIGINT. Raises a MerpatiError when it cannot start."""
     if flaws := look(settings):
         raise ConfigError(str(settings.file), flaws)
+    # Mail and keys are nobody else's business, whatever the caller's umask is.
+    os.umask(0o077)
     process = Process(settings)
     try:
         tls = process.prepare()

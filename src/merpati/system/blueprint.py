@@ -30,7 +30,7 @@ class Blueprint:
             trusted=_networks(table.trusted),
             xclient=_networks(table.xclient),
             auth_without_tls=table.auth_without_tls,
-            max_size=table.message_size or limits.message_size,
+            max_size=int(table.message_size or limits.message_size),
             max_recipients=limits.recipients,
             connections=table.connections or limits.connections,
         )
@@ -60,7 +60,7 @@ class Blueprint:
         """What one message, one peer, one account may use."""
         limits = self.settings.document.limits
         return LimitSettings(
-            max_size=max_size or limits.message_size,
+            max_size=int(max_size or limits.message_size),
             max_recipients=limits.recipients,
             connections_per_minute=limits.connections_per_minute,
             messages_per_minute=limits.messages_per_minute,
@@ -70,7 +70,7 @@ class Blueprint:
     def intake(self) -> IntakeSettings:
         """Of the door into the queue."""
         expire = self.settings.document.queue.expire
-        return IntakeSettings(self.settings.hostname, max_age=expire)
+        return IntakeSettings(self.settings.hostname, max_age=float(expire))
 
     def dns(self) -> DnsSettings:
         """Whom the DNS is asked of."""

@@ -117,6 +117,8 @@ class ClosedDoors:
 async def own_counter(settings: Settings) -> AsyncIterator[Counter | None]:
     """A counter over stores of our own; None while somebody else owns the data."""
     places, clock = Places(settings.data), SystemClock()
+    # What a command makes is as private as what the server makes.
+    os.umask(0o077)
     try:
         places.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:

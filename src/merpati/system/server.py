@@ -97,7 +97,7 @@ class Server:
     def _build(self) -> None:
         """The doors' ports, from the settings in force."""
         blueprint = Blueprint(self._settings)
-        self._housekeeping.retention = self._settings.document.retention.journal
+        self._housekeeping.retention = float(self._settings.document.retention.journal)
         for table in self._settings.document.port:
             port = self._house.port(blueprint, table)
             if door := self._doors.get(table.listen):
