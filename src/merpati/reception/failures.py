@@ -50,14 +50,14 @@ class Failures:
         now, limits = self._clock.monotonic(), self.settings
         address, network = neighbourhoods(ip)
         pair = (account, address)
-        if self._pairs.level(pair, now) >= limits.per_pair:
+        if not _has_room(self._pairs.level(pair, now), limits.per_pair):
             return False
         if self._good.level(pair, now):
             return True
         return (
-            self._addresses.level(address, now) < limits.per_address
-            and self._networks.level(network, now) < limits.per_network
-            and self._accounts.level(account, now) < limits.per_account
+            _has_room(self._addresses.level(address, now), limits.per_address)
+            and _has_room(self._networks.level(network, now), limits.per_network)
+            and _has_room(self._accounts.level(account, now), limits.per_account)
         )
 
     def failed(self, account: str, ip: str) -> float:
@@ -77,3 +77,8 @@ class Failures:
         self._pairs.clear(pair)
         self._good.clear(pair)
         self._good.add(pair, self._clock.monotonic())
+
+
+def _has_room(level: float, limit: int) -> bool:
+    """Whether one more failure could happen; it is not known yet that it will not be one."""
+    return level + 1 <= limit
