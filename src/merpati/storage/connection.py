@@ -114,7 +114,7 @@ def _check_identity(connection: apsw.Connection, settings: StorageSettings) -> i
             "move it away or name another data directory",
             is_damaged=True,
         )
-    newest = len(_migrations(settings.kind))
+    newest = len(migrations(settings.kind))
     if version > newest:
         raise StorageError(
             f"{settings.path} was written by a newer Merpati (schema {version}, this one knows "
@@ -133,14 +133,15 @@ def _check_integrity(connection: apsw.Connection, settings: StorageSettings) -> 
 
 
 def _migrate(connection: apsw.Connection, kind: Kind, version: int) -> None:
-    for number, text in enumerate(_migrations(kind)[version:], version + 1):
+    for number, text in enumerate(migrations(kind)[version:], version + 1):
         with connection:
             connection.execute(text)
             connection.execute(f"PRAGMA user_version={number}")
             connection.execute(f"PRAGMA application_id={kind.application_id}")
 
 
-def _migrations(kind: Kind) -> list[str]:
+def migrations(kind: Kind) -> list[str]:
+    """The SQL of every step, in order; the number of steps is the schema version."""
     folder = resources.files("merpati.storage.migrations") / kind.value
     files = sorted(folder.iterdir(), key=lambda file: file.name)
     return [file.read_text("utf-8") for file in files if file.name.endswith(".sql")]

@@ -1,0 +1,166 @@
+"""The directory on SQLite, in a small file of its own."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeVar
+
+import apsw
+
+from merpati.directory.directory import Resolution, Secret, User
+from merpati.directory.following import follow, may_send
+from merpati.directory.rows import Rows, check_login_name
+from merpati.mail.address import Address
+from merpati.storage.connection import connect_reader
+from merpati.storage.database import Database
+from merpati.storage.errors import StorageError
+from merpati.storage.foreign import translate
+
+T = TypeVar("T")
+N = TypeVar("N")
+_USED_EVERY = 60.0
+"""Seconds between two writes of when a secret was last used."""
+_USED_REMEMBERED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class DirectorySettings:
+    """Bounds of a directory."""
+
+    remembered: int = 10_000
+    """Names of each kind whose answers are kept in memory until the next change."""
+
+
+class DirectoryStore:
+    """`Directory` and `Registrar` over a database of kind DIRECTORY. `open` before use."""
+
+    def __init__(self, database: Database, settings: DirectorySettings | None = None) -> None:
+        self._database = database
+        self._rows: Rows | None = None
+        self._connection: apsw.Connection | None = None
+        self._used: dict[int, float] = {}
+        remember = lru_cache(maxsize=(settings or DirectorySettings()).remembered)
+        self._is_local = remember(lambda domain: self._look(Rows.is_local, domain))
+        self._user = remember(lambda address: self._look(Rows.user, address))
+        self._targets = remember(lambda alias: self._look(Rows.targets, alias))
+        self._secrets = remember(lambda address: self._look(Rows.secrets, address))
+
+    async def open(self) -> None:
+        """With the database open: take a connection for questions on this thread."""
+        self._connection = connect_reader(self._database.settings)
+        self._rows = Rows(self._connection)
+
+    def close(self) -> None:
+        """Give the connection back; the database is closed by its owner. Idempotent."""
+        if self._connection is not None:
+            self._connection.close(True)
+            self._connection = self._rows = None
+
+    def is_local(self, domain: str) -> bool:
+        """See `Directory`."""
+        return self._is_local(domain)
+
+    def resolve(self, address: Address) -> Resolution | None:
+        """See `Directory`."""
+        return follow(self, address)
+
+    def user(self, address: Address) -> User | None:
+        """See `Directory`."""
+        return self._user(address)
+
+    def targets(self, alias: Address) -> Sequence[Address]:
+        """What exactly this alias stands for."""
+        return self._targets(alias)
+
+    def secrets(self, address: Address) -> Sequence[Secret]:
+        """See `Directory`."""
+        return self._secrets(address)
+
+    def may_send_as(self, login: Address, sender: Address) -> bool:
+        """See `Directory`."""
+        return may_send(self, login, sender)
+
+    def used(self, secret: int, at: float) -> None:
+        """See `Directory`. Not waited for: it may be lost with the disk."""
+        if at - self._used.get(secret, -_USED_EVERY) < _USED_EVERY:
+            return
+        if len(self._used) >= _USED_REMEMBERED:
+            self._used.clear()
+        self._used[secret] = at
+        job = self._database.job(lambda connection: Rows(connection).used(secret, at), rides=True)
+        job.done = lambda _: self._secrets.cache_clear()
+        job.future.add_done_callback(_not_waited_for)
+        self._database.submit(job)
+
+    async def add_domain(self, domain: str) -> None:
+        """See `Registrar`."""
+        await self._change(lambda rows: rows.add_domain(domain))
+
+    async def remove_domain(self, domain: str) -> None:
+        """See `Registrar`."""
+        await self._change(lambda rows: rows.remove_domain(domain))
+
+    async def domains(self) -> list[str]:
+        """See `Registrar`."""
+        return await self._database.read(lambda connection: Rows(connection).domains())
+
+    async def add_user(self, address: Address, secret: Secret) -> None:
+        """See `Registrar`."""
+        check_login_name(address)
+        await self._change(lambda rows: rows.add_user(address, secret))
+
+    async def remove_user(self, address: Address) -> None:
+        """See `Registrar`."""
+        await self._change(lambda rows: rows.remove_user(address))
+
+    async def users(self, domain: str = "") -> list[User]:
+        """See `Registrar`."""
+        return await self._database.read(lambda connection: Rows(connection).users(domain))
+
+    async def set_suspended(self, address: Address, suspended: bool) -> None:
+        """See `Registrar`."""
+        await self._change(lambda rows: rows.set_suspended(address, suspended))
+
+    async def set_secret(self, address: Address, secret: Secret) -> None:
+        """See `Registrar`."""
+        await self._change(lambda rows: rows.set_secret(address, secret))
+
+    async def revoke_secret(self, address: Address, name: str) -> None:
+        """See `Registrar`."""
+        await self._change(lambda rows: rows.revoke_secret(address, name))
+
+    async def add_alias(self, alias: Address, targets: Sequence[Address]) -> None:
+        """See `Registrar`."""
+        await self._change(lambda rows: rows.add_alias(alias, targets))
+
+    async def remove_alias(self, alias: Address) -> None:
+        """See `Registrar`."""
+        await self._change(lambda rows: rows.remove_alias(alias))
+
+    async def aliases(self, domain: str = "") -> list[tuple[Address, tuple[Address, ...]]]:
+        """See `Registrar`."""
+        return await self._database.read(lambda connection: Rows(connection).aliases(domain))
+
+    async def _change(self, change: Callable[[Rows], None]) -> None:
+        job = self._database.job(lambda connection: change(Rows(connection)))
+        job.done = lambda _: self._forget()
+        await self._database.submit(job)
+
+    def _forget(self) -> None:
+        for cache in (self._is_local, self._user, self._targets, self._secrets):
+            cache.cache_clear()
+
+    def _look(self, ask: Callable[[Rows, N], T], name: N) -> T:
+        if self._rows is None:
+            raise StorageError("the directory is not open")
+        try:
+            return ask(self._rows, name)
+        except apsw.Error as error:
+            raise translate(error, str(self._database.settings.path)) from error
+
+
+def _not_waited_for(future: "asyncio.Future[None]") -> None:
+    """Take a failure as read, so that it is not reported as forgotten."""
+    if not future.cancelled():
+        future.exception()

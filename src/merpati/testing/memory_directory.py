@@ -1,0 +1,84 @@
+"""A directory for tests: the real rules over a database in memory, answered at once."""
+
+from collections.abc import Sequence
+
+import apsw
+
+from merpati.directory.directory import Resolution, Secret, User
+from merpati.directory.following import follow, may_send
+from merpati.directory.rows import Rows, check_login_name
+from merpati.mail.address import Address
+from merpati.storage.connection import Kind, migrations
+
+
+class MemoryDirectory:
+    """`Directory` and `Registrar`."""
+
+    def __init__(self) -> None:
+        self._connection = apsw.Connection(":memory:")
+        for text in migrations(Kind.DIRECTORY):
+            self._connection.execute(text)
+        self._rows = Rows(self._connection)
+        self.is_local = self._rows.is_local
+        self.user = self._rows.user
+        self.targets = self._rows.targets
+        self.secrets = self._rows.secrets
+        self.used = self._rows.used
+
+    def resolve(self, address: Address) -> Resolution | None:
+        """See `Directory`."""
+        return follow(self._rows, address)
+
+    def may_send_as(self, login: Address, sender: Address) -> bool:
+        """See `Directory`."""
+        return may_send(self._rows, login, sender)
+
+    async def add_domain(self, domain: str) -> None:
+        """See `Registrar`."""
+        self._rows.add_domain(domain)
+
+    async def remove_domain(self, domain: str) -> None:
+        """See `Registrar`."""
+        self._rows.remove_domain(domain)
+
+    async def domains(self) -> list[str]:
+        """See `Registrar`."""
+        return self._rows.domains()
+
+    async def add_user(self, address: Address, secret: Secret) -> None:
+        """See `Registrar`."""
+        check_login_name(address)
+        with self._connection:
+            self._rows.add_user(address, secret)
+
+    async def remove_user(self, address: Address) -> None:
+        """See `Registrar`."""
+        self._rows.remove_user(address)
+
+    async def users(self, domain: str = "") -> list[User]:
+        """See `Registrar`."""
+        return self._rows.users(domain)
+
+    async def set_suspended(self, address: Address, suspended: bool) -> None:
+        """See `Registrar`."""
+        self._rows.set_suspended(address, suspended)
+
+    async def set_secret(self, address: Address, secret: Secret) -> None:
+        """See `Registrar`."""
+        self._rows.set_secret(address, secret)
+
+    async def revoke_secret(self, address: Address, name: str) -> None:
+        """See `Registrar`."""
+        self._rows.revoke_secret(address, name)
+
+    async def add_alias(self, alias: Address, targets: Sequence[Address]) -> None:
+        """See `Registrar`."""
+        self._rows.add_alias(alias, targets)
+
+    async def remove_alias(self, alias: Address) -> None:
+        """See `Registrar`."""
+        self._rows.remove_alias(alias)
+
+    async def aliases(self, domain: str = "") -> list[tuple[Address, tuple[Address, ...]]]:
+        """See `Registrar`."""
+        return self._rows.aliases(domain)
