@@ -18,7 +18,7 @@ _MAX_TEXT = 128 * 1024
 _PRINTABLE = re.compile(r"[ -~]*")
 # RFC 2047 §5 (3): what may stand for itself in a Q word anywhere, also inside a phrase.
 _Q_PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
-_MAX_WORD = 75
+_MAX_WORD = 63  # 75 are allowed; fewer leave room for a field name on the first line
 _OVERHEAD = len("=?utf-8?q??=")
 
 
@@ -58,7 +58,7 @@ def _octets(encoding: str, encoded: str) -> bytes:
 
 
 def encode_words(text: str) -> list[str]:
-    """The text as encoded words in UTF-8, each at most 75 characters, to be joined by a space."""
+    """The text as encoded words in UTF-8, each at most 63 characters, to be joined by a space."""
     words: list[str] = []
     current = ""
     for character in text:

@@ -1,0 +1,243 @@
+"""Builds delivery status notifications (RFC 3461-3464, 6522; RFC 6533 for UTF-8).
+
+What people read comes first and in plain words: what happened, whose fault it is, what to do next.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from merpati.diagnosis.cause import Diagnosis
+from merpati.diagnosis.dialogue import reply_parts
+from merpati.diagnosis.replies import Stage, classify
+from merpati.diagnosis.texts import explain
+from merpati.mail.envelope import Body, BodyType, Envelope, Recipient, Return
+from merpati.mail.headers import Headers
+from merpati.mail.mime import (
+    Part,
+    described,
+    enclosed,
+    field,
+    message,
+    multipart,
+    text_part,
+)
+from merpati.mail.trace import date_time
+from merpati.queue.entry import Owed
+from merpati.report.shown import shown
+from merpati.report.wording import WORDINGS, Wording
+
+
+@dataclass(frozen=True, slots=True)
+class NoticeSettings:
+    """How this host signs its notices."""
+
+    hostname: str
+    languages: tuple[str, ...] = ("en", "id")
+    """Each notice tells the same in all of these, in this order."""
+    max_returned: int = 64 * 1024
+    """Octets; a larger message is given back as its headers only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A notice, ready for the queue."""
+
+    envelope: Envelope
+    content: Body
+
+
+# What a failure means that no host spoke about, by our own enhanced status code.
+_OURS = {
+    "4.4.7": "expired",
+    "5.4.7": "deliver-by-missed",
+    "5.1.2": "no-such-domain",
+    "5.1.10": "null-mx",
+    "5.4.4": "no-address",
+    "4.4.3": "dns-failing",
+    "4.4.1": "connection-refused",
+    "4.4.2": "connection-lost",
+    "5.4.6": "loops-back",
+    "5.2.2": "quota-here",
+    "5.6.7": "smtputf8-unsupported",
+    "5.6.1": "binary-unsupported",
+    "5.6.3": "eight-bit-unsupported",
+    "5.7.30": "requiretls-unsupported",
+    "5.3.4": "message-too-large",
+    "5.7.10": "tls-unavailable",
+}
+
+
+def build(owed: Sequence[Owed], original: bytes, settings: NoticeSettings, now: float) -> Report:
+    """One notice about recipients of one message that share an action.
+
+    `original` is the message, or as much of its beginning as was read.
+    """
+    entry = owed[0].entry
+    sender = entry.envelope.sender
+    assert sender is not None  # noqa: S101 - RFC 5321 §4.5.5: the null sender is forgiven before
+    utf8 = _is_international(owed)
+    report = multipart(
+        "report",
+        [
+            described(text_part(_text(owed, original, settings)), "Notification"),
+            _status_part(owed, settings, now, utf8),
+            _returned(owed[0], original, settings, utf8),
+        ],
+        f"report-type={'global-delivery-status' if utf8 else 'delivery-status'}",
+    )
+    fields = [
+        ("From", f"Mail Delivery System <MAILER-DAEMON@{settings.hostname}>"),
+        ("To", f"<{sender}>"),
+        ("Subject", WORDINGS[settings.languages[0]].subjects[owed[0].action]),
+        ("Date", date_time(int(now))),
+        ("Auto-Submitted", "auto-replied"),
+        *_references(original),
+    ]
+    head, body = message(fields, report, utf8=utf8)
+    envelope = Envelope(
+        sender=None,
+        recipients=(Recipient(sender),),
+        body=BodyType.SEVEN_BIT if body.isascii() and head.isascii() else BodyType.EIGHT_BIT,
+        smtputf8=utf8,
+    )
+    return Report(envelope, Body((head, body)))
+
+
+def diagnose(owed: Owed, language: str) -> Diagnosis:
+    """Why, told by the host's words or, when none spoke, by our own status code."""
+    code, status, text = reply_parts(owed.reply)
+    if code >= 400 and owed.status != "4.4.7":
+        subject = (status or owed.status)[2:3]
+        stage = Stage.RCPT if subject in ("1", "2") else Stage.BODY
+        return explain(classify(stage, code, status or owed.status, text).cause, language)
+    return explain(_OURS.get(owed.status, "refused"), language)
+
+
+def _is_international(owed: Sequence[Owed]) -> bool:
+    # RFC 6533 §5: the international forms go only to a sender who can receive them.
+    sender = owed[0].entry.envelope.sender
+    return owed[0].entry.envelope.smtputf8 or not str(sender).isascii()
+
+
+def _references(original: bytes) -> list[tuple[str, str]]:
+    found = Headers.scan(original).get("Message-ID") or ""
+    usable = found.isascii() and found.isprintable() and len(found) <= 250
+    return [("In-Reply-To", found), ("References", found)] if usable and found else []
+
+
+def _text(owed: Sequence[Owed], original: bytes, settings: NoticeSettings) -> str:
+    about = shown(Headers.scan(original).text("Subject"), 200)
+    tellings = [
+        _telling(owed, about, settings.hostname, language) for language in settings.languages
+    ]
+    return ("\n" + "-" * 60 + "\n\n").join(tellings)
+
+
+def _telling(owed: Sequence[Owed], about: str, hostname: str, language: str) -> str:
+    words = WORDINGS[language]
+    lines = [words.greeting.format(hostname=hostname), "", words.openings[owed[0].action], ""]
+    if about:
+        lines += [f"  {words.about}: {about}", ""]
+    for one in owed:
+        lines += _paragraph(one, words, language)
+    return "\n".join(lines) + "\n"
+
+
+def _paragraph(owed: Owed, words: Wording, language: str) -> list[str]:
+    lines = [f"  <{shown(str(owed.recipient.address))}>"]
+    if owed.action in ("failed", "delayed"):
+        diagnosis = diagnose(owed, language)
+        lines += [
+            f"    {diagnosis.summary}",
+            f"    {words.next}: {diagnosis.advice}",
+            f"    {words.fault}: {words.faults[diagnosis.fault]}",
+        ]
+    if _will_retry(owed):
+        lines.append(f"    {words.until}: {date_time(int(owed.until))}")
+    if owed.reply:
+        who = shown(owed.host) or words.this_server
+        lines.append(f"    {words.said.format(host=who)}: {shown(owed.reply)}")
+    return [*lines, ""]
+
+
+def _status_part(owed: Sequence[Owed], settings: NoticeSettings, now: float, utf8: bool) -> Part:
+    entry = owed[0].entry
+    about_message = [("Reporting-MTA", f"dns; {settings.hostname}")]
+    if entry.envelope.envelope_id:
+        about_message.insert(0, ("Original-Envelope-Id", shown(entry.envelope.envelope_id)))
+    about_message.append(("Arrival-Date", date_time(int(entry.received))))
+    blocks = [about_message, *(_recipient_fields(one, now, utf8) for one in owed)]
+    # RFC 3464 §2.1: groups of fields with a blank line between them.
+    octets = b"\r\n".join(
+        b"".join(field(name, _fit(value, utf8), utf8=utf8) for name, value in block)
+        for block in blocks
+    )
+    kind = "message/global-delivery-status" if utf8 else "message/delivery-status"
+    return described(enclosed(octets, kind), "Delivery report")
+
+
+def _fit(value: str, utf8: bool) -> str:
+    return value if utf8 else value.encode("ascii", "backslashreplace").decode("ascii")
+
+
+def _recipient_fields(owed: Owed, now: float, utf8: bool) -> list[tuple[str, str]]:
+    final = owed.final_address or str(owed.recipient.address)
+    kind = "rfc822" if final.isascii() else "utf-8"
+    fields = []
+    if owed.recipient.original:
+        fields.append(("Original-Recipient", shown(owed.recipient.original).replace(";", "; ", 1)))
+    fields += [
+        ("Final-Recipient", f"{kind}; {shown(final)}"),
+        ("Action", owed.action),
+        ("Status", owed.status or _DEFAULT_STATUS[owed.action]),
+    ]
+    if owed.host:
+        fields.append(("Remote-MTA", f"dns; {shown(owed.host)}"))
+    # RFC 3464 §2.3.6: `smtp` says that these are a host's own words.
+    if owed.host and owed.reply:
+        fields.append(("Diagnostic-Code", f"smtp; {shown(owed.reply, 800)}"))
+    fields.append(("Last-Attempt-Date", date_time(int(owed.at or now))))
+    if _will_retry(owed):
+        fields.append(("Will-Retry-Until", date_time(int(owed.until))))
+    return [*fields, ("Final-Log-ID", owed.entry.id)]
+
+
+def _will_retry(owed: Owed) -> bool:
+    # RFC 3464 §2.3.9: Will-Retry-Until is for delayed recipients only.
+    return owed.action == "delayed" and owed.until > 0
+
+
+_DEFAULT_STATUS = {
+    "failed": "5.0.0",
+    "delayed": "4.0.0",
+    "delivered": "2.0.0",
+    "relayed": "2.0.0",
+    "expanded": "2.0.0",
+}
+
+
+def _returned(owed: Owed, original: bytes, settings: NoticeSettings, utf8: bool) -> Part:
+    headers = Headers.scan(original)
+    section = headers.without(())[: settings.max_returned]
+    kind = "message/global-headers" if utf8 else "text/rfc822-headers"
+    part = enclosed(_with_crlf(section), kind)
+    if _gives_all_back(owed, original, settings):
+        part = enclosed(original, "message/global" if utf8 else "message/rfc822")
+    return described(part, "Undelivered message")
+
+
+def _gives_all_back(owed: Owed, original: bytes, settings: NoticeSettings) -> bool:
+    # RFC 3461 §4.3: FULL is about failures; other notices give back headers only. A binary
+    # message cannot stand between boundaries that are lines.
+    envelope = owed.entry.envelope
+    return (
+        owed.action == "failed"
+        and envelope.ret is not Return.HEADERS
+        and envelope.body is not BodyType.BINARY
+        and owed.entry.size <= settings.max_returned
+        and len(original) <= settings.max_returned
+    )
+
+
+def _with_crlf(octets: bytes) -> bytes:
+    return b"\r\n".join(octets.splitlines()) + b"\r\n"

@@ -1,0 +1,147 @@
+"""Pays the debts of the ledger: each notice is stored and its debts cleared in one transaction."""
+
+import asyncio
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Protocol
+
+from merpati.clock import Clock
+from merpati.errors import MerpatiError
+from merpati.journal.events import Lifecycle, Unnoticed
+from merpati.journal.journal import Journal
+from merpati.mail.envelope import Body, Envelope
+from merpati.mail.headers import MAX_OCTETS, Headers
+from merpati.queue.entry import Owed
+from merpati.queue.queue import Ledger, Queue
+from merpati.report.dsn import NoticeSettings, build
+
+_AT_ONCE = 50
+_LOOK_AGAIN = 30.0
+_PUT_OFF = 600.0
+
+
+class Door(Protocol):
+    """Where notices enter the queue; intake is one."""
+
+    async def accept_notice(
+        self, envelope: Envelope, content: Body, answers: Sequence[Owed]
+    ) -> str:
+        """Store the notice and clear the debts in one transaction; its id."""
+        ...
+
+
+class Notices:
+    """Turns debts into notices. A debt that cannot be paid never blocks the others."""
+
+    def __init__(
+        self,
+        books: tuple[Ledger, Queue, Journal],
+        door: Door,
+        clock: Clock,
+        settings: NoticeSettings,
+    ) -> None:
+        self._ledger, self._queue, self._journal = books
+        self._door = door
+        self._clock = clock
+        self._settings = settings
+        self._woken = asyncio.Event()
+        self._put_off: dict[int, float] = {}
+
+    def wake(self) -> None:
+        """Something was settled; look soon."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Pay until cancelled: at once when woken, else every half minute."""
+        while True:
+            self._woken.clear()
+            while await self.pay():
+                pass
+            await self._wait()
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(_LOOK_AGAIN):
+                await self._woken.wait()
+        except TimeoutError:
+            return
+
+    async def pay(self) -> int:
+        """One round of at most 50 debts; how many are gone now."""
+        now = self._clock.monotonic()
+        self._put_off = {id_: until for id_, until in self._put_off.items() if until > now}
+        debts = await self._ledger.owed(_AT_ONCE + len(self._put_off))
+        payable = sorted((owed for owed in debts if owed.id not in self._put_off), key=_group)
+        paid = 0
+        for _, group in groupby(payable, key=_group):
+            paid += await self._pay_or_put_off(list(group))
+        return paid
+
+    async def _pay_or_put_off(self, owed: list[Owed]) -> int:
+        try:
+            await self._answer(owed)
+        except (MerpatiError, ValueError, LookupError) as error:
+            # Kept in the ledger and tried again later; the others go on. A defect is seen here.
+            until = self._clock.monotonic() + _PUT_OFF
+            self._put_off |= {one.id: until for one in owed}
+            self._journal.note(
+                Lifecycle(
+                    at=self._clock.now(),
+                    message=owed[0].entry.id,
+                    what="notice put off",
+                    detail=f"{type(error).__name__}: {error}"[:500],
+                )
+            )
+            return 0
+        return len(owed)
+
+    async def _answer(self, owed: list[Owed]) -> None:
+        why = _must_not(owed[0])
+        original = b"" if why else await self._original(owed[0])
+        why = why or _automatic(original)
+        if why:
+            await self._forgive(owed, why)
+            return
+        report = build(owed, original, self._settings, self._clock.now())
+        await self._door.accept_notice(report.envelope, report.content, owed)
+
+    async def _original(self, owed: Owed) -> bytes:
+        """The message if it may be given back whole, else enough of it to have its headers."""
+        room = max(MAX_OCTETS, self._settings.max_returned + 1)
+        pieces: list[bytes] = []
+        async for piece in self._queue.read(owed.entry.id):
+            pieces.append(piece[:room])
+            room -= len(piece)
+            if room <= 0:
+                break
+        return b"".join(pieces)
+
+    async def _forgive(self, owed: list[Owed], why: str) -> None:
+        events = [
+            Unnoticed(
+                at=self._clock.now(),
+                message=one.entry.id,
+                address=str(one.recipient.address),
+                action=one.action,
+                why=why,
+            )
+            for one in owed
+        ]
+        await self._ledger.forgive([one.id for one in owed], events)
+
+
+def _group(owed: Owed) -> tuple[str, str]:
+    return owed.entry.id, owed.action
+
+
+def _must_not(owed: Owed) -> str:
+    # RFC 3464 §2, RFC 5321 §4.5.5: never a notice about a notice, never one to nobody.
+    if owed.entry.is_notice:
+        return "it is a notice itself"
+    return "the sender is null" if owed.entry.envelope.sender is None else ""
+
+
+def _automatic(original: bytes) -> str:
+    # RFC 3834 §2: an automatic answer must not be answered automatically, or two robots talk.
+    kind = (Headers.scan(original).get("Auto-Submitted") or "").lower()
+    return "it is an automatic answer" if kind.startswith("auto-replied") else ""

@@ -1,0 +1,105 @@
+"""Delivery status notifications, read back by a parser that we did not write."""
+
+import email
+import email.policy
+from collections.abc import Callable
+from email.message import EmailMessage
+
+import pytest
+
+from merpati.mail.envelope import Return
+from merpati.queue.entry import Owed
+from merpati.report.dsn import NoticeSettings, build
+
+SETTINGS = NoticeSettings("mx.a.test")
+Builder = Callable[..., Owed]
+
+
+def read(owed: list[Owed], original: bytes) -> list[EmailMessage]:
+    octets = build(owed, original, SETTINGS, 1_700_000_200.0).content.octets()
+    assert b"\n" not in octets.replace(b"\r\n", b"")
+    whole = email.message_from_bytes(octets, policy=email.policy.default)
+    assert isinstance(whole, EmailMessage)
+    return [whole, *whole.iter_parts()]  # type: ignore[list-item]
+
+
+def status_blocks(part: EmailMessage) -> list[EmailMessage]:
+    return part.get_payload()  # type: ignore[return-value]
+
+
+def test_failure_is_told_to_people_in_both_languages(owed: Builder, original: bytes) -> None:
+    whole, text, _, _ = read([owed()], original)
+    told = text.get_content()
+    assert "The address does not exist at the recipient's server." in told
+    assert "Alamat ini tidak ada di server penerima." in told
+    assert "550 5.1.1 User unknown" in told
+    assert "Laporan é" in told
+    assert whole["Auto-Submitted"] == "auto-replied"
+    assert whole["To"] == "ann@a.test"
+
+
+def test_failure_is_told_to_programs_as_rfc_3464_says(owed: Builder, original: bytes) -> None:
+    whole, _, status, _ = read([owed()], original)
+    assert whole.get_content_type() == "multipart/report"
+    assert whole.get_param("report-type") == "delivery-status"
+    about_message, about_bob = status_blocks(status)
+    assert about_message["Original-Envelope-Id"] == "QQ314159"
+    assert about_message["Reporting-MTA"] == "dns; mx.a.test"
+    assert about_bob["Final-Recipient"] == "rfc822; bob@b.test"
+    assert about_bob["Original-Recipient"] == "rfc822; robert@b.test"
+    assert about_bob["Action"] == "failed"
+    assert about_bob["Status"] == "5.1.1"
+    assert about_bob["Remote-MTA"] == "dns; mx.b.test"
+    assert about_bob["Diagnostic-Code"] == "smtp; 550 5.1.1 User unknown"
+
+
+def test_the_notice_has_the_null_sender(owed: Builder, original: bytes) -> None:
+    report = build([owed()], original, SETTINGS, 0.0)
+    assert report.envelope.sender is None
+    assert [str(to.address) for to in report.envelope.recipients] == ["ann@a.test"]
+
+
+def test_a_small_failed_message_is_given_back_whole(owed: Builder, original: bytes) -> None:
+    *_, returned = read([owed()], original)
+    assert returned.get_content_type() == "message/rfc822"
+    assert "Isi pesan." in returned.as_string()
+
+
+@pytest.mark.parametrize("action", ["delayed", "delivered", "relayed", "expanded"])
+def test_other_notices_give_back_headers_only(owed: Builder, original: bytes, action: str) -> None:
+    *_, returned = read([owed(action, status="", ret=Return.FULL)], original)
+    assert returned.get_content_type() == "text/rfc822-headers"
+    assert "Isi pesan." not in returned.as_string()
+
+
+def test_ret_hdrs_gives_back_headers_only(owed: Builder, original: bytes) -> None:
+    *_, returned = read([owed(ret=Return.HEADERS)], original)
+    assert returned.get_content_type() == "text/rfc822-headers"
+
+
+def test_a_hostile_reply_cannot_add_fields_or_turn_text_round(
+    owed: Builder, original: bytes
+) -> None:
+    evil = owed(reply="550 no\r\nAction: delivered\x00\u202egnp.exe", host="x\r\nStatus: 2.0.0")
+    _, text, status, _ = read([evil], original)
+    about = status_blocks(status)[1]
+    assert about.get_all("Action") == ["failed"]
+    assert about.get_all("Status") == ["5.1.1"]
+    assert "\u202e" not in text.get_content()
+
+
+def test_utf8_addresses_get_the_international_forms(owed: Builder, original: bytes) -> None:
+    international = owed(to="budi.é@b.test", sender="añn@a.test", smtputf8=True)
+    whole, _, status, returned = read([international], original)
+    assert whole.get_param("report-type") == "global-delivery-status"
+    assert status.get_content_type() == "message/global-delivery-status"
+    assert returned.get_content_type() == "message/global"
+    report = build([international], original, SETTINGS, 0.0)
+    assert report.envelope.smtputf8
+    assert "Final-Recipient: utf-8; budi.é@b.test".encode() in report.content.octets()
+
+
+def test_several_recipients_share_one_notice(owed: Builder, original: bytes) -> None:
+    _, text, status, _ = read([owed(), owed(to="eve@b.test", id_=2)], original)
+    assert len(status_blocks(status)) == 3
+    assert "<eve@b.test>" in text.get_content()

@@ -1,0 +1,103 @@
+"""Debts are paid by notices, forgiven where none may be sent, and never block one another."""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+
+from merpati.errors import MerpatiError
+from merpati.journal.events import Event, Lifecycle, Unnoticed
+from merpati.mail.envelope import Body, Envelope
+from merpati.queue.entry import Owed
+from merpati.report.dsn import NoticeSettings
+from merpati.report.notices import Notices
+from merpati.testing.clock import VirtualClock
+from merpati.testing.memory import MemoryJournal, MemoryQueue
+
+Builder = Callable[..., Owed]
+
+
+class Books(MemoryQueue):
+    """A queue whose debts and content are given."""
+
+    def __init__(self, debts: list[Owed], content: bytes, journal: MemoryJournal) -> None:
+        super().__init__(VirtualClock(), journal)
+        self.debts = debts
+        self.content = content
+        self.told: list[Event] = []
+
+    async def owed(self, limit: int) -> list[Owed]:
+        return self.debts[:limit]
+
+    async def forgive(self, ids: Sequence[int], events: Sequence[Event] = ()) -> None:
+        self.debts = [owed for owed in self.debts if owed.id not in ids]
+        self.told += events
+
+    async def read(self, entry_id: str) -> AsyncIterator[bytes]:
+        yield self.content
+
+
+class Counter:
+    """The door: clears debts as intake does, and refuses those about `broken`."""
+
+    def __init__(self, books: Books, broken: str = "") -> None:
+        self.books = books
+        self.broken = broken
+        self.sent: list[tuple[Envelope, list[str]]] = []
+
+    async def accept_notice(
+        self, envelope: Envelope, content: Body, answers: Sequence[Owed]
+    ) -> str:
+        if any(str(owed.recipient.address) == self.broken for owed in answers):
+            raise MerpatiError("disk full")
+        self.sent.append((envelope, [str(owed.recipient.address) for owed in answers]))
+        await self.books.forgive([owed.id for owed in answers])
+        return "id"
+
+
+class Office:
+    def __init__(self, debts: list[Owed], content: bytes, broken: str = "") -> None:
+        self.journal = MemoryJournal()
+        self.books = Books(debts, content, self.journal)
+        self.door = Counter(self.books, broken)
+        self.clock = VirtualClock()
+        self.notices = Notices(
+            (self.books, self.books, self.journal),
+            self.door,
+            self.clock,
+            NoticeSettings("mx.a.test"),
+        )
+
+
+async def test_debts_of_one_message_and_action_make_one_notice(
+    owed: Builder, original: bytes
+) -> None:
+    office = Office([owed(), owed("delayed", id_=2), owed(to="eve@b.test", id_=3)], original)
+    assert await office.notices.pay() == 3
+    told = sorted(to for _, to in office.door.sent)
+    assert told == [["bob@b.test"], ["bob@b.test", "eve@b.test"]]
+    assert office.books.debts == []
+
+
+async def test_a_null_sender_is_forgiven_with_the_reason(owed: Builder, original: bytes) -> None:
+    office = Office([owed(sender=None)], original)
+    assert await office.notices.pay() == 1
+    [told] = office.books.told
+    assert isinstance(told, Unnoticed)
+    assert told.why == "the sender is null"
+    assert office.door.sent == []
+
+
+async def test_an_automatic_answer_gets_no_notice(owed: Builder, original: bytes) -> None:
+    office = Office([owed()], b"Auto-Submitted: auto-replied\r\n" + original)
+    await office.notices.pay()
+    assert office.door.sent == []
+    assert office.books.debts == []
+
+
+async def test_a_notice_that_cannot_be_stored_waits_and_the_others_go_out(
+    owed: Builder, original: bytes
+) -> None:
+    office = Office([owed(to="x@b.test"), owed("delayed", id_=2)], original, broken="x@b.test")
+    assert await office.notices.pay() == 1
+    assert [owed.id for owed in office.books.debts] == [1]
+    assert await office.notices.pay() == 0
+    kept = [event for _, event in await office.journal.follow(0, 10)]
+    assert [event.what for event in kept if isinstance(event, Lifecycle)] == ["notice put off"]
