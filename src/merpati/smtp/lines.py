@@ -5,7 +5,10 @@ see different commands behind it (SMTP smuggling).
 """
 
 from merpati.smtp.errors import CommandError
-from merpati.smtp.replies import BARE_NEWLINE_IN_COMMAND, LINE_TOO_LONG
+from merpati.smtp.grammar import CONTROL
+from merpati.smtp.replies import BARE_NEWLINE_IN_COMMAND, LINE_TOO_LONG, NOT_TEXT
+
+_MAX_QUOTED = 512
 
 
 class LineReader:
@@ -49,3 +52,19 @@ class LineReader:
             self._is_overlong = True
             del self._buffer[:-1]  # the last octet may be the CR of its end
         self._scanned = len(self._buffer)
+
+
+def decode_line(line: bytearray) -> str:
+    """The text of a command, white space at its end taken away. Raises CommandError."""
+    try:
+        text = str(line, "utf-8").rstrip(" \t")  # RFC 5321 §4.1.1: tolerated at the end
+    except UnicodeDecodeError:
+        raise CommandError(NOT_TEXT) from None
+    if not text.isprintable() and CONTROL.search(text):
+        raise CommandError(NOT_TEXT)
+    return text
+
+
+def quote_line(line: bytes | bytearray) -> bytes:
+    """What the journal may keep of a line: 512 octets, and never a password."""
+    return b"AUTH" if line[:4].upper() == b"AUTH" else bytes(line[:_MAX_QUOTED])

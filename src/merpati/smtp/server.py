@@ -34,8 +34,7 @@ from merpati.smtp.events import (
     RcptTo,
 )
 from merpati.smtp.extensions import Extension
-from merpati.smtp.grammar import CONTROL
-from merpati.smtp.lines import LineReader
+from merpati.smtp.lines import LineReader, decode_line, quote_line
 from merpati.smtp.offer import Offer, make_basic_offer, make_offer
 from merpati.smtp.replies import (
     ALREADY_AUTHENTICATED,
@@ -43,7 +42,6 @@ from merpati.smtp.replies import (
     LINE_TOO_LONG,
     NO_BINARY_DATA,
     NOT_AFTER_AUTH,
-    NOT_TEXT,
     OUT_OF_TURN,
     SMTPUTF8_NEEDED,
     TOO_MANY_ERRORS,
@@ -53,7 +51,6 @@ from merpati.smtp.replies import (
 from merpati.smtp.settings import Protocol, ServerSettings
 from merpati.smtp.states import ALONE, FATAL, TABLE, TRANSACTION, Row, State, Step, out_of_order
 
-_MAX_QUOTED = 512
 _CONNECTED = Connected()
 
 
@@ -137,10 +134,10 @@ class ServerConnection:
 
     def receive(self, octets: bytes | bytearray | memoryview) -> None:
         """Take in what arrived. b"" is the peer's end: what is complete is still served."""
-        if self._state is State.TLS:
-            raise ProtocolError("these octets belong to the handshake")
         if not octets:
             self._has_ended = True
+        elif self._state is State.TLS:
+            raise ProtocolError("these octets belong to the handshake")
         elif self._state is not State.CLOSED:
             self._buffer += octets
 
@@ -284,7 +281,7 @@ class ServerConnection:
             line = self._lines.next_line()
             if line is None:
                 return None
-            return self._asks(Step.RESPONSE, parse_auth_response(_decode(line)))
+            return self._asks(Step.RESPONSE, parse_auth_response(decode_line(line)))
         except CommandError as error:
             if error.reply is LINE_TOO_LONG:
                 error = CommandError(AUTH_LINE_TOO_LONG)
@@ -359,7 +356,7 @@ class ServerConnection:
         return self._read_swallowed()
 
     def _split(self, line: bytearray) -> tuple[str, str]:
-        verb, _, argument = _decode(line).partition(" ")
+        verb, _, argument = decode_line(line).partition(" ")
         verb = verb.upper()
         # RFC 5321 §4.5.3.1.4 and RFC 4954 §4: only AUTH may be longer.
         if len(line) + 2 > self.settings.max_command_line and verb != "AUTH":
@@ -381,7 +378,7 @@ class ServerConnection:
         elif self._errors >= self.settings.max_errors:
             reply, fatal = TOO_MANY_ERRORS, True
         self._row = FATAL if fatal else self._rows[Step.MISTAKE]
-        return Mistake(reply, _quote(line), fatal)
+        return Mistake(reply, quote_line(line), fatal)
 
     def _check_rcpt(self, event: Event) -> None:
         recipient = cast(RcptTo, event).recipient  # Step.RCPT makes nothing else
@@ -459,22 +456,6 @@ class ServerConnection:
     def _make_inspector(self) -> Inspector:
         is_binary = self._mail.body is BodyType.BINARY
         return Inspector(self.settings.max_size, self.settings.max_text_line, is_binary=is_binary)
-
-
-def _decode(line: bytearray) -> str:
-    """The one place where a command becomes text."""
-    try:
-        text = str(line, "utf-8").rstrip(" \t")  # RFC 5321 §4.1.1: tolerated at the end
-    except UnicodeDecodeError:
-        raise CommandError(NOT_TEXT) from None
-    if not text.isprintable() and CONTROL.search(text):
-        raise CommandError(NOT_TEXT)
-    return text
-
-
-def _quote(line: bytes | bytearray) -> bytes:
-    """What the journal may keep of a line: never a password."""
-    return b"AUTH" if line[:4].upper() == b"AUTH" else bytes(line[:_MAX_QUOTED])
 
 
 _READERS: Mapping[State, Callable[[ServerConnection], Event | None]] = {

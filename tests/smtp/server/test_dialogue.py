@@ -8,6 +8,7 @@ from merpati.mail.address import Address
 from merpati.smtp.events import (
     Connected,
     ContentReceived,
+    ContentStarted,
     Expand,
     Hello,
     Help,
@@ -137,6 +138,11 @@ def test_refused_recipients_alone_bring_no_data(check: Check) -> None:
 def test_a_refused_end_of_data_ends_the_transaction(check: Check) -> None:
     answers = {ContentReceived: Reply(554, "no")}
     check(MAIL, RCPT, DATA, (b"x\r\n.\r\n", "554"), MAIL, answers=answers)
+
+
+def test_refused_data_ends_the_transaction(check: Check) -> None:
+    answers = {ContentStarted: Reply(451, "not now")}
+    check(MAIL, RCPT, (b"DATA\r\n", "451"), MAIL, answers=answers)
 
 
 def test_421_to_anything_closes(check: Check) -> None:

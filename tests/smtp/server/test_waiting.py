@@ -160,6 +160,16 @@ def test_octets_of_the_handshake_are_not_for_the_core() -> None:
     assert connection.state is State.GREETED
 
 
+def test_a_peer_that_ends_instead_of_the_handshake_closes_the_session() -> None:
+    player = a_player()
+    player.connection.receive(b"STARTTLS\r\n")
+    assert player.connection.next_event() == StartTls()
+    player.connection.answer(READY_FOR_TLS)
+    player.connection.receive(b"")
+    assert player.connection.next_event() is None
+    assert player.connection.is_closed
+
+
 def test_octets_that_arrive_before_the_answer_to_starttls_end_the_session() -> None:
     connection = a_player().connection
     connection.receive(b"STARTTLS\r\n")
