@@ -1,0 +1,78 @@
+"""A token bucket that a site fills by complaining: messages a second after words about our rate.
+
+R = max(1 a minute, half the last minute's rate) and one connection for 5 minutes; then R grows by
+10 % a minute until it is far above what we send, when the limit is lifted. Monotonic seconds.
+"""
+
+import math
+from collections import deque
+
+_MINUTE = 60.0
+_SLOWEST = 1 / _MINUTE
+_NARROW = 5 * _MINUTE
+_GROWTH = 1.10
+# Samples of the last minute are kept as one count a second.
+_SECONDS = 60
+
+
+class Bucket:
+    """Free until the first complaint."""
+
+    def __init__(self) -> None:
+        self._sent: deque[tuple[int, int]] = deque(maxlen=_SECONDS)
+        self._base = math.inf
+        self._slowed_at = -math.inf
+        self._tokens = 1.0
+        self._filled_at = 0.0
+
+    def sent(self, now: float) -> None:
+        """A message went."""
+        second = int(now)
+        if self._sent and self._sent[-1][0] == second:
+            self._sent[-1] = (second, self._sent[-1][1] + 1)
+        else:
+            self._sent.append((second, 1))
+
+    def slow_down(self, now: float) -> None:
+        """The site complained about our rate."""
+        recent = sum(count for second, count in self._sent if second > now - _MINUTE)
+        self._base = max(_SLOWEST, min(self.rate(now), recent / _MINUTE) / 2)
+        self._slowed_at = self._filled_at = now
+        self._tokens = 0.0
+
+    def rate(self, now: float) -> float:
+        """Messages a second that may go; infinite while nobody complains."""
+        if self._base == math.inf:
+            return math.inf
+        minutes = max(0.0, now - self._slowed_at - _NARROW) / _MINUTE
+        # A rate a hundred thousand times the one that was complained about limits nothing.
+        if minutes > math.log(100_000, _GROWTH):
+            self._base = math.inf
+            return math.inf
+        return self._base * math.pow(_GROWTH, minutes)
+
+    def window(self, now: float, window: float) -> float:
+        """Connections that may be open: one while the complaint is young."""
+        return 1.0 if now < self._slowed_at + _NARROW else window
+
+    def take(self, now: float) -> bool:
+        """Whether a message may go now; it is counted if so."""
+        if self._refill(now) < 1.0:
+            return False
+        self._tokens -= 1.0
+        return True
+
+    def seconds_to_next(self, now: float) -> float:
+        """How long until `take` says yes."""
+        return max(0.0, (1.0 - self._refill(now)) / self.rate(now))
+
+    def _refill(self, now: float) -> float:
+        rate = self.rate(now)
+        if rate == math.inf:
+            self._tokens = 1.0
+        else:
+            # A bucket as deep as one second's worth: no burst after a pause.
+            grown = self._tokens + (now - self._filled_at) * rate
+            self._tokens = min(max(1.0, rate), grown)
+        self._filled_at = now
+        return self._tokens

@@ -1,0 +1,383 @@
+"""The loop that takes mail out of the queue and gives each recipient to the way that leads there.
+
+It waits until something may be ready, claims as much as there is room for, maps each recipient's
+domain to a mailbox or to the pool of a site, and settles what comes back. Nothing is read from the
+store for a message whose body came with the claim, and no task is made for a message: tasks are
+connections, look-ups of unknown domains, and the few workers of the mailboxes.
+"""
+
+import asyncio
+import math
+from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from merpati.clock import Clock
+from merpati.delivery.in_hand import InHand, merge
+from merpati.delivery.mailboxes import Mailboxes, MailboxParts
+from merpati.delivery.mx import Exchanges, NoHosts
+from merpati.delivery.outcome import Outcome, Result
+from merpati.delivery.pacing import Paces
+from merpati.delivery.pool import PoolParts, Rest, SitePool, for_each, nothing
+from merpati.delivery.route import Kind, Route, RouteError, Routes
+from merpati.delivery.settler import Settler
+from merpati.delivery.settling import Settling, is_over
+from merpati.delivery.siting import Siting
+from merpati.delivery.transaction import Transaction
+from merpati.errors import MerpatiError
+from merpati.journal.events import Event, Lifecycle, SiteHeld
+from merpati.queue.entry import Claim, Waiting
+from merpati.queue.queue import Queue, Sites
+
+
+@dataclass(frozen=True, slots=True)
+class DispatcherSettings:
+    """What may be out of the queue at once. Times in seconds."""
+
+    recipients: int = 2000
+    octets: int = 64 * 1024 * 1024
+    """Of bodies in memory."""
+    claim: int = 200
+    """Recipients a claim."""
+    permits: int = 64
+    """Transactions between their last octets and the commit of their verdict."""
+    lookups: int = 50
+    """Domains looked up at once."""
+    grace: float = 30.0
+    """At a stop: for what is being sent to end by itself."""
+    source: str = ""
+    """Our address that connections leave from; empty: the system's choice."""
+
+
+@dataclass(frozen=True, slots=True)
+class DispatcherParts:
+    """The collaborators of a dispatcher."""
+
+    queue: Queue
+    sites: Sites
+    routes: Routes
+    siting: Siting
+    paces: Paces
+    pools: PoolParts
+    settling: Settling
+    mailboxes: MailboxParts
+    clock: Clock
+    note: Callable[[Event], None]
+    """Takes events that ride with the next commit."""
+
+
+class Dispatcher:
+    """One worker's deliveries. `run` once; `stop` from anywhere on its loop."""
+
+    def __init__(self, settings: DispatcherSettings, parts: DispatcherParts) -> None:
+        self._settings = settings
+        self._parts = parts
+        self.clock = parts.clock
+        self._in_hand = InHand(settings.recipients, settings.octets, settings.permits)
+        self._settler = Settler(parts.queue, parts.clock)
+        self._mailboxes = Mailboxes(parts.mailboxes, self._finished_here)
+        self._group = asyncio.TaskGroup()
+        self._wake = asyncio.Event()
+        self._due = math.inf
+        self._lookups = asyncio.Semaphore(settings.lookups)
+        self._looking_up: dict[tuple[str, str], list[Transaction]] = {}
+        self._pools: dict[str, SitePool] = {}
+        self._full: set[str] = set()
+        self._held: dict[str, float] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        parts.queue.on_ready(self._wake.set)
+
+    @property
+    def permits(self) -> asyncio.Semaphore:
+        """One for each transaction between its final octets and the commit of its verdict."""
+        return self._in_hand.permits
+
+    async def run(self) -> None:
+        """Deliver until stopped, then let what is being sent end, and write everything down."""
+        async with asyncio.TaskGroup() as outer:
+            outer.create_task(self._settler.run())
+            try:
+                await self._deliver()
+            finally:
+                self._settler.close()
+
+    def stop(self) -> None:
+        """Take nothing more out of the queue; `run` returns within the grace."""
+        self._stopping = True
+        self._wake.set()
+
+    def resume(self, site: str) -> None:
+        """An operator lifted a site's hold: try it now, whatever it taught us."""
+        self._held.pop(site, None)
+        if site in self._pools:
+            self._pools[site].resume()
+        else:
+            self._parts.paces.of(self._settings.source, site).resume()
+        self._wake.set()
+
+    async def _deliver(self) -> None:
+        async with self._group as group:
+            group.create_task(self._mailboxes.run())
+            sweeper = group.create_task(self._sweep())
+            while not self._stopping:
+                claimed = await self._claim()
+                if not claimed and not self._stopping:
+                    await self._wait()
+            await self._wind_down()
+            sweeper.cancel()
+
+    async def _claim(self) -> int:
+        """Take out what there is room for; how many claims that were."""
+        room = min(self._in_hand.room, self._settings.claim)
+        self._wake.clear()
+        if not room:
+            return 0
+        try:
+            claims = await self._parts.queue.claim(self.clock.now(), room, self._full)
+        except MerpatiError as error:
+            self._note("claim-failed", str(error))
+            await self.clock.sleep(1.0)
+            return 0
+        await self._assign(self._hand_out(claims))
+        return len(claims)
+
+    async def _wait(self) -> None:
+        """Until there may be more: new mail, room in hand, or something comes due."""
+        if not self._wake.is_set():
+            self._due = await self._next_due() if self._in_hand.room else math.inf
+            await self._wake.wait()
+
+    async def _next_due(self) -> float:
+        """When to look again at the latest; the sweep minds it, to the second."""
+        try:
+            due = await self._parts.queue.next_due()
+        except MerpatiError as error:
+            self._note("claim-failed", str(error))
+            return self.clock.now() + 1.0
+        return math.inf if due is None else due
+
+    def _hand_out(self, claims: Iterable[Claim]) -> dict[str, list[Transaction]]:
+        """Give claims to where they go; those for sites that are full by the site's name."""
+        by_route: dict[tuple[Route, str], list[Transaction]] = {}
+        for claim in claims:
+            for transaction in _by_forced_route(claim, self._parts.queue):
+                self._in_hand.add(transaction)
+                route = self._route(claim.domain, transaction)
+                if route is not None:
+                    base = claim.domain if route.kind is Kind.MX else ""
+                    by_route.setdefault((route, base), []).append(transaction)
+        full: dict[str, list[Transaction]] = {}
+        for (route, domain), transactions in by_route.items():
+            pool = self._send(route, domain, merge(transactions))
+            if pool is not None and pool.is_full:
+                self._full.add(pool.site)
+                full.setdefault(pool.site, []).extend(transactions)
+        return full
+
+    async def _assign(self, full: dict[str, list[Transaction]]) -> None:
+        """Only a site that is full must be known to the queue: it is passed over by its name."""
+        for site, transactions in full.items():
+            for domain, forced in _lanes(transactions):
+                await self._parts.siting.try_assign(domain, site, forced)
+
+    def _route(self, domain: str, transaction: Transaction) -> Route | None:
+        """The way; None when there is none and the transaction is settled already."""
+        if is_over(transaction.entry, self.clock.now()):
+            self._settle_all(transaction, Outcome(0, Result.DEFERRED))
+            return None
+        try:
+            return self._parts.routes.choose(domain, transaction.recipients[0].route)
+        except RouteError as error:
+            self._settle_all(
+                transaction, Outcome(0, Result.DEFERRED, str(error), "4.3.5", "no-route")
+            )
+            return None
+
+    def _send(self, route: Route, domain: str, transactions: list[Transaction]) -> SitePool | None:
+        if route.is_here:
+            for transaction in transactions:
+                self._mailboxes.offer(transaction, route.kind is Kind.KEEP)
+            return None
+        if route.kind is Kind.HOST:
+            exchanges = self._parts.pools.finder.fixed(route.host, route.port)
+            return self._offer(route.site(), route, exchanges, transactions)
+        known = self._parts.siting.known(domain)
+        if known is None:
+            self._look_up(route, domain, transactions)
+            return None
+        return self._offer_by_mx(route, known, transactions)
+
+    def _offer_by_mx(
+        self, route: Route, exchanges: Exchanges, transactions: list[Transaction]
+    ) -> SitePool:
+        site = route.site(self._parts.pools.finder.site(exchanges))
+        return self._offer(site, route, exchanges, transactions)
+
+    def _offer(
+        self, site: str, route: Route, exchanges: Exchanges, transactions: list[Transaction]
+    ) -> SitePool:
+        pool = self._pools.get(site)
+        if pool is None:
+            pace = self._parts.paces.of(self._settings.source, site)
+            pool = SitePool(site, route, pace, self, self._parts.pools)
+            self._pools[site] = pool
+        pool.exchanges = exchanges
+        for transaction in transactions:
+            pool.offer(transaction)
+        return pool
+
+    def _look_up(self, route: Route, domain: str, transactions: list[Transaction]) -> None:
+        key = (domain, route.site())
+        waiting = self._looking_up.get(key)
+        if waiting is not None:
+            waiting += transactions
+            return
+        self._looking_up[key] = list(transactions)
+        self._spawn(self._find(key, route, domain))
+
+    async def _find(self, key: tuple[str, str], route: Route, domain: str) -> None:
+        try:
+            async with self._lookups:
+                found = await self._parts.siting.look_up(domain)
+        except asyncio.CancelledError:
+            self._back(self._looking_up.pop(key))
+            raise
+        if isinstance(found, NoHosts):
+            for transaction in self._looking_up.pop(key):
+                outcome = Outcome(0, found.result, found.reply, found.status, found.cause)
+                self._settle_all(transaction, outcome)
+            return
+        site = route.site(self._parts.pools.finder.site(found))
+        for lane, forced in _lanes(self._looking_up[key]):
+            await self._parts.siting.try_assign(lane, site, forced)
+        transactions = self._looking_up.pop(key)
+        if self._stopping:
+            self._back(transactions)
+        elif self._offer(site, route, found, transactions).is_full:
+            self._full.add(site)
+
+    def _back(self, transactions: Iterable[Transaction]) -> None:
+        for transaction in transactions:
+            self._settle_all(transaction, Outcome(0, Result.UNTOUCHED))
+
+    def start(self, pool: SitePool) -> None:
+        """Run `pool.connect()` as a task."""
+        self._spawn(pool.connect())
+
+    def settle(
+        self,
+        transaction: Transaction,
+        outcomes: Sequence[Outcome],
+        final: bool,
+        done: Callable[[], None],
+    ) -> None:
+        """Write the outcomes down with the next commit, then call `done`."""
+        by_n = {waiting.n: waiting for waiting in transaction.recipients}
+        now, settling, entry = self.clock.now(), self._parts.settling, transaction.entry
+        settled = [settling.settle(entry, by_n[one.n], one, now, final) for one in outcomes]
+
+        def written() -> None:
+            was_crowded = not self._in_hand.room
+            self._in_hand.remove(transaction, len(outcomes))
+            done()
+            if was_crowded:
+                self._wake.set()
+
+        self._settler.add(settled, written)
+
+    def rest(self, rest: Rest) -> None:
+        """Put a site on hold in the queue, then settle what goes back."""
+        self._full.discard(rest.site)
+        self._spawn(self._rest(rest))
+
+    async def _rest(self, rest: Rest) -> None:
+        try:
+            for domain, forced in _lanes(rest.transactions):
+                await self._parts.siting.assign(domain, rest.site, forced)
+            await self._parts.sites.hold(rest.site, rest.until, rest.why, self._held_event(rest))
+        except MerpatiError as error:
+            self._note("hold-failed", f"{rest.site}: {error}")
+        finally:
+            for transaction in rest.transactions:
+                self._settle_all(transaction, rest.outcome)
+
+    def _held_event(self, rest: Rest) -> list[Event]:
+        """What goes back while a site rests repeats the hold, and is journaled once."""
+        if rest.until <= self._held.get(rest.site, 0.0):
+            return []
+        self._held[rest.site] = rest.until
+        return [SiteHeld(at=self.clock.now(), site=rest.site, until=rest.until, why=rest.why)]
+
+    def defect(self, what: str, error: Exception) -> None:
+        """Journal a defect of ours."""
+        self._note("delivery-defect", f"{what}: {type(error).__name__}: {error}")
+
+    def has_room(self, site: str) -> None:
+        """A site that was full can take more."""
+        if site in self._full:
+            self._full.discard(site)
+            self._wake.set()
+
+    def _settle_all(self, transaction: Transaction, outcome: Outcome) -> None:
+        self.settle(transaction, for_each(transaction, outcome), False, nothing)
+
+    def _finished_here(self, transaction: Transaction, outcomes: Sequence[Outcome]) -> None:
+        self.settle(transaction, outcomes, True, nothing)
+
+    def _note(self, what: str, detail: str) -> None:
+        self._parts.note(Lifecycle(at=self.clock.now(), what=what, detail=detail))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = self._group.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _sweep(self) -> None:
+        """Once a second: idle lines, pools that nobody needs, holds that are over."""
+        while True:
+            await self.clock.sleep(1.0)
+            for site, pool in list(self._pools.items()):
+                pool.sweep()
+                if pool.is_empty:
+                    del self._pools[site]
+                    self._full.discard(site)
+                elif site in self._full and not pool.is_full:
+                    self.has_room(site)
+            now = self.clock.now()
+            if now >= self._due:
+                self._due = math.inf
+                self._wake.set()
+            self._held = {site: until for site, until in self._held.items() if until > now}
+
+    async def _wind_down(self) -> None:
+        """Let what is being sent end by itself within the grace, then end it."""
+        self._mailboxes.stop()
+        for pool in self._pools.values():
+            pool.stop()
+        deadline = self.clock.monotonic() + self._settings.grace
+        while self._tasks and self.clock.monotonic() < deadline:
+            await self.clock.sleep(0.1)
+        for task in self._tasks:
+            task.cancel()
+
+
+def _by_forced_route(claim: Claim, queue: Queue) -> list[Transaction]:
+    """A claim as transactions, one for each route that its recipients were forced onto."""
+    body = claim.body or partial(queue.read, claim.entry.id)
+    first = claim.recipients[0].route
+    if all(waiting.route == first for waiting in claim.recipients):
+        return [Transaction(claim.entry, claim.recipients, body)]
+    by_route: dict[str, list[Waiting]] = {}
+    for waiting in claim.recipients:
+        by_route.setdefault(waiting.route, []).append(waiting)
+    return [Transaction(claim.entry, tuple(group), body) for group in by_route.values()]
+
+
+def _lanes(transactions: Iterable[Transaction]) -> Collection[tuple[str, str]]:
+    """The (domain, forced route) pairs that these recipients lie in."""
+    return {
+        (waiting.recipient.address.domain, waiting.route)
+        for transaction in transactions
+        for waiting in transaction.recipients
+    }

@@ -1,0 +1,58 @@
+"""What is out of the queue at this moment, bounded in count and octets, and the permits to send."""
+
+import asyncio
+from collections.abc import Iterable
+
+from merpati.delivery.transaction import Transaction
+from merpati.mail.envelope import Body
+from merpati.queue.entry import Entry
+
+
+class InHand:
+    """Counts recipients and the octets of bodies in memory, until their results are on disk."""
+
+    def __init__(self, recipients: int, octets: int, permits: int) -> None:
+        self._recipients = recipients
+        self._octets = octets
+        self.permits = asyncio.Semaphore(permits)
+        """One for each transaction between its final octets and the commit of its verdict."""
+        self.count = 0
+        self.octets = 0
+
+    @property
+    def room(self) -> int:
+        """Recipients that may be taken out now."""
+        return 0 if self.octets >= self._octets else max(0, self._recipients - self.count)
+
+    def add(self, transaction: Transaction) -> None:
+        """It was taken out."""
+        self.count += len(transaction.recipients)
+        self.octets += _octets(transaction, len(transaction.recipients))
+
+    def remove(self, transaction: Transaction, recipients: int) -> None:
+        """So many of its recipients are settled."""
+        self.count -= recipients
+        self.octets -= _octets(transaction, recipients)
+
+
+def _octets(transaction: Transaction, recipients: int) -> int:
+    """The share of these recipients in a body that all recipients of the message use."""
+    return _share(transaction.entry) * recipients if isinstance(transaction.body, Body) else 0
+
+
+def _share(entry: Entry) -> int:
+    return entry.size // max(1, len(entry.envelope.recipients))
+
+
+def merge(transactions: Iterable[Transaction]) -> list[Transaction]:
+    """Transactions of the same message joined, in the order of the first of each."""
+    joined: dict[str, Transaction] = {}
+    for one in transactions:
+        known = joined.get(one.entry.id)
+        if known is None:
+            joined[one.entry.id] = one
+        else:
+            body = known.body if isinstance(known.body, Body) else one.body
+            recipients = known.recipients + one.recipients
+            joined[one.entry.id] = Transaction(one.entry, recipients, body)
+    return list(joined.values())

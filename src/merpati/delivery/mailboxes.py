@@ -1,0 +1,230 @@
+"""Deliveries that are final here: into the mailboxes of users, or into the developer's inbox.
+
+A few workers share one queue; each message is written by a thread of a bounded pool, since syncing
+blocks. What the disk refuses is deferred, never lost: full or over quota is temporary here.
+"""
+
+import asyncio
+import errno
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from functools import partial
+from typing import TypeVar
+
+from merpati.clock import Clock
+from merpati.delivery.maildir import Incoming, Maildirs, headers
+from merpati.delivery.outcome import Outcome, Result
+from merpati.delivery.transaction import Transaction
+from merpati.directory.directory import Directory
+from merpati.errors import MerpatiError
+from merpati.journal.events import Attempt
+from merpati.mail.address import Address
+from merpati.mail.envelope import Body, BodyType
+from merpati.mail.headers import Headers
+from merpati.queue.entry import Waiting
+
+T = TypeVar("T")
+Finished = Callable[[Transaction, Sequence[Outcome]], None]
+
+_MAX_HEADER = 128 * 1024
+_SENDER = "Return-Path"
+_RECIPIENT = "Delivered-To"
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxParts:
+    """What deliveries here are made with."""
+
+    maildirs: Maildirs
+    directory: Directory
+    executor: Executor
+    clock: Clock
+    workers: int = 8
+    """Deliveries at once."""
+
+
+class Mailboxes:
+    """Takes transactions whose recipients live here."""
+
+    def __init__(self, parts: MailboxParts, finished: Finished) -> None:
+        self._parts = parts
+        self._finished = finished
+        self._ready: deque[tuple[Transaction, bool]] = deque()
+        self._wanted = asyncio.Semaphore(0)
+        self._stopping = False
+
+    def offer(self, transaction: Transaction, keep: bool) -> None:
+        """Deliver this soon; `keep` puts it into the developer's inbox."""
+        self._ready.append((transaction, keep))
+        self._wanted.release()
+
+    def stop(self) -> None:
+        """Finish what is begun; what waits comes back untouched."""
+        self._stopping = True
+        for _ in range(self._parts.workers):
+            self._wanted.release()
+        while self._ready:
+            transaction, _ = self._ready.popleft()
+            untouched = [Outcome(one.n, Result.UNTOUCHED) for one in transaction.recipients]
+            self._finished(transaction, untouched)
+
+    async def run(self) -> None:
+        """Work until stopped."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._parts.workers):
+                group.create_task(self._work())
+
+    async def _work(self) -> None:
+        while True:
+            await self._wanted.acquire()
+            if self._stopping:
+                return
+            transaction, keep = self._ready.popleft()
+            outcomes = await (self._keep(transaction) if keep else self._deliver(transaction))
+            self._finished(transaction, outcomes)
+
+    async def _keep(self, transaction: Transaction) -> list[Outcome]:
+        """One copy for all, which tells the envelope."""
+        recipients = [str(one.recipient.address) for one in transaction.recipients]
+        fields = [("X-Envelope-From", _sender(transaction))]
+        fields += [("X-Envelope-To", recipient) for recipient in recipients]
+        unique = _unique(transaction, transaction.recipients[0].n)
+        begin = partial(self._parts.maildirs.inbox, unique)
+        outcome = await self._store(transaction, begin, fields, "keep:")
+        return [_for(one, outcome) for one in transaction.recipients]
+
+    async def _deliver(self, transaction: Transaction) -> list[Outcome]:
+        return [await self._to(one, transaction) for one in transaction.recipients]
+
+    async def _to(self, waiting: Waiting, transaction: Transaction) -> Outcome:
+        try:
+            mailboxes = self._mailboxes(waiting.recipient.address)
+        except MerpatiError as error:
+            return Outcome(waiting.n, Result.DEFERRED, str(error), "4.3.0", "alias-loop")
+        if not mailboxes:
+            text = f"{waiting.recipient.address} has no mailbox here any more"
+            return Outcome(waiting.n, Result.FAILED, text, "5.1.1", "unknown-user")
+        outcome = Outcome(waiting.n, Result.DELIVERED)
+        for mailbox in mailboxes:
+            outcome = _for(waiting, await self._into(mailbox, waiting, transaction))
+            if outcome.result is not Result.DELIVERED:
+                break
+        return outcome
+
+    def _mailboxes(self, address: Address) -> Sequence[Address]:
+        """Aliases were followed when the message was accepted; this follows what changed since."""
+        user = self._parts.directory.user(address)
+        if user is not None:
+            return [user.address]
+        resolution = self._parts.directory.resolve(address)
+        return resolution.mailboxes if resolution else ()
+
+    async def _into(self, mailbox: Address, waiting: Waiting, transaction: Transaction) -> Outcome:
+        if await _was_here(transaction, str(mailbox)):
+            text = f"mail forwarding loop: it was delivered to {mailbox} before"
+            return Outcome(waiting.n, Result.FAILED, text, "5.4.6", "loops-back")
+        fields = [(_SENDER, _sender(transaction)), (_RECIPIENT, str(mailbox))]
+        begin = partial(self._parts.maildirs.mailbox, mailbox, _unique(transaction, waiting.n))
+        return await self._store(transaction, begin, fields, "mailbox:")
+
+    async def _store(
+        self,
+        transaction: Transaction,
+        begin: Callable[[], Incoming],
+        fields: list[tuple[str, str]],
+        route: str,
+    ) -> Outcome:
+        started = self._parts.clock.monotonic()
+        try:
+            await self._write(transaction, begin, headers(fields))
+        except OSError as error:
+            return _refused(error, route)
+        seconds = self._parts.clock.monotonic() - started
+        attempt = Attempt(route=route, seconds=seconds)
+        return Outcome(0, Result.DELIVERED, "stored in the mailbox", "2.0.0", attempt=attempt)
+
+    async def _write(
+        self, transaction: Transaction, begin: Callable[[], Incoming], head: bytes
+    ) -> None:
+        binary = transaction.entry.envelope.body is BodyType.BINARY
+        if isinstance(transaction.body, Body):
+            await self._blocking(partial(_whole, begin, head, transaction.body.parts, binary))
+            return
+        incoming = await self._blocking(begin)
+        try:
+            await self._blocking(partial(incoming.write, head))
+            append = incoming.write if binary else incoming.write_lines
+            async for piece in transaction.body():
+                await self._blocking(partial(append, piece))
+            await self._blocking(incoming.commit)
+        finally:
+            incoming.discard()
+
+    async def _blocking(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._parts.executor, work)
+
+
+def _whole(
+    begin: Callable[[], Incoming], head: bytes, parts: Sequence[bytes], binary: bool
+) -> None:
+    incoming = begin()
+    try:
+        body = b"".join(parts)
+        incoming.write(head + (body if binary else body.replace(b"\r\n", b"\n")))
+        incoming.commit()
+    finally:
+        incoming.discard()
+
+
+async def _was_here(transaction: Transaction, mailbox: str) -> bool:
+    """Whether the message says that it was in this mailbox before."""
+    head = await _head(transaction)
+    if b"delivered-to" not in head.lower():
+        return False
+    return mailbox.lower() in (
+        one.strip().lower() for one in Headers.scan(head).get_all(_RECIPIENT)
+    )
+
+
+async def _head(transaction: Transaction) -> bytes:
+    """As much of the beginning as a header section may be."""
+    if isinstance(transaction.body, Body):
+        octets = b"".join(transaction.body.parts)[:_MAX_HEADER]
+    else:
+        octets = await _first(transaction.body())
+    end = octets.find(b"\r\n\r\n")
+    return octets if end < 0 else octets[: end + 4]
+
+
+async def _first(pieces: AsyncIterator[bytes]) -> bytes:
+    async for piece in pieces:
+        return piece[:_MAX_HEADER]
+    return b""
+
+
+def _sender(transaction: Transaction) -> str:
+    return f"<{transaction.entry.envelope.sender or ''}>"
+
+
+def _unique(transaction: Transaction, n: int) -> str:
+    """The same for each try of one delivery, and for no other."""
+    entry = transaction.entry
+    return f"{int(entry.received)}.{entry.id}N{n}"
+
+
+def _for(waiting: Waiting, outcome: Outcome) -> Outcome:
+    return Outcome(
+        waiting.n, outcome.result, outcome.reply, outcome.status, outcome.cause, outcome.attempt
+    )
+
+
+def _refused(error: OSError, route: str) -> Outcome:
+    # RFC 3463 §3.3, §3.4: 4.2.2 the mailbox is full, 4.3.1 the system is.
+    status, cause = {
+        errno.EDQUOT: ("4.2.2", "quota-here"),
+        errno.ENOSPC: ("4.3.1", "mailbox-failing"),
+    }.get(error.errno or 0, ("4.3.0", "mailbox-failing"))
+    text = f"the mailbox cannot be written: {error.strerror or error}"
+    return Outcome(0, Result.DEFERRED, text, status, cause, Attempt(route=route))

@@ -1,0 +1,449 @@
+"""The connections to one site, and what waits for them.
+
+A pool opens a connection when the work that is ready pays for it (`pacing`), tries the site's hosts
+in turn, and hands transactions to whichever connection is free. When nobody can be reached, or the
+site wants to be left alone, it **rests**: the whole cohort is put on hold in the queue with one
+row, and what was ready goes back: a site that is down costs one attempt and not ten thousand.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from merpati.clock import Clock
+from merpati.delivery.ending import End, Ending
+from merpati.delivery.lesson import Lesson, Setback, SiteMemory
+from merpati.delivery.line import Line, Ready, Report
+from merpati.delivery.mx import Exchanges, HostFinder, NoHosts
+from merpati.delivery.outcome import Outcome, Result
+from merpati.delivery.pacing import Pace
+from merpati.delivery.route import Route
+from merpati.delivery.settling import is_over
+from merpati.delivery.transaction import Host, Source, Transaction, Way
+from merpati.diagnosis.replies import Refusal, Stage
+from merpati.journal.events import Attempt
+
+_MAX_RETURNS = 5
+_RETURNED_TOO_OFTEN = 60.0
+_UNTOUCHED = Outcome(0, Result.UNTOUCHED)
+_OVER = Outcome(0, Result.DEFERRED)
+"""Settled for what has no time left: it expires."""
+
+
+class Talk(Protocol):
+    """A conversation: `open` once, then `run` once."""
+
+    async def open(self) -> End | None:
+        """None when it stands, else why not."""
+        ...
+
+    async def run(self, source: Source) -> End:
+        """Draw transactions until a reason to end."""
+        ...
+
+
+Talker = Callable[[Way, Host, SiteMemory, Callable[[Lesson], None]], Talk]
+"""Makes the conversation with a host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """A site that is to be left alone until a time of day, with what goes back because of it."""
+
+    site: str
+    until: float
+    why: str
+    transactions: tuple[Transaction, ...]
+    outcome: Outcome
+    """Of every recipient of these; its `n` is filled in."""
+
+
+class Floor(Protocol):
+    """What a pool asks of the dispatcher that owns it."""
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def permits(self) -> asyncio.Semaphore: ...
+
+    def start(self, pool: "SitePool") -> None:
+        """Run `pool.connect()` as a task."""
+        ...
+
+    def settle(
+        self,
+        transaction: Transaction,
+        outcomes: Sequence[Outcome],
+        final: bool,
+        done: Callable[[], None],
+    ) -> None:
+        """Write the outcomes down, then call `done`."""
+        ...
+
+    def rest(self, rest: Rest) -> None:
+        """Put the site on hold in the queue, then settle what goes back."""
+        ...
+
+    def defect(self, what: str, error: Exception) -> None:
+        """Journal a defect of ours."""
+        ...
+
+    def has_room(self, site: str) -> None:
+        """A site that was full can take more."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PoolParts:
+    """What every pool of a worker is made from."""
+
+    finder: HostFinder
+    talker: Talker
+    max_rcpt: int = 50
+    """Recipients a transaction, unless the site bears less."""
+
+
+@dataclass(slots=True)
+class _Waiter:
+    host: Host
+    until: float
+    future: asyncio.Future[Ready | None]
+
+
+class SitePool:
+    """One site from one source address."""
+
+    def __init__(self, site: str, route: Route, pace: Pace, floor: Floor, parts: PoolParts) -> None:
+        self.site = site
+        self.exchanges = Exchanges(())
+        """Set by the dispatcher whenever the domain's hosts were looked up."""
+        self._route = route
+        self._way = route.way(site)
+        self._pace = pace
+        self._floor = floor
+        self._parts = parts
+        self._ready: deque[Ready] = deque()
+        self._recipients = 0
+        self._live = 0
+        self._opening = 0
+        self._waiters: list[_Waiter] = []
+        self._stopping = False
+
+    @property
+    def permits(self) -> asyncio.Semaphore:
+        """The worker's permits."""
+        return self._floor.permits
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits and nothing is open."""
+        return not self._ready and not self._live and not self._opening
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no more should be claimed for this site now."""
+        return self._recipients >= self._pace.room(self.monotonic()) or self._rests()
+
+    def monotonic(self) -> float:
+        """The time."""
+        return self._floor.clock.monotonic()
+
+    def offer(self, transaction: Transaction) -> None:
+        """Send this as soon as a connection is free."""
+        self._put(Ready(transaction))
+        self.consider()
+
+    def take(self, host: Host) -> Ready | None:
+        """The next transaction for a line to `host`, if one may go now."""
+        now = self.monotonic()
+        if self._stopping or self._pace.is_down(now) or self._pace.is_suspended(host.ip, now):
+            return None
+        while self._ready:
+            if is_over(self._ready[0].transaction.entry, self._floor.clock.now()):
+                self._settle(self._pop().transaction, _OVER)
+            elif self._pace.bucket.take(now):
+                return self._cut(self._pop())
+            else:
+                return None
+        return None
+
+    def wait(self, host: Host, seconds: float) -> asyncio.Future[Ready | None]:
+        """The next one; None when `seconds` are over (swept once a second) or at the end."""
+        future = asyncio.get_running_loop().create_future()
+        if self._stopping:
+            future.set_result(None)
+        else:
+            self._waiters.append(_Waiter(host, self.monotonic() + seconds, future))
+        return future
+
+    def sweep(self) -> None:
+        """Once a second: let idle lines close, and see whether more should be opened."""
+        now = self.monotonic()
+        waiters, self._waiters = self._waiters, []
+        for waiter in waiters:
+            if waiter.future.done():
+                continue
+            if waiter.until <= now:
+                waiter.future.set_result(None)
+            else:
+                self._waiters.append(waiter)
+        self.consider()
+
+    def consider(self) -> None:
+        """Serve idle lines, then open another connection if it pays, or rest if none may be."""
+        self._serve_waiters()
+        now = self.monotonic()
+        if self._stopping or not self._ready:
+            return
+        if self._live + self._opening == 0 and now < self._pace.resumes_at():
+            self._rest(self._pace.resumes_at(), "the site wants to be left alone")
+            return
+        opened = self._live + self._opening
+        while self._pace.may_open(now, opened, len(self._ready)):
+            self._opening += 1
+            opened += 1
+            self._floor.start(self)
+
+    def stop(self) -> None:
+        """Take nothing more up: idle lines close, what is ready goes back."""
+        self._stopping = True
+        for waiter in self._waiters:
+            if not waiter.future.done():
+                waiter.future.set_result(None)
+        self._waiters.clear()
+        while self._ready:
+            self._settle(self._pop().transaction, _UNTOUCHED)
+
+    def resume(self) -> None:
+        """An operator lifted the hold."""
+        self._pace.resume()
+        self.consider()
+
+    async def connect(self) -> None:
+        """Open one connection, to the first host that can be had, and use it until it ends."""
+        try:
+            await self._connect()
+        finally:
+            self._opening -= 1
+            self.consider()
+
+    async def _connect(self) -> None:
+        hosts = await self._parts.finder.addresses(self.exchanges)
+        if isinstance(hosts, NoHosts):
+            self._nobody(hosts)
+            return
+        now = self.monotonic()
+        # All suspended: the probe tries the first of them again.
+        able = [host for host in hosts if not self._pace.is_suspended(host.ip, now)]
+        if not able and not self._pace.is_probing:
+            self._rest(self._pace.first_of(hosts), "every host rests")
+            return
+        failure = End(Ending.UNREACHABLE)
+        for host in able or hosts[:1]:
+            refused = await self._talk(host)
+            if refused is None:
+                return
+            failure = refused
+            if self._live or _is_about_us(failure):
+                break
+        self._give_up(failure, host)
+
+    async def _talk(self, host: Host) -> End | None:
+        """A whole conversation; the reason if it never began."""
+        line = Line(self, host)
+        began = self.monotonic()
+
+        def learn(lesson: Lesson) -> None:
+            self._learn(lesson, host)
+
+        memory = self._pace.memory(began)
+        talk = self._parts.talker(self._way, host, memory, learn)
+        refused = await self._guarded(talk.open(), host)
+        if refused is not None:
+            if self._pace.memory(began).plain_only and not memory.plain_only:
+                return await self._talk(host)
+            if refused.ending is not Ending.TURNED_AWAY:
+                self._pace.suspend_host(host.ip, self.monotonic())
+            return refused
+        self._pace.opened_after(self.monotonic() - began)
+        self._pace.host_works(host.ip)
+        self._opening -= 1
+        self._live += 1
+        try:
+            end = await self._guarded(talk.run(line), host)
+        finally:
+            self._live -= 1
+            self._opening += 1
+            line.close("the conversation broke off by a defect of ours")
+        if end is not None:
+            self._ended(host, end)
+        return None
+
+    async def _guarded(self, step: Awaitable[End | None], host: Host) -> End | None:
+        try:
+            return await step
+        except Exception as error:
+            self._floor.defect(f"conversation with {host.name or host.ip}", error)
+            return End(Ending.LOST, "a defect of ours")
+
+    def _ended(self, host: Host, end: End) -> None:
+        """A connection that was used is gone; what it tells about the site."""
+        if end.transactions or end.ending in _NATURAL:
+            return
+        now = self.monotonic()
+        if end.ending is not Ending.TURNED_AWAY:
+            self._pace.suspend_host(host.ip, now)
+        self._pace.too_many(now, self._live)
+
+    def _give_up(self, failure: End, host: Host) -> None:
+        """No host was to be had."""
+        now = self.monotonic()
+        refusal = failure.meaning.refusal if failure.meaning else None
+        if refusal is Refusal.REPUTATION:
+            self._rest(self._pace.refused_our_address(now), failure.why)
+        elif failure.meaning and failure.meaning.permanent and refusal is Refusal.RECIPIENT:
+            # RFC 7504 §4: 521 from every host: this domain takes no mail.
+            self._settle_all(self._outcome(failure, host, Result.FAILED))
+        elif failure.ending is Ending.TURNED_AWAY:
+            until = self._pace.too_many(now, self._live)
+            if not self._live:
+                self._rest(until, failure.why)
+        elif not self._live:
+            outcome = self._outcome(failure, host, Result.DEFERRED)
+            self._rest(self._pace.next_probe(now), failure.why or failure.ending.value, outcome)
+
+    def _outcome(self, failure: End, host: Host, result: Result) -> Outcome:
+        attempt = Attempt(
+            route=self._route.name, site=self.site, host=host.name, ip=host.ip, port=host.port
+        )
+        cause = failure.meaning.cause if failure.meaning else _CAUSES.get(failure.ending, "")
+        status = "5.3.2" if result is Result.FAILED else "4.4.1"
+        return Outcome(0, result, failure.why, status, cause or "site-down", attempt)
+
+    def _nobody(self, why: NoHosts) -> None:
+        self._settle_all(Outcome(0, why.result, why.reply, why.status, why.cause))
+
+    def _learn(self, lesson: Lesson, host: Host) -> None:
+        now = self.monotonic()
+        self._pace.learn(lesson, now)
+        if not isinstance(lesson, Setback):
+            return
+        if lesson.meaning.refusal is Refusal.STORAGE:
+            self._pace.host_is_full(host.ip, now)
+        elif lesson.meaning.refusal is Refusal.REPUTATION and lesson.stage not in _OPENING:
+            self._rest(self._pace.refused_our_address(now), lesson.reply)
+
+    def report(self, report: Report) -> None:
+        """A transaction was finished: learn from it, and settle it or take it up again."""
+        self._pace.done_after(report.seconds)
+        if any(outcome.result is Result.DELIVERED for outcome in report.outcomes):
+            self._pace.went_well(self.monotonic(), self._live + self._opening)
+        again = [one for one in report.outcomes if _may_return(one)]
+        decided = [one for one in report.outcomes if not _may_return(one)]
+        if again and not self._take_back(report, {one.n for one in again}, bool(decided)):
+            decided += [replace(one, retry_after=self._pause(report)) for one in again]
+        if decided:
+            transaction = report.ready.transaction
+            self._floor.settle(transaction, decided, self._way.lmtp, report.done)
+        else:
+            report.done()
+
+    def _take_back(self, report: Report, untouched: set[int], progress: bool) -> bool:
+        """Put untouched recipients first in line again, unless they came back too often."""
+        transaction = report.ready.transaction
+        returns = 0 if progress else report.ready.returns + 1
+        if self._stopping or returns > _MAX_RETURNS:
+            return False
+        left = tuple(one for one in transaction.recipients if one.n in untouched)
+        self._put_first(Ready(Transaction(transaction.entry, left, transaction.body), returns))
+        return True
+
+    def _pause(self, report: Report) -> float | None:
+        """What came back too often waits a little; what a stop sends back does not."""
+        return None if self._stopping else _RETURNED_TOO_OFTEN
+
+    def _rests(self) -> bool:
+        """Whether the site is to be left alone altogether."""
+        now = self.monotonic()
+        return self._pace.is_down(now) or (not self._live and now < self._pace.resumes_at())
+
+    def _rest(self, until: float, why: str, outcome: Outcome = _UNTOUCHED) -> None:
+        clock = self._floor.clock
+        transactions = tuple(self._pop().transaction for _ in range(len(self._ready)))
+        at = clock.now() + max(0.0, until - clock.monotonic())
+        self._floor.rest(Rest(self.site, at, why, transactions, outcome))
+
+    def _settle_all(self, outcome: Outcome) -> None:
+        for _ in range(len(self._ready)):
+            self._settle(self._pop().transaction, outcome)
+
+    def _settle(self, transaction: Transaction, outcome: Outcome) -> None:
+        self._floor.settle(transaction, for_each(transaction, outcome), False, nothing)
+
+    def _serve_waiters(self) -> None:
+        """Hand what is ready to idle lines, the one that was used last first."""
+        while self._waiters and self._ready:
+            waiter = self._waiters[-1]
+            if not waiter.future.done():
+                ready = self.take(waiter.host)
+                if ready is None:
+                    return
+                waiter.future.set_result(ready)
+            self._waiters.pop()
+
+    def _put(self, ready: Ready) -> None:
+        self._ready.append(ready)
+        self._recipients += len(ready.transaction.recipients)
+
+    def _put_first(self, ready: Ready) -> None:
+        self._ready.appendleft(ready)
+        self._recipients += len(ready.transaction.recipients)
+
+    def _pop(self) -> Ready:
+        ready = self._ready.popleft()
+        self._recipients -= len(ready.transaction.recipients)
+        if self._recipients * 2 <= self._pace.room(self.monotonic()):
+            self._floor.has_room(self.site)
+        return ready
+
+    def _cut(self, ready: Ready) -> Ready:
+        """At most so many recipients as a transaction bears; the others wait in front."""
+        most = min(self._parts.max_rcpt, self._pace.memory(self.monotonic()).max_rcpt)
+        whole = ready.transaction
+        if len(whole.recipients) <= most:
+            return ready
+        rest = Transaction(whole.entry, whole.recipients[most:], whole.body)
+        self._put_first(Ready(rest))
+        return Ready(Transaction(whole.entry, whole.recipients[:most], whole.body), ready.returns)
+
+
+_OPENING = (Stage.CONNECT, Stage.HELLO, Stage.STARTTLS, Stage.AUTH)
+_NATURAL = (Ending.IDLE, Ending.AGE, Ending.QUOTA, Ending.FRESH_START)
+_CAUSES = {
+    Ending.UNREACHABLE: "host-unreachable",
+    Ending.LOST: "connection-lost",
+    Ending.TLS_FAILED: "tls-unavailable",
+    Ending.AUTH_FAILED: "auth-failed",
+    Ending.CONFUSED: "protocol-error",
+}
+
+
+def for_each(transaction: Transaction, outcome: Outcome) -> list[Outcome]:
+    """The same outcome for every recipient."""
+    return [replace(outcome, n=waiting.n) for waiting in transaction.recipients]
+
+
+def nothing() -> None:
+    """There is nothing to give back."""
+
+
+def _may_return(outcome: Outcome) -> bool:
+    return outcome.result is Result.UNTOUCHED and outcome.retry_after is None
+
+
+def _is_about_us(failure: End) -> bool:
+    """Whether the next host would say the same."""
+    return failure.meaning is not None and failure.meaning.refusal is Refusal.REPUTATION

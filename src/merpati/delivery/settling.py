@@ -1,0 +1,236 @@
+"""What an attempt's outcome means for a recipient: its row, its events and the notices it owes.
+
+Pure: an outcome and the time go in, a settlement and its events come out. The schedule of retries
+is the queue's.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from merpati.delivery.outcome import Outcome, Result
+from merpati.journal.events import (
+    MAX_TEXT,
+    Attempt,
+    Deferred,
+    Delivered,
+    Event,
+    Expired,
+    Failed,
+    Unnoticed,
+)
+from merpati.mail.envelope import DeliverBy, Notify
+from merpati.queue.entry import Entry, Notice, Settlement, State, Waiting
+
+Retry = Callable[[int], float]
+"""Seconds from this attempt to the next, by the number of attempts made, this one counted."""
+
+# RFC 3463 §3.5: X.4.7 is "delivery time expired"; RFC 2852 §4: class 5 when BY= demands an end.
+_EXPIRED = "4.4.7"
+_BY_MISSED = "5.4.7"
+
+
+@dataclass(frozen=True, slots=True)
+class SettlingSettings:
+    """Times in seconds."""
+
+    delay_notice: float = 4 * 3600.0
+    """After this time in the queue the sender is told, once, that the message waits."""
+    in_doubt: float = 15 * 60.0
+    """The earliest retry of what the host may already have: sooner is a likely duplicate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What to write about one recipient."""
+
+    settlement: Settlement
+    events: tuple[Event, ...] = ()
+
+
+class Settling:
+    """The rules."""
+
+    def __init__(self, settings: SettlingSettings, retry: Retry) -> None:
+        self._settings = settings
+        self._retry = retry
+
+    def settle(
+        self, entry: Entry, waiting: Waiting, outcome: Outcome, now: float, final: bool = False
+    ) -> Settled:
+        """The outcome at `now`. `final`: delivered means into the mailbox, not to a relay."""
+        case = _Case(entry, waiting, outcome, now)
+        if outcome.result is Result.DELIVERED:
+            return case.delivered(final)
+        if outcome.result is Result.FAILED:
+            return case.failed(outcome.status, outcome.cause)
+        if outcome.result is Result.UNTOUCHED:
+            return case.untouched(self._owes_delay_notice(case))
+        if is_over(entry, now):
+            return case.over()
+        return self._later(case)
+
+    def _later(self, case: "_Case") -> Settled:
+        told = self._owes_delay_notice(case)
+        due = case.now + self._wait(case.waiting.attempts + 1, case.outcome)
+        due = min(due, end(case.entry), self._next_notice(case, told))
+        if case.outcome.result is Result.UNKNOWN:
+            due = max(due, case.now + self._settings.in_doubt)
+        return case.deferred(due, told)
+
+    def _wait(self, attempts: int, outcome: Outcome) -> float:
+        return outcome.retry_after if outcome.retry_after is not None else self._retry(attempts)
+
+    def _owes_delay_notice(self, case: "_Case") -> bool:
+        return not case.waiting.delay_told and case.now >= self._notice_at(case)
+
+    def _next_notice(self, case: "_Case", told: bool) -> float:
+        """When to try again at the latest, so that a delay is told in time."""
+        return math.inf if told or case.waiting.delay_told else self._notice_at(case)
+
+    def _notice_at(self, case: "_Case") -> float:
+        """When the sender is to be told of the delay; infinite for never."""
+        if not case.has_reader:
+            return math.inf
+        notify, by = case.waiting.recipient.notify, case.entry.envelope.deliver_by
+        usual = case.entry.received + self._settings.delay_notice
+        at = usual if Notify.DELAY in notify else math.inf
+        # RFC 2852 §4.1.4: mode N: at the deadline a delayed notice, unless NOTIFY=NEVER.
+        if by and not by.must_return and notify:
+            at = min(at, by.deadline)
+        return at
+
+
+def end(entry: Entry) -> float:
+    """When a message's time is over."""
+    by = entry.envelope.deliver_by
+    return min(entry.expires, by.deadline) if _must_return(by) and by else entry.expires
+
+
+def is_over(entry: Entry, now: float) -> bool:
+    """Whether nothing more is to be tried for a message."""
+    return now >= end(entry)
+
+
+def _must_return(by: DeliverBy | None) -> bool:
+    return by is not None and by.must_return
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """One recipient with what just happened to it."""
+
+    entry: Entry
+    waiting: Waiting
+    outcome: Outcome
+    now: float
+
+    @property
+    def has_reader(self) -> bool:
+        """Whether a notice may be sent at all: never about notices (RFC 3464 §2), never to `<>`."""
+        return self.entry.envelope.sender is not None and not self.entry.is_notice
+
+    @property
+    def address(self) -> str:
+        return str(self.waiting.recipient.address)
+
+    @property
+    def words(self) -> str:
+        return (self.outcome.reply or self.waiting.reply)[:MAX_TEXT]
+
+    def delivered(self, final: bool) -> Settled:
+        reported = final or self.outcome.relayed_without_dsn
+        notice = None
+        # RFC 3461 §6.2.2 and §6.2.4: into the mailbox, or to a host that will not tell.
+        if reported and Notify.SUCCESS in self.waiting.recipient.notify and self.has_reader:
+            notice = self._notice(
+                "delivered" if final else "relayed", self.outcome.status or "2.0.0"
+            )
+        event = Delivered(
+            at=self.now,
+            message=self.entry.id,
+            address=self.address,
+            reply=self.words,
+            attempt=self.outcome.attempt or Attempt(route=""),
+            delay=max(0.0, self.now - self.entry.received),
+        )
+        return self._ended(State.DELIVERED, notice, (event,))
+
+    def failed(self, status: str, cause: str) -> Settled:
+        event = Failed(
+            at=self.now,
+            message=self.entry.id,
+            address=self.address,
+            reply=self.words,
+            cause=cause,
+            status=status,
+            attempt=self.outcome.attempt,
+        )
+        return self._given_up(State.FAILED, status or "5.0.0", event)
+
+    def over(self) -> Settled:
+        """Its time is over: BY= asked for that, or it has waited for days."""
+        by = self.entry.envelope.deliver_by
+        if _must_return(by) and by and by.deadline < self.entry.expires:
+            return self.failed(_BY_MISSED, "deliver-by-missed")
+        event = Expired(
+            at=self.now,
+            message=self.entry.id,
+            address=self.address,
+            reply=self.words,
+            attempts=self.waiting.attempts + 1,
+        )
+        return self._given_up(State.EXPIRED, _EXPIRED, event)
+
+    def untouched(self, told: bool) -> Settled:
+        after = self.outcome.retry_after
+        due = self.waiting.due if after is None else self.now + after
+        return Settled(self._waits(due, told, attempted=False))
+
+    def deferred(self, due: float, told: bool) -> Settled:
+        event = Deferred(
+            at=self.now,
+            message=self.entry.id,
+            address=self.address,
+            reply=self.words,
+            cause=self.outcome.cause,
+            attempt=self.outcome.attempt,
+            due=due,
+            attempts=self.waiting.attempts + 1,
+            in_doubt=self.outcome.result is Result.UNKNOWN,
+        )
+        return Settled(self._waits(due, told, attempted=True), (event,))
+
+    def _waits(self, due: float, told: bool, attempted: bool) -> Settlement:
+        status = self.outcome.status or _EXPIRED
+        return Settlement(
+            self.entry.id,
+            self.waiting.n,
+            State.WAITING,
+            due=due,
+            attempted=attempted,
+            reply=self.words if attempted else self.waiting.reply,
+            delay_told=True if told else None,
+            notice=self._notice("delayed", status) if told else None,
+        )
+
+    def _given_up(self, state: State, status: str, event: Event) -> Settled:
+        if Notify.FAILURE not in self.waiting.recipient.notify:
+            return self._ended(state, None, (event,))
+        if self.has_reader:
+            return self._ended(state, self._notice("failed", status), (event,))
+        why = "about a notice" if self.entry.is_notice else "to the null sender"
+        unsaid = Unnoticed(
+            at=self.now, message=self.entry.id, address=self.address, action="failed", why=why
+        )
+        return self._ended(state, None, (event, unsaid))
+
+    def _ended(self, state: State, notice: Notice | None, events: tuple[Event, ...]) -> Settled:
+        settlement = Settlement(
+            self.entry.id, self.waiting.n, state, reply=self.words, notice=notice
+        )
+        return Settled(settlement, events)
+
+    def _notice(self, action: str, status: str) -> Notice:
+        attempt = self.outcome.attempt
+        return Notice(action, status, self.words, attempt.host if attempt else "")
