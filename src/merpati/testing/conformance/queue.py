@@ -1,0 +1,364 @@
+"""What every `Queue` with its `Sites`, `Ledger`, `Desk` and the journal beside it does."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from merpati.journal.events import Accepted, Attempt, Cancelled, Delivered, Held
+from merpati.journal.journal import Journal
+from merpati.mail.address import Address
+from merpati.mail.envelope import Body, Envelope, Recipient
+from merpati.mail.trace import Client
+from merpati.queue.entry import Claim, Entry, Notice, Selection, Settlement, State
+from merpati.queue.queue import Desk, Ledger, Queue, Sites
+
+NOW = 1_800_000_000.0
+
+
+class Engine(Queue, Sites, Ledger, Desk, Protocol):
+    """All four in one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """An engine on trial. Its clock stands at NOW."""
+
+    queue: Engine
+    journal: Journal
+
+
+Check = Callable[[Bench], Awaitable[None]]
+ANN = Address("ann", "a.test")
+
+
+def an_entry(
+    number: int, *to: str, sender: Address | None = ANN, release_at: float | None = None
+) -> Entry:
+    """A message to these addresses."""
+    addresses = [Address(*one.rsplit("@", 1)) for one in to or ("bob@b.test",)]
+    recipients = tuple(Recipient(address) for address in addresses)
+    envelope = Envelope(sender, recipients, release_at=release_at)
+    return Entry(f"01J{number:023}", NOW, NOW + 86_400, envelope, Client("::1"), 5)
+
+
+def accepted(entry: Entry) -> Accepted:
+    """Its first event."""
+    to = tuple(str(one.address) for one in entry.envelope.recipients)
+    return Accepted(
+        at=NOW, message=entry.id, sender=str(entry.envelope.sender), recipients=to, size=5
+    )
+
+
+def becomes(claim: Claim, state: State, **more: object) -> list[Settlement]:
+    """Every recipient of a claim with the same end."""
+    return [Settlement(claim.entry.id, one.n, state, **more) for one in claim.recipients]  # type: ignore[arg-type]  # fields of Settlement
+
+
+async def _put(bench: Bench, *entries: Entry) -> None:
+    for entry in entries:
+        await bench.queue.put(entry, Body((b"hel", b"lo")), [accepted(entry)])
+
+
+async def _content(bench: Bench, entry: Entry) -> bytes:
+    return b"".join([piece async for piece in bench.queue.read(entry.id)])
+
+
+async def _waiting(bench: Bench, entry: Entry, due: float = NOW) -> None:
+    """Put it and let its first attempt fail."""
+    await _put(bench, entry)
+    for claim in await bench.queue.claim(NOW, 100):
+        await bench.queue.settle(becomes(claim, State.WAITING, due=due, reply="450 no"))
+
+
+def _addresses(claims: list[Claim]) -> list[str]:
+    return sorted(str(one.recipient.address) for claim in claims for one in claim.recipients)
+
+
+async def what_is_put_is_in_hand_with_its_body(bench: Bench) -> None:
+    entry = an_entry(1)
+    await _put(bench, entry)
+    (claim,) = await bench.queue.claim(NOW, 10)
+    assert claim.entry == entry
+    assert claim.body is not None
+    assert claim.body.octets() == b"hello"
+    assert await _content(bench, entry) == b"hello"
+    assert await bench.queue.claim(NOW, 10) == []
+
+
+async def a_domain_is_one_claim_and_room_is_kept(bench: Bench) -> None:
+    await _put(bench, an_entry(1, "a@x.test", "b@y.test", "c@x.test", "d@x.test"))
+    claims = await bench.queue.claim(NOW, 2) + await bench.queue.claim(NOW, 10)
+    assert all({one.recipient.address.domain for one in c.recipients} == {c.domain} for c in claims)
+    assert _addresses(claims) == ["a@x.test", "b@y.test", "c@x.test", "d@x.test"]
+    assert len(claims[0].recipients) <= 2
+
+
+async def what_is_delivered_is_gone(bench: Bench) -> None:
+    entry = an_entry(1)
+    await _put(bench, entry)
+    (claim,) = await bench.queue.claim(NOW, 10)
+    told = Delivered(
+        at=NOW, message=entry.id, address="bob@b.test", reply="250", attempt=Attempt(route="mx")
+    )
+    await bench.queue.settle(becomes(claim, State.DELIVERED), [told])
+    assert await bench.queue.count() == {"waiting": 0, "in_hand": 0, "held": 0}
+    assert await _content(bench, entry) == b""
+    assert await bench.journal.story(entry.id) == [accepted(entry), told]
+    assert await bench.queue.next_due() is None
+
+
+async def what_failed_for_now_comes_back_when_it_is_due(bench: Bench) -> None:
+    await _waiting(bench, an_entry(1), due=NOW + 60)
+    assert await bench.queue.claim(NOW + 59, 10) == []
+    assert await bench.queue.next_due() == NOW + 60
+    (claim,) = await bench.queue.claim(NOW + 60, 10)
+    (row,) = claim.recipients
+    assert (row.attempts, row.reply, row.due) == (1, "450 no", NOW + 60)
+    assert claim.body is None
+    await bench.queue.settle(
+        becomes(claim, State.WAITING, due=NOW + 90, attempted=False, delay_told=True)
+    )
+    ((row,),) = [claim.recipients for claim in await bench.queue.claim(NOW + 90, 10)]
+    assert (row.attempts, row.reply, row.delay_told) == (1, "450 no", True)
+
+
+async def what_is_claimed_from_storage_is_not_claimed_again(bench: Bench) -> None:
+    for number in range(5):
+        await _waiting(bench, an_entry(number, f"u{number}@x.test"))
+    first = await bench.queue.claim(NOW, 3)
+    second = await bench.queue.claim(NOW, 10)
+    assert len(_addresses(first)) == 3
+    assert _addresses(first + second) == [f"u{number}@x.test" for number in range(5)]
+    assert await bench.queue.claim(NOW, 10) == []
+    await bench.queue.settle(becomes(second[0], State.WAITING, due=NOW))
+    assert _addresses(await bench.queue.claim(NOW, 10)) == _addresses(second[:1])
+
+
+async def a_site_with_much_leaves_room_for_one_with_little(bench: Bench) -> None:
+    for number in range(8):
+        await _waiting(bench, an_entry(number, f"u{number}@big.test"))
+    await _waiting(bench, an_entry(9, "one@small.test"))
+    assert "one@small.test" in _addresses(await bench.queue.claim(NOW, 4))
+
+
+async def busy_sites_are_passed_over(bench: Bench) -> None:
+    await _put(bench, an_entry(1, "a@x.test"), an_entry(2, "b@y.test"))
+    assert _addresses(await bench.queue.claim(NOW, 10, {"x.test"})) == ["b@y.test"]
+    assert _addresses(await bench.queue.claim(NOW, 10)) == ["a@x.test"]
+
+
+async def a_release_time_is_kept(bench: Bench) -> None:
+    await _put(bench, an_entry(1, release_at=NOW + 500))
+    assert await bench.queue.claim(NOW + 499, 10) == []
+    assert len(await bench.queue.claim(NOW + 500, 10)) == 1
+
+
+async def a_streamed_message_is_one_like_any_other(bench: Bench) -> None:
+    entry, octets = an_entry(1), bytes(range(256)) * 3000
+    draft = bench.queue.draft()
+    for start in range(0, len(octets), 100_000):
+        await draft.write(octets[start : start + 100_000])
+    await bench.queue.put(entry, draft, [accepted(entry)])
+    await draft.discard()
+    assert await _content(bench, entry) == octets
+    (claim,) = await bench.queue.claim(NOW, 10)
+    await bench.queue.settle(becomes(claim, State.DELIVERED))
+    assert await _content(bench, entry) == b""
+
+
+async def a_discarded_draft_leaves_nothing(bench: Bench) -> None:
+    draft = bench.queue.draft()
+    await draft.write(bytes(600_000))
+    await draft.discard()
+    await draft.discard()
+    assert await bench.queue.count() == {"waiting": 0, "in_hand": 0, "held": 0}
+
+
+async def a_whole_cohort_is_held_and_resumed(bench: Bench) -> None:
+    await bench.queue.assign("x.test", "mx.shared.test")
+    await bench.queue.assign("y.test", "mx.shared.test")
+    await _waiting(bench, an_entry(1, "a@x.test", "b@y.test"))
+    await _put(bench, an_entry(2, "c@x.test"))
+    await bench.queue.hold("mx.shared.test", NOW + 600, "down")
+    await _put(bench, an_entry(3, "d@y.test", "e@z.test"))
+    assert _addresses(await bench.queue.claim(NOW, 10)) == ["e@z.test"]
+    assert await bench.queue.held() == {"mx.shared.test": (NOW + 600, "down")}
+    assert await bench.queue.next_due() == NOW + 600
+    await bench.queue.hold("mx.shared.test", 0, "")
+    assert _addresses(await bench.queue.claim(NOW, 10)) == [
+        "a@x.test",
+        "b@y.test",
+        "c@x.test",
+        "d@y.test",
+    ]
+
+
+async def a_hold_ends_by_itself(bench: Bench) -> None:
+    await bench.queue.hold("b.test", NOW + 60, "busy")
+    await _put(bench, an_entry(1))
+    assert await bench.queue.claim(NOW + 59, 10) == []
+    assert len(await bench.queue.claim(NOW + 60, 10)) == 1
+
+
+async def a_debt_keeps_the_message_until_it_is_discharged(bench: Bench) -> None:
+    entry = an_entry(1)
+    await _put(bench, entry)
+    (claim,) = await bench.queue.claim(NOW, 10)
+    notice = Notice("failed", "5.1.1", "550 who?", "mx.b.test")
+    await bench.queue.settle(becomes(claim, State.FAILED, notice=notice))
+    (owed,) = await bench.queue.owed(10)
+    assert (owed.entry, owed.action, owed.status, owed.reply) == (
+        entry,
+        "failed",
+        "5.1.1",
+        "550 who?",
+    )
+    assert await _content(bench, entry) == b"hello"
+    await bench.queue.put(an_entry(2, "ann@a.test", sender=None), Body((b"dsn",)), (), [owed.id])
+    assert await bench.queue.owed(10) == []
+    assert await _content(bench, entry) == b""
+
+
+async def a_forgiven_debt_is_gone(bench: Bench) -> None:
+    entry = an_entry(1)
+    await _put(bench, entry)
+    (claim,) = await bench.queue.claim(NOW, 10)
+    await bench.queue.settle(becomes(claim, State.FAILED, notice=Notice("failed", "5.0.0")))
+    await bench.queue.forgive([owed.id for owed in await bench.queue.owed(10)])
+    assert await bench.queue.owed(10) == []
+    assert await _content(bench, entry) == b""
+
+
+async def time_ends_what_waits_and_what_is_held(bench: Bench) -> None:
+    await _waiting(bench, an_entry(1), due=NOW + 90_000)
+    await _waiting(bench, an_entry(2, sender=None), due=NOW + 90_000)
+    await bench.queue.alter(Selection(ids=[an_entry(1).id]), "hold", "root")
+    await bench.queue.hold("b.test", NOW + 900_000, "down")
+    assert await bench.queue.expire(NOW + 86_399, 10) == 0
+    assert await bench.queue.expire(NOW + 86_400, 10) == 2
+    assert [owed.entry.id for owed in await bench.queue.owed(10)] == [an_entry(1).id]
+    assert await bench.queue.count() == {"waiting": 0, "in_hand": 0, "held": 0}
+
+
+async def time_does_not_end_what_an_attempt_has(bench: Bench) -> None:
+    await _put(bench, an_entry(1))
+    (claim,) = await bench.queue.claim(NOW, 10)
+    assert await bench.queue.expire(NOW + 90_000, 10) == 0
+    await bench.queue.settle(becomes(claim, State.WAITING, due=NOW + 1))
+    assert await bench.queue.expire(NOW + 90_000, 10) == 1
+
+
+async def an_operator_holds_and_releases(bench: Bench) -> None:
+    entry = an_entry(1)
+    await _waiting(bench, entry, due=NOW + 60)
+    assert await bench.queue.alter(Selection(domain="b.test"), "hold", "root") == 1
+    assert await bench.queue.claim(NOW + 60, 10) == []
+    assert (await bench.queue.count())["held"] == 1
+    assert await bench.queue.alter(Selection(), "release", "root") == 1
+    assert len(await bench.queue.claim(NOW, 10)) == 1
+    assert Held(
+        at=NOW, message=entry.id, address="bob@b.test", by="root"
+    ) in await bench.journal.story(entry.id)
+
+
+async def fresh_mail_can_be_held_until_it_is_claimed(bench: Bench) -> None:
+    await _put(bench, an_entry(1), an_entry(2))
+    (claim,) = await bench.queue.claim(NOW, 1)
+    assert await bench.queue.alter(Selection(), "hold", "root") == 1
+    assert await bench.queue.claim(NOW, 10) == []
+    assert await bench.queue.count() == {"waiting": 0, "in_hand": 1, "held": 1}
+    await bench.queue.settle(becomes(claim, State.DELIVERED))
+    assert await bench.queue.count() == {"waiting": 0, "in_hand": 0, "held": 1}
+
+
+async def a_cancelled_recipient_ends_with_an_event(bench: Bench) -> None:
+    entry = an_entry(1, "a@x.test", "b@y.test")
+    await _waiting(bench, entry)
+    assert await bench.queue.alter(Selection(recipient="A@x.test"), "cancel", "root") == 1
+    assert _addresses(await bench.queue.claim(NOW, 10)) == ["b@y.test"]
+    told = await bench.journal.story(entry.id)
+    assert Cancelled(at=NOW, message=entry.id, address="a@x.test", by="root") in told
+
+
+async def a_late_settlement_of_what_is_gone_is_no_error(bench: Bench) -> None:
+    await bench.queue.settle(
+        [Settlement("01JNOBODY", 0, State.FAILED, notice=Notice("failed", "5.0.0"))]
+    )
+    assert await bench.queue.owed(10) == []
+
+
+async def a_rerouted_recipient_leaves_its_held_site(bench: Bench) -> None:
+    await _waiting(bench, an_entry(1), due=NOW + 60)
+    await bench.queue.hold("b.test", NOW + 600, "down")
+    assert await bench.queue.alter(Selection(), "reroute", "root", "smtp://else.test:25") == 1
+    (claim,) = await bench.queue.claim(NOW, 10)
+    assert claim.recipients[0].route == "smtp://else.test:25"
+
+
+async def a_retry_is_due_at_once(bench: Bench) -> None:
+    await _waiting(bench, an_entry(1), due=NOW + 6000)
+    assert await bench.queue.alter(Selection(sender="ann@a.test"), "retry", "root") == 1
+    assert len(await bench.queue.claim(NOW, 10)) == 1
+
+
+async def a_search_pages_in_order(bench: Bench) -> None:
+    for number in range(3):
+        await _waiting(bench, an_entry(number, "a@x.test", "b@y.test"))
+    first = await bench.queue.search(Selection(), 4)
+    last = first[-1]
+    rest = await bench.queue.search(Selection(), 10, (last.entry.id, last.waiting.n))
+    assert [(one.entry.id, one.waiting.n) for one in first + rest] == [
+        (an_entry(number).id, n) for number in range(3) for n in (0, 1)
+    ]
+    assert len(await bench.queue.search(Selection(domain="y.test"), 10)) == 3
+    assert len(await bench.queue.search(Selection(sender="@a.test"), 10)) == 6
+    assert await bench.queue.search(Selection(sender="<>"), 10) == []
+    assert (
+        len(await bench.queue.search(Selection(ids=[an_entry(1).id], recipient="@x.test"), 10)) == 1
+    )
+    assert await bench.queue.search(Selection(older_than=NOW), 10) == []
+
+
+async def a_search_knows_what_is_in_hand(bench: Bench) -> None:
+    await _waiting(bench, an_entry(1, "a@x.test"))
+    await _waiting(bench, an_entry(2, "b@y.test"))
+    await bench.queue.claim(NOW, 10, {"y.test"})
+    (mine,) = await bench.queue.search(Selection(state=State.IN_HAND), 10)
+    (other,) = await bench.queue.search(Selection(state=State.WAITING), 10)
+    assert (mine.site, other.site) == ("x.test", "y.test")
+
+
+async def a_wake_tells_of_new_mail(bench: Bench) -> None:
+    woken: list[bool] = []
+    bench.queue.on_ready(lambda: woken.append(True))
+    await _put(bench, an_entry(1))
+    assert woken
+
+
+CHECKS: tuple[Check, ...] = (
+    what_is_put_is_in_hand_with_its_body,
+    a_domain_is_one_claim_and_room_is_kept,
+    what_is_delivered_is_gone,
+    what_failed_for_now_comes_back_when_it_is_due,
+    what_is_claimed_from_storage_is_not_claimed_again,
+    a_site_with_much_leaves_room_for_one_with_little,
+    busy_sites_are_passed_over,
+    a_release_time_is_kept,
+    a_streamed_message_is_one_like_any_other,
+    a_discarded_draft_leaves_nothing,
+    a_whole_cohort_is_held_and_resumed,
+    a_hold_ends_by_itself,
+    a_debt_keeps_the_message_until_it_is_discharged,
+    a_forgiven_debt_is_gone,
+    time_ends_what_waits_and_what_is_held,
+    time_does_not_end_what_an_attempt_has,
+    an_operator_holds_and_releases,
+    fresh_mail_can_be_held_until_it_is_claimed,
+    a_cancelled_recipient_ends_with_an_event,
+    a_late_settlement_of_what_is_gone_is_no_error,
+    a_rerouted_recipient_leaves_its_held_site,
+    a_retry_is_due_at_once,
+    a_search_pages_in_order,
+    a_search_knows_what_is_in_hand,
+    a_wake_tells_of_new_mail,
+)

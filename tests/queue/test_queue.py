@@ -1,0 +1,10 @@
+"""Both queues keep the promises."""
+
+import pytest
+
+from merpati.testing.conformance.queue import CHECKS, Bench, Check
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+async def test_a_queue(check: Check, bench: Bench) -> None:
+    await check(bench)
