@@ -11,6 +11,11 @@ from merpati.smtp.settings import ServerSettings
 
 XCLIENT_ATTRIBUTES = ("NAME", "ADDR", "PORT", "PROTO", "HELO", "LOGIN")
 _DAY = 86_400
+_NEEDS = (
+    (Extension.BINARYMIME, Extension.CHUNKING),  # RFC 3030 §3: binary content goes by BDAT alone
+    (Extension.BINARYMIME, Extension.EIGHT_BIT_MIME),  # its BODY= is a value more
+    (Extension.SMTPUTF8, Extension.EIGHT_BIT_MIME),  # RFC 6531 §3.1
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +49,7 @@ def _make_offer(settings: ServerSettings, is_secure: bool, xclient: bool, day: i
     if not is_secure:
         # RFC 8689 §2: only where the session itself is protected.
         extensions -= {Extension.REQUIRETLS}
-    if Extension.CHUNKING not in extensions:
-        # RFC 3030 §3: BINARYMIME cannot go without BDAT.
-        extensions -= {Extension.BINARYMIME}
+    extensions -= {one for one, other in _NEEDS if other not in extensions}
     mechanisms = settings.auth if is_secure else settings.auth_in_clear
     starttls = settings.starttls and not is_secure
     latest = float(day * _DAY + settings.max_hold)

@@ -126,7 +126,7 @@ def _read(
 
 
 def _malformed(keyword: str) -> CommandError:
-    return CommandError(bad_syntax(f"Malformed, repeated or contradictory parameter {keyword}"))
+    return CommandError(bad_syntax(f"Parameter {keyword} is malformed, repeated or out of bounds"))
 
 
 def _size(value: str, offer: Offer) -> int | None:

@@ -185,6 +185,22 @@ def test_what_is_not_offered_is_not_understood(check: Check, extension: Extensio
     check((f"MAIL FROM:<> {said}\r\n".encode(), expected), settings=settings, **SECURE)
 
 
+@pytest.mark.parametrize(
+    ("extension", "rests_on"),
+    [
+        (Extension.BINARYMIME, Extension.CHUNKING),
+        (Extension.BINARYMIME, Extension.EIGHT_BIT_MIME),
+        (Extension.SMTPUTF8, Extension.EIGHT_BIT_MIME),
+    ],
+)
+def test_no_extension_is_offered_without_what_it_rests_on(
+    extension: Extension, rests_on: Extension
+) -> None:
+    settings = replace(SETTINGS, extensions=frozenset(Extension) - {rests_on})
+    assert f"250-{extension.value}" in a_player().say(b"EHLO c\r\n").decode()
+    assert f"250-{extension.value}" not in a_player(settings).say(b"EHLO c\r\n").decode()
+
+
 def test_requiretls_and_auth_parameter_need_what_they_rest_on(check: Check) -> None:
     check((b"MAIL FROM:<> REQUIRETLS\r\n", "555"))
     check((b"MAIL FROM:<> AUTH=<>\r\n", "555"))
