@@ -50,7 +50,6 @@ class Session:
             xclient=port.lists_xclient(arrival.peer),
             now=port.clock.now(),
         )
-        self._events = 0
         self._content_since: float | None = None
         self._content_octets = 0
         self._hangs_up = False
@@ -74,8 +73,13 @@ class Session:
             await self._stream.close()
 
     async def _pump(self) -> None:
-        while (event := await self._next_event()) is not None:
+        smtp, served = self._smtp, 0
+        while (event := smtp.next_event() or await self._wait_event()) is not None:
             self._answer(event, await COMMANDS[type(event)](self, event))
+            served += 1
+            # 64 KiB of tiny commands would hold the loop for tens of milliseconds.
+            if served % _FAIR_EVENTS == 0:
+                await self.port.clock.sleep(0)
 
     async def judge(self, moment: Moment, line: bytes = b"") -> Verdict | None:
         """Ask the rules; a refusal is journaled."""
@@ -120,44 +124,32 @@ class Session:
         if self.transaction is None:
             self._stream.deadline = self.port.clock.monotonic()
 
-    async def _next_event(self) -> Event | None:
-        event = self._smtp.next_event()
-        if event is None:
-            event = await self._wait_event()
-        self._events += 1
-        # 64 KiB of tiny commands would hold the loop for tens of milliseconds.
-        if self._events % _FAIR_EVENTS == 0:
-            await self.port.clock.sleep(0)
-        return event
-
     async def _wait_event(self) -> Event | None:
-        patience = self.port.patience(in_transaction=self.transaction is not None)
-        self._stream.deadline = self.port.clock.monotonic() + patience
-        while await self._exchange():
-            if (event := self._smtp.next_event()) is not None:
+        """Send what waits and read on until something is asked; None: the session is over."""
+        smtp, stream, port = self._smtp, self._stream, self.port
+        patience = port.patience(in_transaction=self.transaction is not None)
+        stream.deadline = port.clock.monotonic() + patience
+        while True:
+            if octets := smtp.take():
+                stream.write(octets)
+            if smtp.wants_tls:
+                # No await stands between the 220 and this: nothing slips in as plain text.
+                await self._secure()
+            elif smtp.is_closed:
+                return None
+            else:
+                if octets:
+                    await stream.drain()
+                await self._read()
+            if (event := smtp.next_event()) is not None:
                 return event
-        return None
 
-    async def _exchange(self) -> bool:
-        """Send what waits, then get more octets. False: the session is over."""
-        smtp, stream = self._smtp, self._stream
-        octets = smtp.take()
-        if octets:
-            stream.write(octets)
-        if smtp.wants_tls:
-            # No await stands between the 220 and this: nothing can slip in as plain text.
-            await self._secure()
-            return True
-        if octets:
-            await stream.drain()
-        if smtp.is_closed:
-            return False
+    async def _read(self) -> None:
         if self._content_since is not None:
-            stream.deadline = self._content_deadline(self._content_since)
-        arrived = await stream.read()
+            self._stream.deadline = self._content_deadline(self._content_since)
+        arrived = await self._stream.read()
         self._content_octets += len(arrived)
-        smtp.receive(arrived)
-        return True
+        self._smtp.receive(arrived)
 
     async def _secure(self) -> None:
         tls = await self._stream.secure(self.port.tls)
@@ -166,7 +158,7 @@ class Session:
         self._smtp.secured(tls)
 
     def _answer(self, event: Event, reply: Reply | None) -> None:
-        if reply is not None and self.port.is_lmtp and type(event) is ContentReceived:
+        if self.port.is_lmtp and reply is not None and type(event) is ContentReceived:
             # RFC 2033 §4.2: one reply for each recipient that was accepted.
             self._smtp.answer_each([reply] * self.accepted)
         else:
