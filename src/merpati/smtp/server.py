@@ -371,7 +371,8 @@ class ServerConnection:
         )
 
     def _mistake(self, error: CommandError, line: bytes | bytearray) -> Mistake:
-        self._errors += 1
+        # 452: a client that splits its recipients over transactions is not at fault.
+        self._errors += error.reply is not TOO_MANY_RECIPIENTS
         reply, fatal = error.reply, error.fatal
         if self._step in ALONE and self._buffer:
             reply, fatal = OUT_OF_TURN, True
@@ -385,7 +386,6 @@ class ServerConnection:
         if not recipient.is_ascii and not self._mail.smtputf8:
             raise CommandError(SMTPUTF8_NEEDED)
         if self._accepted >= self.settings.max_recipients:
-            self._errors -= 1  # a client that splits as it should is not at fault
             raise CommandError(TOO_MANY_RECIPIENTS)
 
     def _check_mail(self, event: Event) -> None:

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from merpati.smtp.body import DotReader, Inspector
+from merpati.smtp.errors import ProtocolError
 from merpati.smtp.events import ChunkReceived, ContentReceived, ContentStarted, MailFrom, RcptTo
-from merpati.smtp.replies import BARE_NEWLINE, Reply
+from merpati.smtp.extensions import Extension
+from merpati.smtp.replies import BARE_NEWLINE, OK, Reply
 from merpati.smtp.settings import Protocol
 from merpati.smtp.states import State
 from merpati.testing.dialogue import SETTINGS, Player, a_player
@@ -105,9 +107,6 @@ def test_a_message_that_grows_too_large_is_read_to_its_end_and_refused(check: Ch
 
 
 def test_a_flaw_cannot_be_praised() -> None:
-    from merpati.smtp.errors import ProtocolError
-    from merpati.smtp.replies import OK
-
     player = a_player()
     player.say(ENVELOPE[0] + DATA[0])
     player.connection.receive(b"a\nb\r\n.\r\n")
@@ -213,8 +212,6 @@ def test_binary_content_keeps_every_octet_and_goes_by_chunks_alone(check: Check)
 
 
 def test_without_chunking_nothing_of_a_chunk_is_a_command(check: Check) -> None:
-    from merpati.smtp.extensions import Extension
-
     settings = replace(SETTINGS, extensions=frozenset({Extension.PIPELINING}))
     check(ENVELOPE, (b"BDAT 6 LAST\r\nNOOP\r\n", "503"), settings=settings)
 
@@ -257,9 +254,6 @@ def test_lmtp_last_chunk_without_recipients_gets_no_reply(check: Check) -> None:
 
 
 def test_lmtp_answers_must_be_as_many_as_recipients() -> None:
-    from merpati.smtp.errors import ProtocolError
-    from merpati.smtp.replies import OK
-
     player = a_player(LMTP)
     player.say(THREE[0] + DATA[0])
     player.connection.receive(b".\r\n")

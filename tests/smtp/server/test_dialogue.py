@@ -1,6 +1,7 @@
 """RFC 5321: the commands, their order and what they are answered."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -229,8 +230,6 @@ def test_after_the_last_mistake_the_connection_closes(check: Check) -> None:
 
 
 def test_too_many_recipients_get_452_and_are_no_mistake(check: Check) -> None:
-    from dataclasses import replace
-
     settings = replace(SETTINGS, max_recipients=2, max_errors=2)
     more = RCPT[0] * 5
     check(MAIL, (more, "250|250|452 4.5.3|452|452"), DATA, settings=settings)
