@@ -319,3 +319,33 @@ async def test_future_release_is_for_submission() -> None:
     house = House()
     async with greeted(house.port()) as client:
         assert (await client.say("MAIL FROM:<eve@b.test> HOLDFOR=60")).startswith("5")
+
+
+async def test_helo_is_plain_smtp() -> None:
+    house = House()
+    async with talking(house.port()) as client:
+        await client.reply()
+        assert await client.say("HELO old.test") == "250 mx.a.test"
+        await client.send(MESSAGE, "ann@a.test")
+    _, octets = await stored(house)
+    assert b"from old.test ([192.0.2.7])\r\n\tby mx.a.test with SMTP\r\n" in octets
+
+
+@pytest.mark.parametrize("group", [b"DATA\r\nSubject: Hi\r\n\r\n.\r\n", b"EHLO a.test\r\nNOOP\r\n"])
+async def test_who_speaks_where_it_must_wait_is_cut_off(group: bytes) -> None:
+    house = House()
+    async with greeted(house.port()) as client:
+        await client.say("MAIL FROM:<eve@b.test>", "RCPT TO:<ann@a.test>")
+        client.stream.write(group)
+        assert (await client.reply())[:3] in {"421", "554"}
+        assert await client.reply() == ""
+    assert await house.events(Accepted) == []
+
+
+async def test_rset_forgets_the_transaction() -> None:
+    house = House()
+    async with greeted(house.port()) as client:
+        await client.say("MAIL FROM:<eve@b.test>", "RCPT TO:<ann@a.test>", "RSET")
+        await client.send(MESSAGE, "bob@a.test")
+    [accepted] = await house.events(Accepted)
+    assert accepted.recipients == ("bob@a.test",)

@@ -1,0 +1,107 @@
+"""What a session costs while it serves (promise 4)."""
+
+import tracemalloc
+
+from merpati.queue.entry import Entry
+from merpati.testing.clock import VirtualClock
+from merpati.testing.doors import House, greeted
+from merpati.testing.memory import MemoryDraft, MemoryQueue
+from merpati.wire.endpoint import Endpoint
+from merpati.wire.listen import Arrival
+
+MIB = 1024 * 1024
+
+
+class CountedDraft(MemoryDraft):
+    """Counts octets and keeps none, like a disk."""
+
+    size = 0
+
+    async def write(self, octets: bytes) -> None:
+        self.size += len(octets)
+
+
+class Disk(MemoryQueue):
+    """Takes everything and holds nothing."""
+
+    entry: Entry | None = None
+    written = 0
+
+    def draft(self) -> CountedDraft:
+        return CountedDraft()
+
+    async def put(self, entry: Entry, content: object, *_: object, **__: object) -> None:
+        assert isinstance(content, CountedDraft)
+        self.entry, self.written = entry, content.size
+
+
+class Source:
+    """A stream that sends a large message without holding it."""
+
+    deadline: float | None = None
+    pending = 0
+    tls = None
+
+    def __init__(self, size: int, chunk: int) -> None:
+        self.peer = self.local = Endpoint("192.0.2.7", 1)
+        self.said = b""
+        block = (b"x" * 76 + b"\r\n") * (chunk // 78)
+        envelope = b"MAIL FROM:<eve@b.test>\r\nRCPT TO:<ann@a.test>\r\nDATA\r\n"
+        self._steps = iter(
+            [b"EHLO client.test\r\n", envelope, b"Subject: Large\r\n\r\n"]
+            + [block] * (size // len(block))
+            + [b".\r\n", b"QUIT\r\n", b""]
+        )
+
+    async def read(self) -> bytes:
+        # A copy each time, as a socket gives.
+        return bytes(bytearray(next(self._steps)))
+
+    def write(self, octets: bytes) -> None:
+        self.said += octets
+
+    async def drain(self) -> None:
+        pass
+
+    async def close(self) -> None:
+        pass
+
+
+async def test_a_message_of_fifty_mebibytes_costs_less_than_one() -> None:
+    house = House()
+    disk = house.queue = Disk(house.clock, house.journal)
+    port = house.port(max_size=64 * MIB)
+    source = Source(50 * MIB, 64 * 1024)
+    tracemalloc.start()
+    try:
+        before, _ = tracemalloc.get_traced_memory()
+        tracemalloc.reset_peak()
+        await port.serve(Arrival(source, source.peer, source.local))  # type: ignore[arg-type]
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert b"queued as" in source.said
+    assert disk.entry
+    assert disk.entry.size == disk.written > 49 * MIB
+    assert peak - before < MIB
+
+
+class CountingClock(VirtualClock):
+    """Counts how often somebody steps aside."""
+
+    steps = 0
+
+    async def sleep(self, seconds: float) -> None:
+        self.steps += seconds == 0
+        await super().sleep(seconds)
+
+
+async def test_a_flood_of_commands_steps_aside_for_others() -> None:
+    clock = CountingClock()
+    house = House(clock=clock)
+    async with greeted(house.port()) as client:
+        await client.say("MAIL FROM:<eve@b.test>")
+        client.stream.write(b"RCPT TO:<ann@a.test>\r\n" * 500)
+        for _ in range(500):
+            assert (await client.reply()).startswith("250")
+    assert clock.steps >= 5
