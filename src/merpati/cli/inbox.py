@@ -10,6 +10,7 @@ import msgspec
 from merpati.cli.context import Refused, json_option, settings_of
 from merpati.cli.mailbox import MailboxError, Stored, find, messages
 from merpati.cli.output import clean, say_json, say_table
+from merpati.cli.reading import UnreadableError, parse, part_lines, text
 from merpati.config.places import Places
 from merpati.config.settings import Settings
 from merpati.delivery.maildir import Maildirs, MaildirSettings
@@ -117,6 +118,28 @@ def show(ctx: click.Context, message: str, user: str, view: str) -> None:
         sys.stdout.buffer.write(octets)
     elif view == "headers":
         _show_headers(Headers.scan(octets))
+    else:
+        _show_content(octets, view)
+
+
+def _show_content(octets: bytes, view: str) -> None:
+    try:
+        message = parse(octets)
+        lines = part_lines(message)
+    except UnreadableError as error:
+        raise Refused(f"{error}; look at it with --source") from error
+    if view == "parts":
+        rows = ((one.place, one.media_type, one.filename, one.size) for one in lines)
+        say_table(("part", "type", "name", "octets"), rows, "")
+        return
+    headers = Headers.scan(octets)
+    for name in ("From", "To", "Cc", "Date", "Subject"):
+        if value := headers.text(name):
+            click.echo(f"{click.style(name, bold=True)}: {clean(value)}")
+    click.echo("\n" + clean(text(message).replace("\r\n", "\n"), keep="\n\t"))
+    for one in lines:
+        if one.filename:
+            click.echo(f"[{clean(one.filename)}, {one.media_type}, {one.size} octets]")
 
 
 def _show_headers(headers: Headers) -> None:

@@ -7,7 +7,6 @@ now, 78 configuration.
 
 import asyncio
 import getpass
-import os
 import re
 import sys
 from collections.abc import Iterable
@@ -28,6 +27,7 @@ from merpati.mail.mailboxes import parse_mailboxes
 from merpati.mail.words import encode_words, needs_words
 
 EX_USAGE, EX_DATAERR, EX_NOUSER, EX_UNAVAILABLE, EX_TEMPFAIL = 64, 65, 67, 69, 75
+_MAX_LINE = 1 << 20
 _NEWLINES = re.compile(rb"\r\n|\r|\n")
 _RECIPIENT_FIELDS = ("to", "cc", "bcc")
 _BLIND = {"bcc", "resent-bcc"}
@@ -288,16 +288,30 @@ async def _talk(settings: Settings) -> None:
             reader, writer = await asyncio.open_unix_connection(path)
     except OSError as error:
         raise NotNow(f"-bs needs the running server: {error.strerror}") from error
-    async with asyncio.TaskGroup() as group:
-        group.create_task(asyncio.to_thread(_carry_in, writer, asyncio.get_running_loop()))
-        while octets := await reader.read(65536):
-            sys.stdout.buffer.write(octets)
-            sys.stdout.buffer.flush()
-    writer.close()
+    try:
+        await _step_by_step(reader, writer)
+    except (OSError, ValueError, asyncio.IncompleteReadError) as error:
+        raise NotNow(f"the server broke off: {error}") from error
+    finally:
+        writer.close()
 
 
-def _carry_in(writer: asyncio.StreamWriter, loop: asyncio.AbstractEventLoop) -> None:
-    """Standard input blocks, so it is read in a thread."""
-    while octets := os.read(sys.stdin.fileno(), 65536):
-        loop.call_soon_threadsafe(writer.write, octets)
-    loop.call_soon_threadsafe(writer.write_eof)
+async def _step_by_step(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """One line, one reply: programs write the whole dialogue into -bs without waiting."""
+    code = await _carry_reply(reader)
+    while line := await asyncio.to_thread(sys.stdin.buffer.readline, _MAX_LINE):
+        writer.write(_NEWLINES.sub(b"\r\n", line))
+        is_content = code == b"354" and line.rstrip(b"\r\n") != b"."
+        await writer.drain()
+        if not is_content:
+            code = await _carry_reply(reader)
+
+
+async def _carry_reply(reader: asyncio.StreamReader) -> bytes:
+    """Show a whole reply; its code, or nothing at the end."""
+    while line := await reader.readline():
+        sys.stdout.buffer.write(line)
+        if line[3:4] != b"-":
+            break
+    sys.stdout.buffer.flush()
+    return line[:3]

@@ -6,6 +6,7 @@ from merpati.api.operations import REFUSED, STORY, Counter
 from merpati.api.questions import AskStory, Story
 from merpati.cli.context import Refused, asked, counter_of, json_option, settings_of
 from merpati.cli.output import say_json
+from merpati.report.story import tell
 
 
 @click.command()
@@ -50,3 +51,12 @@ async def _refused(counter: Counter, what: str, limit: int) -> list[Story]:
         return []
     story = await counter.ask(REFUSED, AskStory(address=what, limit=limit))
     return [story] if story.events else []
+
+
+def _tell(stories: list[Story], language: str) -> None:
+    for n, story in enumerate(stories):
+        if n:
+            click.echo()
+        if story.message:
+            click.echo(click.style(story.message, bold=True))
+        click.echo(tell(story.events, language), nl=False)

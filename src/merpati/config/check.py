@@ -20,7 +20,7 @@ def is_loopback(end: Endpoint) -> bool:
 
 def check(document: Document, lines: Lines) -> list[Flaw]:
     """Every contradiction, with its line."""
-    found = [*_ports(document), *_routes(document), *_dns(document)]
+    found = [*_ports(document), *_routes(document), *_dns(document), *_queue(document)]
     return [Flaw(say(path), lines.of(path), what, hint) for path, what, hint in found]
 
 
@@ -72,3 +72,8 @@ def _dns(document: Document) -> Found:
     for server in document.dns.servers:
         if server.path:
             yield ("dns", "servers"), f'"{server}" is no resolver', 'Allowed: "address:port"'
+
+
+def _queue(document: Document) -> Found:
+    if not document.queue.retry or min(document.queue.retry) <= 0:
+        yield ("queue", "retry"), "mail would be tried without a pause", 'Example: ["1m", "5m"]'

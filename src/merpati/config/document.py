@@ -14,6 +14,7 @@ from merpati.delivery.settling import SettlingSettings
 from merpati.delivery.transaction import TlsDemand
 from merpati.intake import IntakeSettings
 from merpati.policy.rules.limits import LimitSettings
+from merpati.queue.schedule import Schedule
 from merpati.reception.port import Role
 from merpati.wire.endpoint import Endpoint
 from merpati.wire.listen import ListenSettings
@@ -159,9 +160,8 @@ class QueueTable(Table, frozen=True):
     """How long mail is tried."""
 
     retry: Annotated[
-        tuple[Duration, ...] | None,
-        key("Waits between attempts, jittered; the last one repeats."),
-    ] = None
+        tuple[Duration, ...], key("Waits between attempts, jittered; the last one repeats.")
+    ] = tuple(map(Duration, Schedule().delays))
     expire: Annotated[
         Duration, key("After this time in the queue a message is given up and returned.")
     ] = Duration(IntakeSettings("").max_age)
@@ -176,6 +176,14 @@ class RetentionTable(Table, frozen=True):
     journal: Annotated[Duration, key("Age at which the story of a message is forgotten.")] = (
         Duration(30 * 86400)
     )
+
+
+class LogTable(Table, frozen=True):
+    """What is written to standard output while the server runs."""
+
+    events: Annotated[
+        bool, key("Every event of every message as a line of JSON; the journal has them anyway.")
+    ] = True
 
 
 class Document(Table, frozen=True):
@@ -205,3 +213,4 @@ class Document(Table, frozen=True):
     limits: LimitsTable = LimitsTable()
     queue: QueueTable = QueueTable()
     retention: RetentionTable = RetentionTable()
+    log: LogTable = LogTable()

@@ -51,6 +51,11 @@ class Places:
         return self.data / "secret"
 
     @property
+    def cursor(self) -> Path:
+        """Where the log of events ended."""
+        return self.data / "log.cursor"
+
+    @property
     def control(self) -> Path:
         """The socket that commands ask."""
         return self.data / "control.sock"

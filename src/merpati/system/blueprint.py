@@ -3,13 +3,17 @@
 import ipaddress
 from dataclasses import dataclass
 
-from merpati.config.document import PortTable
+from merpati.config.document import Language, PortTable
 from merpati.config.settings import Settings
+from merpati.delivery.mx import MxSettings
+from merpati.delivery.settling import SettlingSettings
 from merpati.dns.client import DnsSettings
 from merpati.intake import IntakeSettings
 from merpati.policy.rules.limits import LimitSettings
 from merpati.policy.rules.table import RuleSettings
+from merpati.queue.schedule import Schedule
 from merpati.reception.port import Network, PortSettings, Role
+from merpati.report.dsn import NoticeSettings
 from merpati.wire.listen import ListenSettings
 
 _LOGIN_ROLES = {Role.SUBMISSION, Role.SUBMISSIONS}
@@ -71,6 +75,31 @@ class Blueprint:
         """Of the door into the queue."""
         expire = self.settings.document.queue.expire
         return IntakeSettings(self.settings.hostname, max_age=float(expire))
+
+    def schedule(self) -> Schedule:
+        """Of attempts."""
+        queue = self.settings.document.queue
+        return Schedule(
+            delays=tuple(map(float, queue.retry)),
+            lifetime=float(queue.expire),
+            delay_notice=float(queue.delay_notice),
+        )
+
+    def settling(self) -> SettlingSettings:
+        """Of what outcomes mean."""
+        return SettlingSettings(delay_notice=float(self.settings.document.queue.delay_notice))
+
+    def mx(self) -> MxSettings:
+        """Of finding hosts, so that mail is never sent to ourselves."""
+        ports = self.settings.document.port
+        own = frozenset((port.listen.ip, port.listen.port) for port in ports if port.listen.ip)
+        return MxSettings(hostname=self.settings.hostname, own=own)
+
+    def notices(self) -> NoticeSettings:
+        """Of notices: the configured language first."""
+        first = self.settings.document.language.value
+        others = [one.value for one in Language if one.value != first]
+        return NoticeSettings(self.settings.hostname, (first, *others))
 
     def dns(self) -> DnsSettings:
         """Whom the DNS is asked of."""

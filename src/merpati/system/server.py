@@ -29,10 +29,12 @@ from merpati.journal.events import Lifecycle
 from merpati.reception.port import Port
 from merpati.system.blueprint import Blueprint
 from merpati.system.certificate import reload_certificate
+from merpati.system.delivering import Delivering
 from merpati.system.doors import GRACE, Door, Household, household
 from merpati.system.housekeeping import Housekeeping
 from merpati.system.log import Log
 from merpati.system.office import office_of, submit
+from merpati.system.reporting import Reporting
 from merpati.system.secret import installation_secret
 from merpati.system.stores import open_stores
 from merpati.system.web import serving
@@ -63,8 +65,11 @@ class Surroundings:
 class Server:
     """A worker, and what its operator sees of it (`api.doors.Doors`)."""
 
-    def __init__(self, settings: Settings, given: Surroundings, house: Household) -> None:
+    def __init__(
+        self, settings: Settings, given: Surroundings, house: Household, delivering: Delivering
+    ) -> None:
         self._settings = settings
+        self._delivering = delivering
         self._given = given
         self._house = house
         self._started = given.clock.now()
@@ -74,6 +79,9 @@ class Server:
         self._own_intake = house.intake(Blueprint(settings), Blueprint(settings).own_rules())
         self._housekeeping = Housekeeping(
             house.stores.queue, house.stores.journal, given.clock, given.log
+        )
+        self._reporting = Reporting(
+            settings, house.stores, given.clock, Places(settings.data).cursor
         )
         self._build()
 
@@ -89,6 +97,7 @@ class Server:
         flaws = [*look(settings), *_unchangeable(self._settings, settings)]
         if flaws:
             raise ConfigError(str(settings.file), flaws)
+        self._delivering.take_up(settings)
         reload_certificate(self._given.tls, settings)
         self._settings = settings
         self._build()
@@ -114,10 +123,15 @@ class Server:
     async def run(self) -> None:
         """Serve until told to stop."""
         async with asyncio.TaskGroup() as work:
-            chores = [work.create_task(self._housekeeping.run())]
+            chores = [self._housekeeping.run(), self._reporting.run(), self._reporting.keep_place()]
+            tasks = [work.create_task(chore) for chore in chores]
+            delivering = work.create_task(self._delivering.run())
             await self._serve()
-            for chore in chores:
-                chore.cancel()
+            self._delivering.stop()
+            await delivering
+            for task in tasks:
+                task.cancel()
+        await self._reporting.finish()
 
     async def _serve(self) -> None:
         """Open every door, wait for the end, and return when the last session is over."""
@@ -139,7 +153,7 @@ class Server:
         control = serving(http.control(office), _bind_deep(self._places.control), GRACE)
         await opened.enter_async_context(control)
         if table := self._settings.document.http:
-            public = http.public(self._is_healthy, self._metrics)
+            public = http.public(self._is_healthy, self._reporting.metrics.exposition)
             site = serving(public, self._given.sockets[table.listen], GRACE)
             await opened.enter_async_context(site)
 
@@ -149,12 +163,6 @@ class Server:
 
     def _is_healthy(self) -> bool:
         return not self._stop.is_set()
-
-    async def _metrics(self) -> bytes:
-        counts = await self._house.stores.queue.count()
-        lines = ["# TYPE merpati_queue_recipients gauge"]
-        lines += [f'merpati_queue_recipients{{state="{k}"}} {v}' for k, v in counts.items()]
-        return ("\n".join(lines) + "\n").encode()
 
     def _settle_down(self) -> None:
         """What was made until now stays: the collector need not look at it again."""
@@ -237,6 +245,5 @@ async def opened(settings: Settings, given: Surroundings) -> AsyncIterator[Serve
     with ThreadPoolExecutor(_THREADS, "merpati") as threads:
         async with open_stores(places, given.clock) as stores:
             secret = installation_secret(places.secret)
-            yield Server(
-                settings, given, household(stores, given.clock, given.tls, threads, secret)
-            )
+            house = household(stores, given.clock, given.tls, threads, secret)
+            yield Server(settings, given, house, Delivering(settings, house, threads))

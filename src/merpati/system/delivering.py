@@ -1,0 +1,153 @@
+"""The delivery side of one worker: dispatcher, ways out, mailboxes, and notices to senders."""
+
+import asyncio
+import random
+import secrets
+from collections.abc import Callable
+from concurrent.futures import Executor
+
+from merpati.config.places import Places
+from merpati.config.routes import read_routes
+from merpati.config.settings import Settings
+from merpati.delivery.conversation import Conversation, ConversationSettings, Surroundings
+from merpati.delivery.dispatcher import Dispatcher, DispatcherParts, DispatcherSettings
+from merpati.delivery.lesson import Lesson, SiteMemory
+from merpati.delivery.mailboxes import MailboxParts
+from merpati.delivery.maildir import Maildirs, MaildirSettings
+from merpati.delivery.mx import HostFinder
+from merpati.delivery.pacing import Paces, PacingSettings
+from merpati.delivery.pool import PoolParts
+from merpati.delivery.route import Route, Routes
+from merpati.delivery.security import decide
+from merpati.delivery.settling import Settling
+from merpati.delivery.siting import Siting, SitingSettings
+from merpati.delivery.transaction import Host, Way
+from merpati.dns.client import DnsClient
+from merpati.queue.schedule import Schedule
+from merpati.report.notices import Notices
+from merpati.system.blueprint import Blueprint
+from merpati.system.doors import Household
+from merpati.wire.dial import SocketDialer
+from merpati.wire.endpoint import Endpoint
+from merpati.wire.stream import Stream
+
+_NUDGE = 0.5
+_CHANCE = random.SystemRandom()
+
+
+class CurrentRoutes(Routes):
+    """The routes in force: a reload replaces them for the attempts to come."""
+
+    def __init__(self, house: Household) -> None:
+        super().__init__(house.stores.directory)
+        self._house = house
+        self._current = Routes(house.stores.directory)
+
+    def take_up(self, settings: Settings) -> None:
+        """Use the routes of these settings; ConfigError leaves the old ones."""
+        routes = read_routes(settings.document, settings.base)
+        directory = self._house.stores.directory
+        self._current = Routes(directory, routes, keep_all=settings.is_inbox)
+
+    def choose(self, domain: str, forced: str = "") -> Route:
+        """See `Routes`."""
+        return self._current.choose(domain, forced)
+
+
+class Delivering:
+    """Builds the dispatcher and keeps what a reload changes."""
+
+    def __init__(self, settings: Settings, house: Household, threads: Executor) -> None:
+        self._settings = settings
+        self._house = house
+        self._dialer = SocketDialer(house.wire)
+        self._routes = CurrentRoutes(house)
+        self._schedule = Schedule()
+        self.take_up(settings)
+        self._dispatcher = Dispatcher(DispatcherSettings(), self._parts(threads))
+        self._notices = self._make_notices()
+        self._news = False
+        house.stores.queue.on_ready(self._has_news)
+
+    async def run(self) -> None:
+        """Deliver until `stop`, then settle what is in flight and return."""
+        async with asyncio.TaskGroup() as group:
+            chores = [group.create_task(self._notices.run()), group.create_task(self._nudge())]
+            await self._dispatcher.run()
+            for chore in chores:
+                chore.cancel()
+
+    def stop(self) -> None:
+        """Take nothing more out of the queue."""
+        self._dispatcher.stop()
+
+    def resume(self, site: str) -> None:
+        """An operator lifted a site's hold."""
+        self._dispatcher.resume(site)
+
+    def _has_news(self) -> None:
+        self._news = True
+
+    async def _nudge(self) -> None:
+        """Let debts be looked for soon after a settlement, but not after each one."""
+        while True:
+            await self._house.clock.sleep(_NUDGE)
+            if self._news:
+                self._news = False
+                self._notices.wake()
+
+    def _make_notices(self) -> Notices:
+        stores, blueprint = self._house.stores, Blueprint(self._settings)
+        books = (stores.queue, stores.queue, stores.journal)
+        intake = self._house.intake(blueprint, blueprint.own_rules())
+        return Notices(books, intake, self._house.clock, blueprint.notices())
+
+    def take_up(self, settings: Settings) -> None:
+        """Routes and waits for the attempts to come."""
+        self._routes.take_up(settings)
+        self._schedule = Blueprint(settings).schedule()
+
+    def _parts(self, threads: Executor) -> DispatcherParts:
+        stores, clock = self._house.stores, self._house.clock
+        blueprint = Blueprint(self._settings)
+        finder = HostFinder(blueprint.mx(), DnsClient(clock, blueprint.dns()), _CHANCE.shuffle)
+        return DispatcherParts(
+            queue=stores.queue,
+            sites=stores.queue,
+            routes=self._routes,
+            siting=Siting(SitingSettings(), finder, stores.queue, clock),
+            paces=Paces(PacingSettings(), _CHANCE.random),
+            pools=PoolParts(finder, self._talk),
+            settling=Settling(blueprint.settling(), self._retry),
+            mailboxes=self._mailboxes(threads),
+            clock=clock,
+            note=stores.journal.note,
+        )
+
+    def _mailboxes(self, threads: Executor) -> MailboxParts:
+        places = Places(self._settings.data)
+        hostname = self._settings.hostname
+        maildirs = Maildirs(MaildirSettings(places.mail, places.inbox, hostname))
+        return MailboxParts(maildirs, self._house.stores.directory, threads, self._house.clock)
+
+    def _retry(self, attempts: int) -> float:
+        return self._schedule.delay(attempts, _CHANCE.random())
+
+    def _talk(
+        self, way: Way, host: Host, memory: SiteMemory, learn: Callable[[Lesson], None]
+    ) -> Conversation:
+        surroundings = Surroundings(
+            settings=ConversationSettings(self._settings.hostname),
+            dial=self._dial,
+            clock=self._house.clock,
+            entropy=secrets.token_bytes,
+            note=self._house.stores.journal.note,
+            learn=learn,
+        )
+        security = decide(way, host, plain_only=memory.plain_only)
+        return Conversation(way, host, security, surroundings, memory)
+
+    async def _dial(self, host: Host, seconds: float) -> Stream:
+        is_path = host.ip.startswith("/")
+        to = Endpoint(path=host.ip) if is_path else Endpoint(host.ip, host.port)
+        return await self._dialer.dial(to, seconds)

@@ -1,0 +1,74 @@
+"""The telling side of one worker: every event is counted, and written as a line if wanted.
+
+The cursor in the journal is kept in a small file: after a restart the lines go on where they ended.
+Events that a crash kept from being noted there are written twice rather than never.
+"""
+
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from merpati.clock import Clock
+from merpati.config.settings import Settings
+from merpati.report.logs import EventLog
+from merpati.report.metrics import Metrics
+from merpati.report.reader import Reader
+from merpati.system.stores import Stores
+
+_SAVE_EVERY = 10.0
+
+
+class Reporting:
+    """Metrics and the log of events."""
+
+    def __init__(self, settings: Settings, stores: Stores, clock: Clock, cursor: Path) -> None:
+        self._queue = stores.queue
+        self._clock = clock
+        self._cursor = cursor
+        self._saved = _read(cursor)
+        state = ("queue_recipients", "Recipients in the queue, by state.", "state")
+        sites = ("sites_held", "Sites that get nothing for now.", "")
+        self.metrics = Metrics({state: self._count, sites: self._held})
+        takers = [self.metrics.take]
+        if settings.document.log.events:
+            takers.append(EventLog(sys.stdout.buffer).take)
+        self._reader = Reader(stores.journal, takers, clock, self._saved)
+
+    async def run(self) -> None:
+        """Follow the journal until cancelled."""
+        await self._reader.run()
+
+    async def keep_place(self) -> None:
+        """Note the cursor from time to time, until cancelled."""
+        while True:
+            await self._clock.sleep(_SAVE_EVERY)
+            self.save()
+
+    async def finish(self) -> None:
+        """Show what was written last, and note where that ended."""
+        while await self._reader.read():
+            pass
+        self.save()
+
+    def save(self) -> None:
+        """Note the cursor. Nothing depends on it but lines that may come twice."""
+        if self._reader.cursor == self._saved:
+            return
+        beside = self._cursor.with_suffix(".new")
+        with suppress(OSError):
+            beside.write_text(f"{self._reader.cursor}\n")
+            beside.rename(self._cursor)
+            self._saved = self._reader.cursor
+
+    async def _count(self) -> Mapping[str, float]:
+        return await self._queue.count()
+
+    async def _held(self) -> Mapping[str, float]:
+        return {"": float(len(await self._queue.held()))}
+
+
+def _read(cursor: Path) -> int:
+    with suppress(OSError, ValueError):
+        return max(0, int(cursor.read_text()))
+    return 0
