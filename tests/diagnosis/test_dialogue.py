@@ -39,3 +39,7 @@ def test_a_reply_is_taken_apart() -> None:
     assert reply_parts("550 5.1.1 no such user") == (550, "5.1.1", "no such user")
     assert reply_parts("250 Ok") == (250, "", "Ok")
     assert reply_parts("connection refused") == (0, "", "connection refused")
+
+
+def test_a_connection_that_ends_behind_the_message_leaves_it_in_doubt() -> None:
+    assert annotate(".", "(timed out)").endswith(explain("in-doubt").summary)

@@ -3,7 +3,7 @@
 import re
 
 from merpati.diagnosis.replies import Stage
-from merpati.diagnosis.texts import DEFAULT_LANGUAGE, explain_reply
+from merpati.diagnosis.texts import DEFAULT_LANGUAGE, explain, explain_reply
 
 # A command by its first words, the stage at which its refusal is judged, and what it says.
 _COMMANDS: dict[str, tuple[Stage, str, str]] = {
@@ -102,4 +102,6 @@ def _answer(stage: Stage, verb: str, reply: str, language: str, at: int) -> str:
         return _SILENCE[at] + "."
     if 0 < code < 400:
         return _YES.get(verb, _ACCEPTED)[at] + "."
+    if not code and verb == "MESSAGE":
+        return explain("in-doubt", language).summary
     return explain_reply(stage, code, status, text, language).summary

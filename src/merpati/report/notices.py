@@ -6,7 +6,6 @@ from itertools import groupby
 from typing import Protocol
 
 from merpati.clock import Clock
-from merpati.errors import MerpatiError
 from merpati.journal.events import Lifecycle, Unnoticed
 from merpati.journal.journal import Journal
 from merpati.mail.envelope import Body, Envelope
@@ -80,8 +79,8 @@ class Notices:
     async def _pay_or_put_off(self, owed: list[Owed]) -> int:
         try:
             await self._answer(owed)
-        except (MerpatiError, ValueError, LookupError) as error:
-            # Kept in the ledger and tried again later; the others go on. A defect is seen here.
+        except Exception as error:
+            # Even a defect of ours: the debt stays in the ledger for later, the others go on.
             until = self._clock.monotonic() + _PUT_OFF
             self._put_off |= {one.id: until for one in owed}
             self._journal.note(

@@ -1,0 +1,69 @@
+"""Events as JSON lines: one event, one line, nothing secret, nothing that acts on a terminal."""
+
+from typing import BinaryIO, TypeAlias
+
+import msgspec
+
+from merpati.journal.events import Event
+from merpati.report.shown import shown
+
+MAX_TEXT = 500
+"""Characters of one string in a log line."""
+MAX_LINE = 16 * 1024
+"""Octets; the dialogue is left out of a longer line, the journal has it."""
+
+# What msgspec makes of an event: JSON's own kinds.
+_Json: TypeAlias = "dict[str, _Json] | list[_Json] | str | int | float | bool | None"
+
+
+class EventLog:
+    """Writes events to a stream such as standard output."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+
+    def take(self, event: Event) -> None:
+        """One line, flushed."""
+        self._stream.write(log_line(event))
+        self._stream.flush()
+
+
+def log_line(event: Event) -> bytes:
+    """The event as one line of JSON with its line end."""
+    plain = _escaped(msgspec.to_builtins(event))
+    line = msgspec.json.encode(plain)
+    if len(line) > MAX_LINE:
+        line = msgspec.json.encode(_without_dialogue(plain))
+    return line + b"\n"
+
+
+def _escaped(value: _Json) -> _Json:
+    """Depth is that of an event: three levels at most."""
+    if isinstance(value, str):
+        return shown(value, MAX_TEXT)
+    if isinstance(value, dict):
+        return {name: _safe(name, inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_escaped(inner) for inner in value]
+    return value
+
+
+def _safe(name: str, value: _Json) -> _Json:
+    # The conversation masks credentials already; a second lock costs nothing.
+    if name == "sent" and isinstance(value, str) and value[:4].upper() == "AUTH":
+        return " ".join(value.split(" ")[:2])[:MAX_TEXT]
+    return _escaped(value)
+
+
+def _without_dialogue(plain: _Json) -> _Json:
+    if not isinstance(plain, dict):
+        return plain
+    kept = {name: value for name, value in plain.items() if name != "dialogue"}
+    return {name: _shortened(name, value) for name, value in kept.items()}
+
+
+def _shortened(name: str, value: _Json) -> _Json:
+    if isinstance(value, dict):
+        return _without_dialogue(value)
+    # A message may have very many recipients or aliases; the first ones tell which it was.
+    return value[:20] if isinstance(value, list) else value

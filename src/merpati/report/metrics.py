@@ -1,0 +1,158 @@
+"""Counters for Prometheus, kept from journal events, in its text format 0.0.4.
+
+Labels come from small closed sets or are capped, so that no stranger can make the page grow.
+"""
+
+import re
+from bisect import bisect_left
+from collections.abc import Awaitable, Callable, Mapping
+from functools import singledispatchmethod
+
+from merpati.journal.events import (
+    Accepted,
+    Cancelled,
+    Deferred,
+    Delivered,
+    Event,
+    Expired,
+    Failed,
+    LoggedIn,
+    LoginFailed,
+    Noticed,
+    Opened,
+    Refused,
+)
+
+Gauge = Callable[[], Awaitable[Mapping[str, float]]]
+"""A value now, by its label; an empty label for a value without one."""
+
+MAX_SERIES = 100
+"""Label values of one counter; what comes after them counts as `other`."""
+
+DELAYS = (0.1, 0.5, 1.0, 5.0, 30.0, 60.0, 300.0, 1800.0, 3600.0, 14400.0, 86400.0)
+"""Upper bounds of the delivery delay histogram, seconds."""
+
+_UNUSUAL = re.compile(r"[^A-Za-z0-9_.:-]")
+
+
+class Counter:
+    """A number that only grows, by one label."""
+
+    def __init__(self, name: str, text: str, label: str = "") -> None:
+        self.name = f"merpati_{name}_total"
+        self._text = text
+        self._label = label
+        self._values: dict[str, float] = {} if label else {"": 0.0}
+
+    def add(self, value: str = "", amount: float = 1.0) -> None:
+        """Count."""
+        if value not in self._values and len(self._values) >= MAX_SERIES:
+            value = "other"
+        self._values[value] = self._values.get(value, 0.0) + amount
+
+    def lines(self) -> list[str]:
+        """This counter as the text format has it."""
+        return _series((self.name, self._text, "counter"), self._label, self._values)
+
+
+class Metrics:
+    """What is counted. `take` is shown every event; `exposition` is the page."""
+
+    def __init__(self, gauges: Mapping[tuple[str, str, str], Gauge] | None = None) -> None:
+        """`gauges` by (name, help, label), such as ("queue_recipients", "…", "state")."""
+        self._gauges = dict(gauges or {})
+        self.accepted = Counter("messages_accepted", "Messages taken, by port role.", "role")
+        self.received = Counter("received_octets", "Octets of messages taken.")
+        self.refused = Counter("refused", "What was refused to clients, by rule.", "rule")
+        self.delivered = Counter("delivered", "Recipients delivered, by route.", "route")
+        self.deferred = Counter("deferred", "Attempts put off, by cause.", "cause")
+        self.failed = Counter("failed", "Recipients that failed, by cause.", "cause")
+        self.notices = Counter("notices", "Delivery notices sent, by action.", "action")
+        self.logins = Counter("logins", "Logins, by how they ended.", "result")
+        self.connections = Counter("connections_out", "Connections made outward.", "result")
+        self._delays = [0] * (len(DELAYS) + 1)
+        self._delay_sum = 0.0
+
+    @singledispatchmethod
+    def take(self, event: Event) -> None:
+        """Count one event; those that nothing counts are passed over."""
+
+    @take.register
+    def _(self, event: Accepted) -> None:
+        self.accepted.add(event.role or "local")
+        self.received.add(amount=event.size)
+
+    @take.register
+    def _(self, event: Refused) -> None:
+        self.refused.add(event.rule)
+
+    @take.register
+    def _(self, event: Delivered) -> None:
+        self.delivered.add(event.attempt.route)
+        self._delays[bisect_left(DELAYS, event.delay)] += 1
+        self._delay_sum += max(0.0, event.delay)
+
+    @take.register
+    def _(self, event: Deferred) -> None:
+        self.deferred.add(event.cause)
+
+    @take.register
+    def _(self, event: Failed) -> None:
+        self.failed.add(event.cause)
+
+    @take.register
+    def _(self, event: Expired) -> None:
+        self.failed.add("expired")
+
+    @take.register
+    def _(self, event: Cancelled) -> None:
+        self.failed.add("cancelled")
+
+    @take.register
+    def _(self, event: Noticed) -> None:
+        self.notices.add(event.action)
+
+    @take.register
+    def _(self, event: LoggedIn) -> None:
+        self.logins.add("succeeded")
+
+    @take.register
+    def _(self, event: LoginFailed) -> None:
+        self.logins.add("failed")
+
+    @take.register
+    def _(self, event: Opened) -> None:
+        self.connections.add("failed" if event.error else "opened")
+
+    async def exposition(self) -> bytes:
+        """The page of the metrics door."""
+        lines = [line for counter in self._counters() for line in counter.lines()]
+        lines += self._histogram()
+        for (name, text, label), gauge in self._gauges.items():
+            lines += _series((f"merpati_{name}", text, "gauge"), label, await gauge())
+        return ("\n".join(lines) + "\n").encode()
+
+    def _counters(self) -> list[Counter]:
+        return [value for value in vars(self).values() if isinstance(value, Counter)]
+
+    def _histogram(self) -> list[str]:
+        name = "merpati_delivery_delay_seconds"
+        lines = [
+            f"# HELP {name} From acceptance to delivery, a recipient.",
+            f"# TYPE {name} histogram",
+        ]
+        total = 0
+        for bound, count in zip((*DELAYS, "+Inf"), self._delays, strict=True):
+            total += count
+            lines.append(f'{name}_bucket{{le="{bound}"}} {total}')
+        return [*lines, f"{name}_sum {self._delay_sum}", f"{name}_count {total}"]
+
+
+def _series(head: tuple[str, str, str], label: str, values: Mapping[str, float]) -> list[str]:
+    name, text, kind = head
+    lines = [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
+    for value, number in values.items():
+        # Label values are made harmless instead of escaped: nobody graphs a line end.
+        labels = f'{{{label}="{_UNUSUAL.sub("_", value[:80])}"}}' if label else ""
+        lines.append(f"{name}{labels} {number:.17g}")
+    return lines

@@ -1,0 +1,40 @@
+"""Follows the journal and shows each event to whoever counts or writes it."""
+
+from collections.abc import Callable, Sequence
+
+from merpati.clock import Clock
+from merpati.journal.events import Event
+from merpati.journal.journal import Journal
+
+Taker = Callable[[Event], None]
+
+_PAGE = 500
+_LOOK_AGAIN = 1.0
+
+
+class Reader:
+    """A cursor in the journal. Each event is shown once, in order; memory is one page."""
+
+    def __init__(
+        self, journal: Journal, takers: Sequence[Taker], clock: Clock, after: int = 0
+    ) -> None:
+        self._journal = journal
+        self._takers = tuple(takers)
+        self._clock = clock
+        self.cursor = after
+        """The last event that was shown; keep it to go on there after a restart."""
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        while True:
+            if not await self.read():
+                await self._clock.sleep(_LOOK_AGAIN)
+
+    async def read(self) -> int:
+        """Show one page; how many events it had."""
+        page = await self._journal.follow(self.cursor, _PAGE)
+        for sequence, event in page:
+            for take in self._takers:
+                take(event)
+            self.cursor = sequence
+        return len(page)

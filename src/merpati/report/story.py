@@ -1,0 +1,197 @@
+"""The story of a message from its journal events: for a person, every line explained."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import msgspec
+
+from merpati.diagnosis.dialogue import annotate, reply_parts
+from merpati.diagnosis.replies import Stage, classify
+from merpati.diagnosis.texts import DEFAULT_LANGUAGE, explain
+from merpati.journal.events import (
+    Accepted,
+    Attempt,
+    Deferred,
+    Delivered,
+    Event,
+    Exchange,
+    Expired,
+    Failed,
+    Opened,
+    SiteHeld,
+)
+from merpati.report.sentences import ACCEPTED_BY, LABELS, SENTENCES
+from merpati.report.shown import shown
+
+
+class Line(msgspec.Struct, frozen=True, kw_only=True):
+    """One command, its answer, and what both mean."""
+
+    sent: str
+    reply: str
+    meaning: str
+    seconds: float = 0.0
+
+
+class Advice(msgspec.Struct, frozen=True, kw_only=True):
+    """Why it went wrong and what to do."""
+
+    cause: str
+    fault: str
+    summary: str
+    advice: str
+
+
+class Chapter(msgspec.Struct, frozen=True, kw_only=True):
+    """One event, told."""
+
+    at: float
+    kind: str
+    told: str
+    details: tuple[str, ...] = ()
+    dialogue: tuple[Line, ...] = ()
+    diagnosis: Advice | None = None
+
+
+def chapters(events: Sequence[Event], language: str = DEFAULT_LANGUAGE) -> list[Chapter]:
+    """The story as a structure, in order of time; texts in `language`, English if unknown."""
+    spoken = language if language in SENTENCES else DEFAULT_LANGUAGE
+    return [_chapter(event, spoken) for event in sorted(events, key=lambda event: event.at)]
+
+
+def tell(events: Sequence[Event], language: str = DEFAULT_LANGUAGE) -> str:
+    """The story as text for a terminal, in UTC; what strangers said cannot act on it."""
+    spoken = language if language in SENTENCES else DEFAULT_LANGUAGE
+    told = [_text(chapter, spoken) for chapter in chapters(events, spoken)]
+    return "\n".join(told) + "\n" if told else ""
+
+
+def _chapter(event: Event, language: str) -> Chapter:
+    facts = {name: _word(getattr(event, name)) for name in event.__struct_fields__}
+    kind = _kind(event)
+    return Chapter(
+        at=event.at,
+        kind=kind,
+        told=SENTENCES[language][kind].format(**facts | _extra(event, language)),
+        details=tuple(_details(event, language)),
+        dialogue=tuple(_line(exchange, language) for exchange in _dialogue(event)),
+        diagnosis=_advice(event, language),
+    )
+
+
+def _kind(event: Event) -> str:
+    if isinstance(event, SiteHeld) and not event.until:
+        return "site-resumed"
+    return str(event.__struct_config__.tag)
+
+
+def _word(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(shown(str(one)) for one in value[:20]) + (" …" if len(value) > 20 else "")
+    return shown(str(value))
+
+
+def _extra(event: Event, language: str) -> dict[str, str]:
+    """What the sentences say that is no field of the event."""
+    labels = LABELS[language]
+    attempt = _attempt(event)
+    extra = {"place": _place(attempt) if attempt else labels["here"]}
+    if isinstance(event, Accepted):
+        extra["who"] = ACCEPTED_BY[language].get(event.role, shown(event.role))
+        extra["sender"] = shown(event.sender) or "<>"
+    elif isinstance(event, Deferred):
+        extra["due"] = _time(event.due) if event.due else labels["soon"]
+    elif isinstance(event, Delivered):
+        extra["delay"] = f"{event.delay:.1f}"
+    elif isinstance(event, Opened):
+        extra["error"] = shown(event.error) or labels["made"]
+    return extra
+
+
+def _attempt(event: Event) -> Attempt | None:
+    return event.attempt if isinstance(event, Delivered | Deferred | Failed) else None
+
+
+def _place(attempt: Attempt) -> str:
+    where = attempt.host or attempt.site or attempt.route
+    return shown(f"{where} [{attempt.ip}]:{attempt.port}" if attempt.ip else where)
+
+
+def _details(event: Event, language: str) -> list[str]:
+    labels = LABELS[language]
+    found = []
+    if isinstance(event, Accepted):
+        client = " ".join(one for one in (event.login, event.helo, event.ip) if one)
+        found += [(labels["client"], client), (labels["subject"], event.subject)]
+        found += [(labels["alias"], " → ".join(pair)) for pair in event.aliases[:20]]
+        found.append((labels["tls"], event.tls or labels["plain"]))
+    if isinstance(event, Delivered | Failed | Deferred | Expired):
+        found.append((labels["reply"], event.reply))
+    attempt = _attempt(event)
+    if attempt and attempt.host:
+        found.append((labels["tls"], attempt.tls or labels["plain"]))
+    if isinstance(event, Opened):
+        found.append((labels["tls"], event.tls or labels["plain"]))
+    return [f"{label}: {shown(value)}" for label, value in found if value]
+
+
+def _dialogue(event: Event) -> Sequence[Exchange]:
+    if isinstance(event, Opened):
+        return event.dialogue
+    attempt = _attempt(event)
+    return attempt.dialogue if attempt else ()
+
+
+def _line(exchange: Exchange, language: str) -> Line:
+    return Line(
+        sent=shown(exchange.sent),
+        reply=shown(exchange.reply),
+        meaning=annotate(exchange.sent, exchange.reply, language),
+        seconds=exchange.seconds,
+    )
+
+
+def _advice(event: Event, language: str) -> Advice | None:
+    cause = _cause(event)
+    if not cause:
+        return None
+    told = explain(cause, language)
+    return Advice(
+        cause=told.cause, fault=told.fault.value, summary=told.summary, advice=told.advice
+    )
+
+
+def _cause(event: Event) -> str:
+    if isinstance(event, Expired):
+        return "expired"
+    if not isinstance(event, Deferred | Failed):
+        return ""
+    if event.cause or not event.reply:
+        return event.cause
+    code, status, text = reply_parts(event.reply)
+    return classify(Stage.BODY, code, status, text).cause
+
+
+def _time(at: float) -> str:
+    # RFC 3339; a stored time that no calendar has is shown as it is.
+    try:
+        return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
+    except (OverflowError, ValueError, OSError):
+        return str(at)
+
+
+def _text(chapter: Chapter, language: str) -> str:
+    labels = LABELS[language]
+    lines = [f"{_time(chapter.at)}  {chapter.told}"]
+    lines += [f"    {detail}" for detail in chapter.details]
+    for line in chapter.dialogue:
+        if line.sent:
+            lines.append(f"      > {line.sent}")
+        lines += [f"      < {line.reply}"] if line.reply else []
+        lines.append(f"          {line.meaning}")
+    if chapter.diagnosis:
+        lines += [
+            f"    {labels['why']}: {chapter.diagnosis.summary}",
+            f"    {labels['next']}: {chapter.diagnosis.advice}",
+        ]
+    return "\n".join(lines)

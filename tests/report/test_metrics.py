@@ -1,0 +1,79 @@
+"""Counters, kept from events, in the text format of Prometheus."""
+
+from collections.abc import Mapping
+
+from merpati.journal.events import Accepted, Attempt, Deferred, Delivered, Expired, Refused
+from merpati.report.metrics import MAX_SERIES, Metrics
+from merpati.report.reader import Reader
+from merpati.testing.clock import VirtualClock
+from merpati.testing.memory import MemoryJournal
+
+
+async def page(metrics: Metrics) -> list[str]:
+    return (await metrics.exposition()).decode().splitlines()
+
+
+async def test_events_are_counted_by_their_label() -> None:
+    metrics = Metrics()
+    metrics.take(Accepted(at=0.0, sender="", recipients=(), size=100, role="mx"))
+    metrics.take(Accepted(at=0.0, sender="", recipients=(), size=50, role="mx"))
+    metrics.take(Deferred(at=0.0, reply="", cause="greylisted"))
+    metrics.take(Expired(at=0.0))
+    lines = await page(metrics)
+    assert 'merpati_messages_accepted_total{role="mx"} 2' in lines
+    assert "merpati_received_octets_total 150" in lines
+    assert 'merpati_deferred_total{cause="greylisted"} 1' in lines
+    assert 'merpati_failed_total{cause="expired"} 1' in lines
+
+
+async def test_delays_are_a_cumulative_histogram() -> None:
+    metrics = Metrics()
+    for delay in (0.05, 0.4, 100_000.0):
+        metrics.take(Delivered(at=0.0, reply="", attempt=Attempt(route="mx"), delay=delay))
+    lines = await page(metrics)
+    assert 'merpati_delivery_delay_seconds_bucket{le="0.1"} 1' in lines
+    assert 'merpati_delivery_delay_seconds_bucket{le="0.5"} 2' in lines
+    assert 'merpati_delivery_delay_seconds_bucket{le="86400.0"} 2' in lines
+    assert 'merpati_delivery_delay_seconds_bucket{le="+Inf"} 3' in lines
+    assert "merpati_delivery_delay_seconds_count 3" in lines
+
+
+async def test_label_values_are_bounded_and_harmless() -> None:
+    metrics = Metrics()
+    for n in range(MAX_SERIES + 50):
+        metrics.take(Refused(at=0.0, stage="rcpt", reply="", rule=f'r{n}"}}\n evil 1'))
+    lines = [line for line in await page(metrics) if "merpati_refused_total{" in line]
+    assert len(lines) == MAX_SERIES + 1
+    assert 'merpati_refused_total{rule="other"} 50' in lines
+    assert not any(line.startswith(" evil") for line in await page(metrics))
+
+
+async def test_gauges_are_asked_when_the_page_is_read() -> None:
+    async def depth() -> Mapping[str, float]:
+        return {"waiting": 3, "held": 1}
+
+    metrics = Metrics({("queue_recipients", "Recipients in the queue.", "state"): depth})
+    lines = await page(metrics)
+    assert 'merpati_queue_recipients{state="waiting"} 3' in lines
+    assert "# TYPE merpati_queue_recipients gauge" in lines
+
+
+async def test_the_reader_shows_each_event_once_and_in_order() -> None:
+    journal = MemoryJournal()
+    seen: list[float] = []
+    reader = Reader(journal, [lambda event: seen.append(event.at)], VirtualClock())
+    journal.note(Expired(at=1.0), Expired(at=2.0))
+    assert await reader.read() == 2
+    journal.note(Expired(at=3.0))
+    assert await reader.read() == 1
+    assert await reader.read() == 0
+    assert seen == [1.0, 2.0, 3.0]
+
+
+async def test_the_reader_goes_on_behind_its_cursor() -> None:
+    journal = MemoryJournal()
+    journal.note(Expired(at=1.0), Expired(at=2.0))
+    seen: list[float] = []
+    reader = Reader(journal, [lambda event: seen.append(event.at)], VirtualClock(), after=1)
+    await reader.read()
+    assert (seen, reader.cursor) == ([2.0], 2)

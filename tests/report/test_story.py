@@ -1,0 +1,115 @@
+"""The story of a message, for people and for programs."""
+
+import msgspec
+import pytest
+
+from merpati.journal.events import (
+    Accepted,
+    Attempt,
+    Cancelled,
+    Deferred,
+    Delivered,
+    Event,
+    Exchange,
+    Expired,
+    Failed,
+    Held,
+    Lifecycle,
+    LoggedIn,
+    LoginFailed,
+    Noticed,
+    Opened,
+    Refused,
+    Released,
+    Rerouted,
+    SiteHeld,
+    Unnoticed,
+)
+from merpati.report.story import chapters, tell
+
+ATTEMPT = Attempt(
+    route="mx",
+    host="mx.b.test",
+    ip="192.0.2.7",
+    port=25,
+    tls="TLSv1.3 TLS_AES_256_GCM_SHA384",
+    dialogue=(
+        Exchange("MAIL FROM:<ann@a.test>", "250 Ok"),
+        Exchange("RCPT TO:<bob@b.test>", "550 5.1.1 User unknown"),
+    ),
+)
+ACCEPTED = Accepted(
+    at=0.0, message="ID", sender="ann@a.test", recipients=("bob@b.test",), size=9, subject="Halo"
+)
+FAILED = Failed(
+    at=60.0,
+    message="ID",
+    address="bob@b.test",
+    reply="550 5.1.1 User unknown",
+    cause="unknown-user",
+    attempt=ATTEMPT,
+)
+EVERY: list[Event] = [
+    ACCEPTED,
+    FAILED,
+    Refused(at=1.0, stage="rcpt", reply="550", rule="relay"),
+    LoggedIn(at=1.0, login="ann", ip="192.0.2.1", mechanism="PLAIN"),
+    LoginFailed(at=1.0, login="ann", ip="192.0.2.1", mechanism="PLAIN", why="password"),
+    Opened(at=1.0, connection="c", site="s", host="h", ip="192.0.2.7"),
+    Delivered(at=1.0, reply="250 Ok", attempt=ATTEMPT),
+    Deferred(at=1.0, reply="", cause="timed-out"),
+    Expired(at=1.0),
+    Held(at=1.0, by="root"),
+    Released(at=1.0, by="root"),
+    Rerouted(at=1.0, by="root", route="r"),
+    Cancelled(at=1.0, by="root"),
+    Noticed(at=1.0, notice="N", action="failed"),
+    Unnoticed(at=1.0, action="failed", why="null"),
+    SiteHeld(at=1.0, site="s", until=9.0, why="listed"),
+    SiteHeld(at=1.0, site="s", until=0.0, why="mended"),
+    Lifecycle(at=1.0, what="started"),
+]
+
+
+@pytest.mark.parametrize("language", ["en", "id"])
+@pytest.mark.parametrize("event", EVERY, ids=lambda event: type(event).__name__)
+def test_every_event_can_be_told_in_every_language(event: Event, language: str) -> None:
+    assert tell([event], language).strip()
+
+
+def test_every_kind_of_event_is_tried_above() -> None:
+    assert {type(event) for event in EVERY} == set(Event.__args__)
+
+
+def test_a_failure_is_told_with_dialogue_meaning_and_advice() -> None:
+    told = tell([FAILED, ACCEPTED])
+    assert told.index("Accepted") < told.index("Failed for bob@b.test at mx.b.test")
+    assert "> RCPT TO:<bob@b.test>" in told
+    assert "< 550 5.1.1 User unknown" in told
+    assert "We say who should receive: The address does not exist" in told
+    assert "encryption: TLSv1.3 TLS_AES_256_GCM_SHA384" in told
+    assert "What to do: Check the address" in told
+
+
+def test_the_story_is_told_in_indonesian() -> None:
+    told = tell([ACCEPTED, FAILED], "id")
+    assert "Sebab: Alamat ini tidak ada di server penerima." in told
+
+
+def test_the_structure_is_plain_json() -> None:
+    [accepted, failed] = msgspec.json.decode(msgspec.json.encode(chapters([ACCEPTED, FAILED])))
+    assert accepted["kind"] == "accepted"
+    assert failed["diagnosis"]["cause"] == "unknown-user"
+    assert [line["reply"] for line in failed["dialogue"]] == ["250 Ok", "550 5.1.1 User unknown"]
+
+
+def test_what_strangers_said_cannot_act_on_a_terminal() -> None:
+    evil = "\x1b]0;x\x07\r\nAccepted: forged {at} \u202e"
+    told = tell([Failed(at=1.0, address=evil, reply=evil, cause="refused")])
+    assert not set(told) & {"\x1b", "\x07", "\r", "\u202e"}
+    assert not any(line.startswith("Accepted") for line in told.splitlines())
+    assert "{at}" in told
+
+
+def test_a_time_that_no_calendar_has_is_still_told() -> None:
+    assert "1e+300" in tell([Held(at=1e300, by="root")])
