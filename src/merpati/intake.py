@@ -21,7 +21,7 @@ from merpati.policy.rule import Facts, Moment
 from merpati.policy.verdict import Verdict
 from merpati.queue.entry import Entry, Owed
 from merpati.queue.queue import Draft, Queue
-from merpati.smtp.replies import Reply
+from merpati.smtp.replies import Reply, bad_syntax
 from merpati.smtp.status import Status
 from merpati.storage.errors import StorageError
 
@@ -35,6 +35,7 @@ _FULL = Verdict(Reply(452, "No space left, try again later", Status(4, 3, 1)), "
 _BROKEN = Verdict(Reply(451, "Cannot store mail now, try again later", Status(4, 3, 0)), "storage")
 _DAMAGED = Verdict(Reply(451, "Aliases here need repair", Status(4, 3, 5)), "directory")
 _BARE = Verdict(Reply(554, "Lines must end in CRLF only", Status(5, 6, 0)), "line-endings")
+_TOO_LATE = Verdict(bad_syntax("To be held for too long"), "release")
 TOO_MANY_HEADERS = Verdict(Reply(552, "Header section too large", Status(5, 3, 4)), "headers")
 
 
@@ -45,6 +46,8 @@ class IntakeSettings:
     hostname: str
     max_age: float = 5 * 86400.0
     """Seconds that a message is tried for (RFC 5321 §4.5.4.1: at least 4 or 5 days)."""
+    max_hold: float = 7 * 86400.0
+    """Seconds that a message may be held for before its first attempt; SMTP says it in EHLO."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +118,13 @@ class Intake:
     async def submit(self, facts: Facts, envelope: Envelope, content: Body) -> Receipt:
         """Accept from a door without a conversation: sender and recipients are judged here too.
 
-        All or nothing: the first refusal of anything is the answer.
+        All or nothing: the first refusal of anything is the answer. SMTPUTF8 is declared for a
+        message that needs it.
         """
-        facts.envelope = envelope
-        facts.size = content.size
         facts.headers = header_section(content)
-        verdict = await self._judge_envelope(facts, envelope) or _judge_form(facts, content)
+        facts.envelope = envelope = _with_smtputf8(envelope, facts.headers)
+        facts.size = content.size
+        verdict = await self._judge_envelope(facts, envelope) or self._judge_form(facts, content)
         if verdict is not None:
             return self._refuse(facts, verdict)
         return await self.accept(facts, content)
@@ -178,7 +182,7 @@ class Intake:
             client=facts.client,
             size=content.size,
             eight_bit=content.eight_bit,
-            utf8_headers=not all(field.raw.isascii() for field in facts.headers.fields),
+            utf8_headers=_is_utf8(facts.headers),
             is_notice=is_notice,
         )
         return entry, _accepted(entry, content.stamp.message_id, facts.headers, expansion)
@@ -199,6 +203,15 @@ class Intake:
             verdict = await self.judge.ask(Moment.RCPT, facts)
             facts.known_recipients += 1
         return verdict
+
+    def _judge_form(self, facts: Facts, content: Body) -> Verdict | None:
+        """What the protocol itself checks for those who speak it."""
+        if facts.headers.truncated:
+            return TOO_MANY_HEADERS
+        latest = self.clock.now() + self.settings.max_hold
+        if (_envelope(facts).release_at or 0.0) > latest:
+            return _TOO_LATE
+        return _BARE if has_bare_newlines(content.parts) else None
 
     def _refuse(self, facts: Facts, verdict: Verdict) -> Receipt:
         self.refuse("message", facts, verdict)
@@ -226,16 +239,24 @@ def _envelope(facts: Facts) -> Envelope:
     return facts.envelope
 
 
+def _with_smtputf8(envelope: Envelope, headers: Headers) -> Envelope:
+    # RFC 6531 §3.4 and RFC 6532: addresses or header fields beyond ASCII need the extension.
+    addresses = [recipient.address for recipient in envelope.recipients]
+    if envelope.sender is not None:
+        addresses.append(envelope.sender)
+    if all(address.is_ascii for address in addresses) and not _is_utf8(headers):
+        return envelope
+    return replace(envelope, smtputf8=True)
+
+
+def _is_utf8(headers: Headers) -> bool:
+    return not all(field.raw.isascii() for field in headers.fields)
+
+
 def _stamped(content: Body, stamp: Stamp) -> Stamped:
     body = Body((stamp.octets, *content.parts), len(stamp.octets) + content.size)
     eight_bit = not all(map(bytes.isascii, content.parts))
     return Stamped(body, stamp, body.size, eight_bit)
-
-
-def _judge_form(facts: Facts, content: Body) -> Verdict | None:
-    if facts.headers.truncated:
-        return TOO_MANY_HEADERS
-    return _BARE if has_bare_newlines(content.parts) else None
 
 
 def has_bare_newlines(parts: Sequence[bytes]) -> bool:

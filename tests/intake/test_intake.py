@@ -1,5 +1,7 @@
 """The one door into the queue."""
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -183,6 +185,31 @@ async def test_a_door_without_a_conversation_is_judged_as_a_whole(
     assert str(receipt.reply).startswith(reply)
     assert await house.queue.claim(house.clock.now(), 100) == []
     assert len(await house.events(Refused)) == 1
+
+
+async def test_nothing_is_held_for_longer_than_is_said() -> None:
+    house = House()
+    envelope = an_envelope("bob@a.test")
+    late = replace(envelope, release_at=house.clock.now() + 7 * 86400 + 1)
+    assert str((await submit(house.intake(), late)).reply).startswith("501 5.5.4")
+
+
+@pytest.mark.parametrize(
+    ("to", "content", "needed"),
+    [
+        ("bob@a.test", MESSAGE, False),
+        ("bób@c.test", MESSAGE, True),
+        ("bob@a.test", "Subject: Häppy\r\n\r\n".encode(), True),
+        ("bob@a.test", "Subject: Hi\r\n\r\nHäppy\r\n".encode(), False),
+    ],
+)
+async def test_smtputf8_is_declared_where_it_is_needed(
+    to: str, content: bytes, needed: bool
+) -> None:
+    house = House()
+    await submit(house.intake(), an_envelope(to), content)
+    entry, _ = await stored(house)
+    assert entry.envelope.smtputf8 is needed
 
 
 async def test_a_message_lives_five_days_from_its_release() -> None:
