@@ -1,5 +1,6 @@
 """Debts are paid by notices, forgiven where none may be sent, and never block one another."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from merpati.errors import MerpatiError
@@ -101,3 +102,20 @@ async def test_a_notice_that_cannot_be_stored_waits_and_the_others_go_out(
     assert await office.notices.pay() == 0
     kept = [event for _, event in await office.journal.follow(0, 10)]
     assert [event.what for event in kept if isinstance(event, Lifecycle)] == ["notice put off"]
+
+
+async def test_the_loop_pays_what_is_there_and_what_it_is_woken_for(
+    owed: Builder, original: bytes
+) -> None:
+    office = Office([owed()], original)
+    loop = asyncio.create_task(office.notices.run())
+    await office.clock.advance(1)
+    assert office.books.debts == []
+    office.books.debts = [owed(id_=2)]
+    office.notices.wake()
+    await office.clock.advance(1)
+    assert office.books.debts == []
+    office.books.debts = [owed(id_=3)]
+    await office.clock.advance(60)
+    assert office.books.debts == []
+    loop.cancel()

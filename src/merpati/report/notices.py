@@ -52,18 +52,21 @@ class Notices:
 
     async def run(self) -> None:
         """Pay until cancelled: at once when woken, else every half minute."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._look_again())
+            tasks.create_task(self._pay_when_woken())
+
+    async def _look_again(self) -> None:
         while True:
+            self._woken.set()
+            await self._clock.sleep(_LOOK_AGAIN)
+
+    async def _pay_when_woken(self) -> None:
+        while True:
+            await self._woken.wait()
             self._woken.clear()
             while await self.pay():
                 pass
-            await self._wait()
-
-    async def _wait(self) -> None:
-        try:
-            async with asyncio.timeout(_LOOK_AGAIN):
-                await self._woken.wait()
-        except TimeoutError:
-            return
 
     async def pay(self) -> int:
         """One round of at most 50 debts; how many are gone now."""
