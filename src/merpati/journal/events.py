@@ -67,7 +67,7 @@ class Refused(Fact, frozen=True, tag="refused", kw_only=True, omit_defaults=True
     """We said no to a client."""
 
     stage: str
-    """connect, hello, auth, mail, rcpt, data, message."""
+    """connect, hello, auth, mail, rcpt, data, message; command for what is malformed or idle."""
     reply: str
     rule: str
     ip: str = ""

@@ -141,6 +141,8 @@ async def _continue_login(session: "Session", response: bytes | None) -> Reply:
 
 async def mail_from(session: "Session", event: MailFrom) -> Reply:
     """A transaction begins if sender, size and rate are right."""
+    if session.port.is_stopping:
+        return SHUTTING_DOWN
     facts = session.facts
     transaction = Transaction(session.port.intake, event, session.port.clock.now())
     facts.envelope = transaction.envelope
