@@ -12,7 +12,7 @@ from merpati.directory.directory import Resolution, Secret, User
 from merpati.directory.following import follow, may_send
 from merpati.directory.rows import Rows, check_login_name
 from merpati.mail.address import Address
-from merpati.storage.connection import connect_reader
+from merpati.storage.connection import abandon, connect_reader
 from merpati.storage.database import Database
 from merpati.storage.errors import StorageError
 from merpati.storage.foreign import translate
@@ -54,7 +54,7 @@ class DirectoryStore:
     def close(self) -> None:
         """Give the connection back; the database is closed by its owner. Idempotent."""
         if self._connection is not None:
-            self._connection.close(True)
+            abandon(self._connection)
             self._connection = self._rows = None
 
     def is_local(self, domain: str) -> bool:

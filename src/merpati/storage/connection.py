@@ -1,5 +1,6 @@
 """Opening a database file: pragmas, identity, integrity, migrations. Refuses, never overwrites."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
 from importlib import resources
@@ -81,6 +82,14 @@ def connect_reader(settings: StorageSettings) -> apsw.Connection:
     return connection
 
 
+def abandon(connection: apsw.Connection) -> None:
+    """Close without trusting the outcome: what matters was synced with its commit, and the next
+    open recovers the rest."""
+    # Closing checkpoints, and the disk may fail at that; apsw closes the handle all the same.
+    with suppress(apsw.Error, OSError):
+        connection.close(True)
+
+
 def _open(settings: StorageSettings, flags: int) -> apsw.Connection:
     return apsw.Connection(
         str(settings.path), flags, settings.vfs or None, statementcachesize=_STATEMENTS
@@ -95,7 +104,7 @@ def _prepare(connection: apsw.Connection, settings: StorageSettings) -> apsw.Con
             _check_integrity(connection, settings)
         _migrate(connection, settings.kind, version)
     except BaseException:
-        connection.close(True)
+        abandon(connection)
         raise
     return connection
 

@@ -9,7 +9,7 @@ from queue import SimpleQueue
 
 import apsw
 
-from merpati.storage.connection import StorageSettings, connect_reader
+from merpati.storage.connection import StorageSettings, abandon, connect_reader
 from merpati.storage.errors import StorageError
 from merpati.storage.foreign import loses_trust, translate
 from merpati.storage.job import Job, finish_all
@@ -63,4 +63,4 @@ class Reader:
     def _close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.close(True)
+            abandon(connection)

@@ -15,7 +15,7 @@ from queue import Empty, SimpleQueue
 import apsw
 
 from merpati.clock import Clock, SystemClock
-from merpati.storage.connection import StorageSettings, connect
+from merpati.storage.connection import StorageSettings, abandon, connect
 from merpati.storage.errors import StorageError
 from merpati.storage.foreign import loses_trust, translate
 from merpati.storage.job import Job, finish_all
@@ -118,7 +118,7 @@ class Writer:
             _fail(jobs, translate(error, str(self._settings.path)))
         except OSError as error:
             self._doubt(jobs, error)
-            _fail(jobs, StorageError(f"{self._settings.path}: {error.strerror}"))
+            _fail(jobs, StorageError(f"{self._settings.path}: {error}"))
 
     def _doubt(self, jobs: list[Job[object]], error: Exception) -> None:
         in_transaction = self._connection is not None and self._connection.in_transaction
@@ -154,7 +154,7 @@ class Writer:
                     recover(connection)
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except apsw.Error as error:
-            connection.close(True)
+            abandon(connection)
             raise translate(error, str(self._settings.path)) from error
         self._doubtful.clear()
 
@@ -163,11 +163,10 @@ class Writer:
             forget()
 
     def _close(self) -> None:
-        """Close without trusting the outcome: what matters was synced with its commit."""
         connection, self._connection = self._connection, None
         if connection is not None:
             self._forget_all()
-            connection.close(True)
+            abandon(connection)
 
 
 def _fail(jobs: list[Job[object]], error: StorageError) -> None:
