@@ -15,7 +15,6 @@ from merpati.api.office import Office
 from merpati.api.operations import OPERATIONS, Operation
 from merpati.api.questions import Question
 from merpati.errors import MerpatiError
-from merpati.mail.address import AddressError
 
 PREFIX = "/v1/"
 _JSON = "application/json"
@@ -50,7 +49,7 @@ def _answer(office: Office, operation: Operation[Question, object]) -> Handler:
 def _code(error: MerpatiError) -> int:
     if isinstance(error, Unknown):
         return 404
-    return 422 if isinstance(error, Mistaken | AddressError) else 409
+    return 422 if isinstance(error, Mistaken) else 409
 
 
 def _json(status: int, value: object) -> web.Response:

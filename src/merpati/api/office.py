@@ -14,7 +14,7 @@ from merpati.api.errors import Mistaken, Unknown
 from merpati.clock import Clock
 from merpati.directory.directory import Directory, Registrar, Secret
 from merpati.journal.journal import Journal
-from merpati.mail.address import Address, parse_domain
+from merpati.mail.address import Address, AddressError, parse_domain
 from merpati.queue.entry import Listed, Selection, State
 from merpati.queue.queue import Desk, Queue, Sites
 
@@ -55,7 +55,7 @@ class QueueOffice:
     def _selection(self, wanted: ask.Filter) -> Selection:
         return Selection(
             ids=wanted.ids,
-            domain=parse_domain(wanted.domain) if wanted.domain else "",
+            domain=wanted.domain and _domain(wanted.domain),
             sender=wanted.sender,
             recipient=wanted.recipient,
             state=State[wanted.state.upper().replace("-", "_")] if wanted.state else None,
@@ -149,6 +149,20 @@ class JournalOffice:
         return ask.Story(message="", events=events)
 
 
+def _address(text: str) -> Address:
+    try:
+        return Address.parse(text)
+    except AddressError as error:
+        raise Mistaken(f"{text!r}: {error}") from error
+
+
+def _domain(text: str) -> str:
+    try:
+        return parse_domain(text)
+    except AddressError as error:
+        raise Mistaken(f"{text!r}: {error}") from error
+
+
 @dataclass(frozen=True, slots=True)
 class DirectoryOffice:
     """Who lives here."""
@@ -163,51 +177,51 @@ class DirectoryOffice:
 
     async def add_domain(self, question: ask.Named) -> ask.Done:
         """From now on mail for it ends here."""
-        await self.registrar.add_domain(parse_domain(question.name))
+        await self.registrar.add_domain(_domain(question.name))
         return ask.Done()
 
     async def remove_domain(self, question: ask.Named) -> ask.Done:
         """Only an empty one."""
-        await self.registrar.remove_domain(parse_domain(question.name))
+        await self.registrar.remove_domain(_domain(question.name))
         return ask.Done()
 
     async def users(self, question: ask.Within) -> list[ask.UserLine]:
         """Users of a domain, or all."""
-        found = await self.registrar.users(_domain(question))
+        found = await self.registrar.users(question.domain and _domain(question.domain))
         return [ask.UserLine(address=str(one.address), suspended=one.suspended) for one in found]
 
     async def add_user(self, question: ask.NewUser) -> ask.Done:
         """A mailbox and a login."""
-        address = Address.parse(question.address)
+        address = _address(question.address)
         await self.registrar.add_user(address, await self._secret(address, "", question.password))
         return ask.Done()
 
     async def remove_user(self, question: ask.Named) -> ask.Done:
         """The mailbox stays on disk."""
-        await self.registrar.remove_user(Address.parse(question.name))
+        await self.registrar.remove_user(_address(question.name))
         return ask.Done()
 
     async def suspend(self, question: ask.Suspension) -> ask.Done:
         """A suspended user cannot log in."""
-        address = Address.parse(question.address)
+        address = _address(question.address)
         await self.registrar.set_suspended(address, question.suspended)
         return ask.Done()
 
     async def set_password(self, question: ask.NewPassword) -> ask.Done:
         """The own password, or that of a program."""
-        address = Address.parse(question.address)
+        address = _address(question.address)
         secret = await self._secret(address, question.program, question.password)
         await self.registrar.set_secret(address, secret)
         return ask.Done()
 
     async def revoke_password(self, question: ask.Program) -> ask.Done:
         """Take an app password away."""
-        await self.registrar.revoke_secret(Address.parse(question.address), question.program)
+        await self.registrar.revoke_secret(_address(question.address), question.program)
         return ask.Done()
 
     async def passwords(self, question: ask.Named) -> list[ask.PasswordLine]:
         """App passwords of a user."""
-        address = Address.parse(question.name)
+        address = _address(question.name)
         if self.directory.user(address) is None:
             raise Unknown(f"there is no user {address}")
         return [
@@ -218,7 +232,7 @@ class DirectoryOffice:
 
     async def aliases(self, question: ask.Within) -> list[ask.AliasLine]:
         """Aliases of a domain, or all."""
-        found = await self.registrar.aliases(_domain(question))
+        found = await self.registrar.aliases(question.domain and _domain(question.domain))
         return [
             ask.AliasLine(alias=str(alias), targets=tuple(map(str, targets)))
             for alias, targets in found
@@ -226,13 +240,13 @@ class DirectoryOffice:
 
     async def add_alias(self, question: ask.NewAlias) -> ask.Done:
         """An address that leads to others."""
-        targets = [Address.parse(target) for target in question.targets]
-        await self.registrar.add_alias(Address.parse(question.alias), targets)
+        targets = [_address(target) for target in question.targets]
+        await self.registrar.add_alias(_address(question.alias), targets)
         return ask.Done()
 
     async def remove_alias(self, question: ask.Named) -> ask.Done:
         """Mail for it is refused from now on."""
-        await self.registrar.remove_alias(Address.parse(question.name))
+        await self.registrar.remove_alias(_address(question.name))
         return ask.Done()
 
     async def _secret(self, address: Address, program: str, password: str) -> Secret:
@@ -240,10 +254,6 @@ class DirectoryOffice:
             raise Mistaken("the password is empty")
         known = self.directory.secrets(address)
         return await self.make_secret(program, password, known[0] if known else None)
-
-
-def _domain(question: ask.Within) -> str:
-    return parse_domain(question.domain) if question.domain else ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -134,8 +134,8 @@ class OwnCounter:
     """Puts questions to an office in this process."""
 
     def __init__(self, office: Office) -> None:
-        self._office = office
+        self.office = office
 
     async def ask(self, operation: Operation[Q, A], question: Q) -> A:
         """The office's own answer."""
-        return await operation.perform(self._office, question)
+        return await operation.perform(self.office, question)

@@ -40,6 +40,9 @@ def run(settings: Settings, *, use_uvloop: bool = True) -> None:
         runner = asyncio.Runner(loop_factory=uvloop.new_event_loop if use_uvloop else None)
         with runner:
             runner.run(process.work(tls))
+    except ExceptionGroup as defects:
+        process.tell(defects)
+        raise MerpatiError("the server ended by a defect of its own; its log says where") from None
     finally:
         process.release()
 
@@ -70,6 +73,10 @@ class Process:
                 give(made, user)
         drop(user)
         return tls
+
+    def tell(self, defects: ExceptionGroup[Exception]) -> None:
+        """What ended us, with its trace, for the log."""
+        self._log.defect("defect", defects)
 
     def release(self) -> None:
         """Close what is still open; right after a failed start, too."""

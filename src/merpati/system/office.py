@@ -20,7 +20,7 @@ from merpati.delivery.route import RouteError, parse_route
 from merpati.directory.directory import Secret
 from merpati.directory.password import make_secret
 from merpati.intake import OURSELVES, Intake
-from merpati.mail.address import Address
+from merpati.mail.address import Address, AddressError
 from merpati.mail.envelope import Body, Envelope, Notify, Recipient, Return
 from merpati.policy.rule import Facts
 from merpati.queue.ids import IdMaker
@@ -59,6 +59,16 @@ def office_of(stores: Stores, clock: Clock, doors: Doors) -> Office:
 
 async def submit(intake: Intake, question: ask.Submission) -> ask.Queued:
     """Put a message of a program on this machine into the queue."""
+    try:
+        envelope = _envelope(question)
+    except AddressError as error:
+        raise Mistaken(str(error)) from error
+    facts = Facts(OURSELVES, trusted=True)
+    receipt = await intake.submit(facts, envelope, Body((question.content,)))
+    return ask.Queued(id=receipt.id, code=receipt.reply.code, reply=str(receipt.reply))
+
+
+def _envelope(question: ask.Submission) -> Envelope:
     notify = question.notify
     wishes = Notify(sum(_NOTIFY[one].value for one in notify or ()))
     recipients = tuple(
@@ -67,15 +77,12 @@ async def submit(intake: Intake, question: ask.Submission) -> ask.Queued:
         else Recipient(Address.parse(text), notify=wishes, named_notify=True)
         for text in question.recipients
     )
-    envelope = Envelope(
+    return Envelope(
         sender=Address.parse(question.sender) if question.sender else None,
         recipients=recipients,
         ret=_RETURN.get(question.returned),
         envelope_id=question.envelope_id or None,
     )
-    facts = Facts(OURSELVES, trusted=True)
-    receipt = await intake.submit(facts, envelope, Body((question.content,)))
-    return ask.Queued(id=receipt.id, code=receipt.reply.code, reply=str(receipt.reply))
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,68 @@
+"""What the control socket and the public door refuse."""
+
+import io
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from merpati.api import http
+from merpati.api.operations import OwnCounter
+from merpati.config.settings import load
+from merpati.system.office import own_counter
+
+
+@pytest.fixture
+async def client(tmp_path: Path) -> AsyncIterator[TestClient]:  # type: ignore[type-arg]
+    file = tmp_path / "merpati.toml"
+    file.write_text("")
+    async with own_counter(load(file)) as counter:
+        assert isinstance(counter, OwnCounter)
+        async with TestClient(TestServer(http.control(counter.office))) as client:
+            yield client
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"{", 400),
+        (b"\xff", 400),
+        (b"[]", 422),
+        (b'{"filtre": {}}', 422),
+        (b'{"limit": 0}', 422),
+        (b'{"limit": 100000}', 422),
+        (b'{"filter": {"state": "gone"}}', 422),
+        (b'{"filter": {"domain": "%s"}}' % (b"a" * 2000), 422),
+        (b"{}", 200),
+    ],
+)
+async def test_a_question_is_read_strictly(client: TestClient, body: bytes, status: int) -> None:  # type: ignore[type-arg]
+    answer = await client.post("/v1/queue/list", data=body)
+    assert answer.status == status
+    assert ("error" in await answer.json()) == (status != 200)
+
+
+async def test_a_question_has_a_size(client: TestClient) -> None:  # type: ignore[type-arg]
+    answer = await client.post("/v1/queue/list", data=io.BytesIO(b" " * (1024 * 1024 + 1)))
+    assert answer.status == 413
+
+
+async def test_what_is_no_operation_is_not_found(client: TestClient) -> None:  # type: ignore[type-arg]
+    assert (await client.post("/v1/shell")).status == 404
+    assert (await client.get("/v1/queue/list")).status == 405
+
+
+async def test_health_follows_the_server_and_nothing_else_is_there() -> None:
+    healthy = True
+
+    async def metrics() -> bytes:
+        return b"merpati 1\n"
+
+    app = http.public(lambda: healthy, metrics)
+    async with TestClient(TestServer(app)) as client:
+        assert (await client.get("/healthz")).status == 200
+        assert await (await client.get("/metrics")).read() == b"merpati 1\n"
+        assert (await client.post("/v1/stop")).status == 404
+        healthy = False
+        assert (await client.get("/healthz")).status == 503

@@ -1,0 +1,235 @@
+"""Every operation, asked in a command and over the control socket: the answers are the same."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from merpati.api import http
+from merpati.api import operations as op
+from merpati.api import questions as ask
+from merpati.api.client import RemoteCounter, short_path
+from merpati.api.errors import ApiError, Mistaken, Unknown, Unreachable
+from merpati.api.operations import Counter, OwnCounter
+from merpati.config.settings import Settings, load
+from merpati.errors import MerpatiError
+from merpati.system.office import own_counter
+from merpati.system.web import serving
+from merpati.wire.endpoint import Endpoint
+from merpati.wire.sockets import bind
+
+CONTENT = b"From: ann@a.test\r\nSubject: x\r\n\r\nhello\r\n"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    file = tmp_path / "merpati.toml"
+    file.write_text('hostname = "mx.a.test"\n')
+    return load(file)
+
+
+@pytest.fixture(params=["in a command", "over the socket", "over a socket far down"])
+async def counter(
+    request: pytest.FixtureRequest, settings: Settings, tmp_path: Path
+) -> AsyncIterator[Counter]:
+    async with own_counter(settings) as own:
+        assert isinstance(own, OwnCounter)
+        if request.param == "in a command":
+            yield own
+            return
+        folder = tmp_path / ("deep/" * 30 if "far" in request.param else "near")
+        folder.mkdir(parents=True)
+        with short_path(folder / "control.sock") as path:
+            listening = bind(Endpoint(path=path), mode=0o600)
+        async with serving(http.control(own.office), listening, 1.0):
+            yield RemoteCounter(folder / "control.sock")
+
+
+async def populate(counter: Counter) -> None:
+    await counter.ask(op.DOMAINS_ADD, ask.Named(name="A.test"))
+    await counter.ask(op.USERS_ADD, ask.NewUser(address="ann@a.test", password="secret words"))
+
+
+async def submit(counter: Counter, *to: str) -> str:
+    question = ask.Submission(sender="ann@a.test", recipients=to, content=CONTENT)
+    receipt = await counter.ask(op.SUBMIT, question)
+    assert receipt.code == 250, receipt.reply
+    return receipt.id
+
+
+async def queued(counter: Counter, wanted: ask.Filter = ask.Filter()) -> list[ask.QueueLine]:  # noqa: B008
+    return await counter.ask(op.QUEUE_LIST, ask.ListQueue(filter=wanted))
+
+
+async def test_what_was_added_is_listed(counter: Counter) -> None:
+    await populate(counter)
+    alias = ask.NewAlias(alias="sales@a.test", targets=("ann@a.test",))
+    await counter.ask(op.ALIASES_ADD, alias)
+    assert await counter.ask(op.DOMAINS, ask.Nothing()) == ["a.test"]
+    (user,) = await counter.ask(op.USERS, ask.Within())
+    assert user == ask.UserLine(address="ann@a.test", suspended=False)
+    (line,) = await counter.ask(op.ALIASES, ask.Within(domain="a.test"))
+    assert line.targets == ("ann@a.test",)
+
+
+async def test_what_exists_already_is_refused_in_words(counter: Counter) -> None:
+    await populate(counter)
+    with pytest.raises(MerpatiError, match=r"a\.test"):
+        await counter.ask(op.DOMAINS_ADD, ask.Named(name="a.test"))
+
+
+async def test_an_address_that_is_none_is_refused(counter: Counter) -> None:
+    with pytest.raises(MerpatiError, match="no-at-sign"):
+        await counter.ask(op.USERS_ADD, ask.NewUser(address="no-at-sign", password="x"))
+
+
+async def test_an_empty_password_is_refused(counter: Counter) -> None:
+    await counter.ask(op.DOMAINS_ADD, ask.Named(name="a.test"))
+    with pytest.raises(Mistaken, match="empty"):
+        await counter.ask(op.USERS_ADD, ask.NewUser(address="ann@a.test", password=""))
+
+
+async def test_app_passwords_are_named_and_revoked(counter: Counter) -> None:
+    await populate(counter)
+    new = ask.NewPassword(address="ann@a.test", password="for the phone", program="phone")
+    await counter.ask(op.PASSWORDS_SET, new)
+    (line,) = await counter.ask(op.PASSWORDS, ask.Named(name="ann@a.test"))
+    assert (line.program, line.last_used) == ("phone", None)
+    await counter.ask(op.PASSWORDS_REVOKE, ask.Program(address="ann@a.test", program="phone"))
+    assert await counter.ask(op.PASSWORDS, ask.Named(name="ann@a.test")) == []
+
+
+async def test_passwords_of_nobody_are_unknown(counter: Counter) -> None:
+    with pytest.raises(Unknown, match=r"nobody@a\.test"):
+        await counter.ask(op.PASSWORDS, ask.Named(name="nobody@a.test"))
+
+
+async def test_a_submitted_message_waits_with_a_line_for_each_recipient(counter: Counter) -> None:
+    await populate(counter)
+    message = await submit(counter, "ann@a.test", "bob@b.test")
+    lines = await queued(counter)
+    assert [(line.id, line.recipient) for line in lines] == [
+        (message, "ann@a.test"),
+        (message, "bob@b.test"),
+    ]
+
+
+async def test_pages_continue_behind_the_last_line(counter: Counter) -> None:
+    await populate(counter)
+    for n in range(3):
+        await submit(counter, f"bob{n}@b.test")
+    first = await counter.ask(op.QUEUE_LIST, ask.ListQueue(limit=2))
+    after = (first[-1].id, first[-1].n)
+    rest = await counter.ask(op.QUEUE_LIST, ask.ListQueue(limit=2, after=after))
+    assert [line.recipient for line in first + rest] == [f"bob{n}@b.test" for n in range(3)]
+
+
+async def test_what_is_held_is_told_as_held_until_its_release(counter: Counter) -> None:
+    await populate(counter)
+    await submit(counter, "bob@b.test")
+    await submit(counter, "eve@c.test")
+    only_b = ask.Filter(domain="b.test")
+    done = await counter.ask(op.QUEUE_ALTER, ask.AlterQueue(filter=only_b, action="hold"))
+    assert done.changed == 1
+    (held,) = await queued(counter, ask.Filter(state="held"))
+    assert held.recipient == "bob@b.test"
+    await counter.ask(op.QUEUE_ALTER, ask.AlterQueue(filter=only_b, action="release"))
+    assert await queued(counter, ask.Filter(state="held")) == []
+
+
+async def test_a_cancelled_message_is_gone_and_its_story_stays(counter: Counter) -> None:
+    await populate(counter)
+    message = await submit(counter, "bob@b.test")
+    chosen = ask.Filter(ids=(message,))
+    await counter.ask(op.QUEUE_ALTER, ask.AlterQueue(filter=chosen, action="cancel"))
+    assert await queued(counter) == []
+    (story,) = await counter.ask(op.STORY, ask.AskStory(id=message))
+    kinds = [type(event).__name__ for event in story.events]
+    assert kinds == ["Accepted", "Cancelled"]
+
+
+async def test_the_whole_queue_is_altered_only_when_that_is_said(counter: Counter) -> None:
+    await populate(counter)
+    await submit(counter, "bob@b.test")
+    with pytest.raises(Mistaken, match="--all"):
+        await counter.ask(op.QUEUE_ALTER, ask.AlterQueue(filter=ask.Filter(), action="cancel"))
+    question = ask.AlterQueue(filter=ask.Filter(), action="cancel", everything=True)
+    assert (await counter.ask(op.QUEUE_ALTER, question)).changed == 1
+
+
+async def test_a_route_that_is_none_is_refused(counter: Counter) -> None:
+    chosen = ask.Filter(domain="b.test")
+    question = ask.AlterQueue(filter=chosen, action="reroute", route="nowhere")
+    with pytest.raises(Mistaken, match="nowhere"):
+        await counter.ask(op.QUEUE_ALTER, question)
+
+
+async def test_a_queued_message_is_read_and_cut_where_asked(counter: Counter) -> None:
+    await populate(counter)
+    message = await submit(counter, "bob@b.test")
+    whole = await counter.ask(op.QUEUE_READ, ask.ReadMessage(id=message))
+    assert whole.complete
+    assert whole.octets.endswith(CONTENT)
+    cut = await counter.ask(op.QUEUE_READ, ask.ReadMessage(id=message, octets=10))
+    assert (len(cut.octets), cut.complete) == (10, False)
+
+
+async def test_what_is_not_known_says_so(counter: Counter) -> None:
+    with pytest.raises(Unknown, match="nope"):
+        await counter.ask(op.QUEUE_READ, ask.ReadMessage(id="nope"))
+    with pytest.raises(Unknown, match="nope"):
+        await counter.ask(op.STORY, ask.AskStory(id="nope"))
+    assert await counter.ask(op.STORY, ask.AskStory(address="nobody@a.test")) == []
+
+
+async def test_a_site_is_held_with_its_reason_and_resumed(counter: Counter) -> None:
+    await counter.ask(op.SITES_HOLD, ask.HoldSite(site="mx.b.test", seconds=60, why="moving"))
+    (held,) = await counter.ask(op.SITES_HELD, ask.Nothing())
+    assert (held.site, held.why) == ("mx.b.test", "moving")
+    await counter.ask(op.SITES_HOLD, ask.HoldSite(site="mx.b.test", seconds=0))
+    assert await counter.ask(op.SITES_HELD, ask.Nothing()) == []
+
+
+async def test_bare_newlines_are_refused_at_this_door_too(counter: Counter) -> None:
+    await populate(counter)
+    question = ask.Submission(
+        sender="ann@a.test", recipients=("bob@b.test",), content=b"Subject: x\r\n\r\na\n.\nb\r\n"
+    )
+    receipt = await counter.ask(op.SUBMIT, question)
+    assert (receipt.id, receipt.code) == ("", 554)
+
+
+async def test_unknown_recipients_here_are_refused(counter: Counter) -> None:
+    await populate(counter)
+    question = ask.Submission(sender="", recipients=("nobody@a.test",), content=CONTENT)
+    receipt = await counter.ask(op.SUBMIT, question)
+    assert receipt.reply.startswith("550 5.1.1")
+
+
+async def test_without_a_server_there_is_nothing_to_reload_or_stop(counter: Counter) -> None:
+    assert not (await counter.ask(op.STATUS, ask.Nothing())).running
+    for operation in (op.RELOAD, op.STOP):
+        with pytest.raises(Mistaken, match="no server runs"):
+            await counter.ask(operation, ask.Nothing())
+
+
+async def test_no_server_is_told_as_unreachable(tmp_path: Path) -> None:
+    with pytest.raises(Unreachable, match=r"control\.sock"):
+        await RemoteCounter(tmp_path / "control.sock").ask(op.STATUS, ask.Nothing())
+
+
+async def test_one_owner_at_a_time(settings: Settings) -> None:
+    async with own_counter(settings) as first, own_counter(settings) as second:
+        assert first is not None
+        assert second is None
+
+
+def test_every_operation_has_a_name_of_its_own() -> None:
+    names = [operation.name for operation in op.OPERATIONS]
+    assert len(set(names)) == len(names)
+    declared = {one.name for one in vars(op).values() if isinstance(one, op.Operation)}
+    assert declared == set(names)
+
+
+def test_errors_of_the_api_are_errors_of_merpati() -> None:
+    assert issubclass(ApiError, MerpatiError)
