@@ -45,6 +45,8 @@ class DispatcherSettings:
     """Domains looked up at once."""
     grace: float = 30.0
     """At a stop: for what is being sent to end by itself."""
+    sweep: float = 1.0
+    """Between looks at idle lines and at what comes due."""
     source: str = ""
     """Our address that connections leave from; empty: the system's choice."""
 
@@ -288,7 +290,8 @@ class Dispatcher:
 
     def rest(self, rest: Rest) -> None:
         """Put a site on hold in the queue, then settle what goes back."""
-        self._full.discard(rest.site)
+        # Nothing more is claimed for it until the queue knows of the hold.
+        self._full.add(rest.site)
         self._spawn(self._rest(rest))
 
     async def _rest(self, rest: Rest) -> None:
@@ -299,6 +302,7 @@ class Dispatcher:
         except MerpatiError as error:
             self._note("hold-failed", f"{rest.site}: {error}")
         finally:
+            self.has_room(rest.site)
             for transaction in rest.transactions:
                 self._settle_all(transaction, rest.outcome)
 
@@ -334,9 +338,9 @@ class Dispatcher:
         task.add_done_callback(self._tasks.discard)
 
     async def _sweep(self) -> None:
-        """Once a second: idle lines, pools that nobody needs, holds that are over."""
+        """Now and then: idle lines, pools that nobody needs, holds that are over."""
         while True:
-            await self.clock.sleep(1.0)
+            await self.clock.sleep(self._settings.sweep)
             for site, pool in list(self._pools.items()):
                 pool.sweep()
                 if pool.is_empty:

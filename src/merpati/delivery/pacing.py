@@ -119,6 +119,8 @@ class Pace:
             return False
         if opened >= int(self.bucket.window(now, self.window)):
             return False
+        if opened and self.is_probing:
+            return False
         if self.bucket.seconds_to_next(now) > 1.0:
             return False  # It would only stand there until it is idle enough to be closed.
         busy_for = ready * self._message.value / max(1, opened)

@@ -313,7 +313,10 @@ class SitePool:
                 self._rest(until, failure.why)
         elif not self._live:
             outcome = self._outcome(failure, host, Result.DEFERRED)
-            self._rest(self._pace.next_probe(now), failure.why or failure.ending.value, outcome)
+            # A second connection that failed in the same breath is the same news.
+            down = self._pace.is_down(now)
+            until = self._pace.resumes_at() if down else self._pace.next_probe(now)
+            self._rest(until, failure.why or failure.ending.value, outcome)
 
     def _outcome(self, failure: End, host: Host, result: Result) -> Outcome:
         attempt = Attempt(

@@ -1,0 +1,293 @@
+"""From the queue to the hosts and back, in virtual time."""
+
+from dataclasses import replace
+
+from merpati.delivery.dispatcher import DispatcherSettings
+from merpati.delivery.ending import End, Ending
+from merpati.delivery.outcome import Outcome, Result
+from merpati.delivery.transaction import Host
+from merpati.diagnosis.replies import Meaning, Refusal, Stage
+from merpati.journal.events import Deferred, Delivered, Expired, Failed, Lifecycle, SiteHeld
+from merpati.queue.entry import Selection
+from merpati.testing.deliveries import (
+    A_BODY,
+    DAY,
+    ScriptedDns,
+    ScriptedHost,
+    an_entry,
+    delivered,
+)
+
+SMARTHOST = "smtp://192.0.2.1:25"
+HOST = Host("mx", "192.0.2.1")
+
+
+async def test_messages_reach_a_smarthost_and_leave_the_queue(make_world):
+    host = ScriptedHost()
+    world = make_world(hosts={"192.0.2.1": host}, routes=(SMARTHOST,))
+    async with world.running():
+        await world.put(*(an_entry(n, f"ann@d{n}.test") for n in range(30)))
+        await world.clock.advance(20)
+    assert len(host.received) == 30
+    assert len(await world.events(Delivered)) == 30
+    assert await world.queue.next_due() is None
+
+
+async def test_the_recipients_of_one_message_share_transactions_of_fifty(make_world):
+    host = ScriptedHost()
+    world = make_world(hosts={"192.0.2.1": host}, routes=(SMARTHOST,))
+    async with world.running():
+        await world.put(an_entry(1, *(f"u{n}@a.test" for n in range(120))))
+        await world.clock.advance(10)
+    assert sorted(len(one.recipients) for one in host.received) == [20, 50, 50]
+    assert len(await world.events(Delivered)) == 120
+
+
+async def test_domains_behind_the_same_hosts_share_a_connection(make_world):
+    host = ScriptedHost()
+    dns = ScriptedDns(
+        mxs={f"d{n}.test": ((10, "mx.big.test"),) for n in range(3)},
+        v4={"mx.big.test": ("192.0.2.1",)},
+    )
+    world = make_world(hosts={"192.0.2.1": host}, dns=dns)
+    async with world.running():
+        await world.put(*(an_entry(n, f"ann@d{n}.test") for n in range(3)))
+        await world.clock.advance(2)
+    assert (len(host.received), host.opened) == (3, 1)
+
+
+async def test_a_recipient_that_is_refused_fails_and_the_others_arrive(make_world):
+    def verdict(transaction):
+        return [
+            Outcome(one.n, Result.FAILED, "550 5.1.1 no such user", "5.1.1", "unknown-user")
+            if one.recipient.address.local == "nobody"
+            else delivered(one.n, HOST)
+            for one in transaction.recipients
+        ]
+
+    world = make_world(hosts={"192.0.2.1": ScriptedHost(verdict=verdict)}, routes=(SMARTHOST,))
+    async with world.running():
+        await world.put(an_entry(1, "ann@a.test", "nobody@a.test"))
+        await world.clock.advance(2)
+    (failed,) = await world.events(Failed)
+    (arrived,) = await world.events(Delivered)
+    assert (failed.address, arrived.address) == ("nobody@a.test", "ann@a.test")
+    (owed,) = await world.queue.owed(10)
+    assert (owed.action, owed.status) == ("failed", "5.1.1")
+
+
+async def test_a_limit_of_recipients_splits_the_rest_off_at_once(make_world):
+    host = ScriptedHost(max_rcpt=7)
+    world = make_world(hosts={"192.0.2.1": host}, routes=(SMARTHOST,))
+    async with world.running():
+        await world.put(an_entry(1, *(f"u{n}@a.test" for n in range(30))))
+        await world.clock.advance(3)
+    assert len(await world.events(Delivered)) == 30
+    assert max(len(one.recipients) for one in host.received[1:]) == 7
+
+
+async def test_a_dead_ipv6_family_costs_no_attempt(make_world):
+    dns = ScriptedDns(
+        mxs={"a.test": ((10, "mx.a.test"),)},
+        v6={"mx.a.test": ("2001:db8::1",)},
+        v4={"mx.a.test": ("192.0.2.1",)},
+    )
+    host = ScriptedHost()
+    world = make_world(hosts={"192.0.2.1": host}, dns=dns)
+    async with world.running():
+        await world.put(an_entry(1, "ann@a.test"))
+        await world.clock.advance(2)
+    assert world.talker.tried == ["2001:db8::1", "192.0.2.1"]
+    assert len(host.received) == 1
+    assert not await world.events(Deferred)
+
+
+async def test_a_site_that_is_down_defers_its_cohort_without_trying_each(make_world):
+    world = make_world(routes=(SMARTHOST,))
+    async with world.running():
+        await world.put(*(an_entry(n, f"u{n}@a.test") for n in range(400)))
+        await world.clock.advance(5)
+        assert len(world.talker.tried) <= 2
+        assert len(await world.events(SiteHeld)) == 1
+        assert len(await world.events(Deferred)) <= 250
+        assert await world.waiting() == 400
+        await world.clock.advance(25)
+        assert len(world.talker.tried) <= 2
+
+
+async def test_a_site_that_comes_back_gets_its_cohort(make_world):
+    hosts = {}
+    world = make_world(hosts=hosts, routes=(SMARTHOST,))
+    async with world.running():
+        await world.put(*(an_entry(n, f"u{n}@a.test") for n in range(50)))
+        await world.clock.advance(5)
+        hosts["192.0.2.1"] = ScriptedHost()
+        await world.clock.advance(400)
+        assert len(hosts["192.0.2.1"].received) == 50
+
+
+async def test_a_host_that_bears_two_connections_is_not_pestered(make_world):
+    host = ScriptedHost(seconds=0.2, connections=2)
+    world = make_world(hosts={"192.0.2.1": host}, routes=(SMARTHOST,))
+    async with world.running():
+        await world.put(*(an_entry(n, f"u{n}@a.test") for n in range(300)))
+        await world.clock.advance(60)
+    assert len(host.received) == 300
+    assert host.turned_away <= 3
+
+
+async def test_connections_that_break_at_once_are_not_opened_in_a_circle(make_world):
+    host = ScriptedHost(dies=True)
+    world = make_world(hosts={"192.0.2.1": host}, routes=(SMARTHOST,))
+    async with world.running():
+        await world.put(an_entry(1, "ann@a.test"))
+        await world.clock.advance(600)
+        assert host.opened <= 8
+        assert await world.waiting() + (await world.queue.count())["in_hand"] == 1
+
+
+async def test_a_domain_that_does_not_exist_fails_with_5_1_2(make_world):
+    world = make_world()
+    async with world.running():
+        await world.put(an_entry(1, "ann@gone.test"))
+        await world.clock.advance(2)
+    (failed,) = await world.events(Failed)
+    assert (failed.status, failed.cause) == ("5.1.2", "no-such-domain")
+
+
+async def test_a_dns_that_fails_defers(make_world):
+    world = make_world(dns=ScriptedDns(broken={"a.test"}))
+    async with world.running():
+        await world.put(an_entry(1, "ann@a.test"))
+        await world.clock.advance(2)
+    (deferred,) = await world.events(Deferred)
+    assert deferred.cause == "dns-failing"
+
+
+async def test_a_stop_releases_what_was_not_sent_untouched(make_world):
+    host = ScriptedHost(seconds=3.0)
+    world = make_world(hosts={"192.0.2.1": host}, routes=(SMARTHOST,))
+    async with world.running():
+        await world.put(*(an_entry(n, f"u{n}@a.test") for n in range(20)))
+        await world.clock.advance(1)
+    assert 1 <= len(host.received) <= 10
+    assert await world.waiting() == 20 - len(host.received)
+    assert not await world.events(Deferred)
+
+
+async def test_what_is_over_expires_without_an_attempt(make_world):
+    host = ScriptedHost()
+    world = make_world(hosts={"192.0.2.1": host}, routes=(SMARTHOST,))
+    entry = replace(an_entry(1, "ann@a.test"), expires=world.clock.now() - 1)
+    async with world.running():
+        await world.put(entry)
+        await world.clock.advance(2)
+    assert (len(await world.events(Expired)), host.received) == (1, [])
+
+
+async def test_what_is_in_hand_is_bounded(make_world):
+    world = make_world(
+        hosts={"192.0.2.1": ScriptedHost(seconds=1.0)},
+        routes=(SMARTHOST,),
+        settings=DispatcherSettings(recipients=15, claim=10),
+    )
+    async with world.running() as dispatcher:
+        await world.put(*(an_entry(n, f"u{n}@a.test") for n in range(100)))
+        for _ in range(20):
+            await world.clock.advance(0.5)
+            assert dispatcher._in_hand.count <= 15
+        await world.clock.advance(120)
+        assert (dispatcher._in_hand.count, dispatcher._in_hand.octets) == (0, 0)
+
+
+async def test_a_conversation_with_a_defect_is_journaled_and_mail_goes_on(make_world):
+    host = ScriptedHost()
+    calls = []
+
+    def verdict(transaction):
+        calls.append(transaction)
+        if len(calls) == 1:
+            raise ValueError("a defect")
+        return [delivered(one.n, HOST) for one in transaction.recipients]
+
+    host.verdict = verdict
+    world = make_world(hosts={"192.0.2.1": host}, routes=(SMARTHOST,))
+    async with world.running() as dispatcher:
+        await world.put(an_entry(1, "ann@a.test"))
+        await world.clock.advance(2)
+        assert dispatcher.permits._value == 64
+        await world.put(an_entry(2, "bob@a.test"))
+        await world.clock.advance(2000)
+    assert [event.what for event in await world.events(Lifecycle)] == ["delivery-defect"]
+    (deferred,) = await world.events(Deferred)
+    assert (deferred.cause, deferred.in_doubt) == ("delivery-defect", True)
+    assert len(await world.events(Delivered)) == 2
+
+
+async def test_a_host_that_takes_no_mail_at_all_fails_what_waits_for_it(make_world):
+    meaning = Meaning(Refusal.RECIPIENT, "null-mx", permanent=True)
+    end = End(Ending.TURNED_AWAY, "521 no mail here", Stage.CONNECT, meaning)
+    world = make_world(hosts={"192.0.2.1": ScriptedHost(fails=end)}, routes=(SMARTHOST,))
+    async with world.running():
+        await world.put(an_entry(1, "ann@a.test"))
+        await world.clock.advance(2)
+    (failed,) = await world.events(Failed)
+    assert (failed.reply, failed.cause) == ("521 no mail here", "null-mx")
+
+
+async def test_mail_for_a_user_here_lies_in_the_maildir(make_world):
+    world = make_world()
+    world.directory.move_in("ann@here.test", "secret")
+    async with world.running():
+        await world.put(an_entry(1, "ann@here.test"))
+        new = world.path / "mail" / "here.test" / "ann" / "new"
+        await world.until(lambda: new.is_dir() and list(new.iterdir()))
+        await world.until(lambda: not world.queue._messages)
+    (file,) = new.iterdir()
+    text = file.read_text()
+    assert text == (
+        "Return-Path: <eve@b.test>\nDelivered-To: ann@here.test\nSubject: hello\n\nhi\n"
+    )
+
+
+async def test_mail_for_a_user_who_left_fails_with_5_1_1(make_world):
+    world = make_world()
+    world.directory.domains.add("here.test")
+    async with world.running():
+        await world.put(an_entry(1, "gone@here.test"))
+        await world.clock.advance(1)
+    (failed,) = await world.events(Failed)
+    assert failed.status == "5.1.1"
+
+
+async def test_the_developers_inbox_keeps_everything_and_sends_nothing(make_world):
+    world = make_world(keep_all=True, routes=(SMARTHOST,))
+    async with world.running():
+        await world.put(an_entry(1, "ann@a.test", "bob@b.test"))
+        new = world.path / "inbox" / "new"
+        await world.until(lambda: new.is_dir() and list(new.iterdir()))
+        await world.until(lambda: not world.queue._messages)
+    text = "".join(file.read_text() for file in new.iterdir())
+    assert text.startswith("X-Envelope-From: <eve@b.test>\nX-Envelope-To: ann@a.test\n")
+    assert "X-Envelope-To: bob@b.test" in text
+    assert world.talker.tried == []
+
+
+async def test_a_forced_route_wins_over_the_configured_one(make_world):
+    other = ScriptedHost()
+    world = make_world(hosts={"192.0.2.9": other}, routes=(SMARTHOST,))
+    await world.queue.put(an_entry(1, "ann@a.test"), A_BODY)
+    await world.queue.alter(Selection(), "reroute", "root", "smtp://192.0.2.9:25")
+    async with world.running():
+        await world.clock.advance(2)
+    assert len(other.received) == 1
+
+
+async def test_days_of_failure_end_in_a_delay_notice_and_an_expiry(make_world):
+    world = make_world(routes=(SMARTHOST,), settings=DispatcherSettings(sweep=60.0))
+    async with world.running():
+        await world.put(an_entry(1, "ann@a.test"))
+        await world.clock.advance(5 * DAY + 3700)
+    actions = [owed.action for owed in await world.queue.owed(10)]
+    assert actions == ["delayed", "failed"]
+    assert len(await world.events(Expired)) == 1
