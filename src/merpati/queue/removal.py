@@ -7,7 +7,7 @@ import apsw
 from merpati.queue.rows import end_of_chunks, first_chunk
 
 SLICE = 16
-"""Chunks that one transaction deletes at most: 4 MB, so that small mail is not held up."""
+"""Chunks that one sweep deletes at most: 4 MB, so that small mail is not held up."""
 
 _MESSAGE = (
     "DELETE FROM message WHERE id = ?1 "
@@ -35,10 +35,9 @@ def remove_paid(connection: apsw.Connection, debts: Sequence[int]) -> None:
 
 
 def remove_content(connection: apsw.Connection, message: int) -> None:
-    """Delete small content now; more of it is marked as a draft, which `sweep` removes."""
-    connection.execute(_CHUNKS, (first_chunk(message), end_of_chunks(message), SLICE))
-    if connection.changes() == SLICE:
-        connection.execute("INSERT OR IGNORE INTO draft VALUES (?)", (message,))
+    """Delete the chunks of a message that is gone."""
+    bounds = first_chunk(message), end_of_chunks(message)
+    connection.execute("DELETE FROM chunk WHERE id >= ? AND id < ?", bounds)
 
 
 def sweep(connection: apsw.Connection, message: int) -> bool:
