@@ -9,14 +9,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from merpati.clock import SystemClock
 from merpati.journal.store import JournalStore
 from merpati.mail.envelope import Body
 from merpati.queue.entry import Settlement, State
 from merpati.queue.store import QueueStore
 from merpati.storage.connection import StorageSettings
 from merpati.storage.database import Database
-from merpati.testing.conformance.queue import accepted, an_entry
+from merpati.testing.clock import VirtualClock
+from merpati.testing.conformance.queue import NOW, accepted, an_entry
 
 MESSAGES = {1: 300, 10: 2_000, 50: 5_000}
 BODY = Body((b"x" * 10_000,))
@@ -27,7 +27,7 @@ async def measure(path: Path, group: int, total: int) -> tuple[float, float, flo
     """CPU and wall microseconds a message: accept, then settle."""
     database = Database(StorageSettings(path, hold=0.0, ride=0.05, riders=group))
     await database.open()
-    queue = QueueStore(database, JournalStore(database), SystemClock())
+    queue = QueueStore(database, JournalStore(database), VirtualClock(NOW))
     await queue.open()
     accept = settle = (0.0, 0.0)
     for first in range(0, total, group):
@@ -35,7 +35,7 @@ async def measure(path: Path, group: int, total: int) -> tuple[float, float, flo
         start = time.process_time(), time.perf_counter()
         await asyncio.gather(*(queue.put(entry, BODY, [accepted(entry)]) for entry in entries))
         accept = _add(accept, start)
-        claims = await queue.claim(2e9, group)
+        claims = await queue.claim(NOW, group)
         start = time.process_time(), time.perf_counter()
         await asyncio.gather(
             *(queue.settle([Settlement(one.entry.id, 0, State.DELIVERED)]) for one in claims)
