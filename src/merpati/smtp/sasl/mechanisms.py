@@ -1,9 +1,12 @@
 """Which mechanisms there are, and how an exchange of each begins."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from merpati.smtp.sasl.exchange import ClientExchange, ServerExchange, ServerSide
+from merpati.smtp.sasl.passwords import LoginClient, LoginServer, PlainClient, PlainServer
+from merpati.smtp.sasl.scram import PLUS, SHA_256, ScramClient, ScramServer
+from merpati.smtp.sasl.tokens import OAUTHBEARER, XOAUTH2, TokenClient, TokenServer
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +37,67 @@ class ClientSide:
 
 def offered(*, encrypted: bool, channel_bindings: bool, tokens: bool = False) -> tuple[str, ...]:
     """The mechanisms that a server may name in EHLO, strongest first; PLAIN and LOGIN need TLS."""
-    raise NotImplementedError
+    names: tuple[str, ...] = (SHA_256,)
+    if channel_bindings and encrypted:
+        names = (PLUS, SHA_256)
+    if encrypted and tokens:
+        names += (OAUTHBEARER, XOAUTH2)
+    # RFC 4954 §4: a mechanism that gives the password away is not offered in the clear.
+    return (*names, "PLAIN", "LOGIN") if encrypted else names
 
 
 def begin(mechanism: str, side: ServerSide) -> ServerExchange | None:
     """A server's exchange; None when the name is not known."""
-    raise NotImplementedError
+    make = _SERVERS.get(mechanism)
+    return make(side) if make else None
 
 
 def choose(names: Collection[str], side: ClientSide) -> ClientExchange | None:
-    """The strongest mechanism of those offered that these credentials can do; None: none."""
-    raise NotImplementedError
+    """The strongest mechanism of those offered that these credentials can do; None: none.
+
+    Raises SaslError for credentials that no mechanism can carry.
+    """
+    known = {name.upper() for name in names}
+    who = side.credentials
+    if who.token:
+        return _choose_token(known, side)
+    if PLUS in known and side.channel_bindings:
+        return ScramClient(who.username, who.password, side.nonce, side.channel_bindings, plus=True)
+    if SHA_256 in known:
+        # RFC 5802 §6: what we could have done is only worth saying where PLUS is not offered.
+        bindings = () if PLUS in known else side.channel_bindings
+        return ScramClient(who.username, who.password, side.nonce, bindings, plus=False)
+    return _choose_password(known, side)
+
+
+def _choose_token(known: Collection[str], side: ClientSide) -> ClientExchange | None:
+    if not _may_reveal(side):
+        return None
+    who = side.credentials
+    for name in (OAUTHBEARER, XOAUTH2):
+        if name in known:
+            return TokenClient(name, who.username, who.token, side.host, side.port)
+    return None
+
+
+def _choose_password(known: Collection[str], side: ClientSide) -> ClientExchange | None:
+    if not _may_reveal(side):
+        return None
+    who = side.credentials
+    if "PLAIN" in known:
+        return PlainClient(who.username, who.password)
+    return LoginClient(who.username, who.password) if "LOGIN" in known else None
+
+
+def _may_reveal(side: ClientSide) -> bool:
+    return side.encrypted or side.trusted_path
+
+
+_SERVERS: dict[str, Callable[[ServerSide], ServerExchange]] = {
+    PLUS: lambda side: ScramServer(side, plus=True),
+    SHA_256: lambda side: ScramServer(side, plus=False),
+    OAUTHBEARER: lambda _: TokenServer(OAUTHBEARER),
+    XOAUTH2: lambda _: TokenServer(XOAUTH2),
+    "PLAIN": lambda _: PlainServer(),
+    "LOGIN": lambda _: LoginServer(),
+}
