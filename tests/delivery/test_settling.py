@@ -125,8 +125,10 @@ def test_in_doubt_waits_a_quarter_of_an_hour_and_is_journaled():
     assert settled.events[0].in_doubt
 
 
-def test_the_last_attempt_is_at_the_end_and_behind_it_all_is_over():
-    assert settle(DEFERRED, after=5 * DAY - 60, delay_told=True).settlement.due == START + 5 * DAY
+def test_the_last_attempt_is_a_minute_before_the_end_and_then_all_is_over():
+    late = settle(DEFERRED, after=5 * DAY - 600, delay_told=True, attempts=9)
+    assert late.settlement.due == START + 5 * DAY - 60
+    assert settle(DEFERRED, after=5 * DAY - 30, delay_told=True).settlement.due == START + 5 * DAY
     over = settle(DEFERRED, after=5 * DAY)
     assert (over.settlement.state, kinds(over)) == (State.EXPIRED, [Expired])
     assert (over.settlement.notice.action, over.settlement.notice.status) == ("failed", "4.4.7")
@@ -138,6 +140,8 @@ def test_a_deadline_that_must_return_fails_with_5_4_7():
     missed = settle(DEFERRED, entry=by(60, must_return=True))
     assert soon.settlement.due == START + 120
     assert missed.settlement.state is State.FAILED
+    ends = replace(by(60, must_return=True), expires=START + 60)
+    assert settle(DEFERRED, entry=ends).settlement.notice.status == "5.4.7"
     assert (missed.settlement.notice.status, missed.events[0].cause) == (
         "5.4.7",
         "deliver-by-missed",

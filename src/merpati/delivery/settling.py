@@ -73,7 +73,7 @@ class Settling:
     def _later(self, case: "_Case") -> Settled:
         told = self._owes_delay_notice(case)
         due = case.now + self._wait(case.waiting.attempts + 1, case.outcome)
-        due = min(due, end(case.entry), self._next_notice(case, told))
+        due = min(due, _last_try(case.entry, case.now), self._next_notice(case, told))
         if case.outcome.result is Result.UNKNOWN:
             due = max(due, case.now + self._settings.in_doubt)
         return case.deferred(due, told)
@@ -105,6 +105,11 @@ def end(entry: Entry) -> float:
     """When a message's time is over."""
     by = entry.envelope.deliver_by
     return min(entry.expires, by.deadline) if _must_return(by) and by else entry.expires
+
+
+def _last_try(entry: Entry, now: float) -> float:
+    """A minute before the end, rather than never again after it."""
+    return max(end(entry) - 60.0, min(end(entry), now + 60.0))
 
 
 def is_over(entry: Entry, now: float) -> bool:
@@ -171,7 +176,7 @@ class _Case:
     def over(self) -> Settled:
         """Its time is over: BY= asked for that, or it has waited for days."""
         by = self.entry.envelope.deliver_by
-        if _must_return(by) and by and by.deadline < self.entry.expires:
+        if _must_return(by) and by and by.deadline <= self.entry.expires:
             return self.failed(_BY_MISSED, "deliver-by-missed")
         event = Expired(
             at=self.now,

@@ -1,0 +1,102 @@
+"""Deliveries that are final here: what the disk and the message itself can object."""
+
+import asyncio
+import errno
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from merpati.delivery.mailboxes import Mailboxes, MailboxParts
+from merpati.delivery.maildir import Maildirs, MaildirSettings
+from merpati.delivery.outcome import Result
+from merpati.delivery.transaction import Transaction
+from merpati.mail.envelope import Body, BodyType
+from merpati.queue.entry import State, Waiting
+from merpati.testing.clock import VirtualClock
+from merpati.testing.deliveries import A_BODY, START, an_entry
+from merpati.testing.residents import Residents
+
+
+class FullDisk(Maildirs):
+    """Every mailbox is refused with an errno."""
+
+    def __init__(self, settings, number):
+        super().__init__(settings)
+        self.number = number
+
+    def mailbox(self, address, unique):
+        raise OSError(self.number, "refused")
+
+
+@pytest.fixture
+def deliver(tmp_path):
+    """Deliver a body to people here; the outcomes, and the files of ann's mailbox."""
+    settings = MaildirSettings(tmp_path / "mail", tmp_path / "inbox", "h")
+    directory = Residents()
+    directory.move_in("ann@here.test", "x")
+    directory.alias("old@here.test", "ann@here.test")
+
+    async def run(body=A_BODY, to="ann@here.test", body_type=BodyType.SEVEN_BIT, refuse=0):
+        entry = an_entry(1, to)
+        entry = replace(entry, envelope=replace(entry.envelope, body=body_type))
+        row = Waiting(0, entry.envelope.recipients[0], State.IN_HAND, START)
+        maildirs = FullDisk(settings, refuse) if refuse else Maildirs(settings)
+        found = asyncio.get_running_loop().create_future()
+        with ThreadPoolExecutor(1) as executor:
+            parts = MailboxParts(maildirs, directory, executor, VirtualClock())
+            mailboxes = Mailboxes(parts, lambda _, outcomes: found.set_result(outcomes))
+            async with asyncio.TaskGroup() as group:
+                group.create_task(mailboxes.run())
+                mailboxes.offer(Transaction(entry, (row,), body), keep=False)
+                (outcome,) = await found
+                mailboxes.stop()
+        new = tmp_path / "mail" / "here.test" / "ann" / "new"
+        files = [file.read_bytes() for file in new.iterdir()] if new.is_dir() else []
+        return outcome, files
+
+    return run
+
+
+HEAD = b"Return-Path: <eve@b.test>\nDelivered-To: ann@here.test\n"
+
+
+async def test_a_streamed_body_is_the_same_as_one_in_memory(deliver):
+    async def pieces():
+        yield b"Subject: hello\r"
+        yield b"\n\r\nhi\r\n"
+
+    outcome, files = await deliver(pieces)
+    assert (outcome.result, files) == (Result.DELIVERED, [HEAD + b"Subject: hello\n\nhi\n"])
+
+
+async def test_binary_content_is_kept_to_the_octet(deliver):
+    body = Body((b"A: b\r\n\r\n\x00\r\n",))
+    _, files = await deliver(body, body_type=BodyType.BINARY)
+    assert files == [HEAD + b"A: b\r\n\r\n\x00\r\n"]
+
+
+async def test_an_alias_that_was_made_since_is_followed(deliver):
+    outcome, files = await deliver(to="old@here.test")
+    assert (outcome.result, files) == (Result.DELIVERED, [HEAD + b"Subject: hello\n\nhi\n"])
+
+
+async def test_a_message_that_was_here_before_is_a_loop(deliver):
+    body = Body((b"Delivered-To: Ann@Here.test\r\nSubject: x\r\n\r\n",))
+    outcome, files = await deliver(body)
+    assert (outcome.result, outcome.status, outcome.cause) == (Result.FAILED, "5.4.6", "loops-back")
+    assert files == []
+
+
+async def test_the_body_is_not_mistaken_for_a_header(deliver):
+    outcome, _ = await deliver(Body((b"A: b\r\n\r\nDelivered-To: ann@here.test\r\n",)))
+    assert outcome.result is Result.DELIVERED
+
+
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [(errno.EDQUOT, "4.2.2"), (errno.ENOSPC, "4.3.1"), (errno.EIO, "4.3.0")],
+)
+async def test_what_the_disk_refuses_is_deferred(deliver, number, status):
+    outcome, files = await deliver(refuse=number)
+    assert (outcome.result, outcome.status, files) == (Result.DEFERRED, status, [])
