@@ -4,7 +4,10 @@ import hashlib
 import hmac
 from dataclasses import replace
 
+import pytest
+
 from merpati.directory.password import find_secret, make_secret
+from merpati.smtp.sasl.exchange import SaslError
 
 
 def entropy(size: int) -> bytes:
@@ -41,6 +44,17 @@ def test_the_scram_keys_prove_the_password() -> None:
     client_key = hmac.digest(salted, b"Client Key", "sha256")
     assert hashlib.sha256(client_key).digest() == secret.stored_key
     assert hmac.digest(salted, b"Server Key", "sha256") == secret.server_key
+
+
+@pytest.mark.parametrize("password", ["", "bell\a", "x" * 1025])
+def test_what_no_client_could_send_is_no_password(password: str) -> None:
+    with pytest.raises(SaslError):
+        make_secret("", password, entropy)
+
+
+def test_a_password_is_kept_in_its_prepared_form() -> None:
+    decomposed = make_secret("", "pa\u0308ss", entropy)
+    assert decomposed.argon2 == make_secret("", "päss", entropy).argon2
 
 
 def test_a_kept_hash_that_is_damaged_lets_nobody_in() -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from merpati.journal.events import Accepted, LoggedIn, LoginFailed, Refused
-from merpati.mail.trace import Client
+from merpati.mail.trace import Client, Tls
 from merpati.policy.rules.table import RuleSettings
 from merpati.reception.failures import FailureSettings
 from merpati.reception.login import Hasher, Login, LoginBusy
@@ -155,6 +155,33 @@ async def test_submission_takes_a_login_under_tls_and_mail_after_it() -> None:
         assert reply.startswith("250 2.0.0 queued as ")
     [accepted] = await house.events(Accepted)
     assert (accepted.login, accepted.protocol) == ("ann@a.test", "ESMTPSA")
+
+
+@pytest.mark.parametrize(
+    ("password", "program"), [("ann's secret", ""), ("ann's app secret", "app1")]
+)
+async def test_scram_plus_proves_every_password_and_the_channel(
+    password: str, program: str
+) -> None:
+    house = House()
+    async with greeted(house.port(Role.SUBMISSION)) as client:
+        tls = Tls("TLSv1.3", "x", channel_bindings=(("tls-server-end-point", b"certificate"),))
+        client.stream.tls = client.stream._other.tls = tls
+        await client.start_tls()
+        assert (await client.scram("ann@a.test", password)).startswith("235")
+    [event] = await house.events(LoggedIn)
+    assert (event.mechanism, event.program) == ("SCRAM-SHA-256-PLUS", program)
+
+
+async def test_a_channel_that_is_not_the_same_at_both_ends_lets_nobody_in() -> None:
+    house = House()
+    async with greeted(house.port(Role.SUBMISSION)) as client:
+        for end, octets in ((client.stream, b"theirs"), (client.stream._other, b"ours")):
+            end.tls = Tls("TLSv1.3", "x", channel_bindings=(("tls-server-end-point", octets),))
+        await client.start_tls()
+        trying = asyncio.ensure_future(client.scram("ann@a.test", "ann's secret"))
+        await house.clock.advance(20)
+        assert (await trying)[:3] in {"501", "535"}
 
 
 async def test_a_login_sends_as_nobody_else() -> None:

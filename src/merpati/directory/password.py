@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from argon2.low_level import Type, hash_secret
 
 from merpati.directory.directory import Secret
+from merpati.smtp.sasl.preparation import password_of
 
 SCRAM_ITERATIONS = 4096
 """RFC 7677 §4: at least 4,096."""
@@ -27,10 +28,12 @@ _CLIENT_KEY, _SERVER_KEY = b"Client Key", b"Server Key"
 def make_secret(
     name: str, password: str, entropy: Callable[[int], bytes], like: Secret | None = None
 ) -> Secret:
-    """Hash a password that was prepared (SASLprep). `entropy` is `os.urandom`.
+    """Prepare a password (SASLprep) and hash it. `entropy` is `os.urandom`.
 
-    `like` is any secret that the account has already: the new one shares its salt.
+    `like` is any secret that the account has already: the new one shares its salt. Raises
+    SaslError for a password that is empty, too long or holds control characters.
     """
+    password = password_of(password)
     salt = like.scram_salt if like else entropy(_SALT)
     salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, SCRAM_ITERATIONS)
     client_key = hmac.digest(salted, _CLIENT_KEY, "sha256")
@@ -45,7 +48,7 @@ def make_secret(
 
 
 def find_secret(secrets: Sequence[Secret], password: str) -> Secret | None:
-    """The secret that this password is. Takes as long for nobody's secrets as for somebody's."""
+    """The secret that this prepared password is. Takes as long for nobody as for somebody."""
     computed: dict[bytes, str] = {}
     found = None
     for secret in secrets:

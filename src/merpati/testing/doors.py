@@ -2,7 +2,7 @@
 
 import asyncio
 import ipaddress
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -18,6 +18,7 @@ from merpati.queue.ids import IdMaker
 from merpati.reception.failures import Failures, FailureSettings
 from merpati.reception.login import Hasher, Logins
 from merpati.reception.port import Network, Port, PortSettings, Role
+from merpati.smtp.sasl.mechanisms import ClientSide, Credentials, choose
 from merpati.testing.clock import VirtualClock
 from merpati.testing.memory import MemoryJournal, MemoryQueue
 from merpati.testing.pipes import PipeStream, Split, stream_pair, whole
@@ -141,6 +142,21 @@ class Talker:
             if not answer.done():
                 await self.clock.advance(1.0)
         return await answer
+
+    async def scram(self, username: str, password: str) -> str:
+        """AUTH SCRAM-SHA-256-PLUS; the last reply. The server has to prove itself as well."""
+        bindings = self.stream.tls.channel_bindings
+        side = ClientSide(Credentials(username, password), "n" * 24, True, False, bindings)
+        exchange = choose(["SCRAM-SHA-256-PLUS"], side)
+        assert exchange
+        initial = b64encode(exchange.initial() or b"").decode()
+        reply = await self.say(f"AUTH {exchange.mechanism} {initial}")
+        while reply.startswith("334"):
+            response = exchange.respond(b64decode(reply[4:]))
+            reply = await self.say(b64encode(response).decode())
+        if reply.startswith("235"):
+            exchange.succeeded()
+        return reply
 
     async def send(self, content: bytes, *recipients: str, sender: str = "eve@b.test") -> str:
         """A whole transaction; the reply to the end of the data, or the first refusal."""

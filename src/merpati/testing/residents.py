@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 
 from merpati.directory.directory import Resolution, Secret, User
 from merpati.directory.errors import DirectoryError
@@ -24,13 +25,7 @@ class Residents:
         """A user; the first password is their own, more belong to programs `app1`, `app2` …"""
         user = Address.parse(address)
         self.domains.add(user.domain)
-        kept: list[Secret] = []
-        for n, password in enumerate(passwords):
-            secret = make_secret(
-                f"app{n}" if n else "", password, _salt_of(user), kept[0] if kept else None
-            )
-            kept.append(replace(secret, id=n + 1))
-        self.passwords[user] = kept
+        self.passwords[user] = list(_secrets(user, passwords))
 
     def alias(self, address: str, *targets: str) -> None:
         """An alias; the local part `*` is a catch-all."""
@@ -73,6 +68,17 @@ class Residents:
     def used(self, secret: int, at: float) -> None:
         """Kept in `uses`."""
         self.uses.append((secret, at))
+
+
+@lru_cache
+def _secrets(user: Address, passwords: tuple[str, ...]) -> tuple[Secret, ...]:
+    """Hashed once in a run of the tests, since hashing is made to take long."""
+    kept: list[Secret] = []
+    for n, password in enumerate(passwords):
+        like = kept[0] if kept else None
+        secret = make_secret(f"app{n}" if n else "", password, _salt_of(user), like)
+        kept.append(replace(secret, id=n + 1))
+    return tuple(kept)
 
 
 def _salt_of(user: Address) -> Callable[[int], bytes]:
