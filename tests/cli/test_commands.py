@@ -1,0 +1,211 @@
+"""Commands as people and scripts call them, while no server runs."""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from merpati.cli.main import COMMANDS, merpati
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    file = tmp_path / "merpati.toml"
+    file.write_text('hostname = "mx.a.test"\n[[port]]\nrole = "mx"\nlisten = "127.0.0.1:2525"\n')
+
+    def run(*arguments: str, text: str | bytes = "") -> Result:
+        return CliRunner().invoke(merpati, ["--config", str(file), *arguments], input=text)
+
+    return run
+
+
+def ok(result: Result) -> str:
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.fixture
+def populated(run: Run) -> Run:
+    ok(run("domain", "add", "a.test"))
+    ok(run("user", "add", "ann@a.test", "--password-stdin", text="secret words\n"))
+    return run
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(run: Run, command: str) -> None:
+    told = ok(run(command, "--help"))
+    assert "Example" in told
+    assert f"merpati {command}" in told
+
+
+def test_help_loads_no_command() -> None:
+    code = (
+        "import sys; from merpati.cli.main import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'asyncio', 'aiohttp', 'rich', 'apsw', 'msgspec', 'cryptography', 'uvloop'}\n"
+        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
+    )
+    started = time.monotonic()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - started < 5
+
+
+def test_a_misspelt_command_is_suggested(run: Run) -> None:
+    result = run("queu", "list")
+    assert result.exit_code == 2
+    assert "Did you mean queue?" in result.output
+
+
+def test_an_empty_queue_is_an_empty_array(run: Run) -> None:
+    assert json.loads(ok(run("queue", "list", "--json"))) == []
+
+
+def test_lists_are_arrays_for_programs(populated: Run) -> None:
+    ok(populated("alias", "add", "sales@a.test", "ann@a.test"))
+    assert json.loads(ok(populated("domain", "list", "--json"))) == ["a.test"]
+    (user,) = json.loads(ok(populated("user", "list", "--json")))
+    assert user == {"address": "ann@a.test", "suspended": False}
+    (alias,) = json.loads(ok(populated("alias", "list", "--json")))
+    assert alias == {"alias": "sales@a.test", "targets": ["ann@a.test"]}
+
+
+def test_adding_a_user_says_what_comes_next(run: Run) -> None:
+    ok(run("domain", "add", "a.test"))
+    told = ok(run("user", "add", "ann@a.test", "--password-stdin", text="secret words\n"))
+    assert "Next: merpati inbox list ann@a.test" in told
+
+
+def test_a_password_must_come(populated: Run) -> None:
+    result = populated("user", "passwd", "ann@a.test", "--password-stdin", text="")
+    assert (result.exit_code, result.stderr) == (1, "merpati: no password came on standard input\n")
+
+
+def test_a_user_of_an_unknown_domain_is_refused_in_one_line(run: Run) -> None:
+    result = run("user", "add", "ann@b.test", "--password-stdin", text="x\n")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("merpati: ")
+    assert "b.test" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_app_passwords_are_printed_once_and_revoked(populated: Run) -> None:
+    password = ok(populated("user", "app-password", "add", "ann@a.test", "phone")).strip()
+    assert len(password) == 19
+    (line,) = json.loads(ok(populated("user", "app-password", "list", "ann@a.test", "--json")))
+    assert line == {"program": "phone", "last_used": None}
+    ok(populated("user", "app-password", "revoke", "ann@a.test", "phone"))
+    assert json.loads(ok(populated("user", "app-password", "list", "ann@a.test", "--json"))) == []
+
+
+def test_a_sent_message_is_queued_traced_and_cancelled(populated: Run) -> None:
+    sent = ok(
+        populated(
+            "send", "--from", "ann@a.test", "--to", "budi@b.test", "--subject", "Halo ✓",
+            "--text", "Apa kabar?",
+        )
+    )  # fmt: skip
+    message = sent.split()[2]
+    (line,) = json.loads(ok(populated("queue", "list", "--json")))
+    assert (line["id"], line["recipient"], line["attempts"]) == (message, "budi@b.test", 0)
+    story = json.loads(ok(populated("trace", message, "--json")))
+    assert story["message"] == message
+    assert [event["kind"] for event in story["events"]] == ["accepted"]
+    assert "Halo ✓" in ok(populated("trace", message))
+    assert "Halo" in ok(populated("queue", "show", message)) or "=?utf-8?" in ok(
+        populated("queue", "show", message)
+    )
+    ok(populated("queue", "cancel", message))
+    assert json.loads(ok(populated("queue", "list", "--json"))) == []
+
+
+def test_a_trace_by_address_is_a_list_of_stories(populated: Run) -> None:
+    for _ in range(2):
+        ok(populated("send", "--from", "ann@a.test", "--to", "budi@b.test", "--text", "x"))
+    stories = json.loads(ok(populated("trace", "budi@b.test", "--json")))
+    assert [len(story["events"]) for story in stories] == [1, 1]
+    assert json.loads(ok(populated("trace", "nobody@b.test", "--json"))) == []
+
+
+def test_what_is_not_known_ends_with_status_1(run: Run) -> None:
+    for command in (("trace", "nope"), ("trace", "no@body.test"), ("queue", "show", "nope")):
+        result = run(*command)
+        assert result.exit_code == 1, command
+        assert result.stderr.startswith("merpati: ")
+
+
+def test_nobody_cancels_the_whole_queue_by_a_slip(populated: Run) -> None:
+    ok(populated("send", "--from", "ann@a.test", "--to", "budi@b.test", "--text", "x"))
+    assert "--all" in populated("queue", "cancel").stderr
+    assert "1 recipient cancelled" in ok(populated("queue", "cancel", "--all"))
+
+
+@pytest.mark.parametrize("age", ["5 days", "x", "-1"])
+def test_an_age_is_written_as_in_the_configuration(run: Run, age: str) -> None:
+    result = run("queue", "list", "--older", age)
+    assert result.exit_code == 2
+    assert "4h" in result.output
+
+
+def test_the_older_filter_looks_at_the_time_of_receipt(populated: Run) -> None:
+    ok(populated("send", "--from", "ann@a.test", "--to", "budi@b.test", "--text", "x"))
+    assert json.loads(ok(populated("queue", "list", "--older", "1h", "--json"))) == []
+    assert len(json.loads(ok(populated("queue", "list", "--older", "0", "--json")))) == 1
+
+
+def test_sites_are_suspended_and_resumed(run: Run) -> None:
+    ok(run("queue", "suspend", "mx.b.test", "--for", "2h", "--why", "moving"))
+    (held,) = json.loads(ok(run("queue", "sites", "--json")))
+    assert (held["site"], held["why"]) == ("mx.b.test", "moving")
+    ok(run("queue", "resume", "mx.b.test"))
+    assert json.loads(ok(run("queue", "sites", "--json"))) == []
+
+
+def test_status_and_reload_without_a_server(run: Run) -> None:
+    assert json.loads(ok(run("status", "--json")))["running"] is False
+    result = run("reload")
+    assert (result.exit_code, "no server runs" in result.stderr) == (1, True)
+
+
+def test_a_bad_file_ends_every_command_with_78(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "merpati.toml").write_text("workers = 0\nnonsense = 1\n")
+    result = run("queue", "list")
+    assert result.exit_code == 78
+    assert "merpati.toml:1: workers" in result.stderr
+    assert "merpati.toml:2: nonsense" in result.stderr
+
+
+def test_config_check_looks_at_the_files_that_are_named(run: Run, tmp_path: Path) -> None:
+    ok(run("config", "check"))
+    (tmp_path / "merpati.toml").write_text('[tls]\ncertificate = "c.pem"\nkey = "k.pem"\n')
+    (tmp_path / "k.pem").write_text("x")
+    (tmp_path / "k.pem").chmod(0o644)
+    result = run("config", "check")
+    assert result.exit_code == 78
+    assert "c.pem does not exist" in result.stderr
+    assert "chmod" in result.stderr
+
+
+def test_config_show_says_where_each_value_came_from(run: Run) -> None:
+    shown = {one["key"]: one for one in json.loads(ok(run("config", "show", "--json")))}
+    assert shown["hostname"]["source"].endswith("merpati.toml:1")
+    assert shown["workers"]["source"] == "default"
+
+
+def test_config_explain_tells_of_one_key(run: Run) -> None:
+    told = ok(run("config", "explain", "trusted"))
+    assert "relay" in told
+    assert run("config", "explain", "nonsense").exit_code == 1
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_a_script_for_the_shell(run: Run, shell: str) -> None:
+    assert "_MERPATI_COMPLETE" in ok(run("completion", shell))
