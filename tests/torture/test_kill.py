@@ -9,11 +9,11 @@ import random
 from pathlib import Path
 
 import pytest
+
+from merpati.testing.process import MerpatiProcess, free_port
 from tests.torture.generator import Generator
 from tests.torture.oracle import Verdict, compare
 from tests.torture.sink import Key, Sink
-
-from merpati.testing.process import MerpatiProcess, free_port
 
 KILLS = int(os.environ.get("MERPATI_KILLS", "50"))
 SESSIONS = 20
