@@ -40,6 +40,7 @@ def test_the_least_recently_used_key_is_forgotten_first() -> None:
 def test_an_ipv6_customer_is_one_stranger() -> None:
     assert neighbourhoods("2001:db8:1:2:3::4") == ("2001:db8:1:2::/64", "2001:db8:1::/48")
     assert neighbourhoods("192.0.2.7") == ("192.0.2.7/32", "192.0.2.0/24")
+    assert neighbourhoods("fe80::1%eth0") == ("fe80::/64", "fe80::/48")
     assert neighbourhoods("") == ("", "")
 
 

@@ -94,6 +94,20 @@ async def test_trust_is_that_of_the_address_which_xclient_names() -> None:
     assert (accepted.ip, accepted.client, accepted.helo) == ("198.51.100.9", "far.test", "far.test")
 
 
+async def test_xclient_may_log_somebody_in_who_then_sends_as_itself() -> None:
+    house = House()
+    port = house.port(xclient=networks("192.0.2.7/32"))
+    async with greeted(port, "192.0.2.7") as client:
+        said = "XCLIENT ADDR=IPV6:2001:db8::1 LOGIN=ann@a.test"
+        assert (await client.say(said)).startswith("220")
+        await client.say("EHLO far.test")
+        assert (await client.say("MAIL FROM:<bob@a.test>")).startswith("553")
+        reply = await client.send(b"Subject: Hi\r\n\r\n", "x@c.test", sender="ann@a.test")
+        assert reply.startswith("250")
+    [accepted] = await house.events(Accepted)
+    assert (accepted.ip, accepted.login) == ("2001:db8::1", "ann@a.test")
+
+
 @pytest.mark.parametrize("attributes", ["ADDR=not-an-ip", "PORT=many", "LOGIN=nobody"])
 async def test_xclient_nonsense_is_refused(attributes: str) -> None:
     port = House().port(xclient=networks("192.0.2.7/32"))

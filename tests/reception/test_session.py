@@ -348,3 +348,11 @@ async def test_rset_forgets_the_transaction() -> None:
         await client.send(MESSAGE, "bob@a.test")
     [accepted] = await house.events(Accepted)
     assert accepted.recipients == ("bob@a.test",)
+
+
+async def test_a_link_local_peer_is_known_without_our_name_for_its_network() -> None:
+    house = House()
+    async with greeted(house.port(), "fe80::1%eth0") as client:
+        await client.send(MESSAGE, "ann@a.test")
+    _, octets = await stored(house)
+    assert b"([IPv6:fe80::1])" in octets

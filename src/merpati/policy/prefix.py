@@ -10,6 +10,7 @@ def neighbourhoods(ip: str) -> tuple[str, str]:
 
     An address that is none (a Unix socket) is its own neighbourhood.
     """
+    ip = without_zone(ip)
     try:
         address = ipaddress.ip_address(ip)
     except ValueError:
@@ -21,7 +22,12 @@ def neighbourhoods(ip: str) -> tuple[str, str]:
 @lru_cache(maxsize=4096)
 def is_this_machine(ip: str) -> bool:
     """Loopback, or a Unix socket, which has no address."""
-    return not ip or ipaddress.ip_address(ip).is_loopback
+    return not ip or ipaddress.ip_address(without_zone(ip)).is_loopback
+
+
+def without_zone(ip: str) -> str:
+    """`fe80::1` for `fe80::1%eth0`: the zone is ours, not the peer's (RFC 4007 §11)."""
+    return ip.partition("%")[0]
 
 
 def _network(ip: str, bits: int) -> str:

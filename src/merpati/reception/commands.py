@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from merpati.mail.address import Address, AddressError
+from merpati.policy.prefix import without_zone
 from merpati.policy.rule import Moment
 from merpati.policy.rules import recipients
 from merpati.policy.verdict import Verdict
@@ -269,7 +270,8 @@ def _become(session: "Session", said: dict[str, str]) -> None:
     known = {name: value for name, value in said.items() if not value.startswith("[")}
     client = session.facts.client
     if ip := known.get("ADDR", ""):
-        client = replace(client, ip=str(ipaddress.ip_address(ip.upper().removeprefix("IPV6:"))))
+        plain = without_zone(ip.upper().removeprefix("IPV6:"))
+        client = replace(client, ip=str(ipaddress.ip_address(plain)))
         session.facts.trusted = session.port.trusts(client.ip)
     client = replace(
         client,

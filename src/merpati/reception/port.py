@@ -10,6 +10,7 @@ from ipaddress import IPv4Network, IPv6Network
 from merpati.clock import Clock
 from merpati.intake import Intake
 from merpati.mail.trace import Client, Tls
+from merpati.policy.prefix import without_zone
 from merpati.policy.rule import Facts
 from merpati.reception.login import PLUS, Logins
 from merpati.reception.session import Session
@@ -108,8 +109,8 @@ class Port:
     def facts(self, peer: Endpoint, tls: Tls | None) -> Facts:
         """What is known of a client that has not spoken yet."""
         role = self.settings.role.value
-        client = Client(ip=peer.ip, port=peer.port, tls=tls, role=role)
-        return Facts(client, trusted=self.trusts(peer.ip))
+        client = Client(ip=without_zone(peer.ip), port=peer.port, tls=tls, role=role)
+        return Facts(client, trusted=self.trusts(client.ip))
 
     def trusts(self, ip: str) -> bool:
         """Whether an address is in a network that may relay."""
@@ -147,7 +148,7 @@ class Port:
 def _within(ip: str, networks: Sequence[Network]) -> bool:
     if not ip or not networks:
         return False
-    address = ipaddress.ip_address(ip)
+    address = ipaddress.ip_address(without_zone(ip))
     return any(address in network for network in networks)
 
 
