@@ -102,6 +102,24 @@ async def test_a_dead_ipv6_family_costs_no_attempt(make_world):
     assert not await world.events(Deferred)
 
 
+async def test_an_ipv6_that_leads_nowhere_is_not_tried_first_for_long(make_world):
+    hosts = {f"192.0.2.{n}": ScriptedHost() for n in range(6)}
+    dns = ScriptedDns(
+        v6={f"d{n}.test": (f"2001:db8::{n}",) for n in range(6)},
+        v4={f"d{n}.test": (f"192.0.2.{n}",) for n in range(6)},
+    )
+    world = make_world(hosts=hosts, dns=dns)
+    async with world.running():
+        for n in range(6):
+            await world.put(an_entry(n, f"ann@d{n}.test"))
+            await world.clock.advance(2)
+        assert [":" in ip for ip in world.talker.tried] == [True, False] * 3 + [False] * 3
+        await world.clock.advance(600)
+        await world.put(an_entry(9, "ann@d5.test"))
+        await world.clock.advance(2)
+    assert world.talker.tried[-2:] == ["2001:db8::5", "192.0.2.5"]
+
+
 async def test_a_site_that_is_down_defers_its_cohort_without_trying_each(make_world):
     world = make_world(routes=(SMARTHOST,))
     async with world.running():

@@ -77,6 +77,11 @@ class HostFinder:
         self._settings = settings
         self._resolver = resolver
         self._shuffle = shuffle
+        self._ipv4_first = False
+
+    def prefer(self, ipv6: bool) -> None:
+        """Which family's address comes first from now on; the other takes the second place."""
+        self._ipv4_first = not ipv6
 
     async def exchanges(self, domain: str) -> Exchanges | NoHosts:
         """The hosts for a recipient domain or address literal."""
@@ -152,7 +157,8 @@ class HostFinder:
             return [Host(name, ip, port)]
         ipv6, ipv4 = await self._families(name)
         # One dead family never costs an attempt: the second address is of the other one.
-        return [Host(name, ip, port) for ip in _in_turn([ipv6, ipv4])]
+        families = [ipv4, ipv6] if self._ipv4_first else [ipv6, ipv4]
+        return [Host(name, ip, port) for ip in _in_turn(families)]
 
     async def _families(self, name: str) -> tuple[list[str], list[str]]:
         found: list[list[str]] = []

@@ -9,11 +9,12 @@ row, and what was ready goes back: a site that is down costs one attempt and not
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from merpati.clock import Clock
 from merpati.delivery.ending import End, Ending
+from merpati.delivery.families import Families
 from merpati.delivery.lesson import Lesson, Setback, SiteMemory
 from merpati.delivery.line import Line, Ready, Report
 from merpati.delivery.mx import Exchanges, HostFinder, NoHosts
@@ -102,6 +103,7 @@ class PoolParts:
 
     finder: HostFinder
     talker: Talker
+    families: Families = field(default_factory=Families)
     max_rcpt: int = 50
     """Recipients a transaction, unless the site bears less."""
 
@@ -231,6 +233,7 @@ class SitePool:
             self.consider()
 
     async def _connect(self) -> None:
+        self._parts.finder.prefer(ipv6=self._parts.families.prefers_ipv6(self.monotonic()))
         hosts = await self._parts.finder.addresses(self.exchanges)
         if isinstance(hosts, NoHosts):
             self._nobody(hosts)
@@ -265,11 +268,14 @@ class SitePool:
         if refused is not None:
             if self._pace.memory(began).plain_only and not memory.plain_only:
                 return await self._talk(host)
+            if refused.ending is Ending.UNREACHABLE:
+                self._parts.families.missed(host.ip, self.monotonic())
             if refused.ending is not Ending.TURNED_AWAY:
                 self._pace.suspend_host(host.ip, self.monotonic())
             return refused
         self._pace.opened_after(self.monotonic() - began)
         self._pace.host_works(host.ip)
+        self._parts.families.reached(host.ip)
         self._opening -= 1
         self._live += 1
         try:
