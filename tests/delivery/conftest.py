@@ -42,6 +42,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.queue = MemoryQueue(self.clock)
+        self.journal = self.queue.journal
         self.talker = ScriptedHosts(self.clock, self.hosts)
         self.maildirs = Maildirs(MaildirSettings(self.path / "mail", self.path / "inbox", "h"))
 
@@ -58,7 +59,7 @@ class World:
             settling=Settling(SettlingSettings(), lambda attempts: 60.0 * attempts),
             mailboxes=MailboxParts(self.maildirs, self.directory, self.executor, self.clock),
             clock=self.clock,
-            note=self.queue.journal.note,
+            note=self.journal.note,
         )
         return Dispatcher(self.settings, parts)
 
@@ -81,7 +82,7 @@ class World:
             await self.queue.put(entry, A_BODY)
 
     async def events(self, kind: type[Event]) -> list[Event]:
-        everything = await self.queue.journal.follow(0, 1_000_000)
+        everything = await self.journal.follow(0, 1_000_000)
         return [event for _, event in everything if isinstance(event, kind)]
 
     async def until(self, true: Callable[[], bool], real_seconds: float = 5.0) -> None:
