@@ -67,7 +67,7 @@ class Process:
         self._make(self._places.certificate.parent, user)
         self._lock.take()
         tls = open_certificate(self._settings, self._clock)
-        self._sockets = listen(self._endpoints(), os.environ, os.getpid())
+        self._sockets = listen(self._endpoints(), self._settings.base, os.environ, os.getpid())
         for made in (self._places.lock, self._places.certificate, self._places.key):
             if made.exists():
                 give(made, user)

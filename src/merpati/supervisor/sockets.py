@@ -4,7 +4,9 @@ import contextlib
 import os
 import socket
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 
+from merpati.api.client import short_path
 from merpati.errors import MerpatiError
 from merpati.wire.endpoint import Endpoint
 from merpati.wire.sockets import bind, bound_to
@@ -16,23 +18,36 @@ Sockets = dict[Endpoint, socket.socket]
 """Listening sockets by where the configuration says that they are."""
 
 
-def listen(wanted: Iterable[Endpoint], environment: Mapping[str, str], pid: int) -> Sockets:
+def listen(
+    wanted: Iterable[Endpoint], base: Path, environment: Mapping[str, str], pid: int
+) -> Sockets:
     """A socket for every endpoint; those that systemd holds open are taken over.
 
-    Raises WireError for one that cannot be bound, and MerpatiError for one of systemd's that the
-    configuration does not name: it would take connections that nobody answers.
+    Paths of Unix sockets start at `base`. Raises WireError for one that cannot be bound, and
+    MerpatiError for one of systemd's that the configuration does not name: it would take
+    connections that nobody answers.
     """
     sockets: Sockets = {}
     with contextlib.ExitStack() as failed:
         given = {bound_to(one): one for one in _inherited(environment, pid)}
         for endpoint in wanted:
-            sockets[endpoint] = given.pop(endpoint) if endpoint in given else bind(endpoint)
+            place = Endpoint(path=str(base / endpoint.path)) if endpoint.path else endpoint
+            sockets[endpoint] = given.pop(place) if place in given else _bind(place)
             failed.callback(sockets[endpoint].close)
         if given:
             names = ", ".join(map(str, given))
             raise MerpatiError(f"systemd listens on {names}, which merpati.toml does not name")
         failed.pop_all()
     return sockets
+
+
+def _bind(place: Endpoint) -> socket.socket:
+    if not place.path:
+        return bind(place)
+    path = Path(place.path)
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    with short_path(path) as short:
+        return bind(Endpoint(path=short))
 
 
 def _inherited(environment: Mapping[str, str], pid: int) -> Iterator[socket.socket]:

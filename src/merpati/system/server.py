@@ -181,10 +181,13 @@ class Server:
 
     def _ports(self) -> tuple[str, ...]:
         """Where we listen, with the ports that the system chose."""
-        document, sockets = self._settings.document, self._given.sockets
-        ports = [f"{port.role.value} {bound_to(sockets[port.listen])}" for port in document.port]
-        web = [f"http {bound_to(sockets[document.http.listen])}"] if document.http else []
+        document = self._settings.document
+        ports = [f"{port.role.value} {self._bound(port.listen)}" for port in document.port]
+        web = [f"http {self._bound(document.http.listen)}"] if document.http else []
         return (*ports, *web)
+
+    def _bound(self, named: Endpoint) -> Endpoint:
+        return named if named.path else bound_to(self._given.sockets[named])
 
     async def submit(self, question: ask.Submission) -> ask.Queued:
         """A message of a program on this machine."""
