@@ -13,10 +13,13 @@ from merpati.api.doors import Doors
 from merpati.api.errors import Mistaken, Unknown
 from merpati.clock import Clock
 from merpati.directory.directory import Directory, Registrar, Secret
+from merpati.journal.events import SiteHeld
 from merpati.journal.journal import Journal
 from merpati.mail.address import Address, AddressError, parse_domain
 from merpati.queue.entry import Listed, Selection, State
 from merpati.queue.queue import Desk, Queue, Sites
+from merpati.smtp.sasl.exchange import SaslError
+from merpati.smtp.sasl.preparation import password_of
 
 BY = "operator"
 """Whom the journal names for what is done here."""
@@ -51,6 +54,8 @@ class QueueOffice:
     clock: Clock
     knows_route: Callable[[str], bool]
     """Whether a route of this name can be given to a message."""
+    resumed: Callable[[str], None]
+    """Told when a site is free again, so that deliveries forget what it taught them."""
 
     def _selection(self, wanted: ask.Filter) -> Selection:
         return Selection(
@@ -93,7 +98,11 @@ class QueueOffice:
     async def hold_site(self, question: ask.HoldSite) -> ask.Done:
         """Keep a site's whole cohort back, or let it go."""
         until = self.clock.now() + question.seconds if question.seconds else 0.0
-        await self.sites.hold(question.site, until, question.why or f"by an {BY}")
+        why = (question.why or f"by an {BY}") if until else ""
+        event = SiteHeld(at=self.clock.now(), site=question.site, until=until, why=why, by=BY)
+        await self.sites.hold(question.site, until, why, [event])
+        if not until:
+            self.resumed(question.site)
         return ask.Done()
 
     async def held_sites(self, _: ask.Nothing) -> list[ask.HeldSite]:
@@ -252,8 +261,14 @@ class DirectoryOffice:
     async def _secret(self, address: Address, program: str, password: str) -> Secret:
         if not password:
             raise Mistaken("the password is empty")
+        try:
+            prepared = password_of(password)
+        except SaslError as error:
+            raise Mistaken(
+                "the password is too long or has characters that nobody can type"
+            ) from error
         known = self.directory.secrets(address)
-        return await self.make_secret(program, password, known[0] if known else None)
+        return await self.make_secret(program, prepared, known[0] if known else None)
 
 
 @dataclass(frozen=True, slots=True)

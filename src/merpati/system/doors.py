@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from weakref import WeakSet
 
 from merpati.clock import Clock
 from merpati.config.document import PortTable
@@ -125,15 +126,18 @@ class Door:
     """One listener and the port that its next session gets."""
 
     def __init__(self, wire: Wire, port: Port, settings: ListenSettings, failed: Failed) -> None:
-        self._ports = [port]
+        self._port = port
+        # Earlier ports live as long as their sessions hold them.
+        self._ports = WeakSet([port])
         self.listener = Listener(wire, self._serve, failed, settings)
 
     async def _serve(self, arrival: Arrival) -> None:
-        await self._ports[-1].serve(arrival)
+        await self._port.serve(arrival)
 
     def give(self, port: Port) -> None:
         """From the next session on."""
-        self._ports.append(port)
+        self._port = port
+        self._ports.add(port)
 
     async def run(self, listening: socket.socket) -> None:
         """Accept until `stop`; return when the last session has ended."""
@@ -141,6 +145,6 @@ class Door:
 
     def stop(self) -> None:
         """Accept no more; sessions between transactions end now, others within the grace."""
-        for port in self._ports:
+        for port in list(self._ports):
             port.stop()
         self.listener.stop(GRACE)

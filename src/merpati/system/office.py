@@ -3,7 +3,7 @@
 import asyncio
 import os
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -47,10 +47,11 @@ def knows_route(text: str) -> bool:
     return True
 
 
-def office_of(stores: Stores, clock: Clock, doors: Doors) -> Office:
+def office_of(stores: Stores, clock: Clock, doors: Doors, resumed: Callable[[str], None]) -> Office:
     """The office over these stores."""
+    queue = stores.queue
     return Office(
-        QueueOffice(stores.queue, stores.queue, stores.queue, clock, knows_route),
+        QueueOffice(queue, queue, queue, clock, knows_route, resumed),
         JournalOffice(stores.journal),
         DirectoryOffice(stores.directory, stores.directory, new_secret),
         doors,
@@ -139,4 +140,5 @@ async def own_counter(settings: Settings) -> AsyncIterator[Counter | None]:
             blueprint = Blueprint(settings)
             ids = IdMaker(clock.now, secrets.token_bytes)
             intake = intake_of(blueprint, blueprint.own_rules(), stores, clock, ids.make)
-            yield OwnCounter(office_of(stores, clock, ClosedDoors(settings, stores, intake)))
+            doors = ClosedDoors(settings, stores, intake)
+            yield OwnCounter(office_of(stores, clock, doors, lambda _: None))

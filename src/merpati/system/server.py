@@ -149,7 +149,7 @@ class Server:
                 door.stop()
 
     async def _open_web(self, opened: AsyncExitStack) -> None:
-        office = office_of(self._house.stores, self._given.clock, self)
+        office = office_of(self._house.stores, self._given.clock, self, self._delivering.resume)
         control = serving(http.control(office), _bind_deep(self._places.control), GRACE)
         await opened.enter_async_context(control)
         if table := self._settings.document.http:
