@@ -5,9 +5,10 @@ import asyncio
 import pytest
 
 from merpati.journal.events import Accepted, Refused
+from merpati.policy.rules.limits import LimitSettings
 from merpati.policy.rules.table import RuleSettings
 from merpati.queue.entry import Entry
-from merpati.reception.port import Role
+from merpati.reception.port import Port, PortSettings, Role
 from merpati.storage.errors import StorageError
 from merpati.testing.doors import House, Talker, greeted, talking
 from merpati.testing.memory import MemoryDraft, MemoryQueue
@@ -356,3 +357,75 @@ async def test_a_link_local_peer_is_known_without_our_name_for_its_network() -> 
         await client.send(MESSAGE, "ann@a.test")
     _, octets = await stored(house)
     assert b"([IPv6:fe80::1])" in octets
+
+
+async def test_a_strangers_connections_are_limited_by_the_minute() -> None:
+    limits = LimitSettings(connections_per_minute=1)
+    port = House(rules=RuleSettings(limits)).port()
+    async with greeted(port):
+        pass
+    async with talking(port) as client:
+        assert (await client.reply()).startswith("421 4.7.0")
+    async with greeted(port, "198.51.100.1"):
+        pass
+
+
+async def test_a_port_that_stops_greets_nobody() -> None:
+    port = House().port()
+    port.stop()
+    async with talking(port) as client:
+        assert (await client.reply()).startswith("421 4.3.2")
+
+
+async def test_a_flaw_in_a_chunk_ends_the_transaction_at_once() -> None:
+    async with greeted(House().port()) as client:
+        await client.say("MAIL FROM:<eve@b.test>", "RCPT TO:<ann@a.test>")
+        client.stream.write(b"BDAT 4\r\na\nb\n")
+        assert (await client.reply()).startswith("550 5.5.2")
+        assert (await client.say("MAIL FROM:<eve@b.test>")).startswith("250")
+
+
+async def test_chunks_that_cannot_be_stored_are_refused_when_that_is_known() -> None:
+    house = House()
+    house.queue = StrictQueue(house.clock, house.journal)
+    house.queue.error = StorageError("broken")
+    async with greeted(house.port()) as client:
+        await client.say("MAIL FROM:<eve@b.test>", "RCPT TO:<ann@a.test>")
+        client.stream.write(b"BDAT 300000\r\n" + b"x\r\n" * 100_000)
+        assert (await client.reply()).startswith("451 4.3.0")
+
+
+async def test_without_a_certificate_no_tls_is_offered() -> None:
+    house = House()
+    port = Port(PortSettings(Role.MX, "mx.a.test"), house.intake(), house.clock)
+    async with talking(port) as client:
+        await client.reply()
+        assert "STARTTLS" not in await client.say("EHLO client.test")
+        assert (await client.say("STARTTLS"))[:1] == "5"
+
+
+async def test_help_is_given() -> None:
+    async with greeted(House().port()) as client:
+        assert (await client.say("HELP")).startswith("214")
+
+
+class BrokenQueue(MemoryQueue):
+    """Has a defect."""
+
+    async def put(self, *_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+
+async def test_a_defect_here_is_told_as_a_temporary_end_and_passed_on() -> None:
+    house = House()
+    house.queue = BrokenQueue(house.clock, house.journal)
+    said: list[str] = []
+
+    async def send() -> None:
+        async with greeted(house.port()) as client:
+            said.append(await client.send(MESSAGE, "ann@a.test"))
+
+    with pytest.raises(ExceptionGroup) as raised:
+        await send()
+    assert raised.group_contains(ZeroDivisionError)
+    assert said == ["421 4.3.0 Local error, closing"]

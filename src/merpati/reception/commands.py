@@ -11,6 +11,7 @@ from merpati.policy.rule import Moment
 from merpati.policy.rules import recipients
 from merpati.policy.verdict import Verdict
 from merpati.reception.transaction import Transaction
+from merpati.smtp.errors import ProtocolError
 from merpati.smtp.events import (
     AuthResponse,
     AuthStarted,
@@ -38,7 +39,6 @@ from merpati.smtp.replies import (
     CLOSING,
     NOT_IMPLEMENTED,
     OK,
-    OUT_OF_ORDER,
     READY_FOR_TLS,
     RECIPIENT_OK,
     SENDER_OK,
@@ -60,8 +60,6 @@ _CROWDED = Verdict(
 _PLAIN_TEXT_BEHIND = Verdict(
     Reply(421, "Octets behind STARTTLS, closing", Status(4, 7, 0)), "starttls", close=True
 )
-_NO_TLS = Reply(454, "TLS not available", Status(4, 7, 0))
-_NO_LOGIN = Reply(503, "Authentication is not offered here", Status(5, 5, 1))
 _TOO_MANY_LOGINS = Verdict(
     Reply(421, "Too many failed logins", Status(4, 7, 0)), "login", close=True
 )
@@ -95,8 +93,6 @@ async def hello(session: "Session", event: Hello) -> Reply:
 
 async def start_tls(session: "Session", event: StartTls) -> Reply:
     """What follows in plain text is not what the client sent (threats: STARTTLS injection)."""
-    if session.port.tls is None:
-        return _NO_TLS
     if session.arrival.stream.pending:
         session.refuse("hello", _PLAIN_TEXT_BEHIND)
         return _PLAIN_TEXT_BEHIND.reply
@@ -105,13 +101,10 @@ async def start_tls(session: "Session", event: StartTls) -> Reply:
 
 async def auth_started(session: "Session", event: AuthStarted) -> Reply:
     """A login begins; the core has let through only mechanisms that were offered."""
-    if session.port.logins is None:
-        return _NO_LOGIN
     verdict = await session.judge(Moment.AUTH)
     if verdict:
         return verdict.reply
-    mechanisms = session.port.mechanisms(session.facts.client)
-    session.login = session.port.logins.begin(event.mechanism, session.facts.client, mechanisms)
+    session.login = session.port.begin_login(event.mechanism, session.facts.client)
     if session.login is None:
         return UNKNOWN_MECHANISM
     return await _continue_login(session, event.response)
@@ -125,7 +118,7 @@ async def auth_response(session: "Session", event: AuthResponse) -> Reply:
 async def _continue_login(session: "Session", response: bytes | None) -> Reply:
     login = session.login
     if login is None:
-        return OUT_OF_ORDER
+        raise ProtocolError("a response without a login")
     reply = await login.respond(response)
     if reply.code == 334:
         return reply
@@ -158,12 +151,10 @@ async def mail_from(session: "Session", event: MailFrom) -> Reply:
 
 async def rcpt_to(session: "Session", event: RcptTo) -> Reply:
     """A recipient is taken, or refused for itself alone."""
-    if session.transaction is None:
-        return OUT_OF_ORDER
     session.facts.recipient = event.recipient
     verdict = await session.judge(Moment.RCPT)
     if verdict is None:
-        session.transaction.add(event)
+        _transaction(session).add(event)
         session.facts.known_recipients += 1
         return RECIPIENT_OK
     if verdict.rule == recipients.NAME:
@@ -173,23 +164,18 @@ async def rcpt_to(session: "Session", event: RcptTo) -> Reply:
 
 async def content_started(session: "Session", event: ContentStarted) -> Reply:
     """The envelope is complete."""
-    if session.transaction is None:
-        return OUT_OF_ORDER
-    session.begin_content(session.transaction)
+    session.begin_content(_transaction(session))
     return START_MAIL_INPUT
 
 
 async def body_octets(session: "Session", event: BodyOctets) -> None:
     """A piece of content; the next is read when this one is put away."""
-    if session.transaction is not None:
-        await session.transaction.write(event.octets, session.facts)
+    await _transaction(session).write(event.octets, session.facts)
 
 
 async def chunk_received(session: "Session", event: ChunkReceived) -> Reply:
     """A flaw ends the transaction at once, so that the client need not send the rest."""
-    transaction = session.transaction
-    if transaction is None:
-        return OUT_OF_ORDER
+    transaction = _transaction(session)
     verdict = Verdict(event.flaw, "content") if event.flaw else transaction.flaw
     if verdict is None:
         return _CHUNK_OK
@@ -200,11 +186,8 @@ async def chunk_received(session: "Session", event: ChunkReceived) -> Reply:
 
 async def content_received(session: "Session", event: ContentReceived) -> Reply:
     """All of it is here: the moment of promise 1."""
-    transaction = session.transaction
-    if transaction is None:
-        return OUT_OF_ORDER
     try:
-        return await _take(session, transaction, event)
+        return await _take(session, _transaction(session), event)
     finally:
         await session.end_transaction()
 
@@ -287,6 +270,13 @@ async def mistake(session: "Session", event: Mistake) -> Reply:
     """Something malformed; the core counts these and closes after too many."""
     session.refuse("command", Verdict(event.reply, "syntax"), event.line)
     return event.reply
+
+
+def _transaction(session: "Session") -> Transaction:
+    """The current one; the core lets through nothing that needs one where there is none."""
+    if session.transaction is None:
+        raise ProtocolError("content without a transaction")
+    return session.transaction
 
 
 def _waste(session: "Session") -> Reply | None:

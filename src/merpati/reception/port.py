@@ -12,7 +12,7 @@ from merpati.intake import Intake
 from merpati.mail.trace import Client, Tls
 from merpati.policy.prefix import without_zone
 from merpati.policy.rule import Facts
-from merpati.reception.login import PLUS, Logins
+from merpati.reception.login import PLUS, Login, Logins
 from merpati.reception.session import Session
 from merpati.smtp.extensions import Extension
 from merpati.smtp.replies import Reply
@@ -120,9 +120,12 @@ class Port:
         """Whether a peer may use XCLIENT."""
         return _within(peer.ip, self.settings.xclient)
 
-    def mechanisms(self, client: Client) -> Sequence[str]:
-        """SASL mechanisms that this client was offered."""
-        return self.protocol.auth if client.tls else self.protocol.auth_in_clear
+    def begin_login(self, mechanism: str, client: Client) -> Login | None:
+        """A new exchange; None where nobody can log in that way."""
+        if self.logins is None:
+            return None
+        offers = self.protocol.auth if client.tls else self.protocol.auth_in_clear
+        return self.logins.begin(mechanism, client, offers)
 
     @property
     def max_failed_logins(self) -> int:
