@@ -164,6 +164,25 @@ async def test_connections_that_break_at_once_are_not_opened_in_a_circle(make_wo
         assert await world.waiting() + (await world.queue.count())["in_hand"] == 1
 
 
+async def test_a_defect_while_connecting_pauses_the_site_and_not_the_worker(make_world):
+    world = make_world(hosts={"192.0.2.1": ScriptedHost()}, routes=(SMARTHOST,))
+    honest, calls = world.talker.talk, []
+
+    def broken(*arguments):
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise ValueError("a defect")
+        return honest(*arguments)
+
+    world.talker.talk = broken
+    async with world.running():
+        await world.put(an_entry(1, "ann@a.test"))
+        await world.clock.advance(30)
+        assert len(calls) == 1
+        await world.clock.advance(60)
+    assert len(await world.events(Delivered)) == 1
+
+
 async def test_a_domain_that_does_not_exist_fails_with_5_1_2(make_world):
     world = make_world()
     async with world.running():

@@ -11,6 +11,7 @@ from merpati.delivery.mailboxes import Mailboxes, MailboxParts
 from merpati.delivery.maildir import Maildirs, MaildirSettings
 from merpati.delivery.outcome import Result
 from merpati.delivery.transaction import Transaction
+from merpati.errors import MerpatiError
 from merpati.mail.envelope import Body, BodyType
 from merpati.queue.entry import State, Waiting
 from merpati.testing.clock import VirtualClock
@@ -100,3 +101,13 @@ async def test_the_body_is_not_mistaken_for_a_header(deliver):
 async def test_what_the_disk_refuses_is_deferred(deliver, number, status):
     outcome, files = await deliver(refuse=number)
     assert (outcome.result, outcome.status, files) == (Result.DEFERRED, status, [])
+
+
+async def test_a_body_that_cannot_be_read_leaves_no_file_and_is_deferred(deliver):
+    async def pieces():
+        yield b"Subject: half\r\n"
+        raise MerpatiError("the store is damaged")
+
+    outcome, files = await deliver(pieces)
+    assert (outcome.result, outcome.cause, files) == (Result.DEFERRED, "delivery-defect", [])
+    assert "the store is damaged" in outcome.reply

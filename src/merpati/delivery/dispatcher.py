@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from merpati.clock import Clock
+from merpati.delivery.floor import Rest
 from merpati.delivery.in_hand import InHand, merge
 from merpati.delivery.mailboxes import Mailboxes, MailboxParts
 from merpati.delivery.mx import Exchanges, NoHosts
 from merpati.delivery.outcome import Outcome, Result
 from merpati.delivery.pacing import Paces
-from merpati.delivery.pool import PoolParts, Rest, SitePool, for_each, nothing
+from merpati.delivery.pool import PoolParts, SitePool, for_each, nothing
 from merpati.delivery.route import Kind, Route, RouteError, Routes
 from merpati.delivery.settler import Settler
 from merpati.delivery.settling import Settling, is_over
@@ -236,7 +237,7 @@ class Dispatcher:
             waiting += transactions
             return
         self._looking_up[key] = list(transactions)
-        self._spawn(self._find(key, route, domain))
+        self.start(self._find(key, route, domain))
 
     async def _find(self, key: tuple[str, str], route: Route, domain: str) -> None:
         try:
@@ -263,10 +264,6 @@ class Dispatcher:
         for transaction in transactions:
             self._settle_all(transaction, Outcome(0, Result.UNTOUCHED))
 
-    def start(self, pool: SitePool) -> None:
-        """Run `pool.connect()` as a task."""
-        self._spawn(pool.connect())
-
     def settle(
         self,
         transaction: Transaction,
@@ -292,7 +289,7 @@ class Dispatcher:
         """Put a site on hold in the queue, then settle what goes back."""
         # Nothing more is claimed for it until the queue knows of the hold.
         self._full.add(rest.site)
-        self._spawn(self._rest(rest))
+        self.start(self._rest(rest))
 
     async def _rest(self, rest: Rest) -> None:
         try:
@@ -308,7 +305,8 @@ class Dispatcher:
 
     def _held_event(self, rest: Rest) -> list[Event]:
         """What goes back while a site rests repeats the hold, and is journaled once."""
-        if rest.until <= self._held.get(rest.site, 0.0):
+        # The second allows for two clocks that are read one after the other.
+        if rest.until < self._held.get(rest.site, 0.0) + 1.0:
             return []
         self._held[rest.site] = rest.until
         return [SiteHeld(at=self.clock.now(), site=rest.site, until=rest.until, why=rest.why)]
@@ -332,7 +330,8 @@ class Dispatcher:
     def _note(self, what: str, detail: str) -> None:
         self._parts.note(Lifecycle(at=self.clock.now(), what=what, detail=detail))
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+    def start(self, work: Coroutine[None, None, None]) -> None:
+        """Run a connection or a look-up as a task that a stop may end."""
         task = self._group.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -82,8 +82,16 @@ class Mailboxes:
             if self._stopping:
                 return
             transaction, keep = self._ready.popleft()
-            outcomes = await (self._keep(transaction) if keep else self._deliver(transaction))
-            self._finished(transaction, outcomes)
+            self._finished(transaction, await self._guarded(transaction, keep))
+
+    async def _guarded(self, transaction: Transaction, keep: bool) -> list[Outcome]:
+        try:
+            return await (self._keep(transaction) if keep else self._deliver(transaction))
+        except Exception as error:
+            # A store that cannot be read now, or a defect of ours: the mail waits, others go on.
+            text = f"the mailbox could not be reached: {type(error).__name__}: {error}"
+            outcome = Outcome(0, Result.DEFERRED, text, "4.3.0", "delivery-defect")
+            return [_for(one, outcome) for one in transaction.recipients]
 
     async def _keep(self, transaction: Transaction) -> list[Outcome]:
         """One copy for all, which tells the envelope."""

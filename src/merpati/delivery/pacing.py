@@ -144,6 +144,10 @@ class Pace:
     def too_many(self, now: float, live: int) -> float:
         """421 before MAIL: no more than those that live, and none for a while; until when."""
         self.window = float(min(max(1, live), self._settings.cap))
+        return self.pause(now)
+
+    def pause(self, now: float) -> float:
+        """Open nothing for a while; until when."""
         return self._hold.add(now, self._settings.hold, self._settings.longest_hold)
 
     def suspend_host(self, host: str, now: float) -> None:

@@ -8,13 +8,13 @@ row, and what was ready goes back: a site that is down costs one attempt and not
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from merpati.clock import Clock
 from merpati.delivery.ending import End, Ending
 from merpati.delivery.families import Families
+from merpati.delivery.floor import Floor, Rest
 from merpati.delivery.lesson import Lesson, Setback, SiteMemory
 from merpati.delivery.line import Line, Ready, Report
 from merpati.delivery.mx import Exchanges, HostFinder, NoHosts
@@ -47,54 +47,6 @@ class Talk(Protocol):
 
 Talker = Callable[[Way, Host, SiteMemory, Callable[[Lesson], None]], Talk]
 """Makes the conversation with a host."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rest:
-    """A site that is to be left alone until a time of day, with what goes back because of it."""
-
-    site: str
-    until: float
-    why: str
-    transactions: tuple[Transaction, ...]
-    outcome: Outcome
-    """Of every recipient of these; its `n` is filled in."""
-
-
-class Floor(Protocol):
-    """What a pool asks of the dispatcher that owns it."""
-
-    @property
-    def clock(self) -> Clock: ...
-
-    @property
-    def permits(self) -> asyncio.Semaphore: ...
-
-    def start(self, pool: "SitePool") -> None:
-        """Run `pool.connect()` as a task."""
-        ...
-
-    def settle(
-        self,
-        transaction: Transaction,
-        outcomes: Sequence[Outcome],
-        final: bool,
-        done: Callable[[], None],
-    ) -> None:
-        """Write the outcomes down, then call `done`."""
-        ...
-
-    def rest(self, rest: Rest) -> None:
-        """Put the site on hold in the queue, then settle what goes back."""
-        ...
-
-    def defect(self, what: str, error: Exception) -> None:
-        """Journal a defect of ours."""
-        ...
-
-    def has_room(self, site: str) -> None:
-        """A site that was full can take more."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +159,7 @@ class SitePool:
         while self._pace.may_open(now, opened, len(self._ready)):
             self._opening += 1
             opened += 1
-            self._floor.start(self)
+            self._floor.start(self.connect())
 
     def stop(self) -> None:
         """Take nothing more up: idle lines close, what is ready goes back."""
@@ -228,6 +180,10 @@ class SitePool:
         """Open one connection, to the first host that can be had, and use it until it ends."""
         try:
             await self._connect()
+        except Exception as error:
+            # Without the pause the same defect would be met again at once, for ever.
+            self._pace.pause(self.monotonic())
+            self._floor.defect(f"connecting to {self.site}", error)
         finally:
             self._opening -= 1
             self.consider()
@@ -300,9 +256,11 @@ class SitePool:
         if end.transactions or end.ending in _NATURAL:
             return
         now = self.monotonic()
-        if end.ending is not Ending.TURNED_AWAY:
+        if end.ending is Ending.TURNED_AWAY:
+            self._pace.too_many(now, self._live)
+        else:
             self._pace.suspend_host(host.ip, now)
-        self._pace.too_many(now, self._live)
+            self._pace.pause(now)
 
     def _give_up(self, failure: End, host: Host) -> None:
         """No host was to be had."""
