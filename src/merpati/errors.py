@@ -7,6 +7,7 @@ MerpatiError
 ├── dns.errors.DnsError              no usable answer
 ├── storage.errors.StorageError      the database refused: full, damaged, too new, taken
 ├── directory.errors.DirectoryError  a name that exists already or does not exist
+├── delivery.route.RouteError        text that names no way for mail to go
 └── config.errors.ConfigError        file, line, what is wrong, what is allowed
 """
 
