@@ -71,6 +71,11 @@ async def test_a_streamed_body_is_the_same_as_one_in_memory(deliver):
     assert (outcome.result, files) == (Result.DELIVERED, [HEAD + b"Subject: hello\n\nhi\n"])
 
 
+async def test_a_notice_of_success_is_ours_to_send(deliver):
+    outcome, _ = await deliver()
+    assert outcome.relayed_without_dsn
+
+
 async def test_binary_content_is_kept_to_the_octet(deliver):
     body = Body((b"A: b\r\n\r\n\x00\r\n",))
     _, files = await deliver(body, body_type=BodyType.BINARY)

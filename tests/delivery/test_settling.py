@@ -48,7 +48,12 @@ def test_delivered_is_final_and_journaled_with_its_delay():
 
 @pytest.mark.parametrize(
     ("final", "lacks_dsn", "action"),
-    [(True, False, "delivered"), (False, True, "relayed"), (False, False, None)],
+    [
+        (True, True, "delivered"),
+        (True, False, None),
+        (False, True, "relayed"),
+        (False, False, None),
+    ],
 )
 def test_success_is_told_by_whoever_is_the_last_to_understand_dsn(final, lacks_dsn, action):
     outcome = replace(DELIVERED, relayed_without_dsn=lacks_dsn)

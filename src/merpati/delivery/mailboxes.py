@@ -9,7 +9,7 @@ import errno
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -151,7 +151,14 @@ class Mailboxes:
             return _refused(error, route)
         seconds = self._parts.clock.monotonic() - started
         attempt = Attempt(route=route, seconds=seconds)
-        return Outcome(0, Result.DELIVERED, "stored in the mailbox", "2.0.0", attempt=attempt)
+        return Outcome(
+            0,
+            Result.DELIVERED,
+            "stored in the mailbox",
+            "2.0.0",
+            attempt=attempt,
+            relayed_without_dsn=True,  # A mailbox tells nobody: a notice of success is ours.
+        )
 
     async def _write(
         self, transaction: Transaction, begin: Callable[[], Incoming], head: bytes
@@ -223,9 +230,7 @@ def _unique(transaction: Transaction, n: int) -> str:
 
 
 def _for(waiting: Waiting, outcome: Outcome) -> Outcome:
-    return Outcome(
-        waiting.n, outcome.result, outcome.reply, outcome.status, outcome.cause, outcome.attempt
-    )
+    return replace(outcome, n=waiting.n)
 
 
 def _refused(error: OSError, route: str) -> Outcome:

@@ -144,10 +144,13 @@ class _Case:
         return (self.outcome.reply or self.waiting.reply)[:MAX_TEXT]
 
     def delivered(self, final: bool) -> Settled:
-        reported = final or self.outcome.relayed_without_dsn
         notice = None
-        # RFC 3461 §6.2.2 and §6.2.4: into the mailbox, or to a host that will not tell.
-        if reported and Notify.SUCCESS in self.waiting.recipient.notify and self.has_reader:
+        # RFC 3461 §5.2: whoever understands DSN and is the last to do so tells of the success.
+        if (
+            self.outcome.relayed_without_dsn
+            and Notify.SUCCESS in self.waiting.recipient.notify
+            and self.has_reader
+        ):
             notice = self._notice(
                 "delivered" if final else "relayed", self.outcome.status or "2.0.0"
             )
