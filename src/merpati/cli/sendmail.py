@@ -5,7 +5,6 @@ Exit status as in sysexits.h: 64 usage, 65 bad message, 67 no such recipient, 69
 now, 78 configuration.
 """
 
-import asyncio
 import getpass
 import re
 import sys
@@ -15,7 +14,6 @@ from typing import Literal, TypedDict, Unpack
 
 import click
 
-from merpati.api.client import short_path
 from merpati.api.operations import SUBMIT
 from merpati.api.questions import Queued, Submission
 from merpati.cli.context import NotNow, Refused, asked, counter_of, settings_of
@@ -25,9 +23,9 @@ from merpati.mail.address import Address
 from merpati.mail.headers import Headers
 from merpati.mail.mailboxes import parse_mailboxes
 from merpati.mail.words import encode_words, needs_words
+from merpati.wire.errors import WireError
 
 EX_USAGE, EX_DATAERR, EX_NOUSER, EX_UNAVAILABLE, EX_TEMPFAIL = 64, 65, 67, 69, 75
-_MAX_LINE = 1 << 20
 _NEWLINES = re.compile(rb"\r\n|\r|\n")
 _RECIPIENT_FIELDS = ("to", "cc", "bcc")
 _BLIND = {"bcc", "resent-bcc"}
@@ -282,36 +280,9 @@ async def _list_queue(settings: Settings) -> None:
 
 
 async def _talk(settings: Settings) -> None:
-    """Carry SMTP between standard input and the server's own socket."""
+    from merpati.cli.dialogue import carry  # only for -bs
+
     try:
-        with short_path(Places(settings.data).smtp) as path:
-            reader, writer = await asyncio.open_unix_connection(path)
-    except OSError as error:
-        raise NotNow(f"-bs needs the running server: {error.strerror}") from error
-    try:
-        await _step_by_step(reader, writer)
-    except (OSError, ValueError, asyncio.IncompleteReadError) as error:
-        raise NotNow(f"the server broke off: {error}") from error
-    finally:
-        writer.close()
-
-
-async def _step_by_step(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """One line, one reply: programs write the whole dialogue into -bs without waiting."""
-    code = await _carry_reply(reader)
-    while line := await asyncio.to_thread(sys.stdin.buffer.readline, _MAX_LINE):
-        writer.write(_NEWLINES.sub(b"\r\n", line))
-        is_content = code == b"354" and line.rstrip(b"\r\n") != b"."
-        await writer.drain()
-        if not is_content:
-            code = await _carry_reply(reader)
-
-
-async def _carry_reply(reader: asyncio.StreamReader) -> bytes:
-    """Show a whole reply; its code, or nothing at the end."""
-    while line := await reader.readline():
-        sys.stdout.buffer.write(line)
-        if line[3:4] != b"-":
-            break
-    sys.stdout.buffer.flush()
-    return line[:3]
+        await carry(Places(settings.data).smtp)
+    except (WireError, OSError) as error:
+        raise NotNow(f"-bs needs the running server: {error}") from error
