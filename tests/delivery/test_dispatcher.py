@@ -1,5 +1,6 @@
 """From the queue to the hosts and back, in virtual time."""
 
+import asyncio
 from dataclasses import replace
 
 from merpati.delivery.dispatcher import DispatcherSettings
@@ -17,6 +18,7 @@ from merpati.testing.deliveries import (
     an_entry,
     delivered,
 )
+from merpati.testing.memory import MemoryQueue
 
 SMARTHOST = "smtp://192.0.2.1:25"
 HOST = Host("mx", "192.0.2.1")
@@ -235,6 +237,33 @@ async def test_what_is_in_hand_is_bounded(make_world):
             assert dispatcher._in_hand.count <= 15
         await world.clock.advance(120)
         assert (dispatcher._in_hand.count, dispatcher._in_hand.octets) == (0, 0)
+
+
+class SickQueue(MemoryQueue):
+    """Commits nothing before it is healed."""
+
+    def __init__(self, clock):
+        super().__init__(clock)
+        self.healed = asyncio.Event()
+
+    async def settle(self, settlements, events=()):
+        await self.healed.wait()
+        await super().settle(settlements, events)
+
+
+async def test_no_more_bodies_leave_than_there_are_permits_while_nothing_is_committed(make_world):
+    host = ScriptedHost()
+    settings = DispatcherSettings(permits=3)
+    world = make_world(hosts={"192.0.2.1": host}, routes=(SMARTHOST,), settings=settings)
+    world.queue = SickQueue(world.clock)
+    world.journal = world.queue.journal
+    async with world.running():
+        await world.put(*(an_entry(n, f"u{n}@a.test") for n in range(40)))
+        await world.clock.advance(30)
+        assert len(host.received) == 3
+        world.queue.healed.set()
+        await world.clock.advance(30)
+    assert len(host.received) == 40
 
 
 async def test_a_conversation_with_a_defect_is_journaled_and_mail_goes_on(make_world):
