@@ -133,7 +133,7 @@ class Postfix:
     def send(self, sender: str, recipient: str, content: bytes) -> None:
         """Hand a message to Postfix, for it to relay."""
         with smtplib.SMTP("127.0.0.1", self.port, timeout=20) as client:
-            client.sendmail(sender, [recipient], content)
+            client.sendmail(sender, [recipient], content.replace(b"\n", b"\r\n"))
 
     def _run(self, *command: str) -> None:
         done = subprocess.run(
