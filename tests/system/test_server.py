@@ -12,7 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from merpati.api.questions import Submission
+from merpati.cli.dialogue import hand_over
 from merpati.testing.process import MerpatiProcess, free_port
+from merpati.wire.endpoint import Endpoint
 
 pytestmark = pytest.mark.slow
 
@@ -215,3 +218,18 @@ def test_every_event_is_a_line_of_json(server: Server) -> None:
         "accepted",
         "delivered",
     ]
+
+
+async def test_a_program_without_rights_hands_in_by_a_port_that_trusts_this_machine(
+    server: Server,
+) -> None:
+    port = Endpoint("127.0.0.1", server.mx)
+    content = b"Subject: x\r\n\r\n.one\r\n..two\r\n"
+    question = Submission(sender="bob@b.test", recipients=("ann@a.test",), content=content)
+    receipt = await hand_over(port, "mx.a.test", question)
+    assert (receipt.code, len(receipt.id)) == (250, 26)
+    wait_for(lambda: len(server.mails()) == 1)
+    assert server.mails()[0].read_bytes().endswith(b"\n\n.one\n..two\n")
+    nobody = Submission(sender="", recipients=("nobody@a.test",), content=content)
+    refused = await hand_over(port, "mx.a.test", nobody)
+    assert (refused.id, refused.code) == ("", 550)

@@ -1,10 +1,12 @@
-"""SMTP between a program on standard input and the server's own socket (`sendmail -bs`)."""
+"""SMTP between a command and the server: `sendmail -bs`, and callers without other rights."""
 
 import asyncio
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from merpati.api.client import short_path
+from merpati.api.questions import Queued, Submission
 from merpati.clock import SystemClock
 from merpati.wire.dial import SocketDialer
 from merpati.wire.endpoint import Endpoint
@@ -24,6 +26,56 @@ async def carry(path: Path) -> None:
         await _converse(stream, _Replies(stream))
     finally:
         await stream.close()
+
+
+async def hand_over(to: Endpoint, hostname: str, message: Submission) -> Queued:
+    """Give a message to a port of the server that trusts this machine. Raises WireError.
+
+    For callers who may not open the control socket: PHP and cron of other users.
+    """
+    stream = await SocketDialer(Wire(SystemClock())).dial(to, _CONNECT_SECONDS)
+    try:
+        return await _submit(stream, _Replies(stream), hostname, message)
+    finally:
+        await stream.close()
+
+
+async def _submit(
+    stream: Stream, replies: "_Replies", hostname: str, message: Submission
+) -> Queued:
+    reply = await replies.whole()
+    for command in _commands(hostname, message):
+        if reply[:1] not in {"2", "3"}:
+            return _refused(reply)
+        stream.write(command.encode() + b"\r\n")
+        reply = await replies.whole()
+    if not reply.startswith("354"):
+        return _refused(reply)
+    # RFC 5321 §4.5.2: a line that begins with a dot gets another.
+    content = b"\r\n" + message.content
+    stream.write(content.replace(b"\r\n.", b"\r\n..")[2:] + b".\r\n")
+    await stream.drain()
+    reply = await replies.whole()
+    if not reply.startswith("250"):
+        return _refused(reply)
+    return Queued(id=reply.rpartition("queued as ")[2], code=250, reply=reply)
+
+
+def _commands(hostname: str, message: Submission) -> Iterator[str]:
+    utf8 = "" if (message.sender + "".join(message.recipients)).isascii() else " SMTPUTF8"
+    body = "" if message.content.isascii() else " BODY=8BITMIME"
+    returned = {"": "", "full": " RET=FULL", "headers": " RET=HDRS"}[message.returned]
+    wishes = "" if message.notify is None else f" NOTIFY={','.join(message.notify) or 'NEVER'}"
+    yield f"EHLO {hostname}"
+    yield f"MAIL FROM:<{message.sender}>{body}{utf8}{returned}"
+    for recipient in message.recipients:
+        yield f"RCPT TO:<{recipient}>{wishes}"
+    yield "DATA"
+
+
+def _refused(reply: str) -> Queued:
+    code = int(reply[:3]) if reply[:3].isdigit() else 421
+    return Queued(id="", code=code, reply=reply or "the server broke off")
 
 
 async def _converse(stream: Stream, replies: "_Replies") -> None:
@@ -51,6 +103,15 @@ class _Replies:
                 break
         sys.stdout.buffer.flush()
         return line[:3]
+
+    async def whole(self) -> str:
+        """One reply, its lines joined; empty at the end."""
+        text = ""
+        while line := (await self._line()).decode("utf-8", "replace").strip():
+            text += f" {line[4:]}" if text else line
+            if line[3:4] != "-":
+                break
+        return text
 
     async def _line(self) -> bytes:
         while b"\n" not in self._held:

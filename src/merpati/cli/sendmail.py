@@ -6,6 +6,7 @@ now, 78 configuration.
 """
 
 import getpass
+import os
 import re
 import sys
 from collections.abc import Iterable
@@ -17,15 +18,19 @@ import click
 from merpati.api.operations import SUBMIT
 from merpati.api.questions import Queued, Submission
 from merpati.cli.context import NotNow, Refused, asked, counter_of, settings_of
+from merpati.config.check import is_loopback
 from merpati.config.places import Places
 from merpati.config.settings import Settings
 from merpati.mail.address import Address
 from merpati.mail.headers import Headers
 from merpati.mail.mailboxes import parse_mailboxes
 from merpati.mail.words import encode_words, needs_words
+from merpati.reception.port import Role
+from merpati.wire.endpoint import Endpoint
 from merpati.wire.errors import WireError
 
 EX_USAGE, EX_DATAERR, EX_NOUSER, EX_UNAVAILABLE, EX_TEMPFAIL = 64, 65, 67, 69, 75
+_HERE = "127.0.0.1"
 _NEWLINES = re.compile(rb"\r\n|\r|\n")
 _RECIPIENT_FIELDS = ("to", "cc", "bcc")
 _BLIND = {"bcc", "resent-bcc"}
@@ -156,8 +161,34 @@ async def _submit(settings: Settings, chosen: Chosen) -> None:
         else "",
         envelope_id=chosen["envelope_id"],
     )
-    async with counter_of(settings) as counter:
-        say_receipt(await counter.ask(SUBMIT, question))
+    if _may_ask(settings):
+        async with counter_of(settings) as counter:
+            say_receipt(await counter.ask(SUBMIT, question))
+    else:
+        say_receipt(await _by_smtp(settings, question))
+
+
+def _may_ask(settings: Settings) -> bool:
+    """Whether this user may enter the data directory; PHP and cron of others may not."""
+    data = settings.data
+    return os.access(data, os.W_OK | os.X_OK) or not data.exists()
+
+
+async def _by_smtp(settings: Settings, question: Submission) -> Queued:
+    """Through a port of the server on this machine that trusts it."""
+    from merpati.cli.dialogue import hand_over  # only for other users
+
+    for port in settings.document.port:
+        if port.role is Role.MX and port.listen.ip and port.trusted:
+            to = port.listen if is_loopback(port.listen) else Endpoint(_HERE, port.listen.port)
+            try:
+                return await hand_over(to, settings.hostname, question)
+            except WireError as error:
+                raise NotNow(f"{settings.data} is not ours, and {to}: {error}") from error
+    raise NotNow(
+        f"{settings.data} is not ours, and no mx port trusts this machine: "
+        'add trusted = ["127.0.0.1/32"] to one, or run as the user of the server'
+    )
 
 
 def say_receipt(receipt: Queued) -> None:
