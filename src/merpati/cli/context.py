@@ -69,7 +69,9 @@ async def counter_of(settings: Settings) -> AsyncIterator[Counter]:
         if await remote.answers():
             yield remote
             return
-        from merpati.system.office import own_counter
+        from merpati.system.office import own_counter  # opens the database
+
+        _become_owner(settings)
 
         async with own_counter(settings) as counter:
             if counter is not None:
@@ -79,6 +81,19 @@ async def counter_of(settings: Settings) -> AsyncIterator[Counter]:
     raise Unreachable(
         f"another Merpati owns {settings.data} and does not answer; is it starting or stopping?"
     )
+
+
+def _become_owner(settings: Settings) -> None:
+    """Root makes files as the server's user would, or the server could not open them later."""
+    user = settings.document.user
+    if not user or os.geteuid() != 0:
+        return
+    from merpati.supervisor.privileges import drop, give
+
+    if not settings.data.exists():
+        settings.data.mkdir(mode=0o700, parents=True)
+        give(settings.data, user)
+    drop(user)
 
 
 def asked(command: Callable[P, Coroutine[Any, Any, R]]) -> Callable[P, R]:

@@ -26,7 +26,9 @@ from merpati.dns.client import DnsClient
 from merpati.queue.schedule import Schedule
 from merpati.report.notices import Notices
 from merpati.system.blueprint import Blueprint
+from merpati.system.chores import keep_on
 from merpati.system.doors import Household
+from merpati.system.log import Log
 from merpati.wire.dial import SocketDialer
 from merpati.wire.endpoint import Endpoint
 from merpati.wire.stream import Stream
@@ -57,7 +59,8 @@ class CurrentRoutes(Routes):
 class Delivering:
     """Builds the dispatcher and keeps what a reload changes."""
 
-    def __init__(self, settings: Settings, house: Household, threads: Executor) -> None:
+    def __init__(self, settings: Settings, house: Household, threads: Executor, log: Log) -> None:
+        self._log = log
         self._settings = settings
         self._house = house
         self._dialer = SocketDialer(house.wire)
@@ -72,7 +75,8 @@ class Delivering:
     async def run(self) -> None:
         """Deliver until `stop`, then settle what is in flight and return."""
         async with asyncio.TaskGroup() as group:
-            chores = [group.create_task(self._notices.run()), group.create_task(self._nudge())]
+            noticing = keep_on("notices", self._notices.run, self._house.clock, self._log)
+            chores = [group.create_task(noticing), group.create_task(self._nudge())]
             await self._dispatcher.run()
             for chore in chores:
                 chore.cancel()

@@ -1,10 +1,8 @@
 """What has to be done from time to time: mail that is too old, history that is too long."""
 
 from merpati.clock import Clock
-from merpati.errors import MerpatiError
 from merpati.journal.journal import Journal
 from merpati.queue.queue import Desk
-from merpati.system.log import Log
 
 _INTERVAL = 60.0
 _AT_ONCE = 500
@@ -15,21 +13,17 @@ _FORGET_AT_ONCE = 5000
 class Housekeeping:
     """Looks around once a minute."""
 
-    def __init__(self, desk: Desk, journal: Journal, clock: Clock, log: Log) -> None:
+    def __init__(self, desk: Desk, journal: Journal, clock: Clock) -> None:
         self._desk = desk
         self._journal = journal
         self._clock = clock
-        self._log = log
         self.retention = 0.0
         """Seconds that the journal remembers; set at start and at a reload."""
 
     async def run(self) -> None:
-        """Until cancelled. A disk that fails now may work in a minute."""
+        """Until cancelled."""
         while True:
-            try:
-                await self.tidy()
-            except MerpatiError as error:
-                self._log.warning("housekeeping", str(error))
+            await self.tidy()
             await self._clock.sleep(_INTERVAL)
 
     async def tidy(self) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from merpati.clock import Clock
 from merpati.config.settings import Settings
+from merpati.errors import MerpatiError
 from merpati.report.logs import EventLog
 from merpati.report.metrics import Metrics
 from merpati.report.reader import Reader
@@ -47,8 +48,10 @@ class Reporting:
 
     async def finish(self) -> None:
         """Show what was written last, and note where that ended."""
-        while await self._reader.read():
-            pass
+        # A journal that cannot be read now is read from the same place after the next start.
+        with suppress(MerpatiError):
+            while await self._reader.read():
+                pass
         self.save()
 
     def save(self) -> None:

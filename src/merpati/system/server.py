@@ -8,7 +8,7 @@ import asyncio
 import gc
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -29,6 +29,7 @@ from merpati.journal.events import Lifecycle
 from merpati.reception.port import Port
 from merpati.system.blueprint import Blueprint
 from merpati.system.certificate import reload_certificate
+from merpati.system.chores import keep_on
 from merpati.system.delivering import Delivering
 from merpati.system.doors import GRACE, Door, Household, household
 from merpati.system.housekeeping import Housekeeping
@@ -77,9 +78,7 @@ class Server:
         self._doors: dict[Endpoint, Door] = {}
         self._local = self._door(house.local_port(Blueprint(settings)), ListenSettings())
         self._own_intake = house.intake(Blueprint(settings), Blueprint(settings).own_rules())
-        self._housekeeping = Housekeeping(
-            house.stores.queue, house.stores.journal, given.clock, given.log
-        )
+        self._housekeeping = Housekeeping(house.stores.queue, house.stores.journal, given.clock)
         self._reporting = Reporting(
             settings, house.stores, given.clock, Places(settings.data).cursor
         )
@@ -123,8 +122,7 @@ class Server:
     async def run(self) -> None:
         """Serve until told to stop."""
         async with asyncio.TaskGroup() as work:
-            chores = [self._housekeeping.run(), self._reporting.run(), self._reporting.keep_place()]
-            tasks = [work.create_task(chore) for chore in chores]
+            tasks = [work.create_task(chore) for chore in self._chores()]
             delivering = work.create_task(self._delivering.run())
             await self._serve()
             self._delivering.stop()
@@ -132,6 +130,16 @@ class Server:
             for task in tasks:
                 task.cancel()
         await self._reporting.finish()
+
+    def _chores(self) -> list[Coroutine[None, None, None]]:
+        """What runs beside the mail and must never stop it."""
+        named = {
+            "housekeeping": self._housekeeping.run,
+            "reporting": self._reporting.run,
+            "cursor": self._reporting.keep_place,
+        }
+        clock, log = self._given.clock, self._given.log
+        return [keep_on(name, work, clock, log) for name, work in named.items()]
 
     async def _serve(self) -> None:
         """Open every door, wait for the end, and return when the last session is over."""
@@ -249,4 +257,4 @@ async def opened(settings: Settings, given: Surroundings) -> AsyncIterator[Serve
         async with open_stores(places, given.clock) as stores:
             secret = installation_secret(places.secret)
             house = household(stores, given.clock, given.tls, threads, secret)
-            yield Server(settings, given, house, Delivering(settings, house, threads))
+            yield Server(settings, given, house, Delivering(settings, house, threads, given.log))
