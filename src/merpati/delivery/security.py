@@ -3,11 +3,12 @@
 DANE and MTA-STS will make their own `Security` values here; a conversation only obeys one.
 """
 
-import ssl
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from pathlib import Path
 
 from merpati.delivery.transaction import Host, TlsDemand, Way
+from merpati.wire.tls import TlsContext, client_context
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Security:
         """The same with TLS given up, for an opportunistic host whose TLS is broken."""
         return replace(self, demand=TlsDemand.OFF) if self.may_fall_back else self
 
-    def context(self) -> ssl.SSLContext:
+    def context(self) -> TlsContext:
         """The TLS settings for this demand; shared by all connections with the same."""
         return _context(self.verifies, self.ca_file)
 
@@ -50,11 +51,6 @@ def decide(way: Way, host: Host, *, plain_only: bool = False, ca_file: str = "")
 
 
 @lru_cache(maxsize=16)
-def _context(verifies: bool, ca_file: str) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=ca_file or None)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if not verifies:
-        # RFC 7435: encryption without authentication still beats plain text.
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+def _context(verifies: bool, ca_file: str) -> TlsContext:
+    # RFC 7435: encryption without authentication still beats plain text.
+    return client_context(verify=verifies, authorities=Path(ca_file) if ca_file else None)
