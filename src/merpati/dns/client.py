@@ -1,0 +1,261 @@
+"""A stub resolver over dnspython, the only file that knows it.
+
+A question goes through the cache, then waits for the same question if one is under way, then
+through the servers in turn until one gives an answer that can be used. Strangers write the
+answers: what has the wrong id or question is passed over as if it had not come, and everything
+that cannot be used ends as DnsError.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import dns.asyncquery
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.rcode
+import dns.rdata
+import dns.rdatatype
+import dns.resolver
+import dns.reversename
+from dns.rdatatype import RdataType
+
+from merpati.clock import Clock
+from merpati.dns.cache import Cache
+from merpati.dns.errors import DnsError, DnsFailure, DnsNonsense, DnsTimeout
+from merpati.dns.resolver import Answer, Found, Mx
+
+# https://dnsflagday.net/2020: what passes every path unfragmented.
+EDNS_PAYLOAD = 1232
+CNAME_LIMIT = 8
+"""Links of a chain of aliases that are followed."""
+RECORD_LIMIT = 1000
+"""Records of one answer that are kept; TCP would carry more."""
+ROUNDS = 2
+"""How often each server is asked."""
+_NO_TTL = 2**31 - 1  # What dnspython says when nothing in an answer bounds its life.
+
+T = TypeVar("T")
+Key = tuple[dns.name.Name, RdataType]
+Records = Answer[dns.rdata.Rdata]
+
+
+@dataclass(frozen=True, slots=True)
+class DnsSettings:
+    """How the DNS is asked."""
+
+    servers: tuple[tuple[str, int], ...] = ()
+    """(IP, port) in the order they are asked; none: those of the system's resolv.conf."""
+    trusted: bool = False
+    """Believe the AD bit: the servers validate, and nobody sits between them and us."""
+    server_seconds: float = 5.0
+    """How long one server is waited for, by UDP and TCP each."""
+    total_seconds: float = 20.0
+    """How long one question may take, whatever it leads to."""
+    concurrency: int = 100
+    """Questions under way at a time."""
+    cache_size: int = 10_000
+    """Answers that are kept."""
+    min_ttl: float = 5.0
+    max_ttl: float = 86_400.0
+    max_negative_ttl: float = 3600.0
+    """Seconds for "no such name" and "no data", whatever the SOA record says (RFC 2308 §5)."""
+    failure_ttl: float = 5.0
+    """Seconds that a failure is remembered (RFC 9520 §3.2 wants at least one)."""
+
+
+def system_servers() -> tuple[tuple[str, int], ...]:
+    """The servers of the system's resolv.conf; this host's own where there is none."""
+    try:
+        system = dns.resolver.Resolver()
+    except dns.resolver.NoResolverConfiguration:
+        return (("127.0.0.1", 53),)
+    return tuple((str(server), system.port) for server in system.nameservers)
+
+
+class DnsClient:
+    """Implements Resolver."""
+
+    def __init__(self, clock: Clock, settings: DnsSettings | None = None) -> None:
+        self._clock = clock
+        self._settings = settings or DnsSettings()
+        self._servers = self._settings.servers or system_servers()
+        self._cache: Cache[Key, Records | DnsError] = Cache(self._settings.cache_size)
+        self._flights: dict[Key, asyncio.Event] = {}
+        self._slots = asyncio.Semaphore(self._settings.concurrency)
+
+    async def mx(self, domain: str) -> Answer[Mx]:
+        """MX records, unsorted. The host of a null MX is empty (RFC 7505)."""
+        answer = await self._ask(domain, RdataType.MX)
+        return _mapped(answer, lambda rr: Mx(rr.preference, _text(rr.exchange)))
+
+    async def ipv4(self, host: str) -> Answer[str]:
+        """A records, CNAMEs followed."""
+        return _mapped(await self._ask(host, RdataType.A), lambda rr: rr.address)
+
+    async def ipv6(self, host: str) -> Answer[str]:
+        """AAAA records, CNAMEs followed."""
+        return _mapped(await self._ask(host, RdataType.AAAA), lambda rr: rr.address)
+
+    async def txt(self, name: str) -> Answer[bytes]:
+        """TXT records, the strings of each joined."""
+        return _mapped(await self._ask(name, RdataType.TXT), lambda rr: b"".join(rr.strings))
+
+    async def ptr(self, ip: str) -> Answer[str]:
+        """Names of an address."""
+        try:
+            name = str(dns.reversename.from_address(ip))
+        except dns.exception.SyntaxError:
+            return Answer(Found.NO_NAME)
+        return _mapped(await self._ask(name, RdataType.PTR), lambda rr: _text(rr.target))
+
+    async def tlsa(self, port: int, host: str) -> Answer[tuple[int, int, int, bytes]]:
+        """TLSA records of `_port._tcp.host` as (usage, selector, matching, association)."""
+        answer = await self._ask(f"_{port}._tcp.{host}", RdataType.TLSA)
+        return _mapped(answer, lambda rr: (rr.usage, rr.selector, rr.mtype, rr.cert))
+
+    async def _ask(self, text: str, kind: RdataType) -> Records:
+        name = _name(text)
+        if name is None:
+            return Answer(Found.NO_NAME)
+        key = (name, kind)
+        while (known := self._cache.get(key, self._clock.monotonic())) is None:
+            if flight := self._flights.get(key):
+                await flight.wait()
+            else:
+                await self._fly(key)
+        if isinstance(known, DnsError):
+            raise type(known)(known.cause)
+        return known
+
+    async def _fly(self, key: Key) -> None:
+        """Ask for all who want to know, and leave the answer or the failure in the cache.
+
+        If the one who asks is cancelled, the next of those who wait asks anew.
+        """
+        flight = self._flights[key] = asyncio.Event()
+        try:
+            async with self._slots:
+                known = await self._resolve(*key)
+            ttl = known.ttl if isinstance(known, Answer) else self._settings.failure_ttl
+            self._cache.put(key, known, self._clock.monotonic() + ttl)
+        finally:
+            del self._flights[key]
+            flight.set()
+
+    async def _resolve(self, name: dns.name.Name, kind: RdataType) -> Records | DnsError:
+        try:
+            async with asyncio.timeout(self._settings.total_seconds):
+                return await self._follow(name, kind)
+        except TimeoutError:
+            return DnsTimeout(f"{_text(name)} {kind.name}: no answer in time")
+        except DnsError as error:
+            return type(error)(f"{_text(name)} {kind.name}: {error.cause}")
+
+    async def _follow(self, name: dns.name.Name, kind: RdataType) -> Records:
+        """Ask, and ask on where an alias leads out of what the answer holds."""
+        links, secure, ttl = 0, self._settings.trusted, float(_NO_TTL)
+        while True:
+            response = await self._query(name, kind)
+            chain = _chain(response)
+            links += len(chain.cnames)
+            if links > CNAME_LIMIT:
+                raise DnsNonsense(f"more than {CNAME_LIMIT} aliases in a row")
+            secure = secure and bool(response.flags & dns.flags.AD)
+            ttl = min(ttl, chain.minimum_ttl)
+            if not _leads_on(response, chain):
+                return replace(self._answer(response, chain, ttl), secure=secure)
+            name = chain.canonical_name
+
+    def _answer(
+        self, response: dns.message.Message, chain: dns.message.ChainingResult, ttl: float
+    ) -> Records:
+        settings = self._settings
+        if chain.answer is not None:
+            records = tuple(list(chain.answer)[:RECORD_LIMIT])
+            bounded = max(settings.min_ttl, min(ttl, settings.max_ttl))
+            return Answer(Found.RECORDS, records, bounded)
+        found = Found.NO_NAME if response.rcode() == dns.rcode.NXDOMAIN else Found.NO_DATA
+        # RFC 2308 §5: without a SOA record there is nothing that says how long "no" holds.
+        ttl = settings.min_ttl if ttl == _NO_TTL else ttl
+        return Answer(found, (), max(settings.min_ttl, min(ttl, settings.max_negative_ttl)))
+
+    async def _query(self, name: dns.name.Name, kind: RdataType) -> dns.message.QueryMessage:
+        """The first usable response of any server."""
+        failure: DnsError = DnsTimeout("no server answered in time")
+        for server in self._servers * ROUNDS:
+            try:
+                return await self._query_one(name, kind, server)
+            except DnsError as error:
+                failure = error
+        raise failure
+
+    async def _query_one(
+        self, name: dns.name.Name, kind: RdataType, server: tuple[str, int]
+    ) -> dns.message.QueryMessage:
+        query = dns.message.make_query(name, kind, use_edns=0, payload=EDNS_PAYLOAD)
+        query.flags |= dns.flags.AD  # RFC 6840 §5.7: tell us whether you have validated this.
+        try:
+            # Ignoring what is malformed or not an answer to this question costs a forger's
+            # target nothing but the wait for the true answer.
+            response, _ = await dns.asyncquery.udp_with_fallback(
+                query,
+                server[0],
+                timeout=self._settings.server_seconds,
+                port=server[1],
+                ignore_unexpected=True,
+                ignore_errors=True,
+            )
+        except dns.exception.Timeout as error:
+            raise DnsTimeout("no server answered in time") from error
+        except (dns.exception.DNSException, OSError, EOFError, ValueError) as error:
+            raise DnsNonsense(f"no usable answer ({type(error).__name__})") from error
+        return _usable(response)
+
+
+def _usable(response: dns.message.Message) -> dns.message.QueryMessage:
+    rcode = response.rcode()
+    if rcode not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
+        raise DnsFailure(f"the server says {dns.rcode.to_text(rcode)}")
+    if not isinstance(response, dns.message.QueryMessage):
+        raise DnsNonsense("no answer to a question")
+    return response
+
+
+def _chain(response: dns.message.QueryMessage) -> dns.message.ChainingResult:
+    try:
+        return response.resolve_chaining()
+    except dns.exception.DNSException as error:
+        raise DnsNonsense(f"an answer that makes no sense ({type(error).__name__})") from error
+
+
+def _leads_on(response: dns.message.Message, chain: dns.message.ChainingResult) -> bool:
+    """An alias whose end is neither answered nor denied here (RFC 2308 §2.2: denial has a SOA)."""
+    return (
+        bool(chain.cnames)
+        and chain.answer is None
+        and response.rcode() == dns.rcode.NOERROR
+        and not any(rrset.rdtype == RdataType.SOA for rrset in response.authority)
+    )
+
+
+def _name(text: str) -> dns.name.Name | None:
+    """The name, or None for text that no name can be: it does not exist, now or later."""
+    if not text.isascii() or "\\" in text:
+        return None
+    try:
+        return dns.name.from_text(text.lower())
+    except dns.exception.DNSException:
+        return None
+
+
+def _text(name: dns.name.Name) -> str:
+    return name.to_text(omit_final_dot=True).lower().removesuffix(".")
+
+
+def _mapped(answer: Records, value: Callable[..., T]) -> Answer[T]:
+    records = tuple(value(record) for record in answer.records)
+    return Answer(answer.found, records, answer.ttl, answer.secure)

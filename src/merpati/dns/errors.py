@@ -1,0 +1,29 @@
+"""Why a question to the DNS has no usable answer. All of them are temporary.
+
+DnsError              no usable answer; `.cause` says why
+├── DnsTimeout        no server answered in time
+├── DnsFailure        every server that answered said it failed: SERVFAIL, REFUSED, bogus
+└── DnsNonsense       an answer that no honest server gives: chains without end, garbage
+"""
+
+from merpati.errors import MerpatiError
+
+
+class DnsError(MerpatiError):
+    """No usable answer."""
+
+    def __init__(self, cause: str) -> None:
+        super().__init__(cause)
+        self.cause = cause
+
+
+class DnsTimeout(DnsError):
+    """No server answered in time."""
+
+
+class DnsFailure(DnsError):
+    """Every server that answered said it failed."""
+
+
+class DnsNonsense(DnsError):
+    """An answer that no honest server gives."""
