@@ -128,11 +128,17 @@ class Inspector:
         if self._newlines.newlines not in (None, "\r\n"):
             self.flaw = BARE_NEWLINE
         elif self._column:
-            # RFC 3030 does not ask that the last chunk ends a line; everything behind us does.
-            self._column = 0
-            self.size += 2
-            return _CRLF
+            return self._end_line()
         return b""
+
+    def _end_line(self) -> bytes:
+        # RFC 3030 does not ask that the last chunk ends a line; everything behind us does.
+        if self._column + len(_CRLF) > self._max_line:
+            self.flaw = TEXT_LINE_TOO_LONG
+            return b""
+        self._column = 0
+        self.size += len(_CRLF)
+        return _CRLF
 
     def _flaw_of(self, piece: bytes) -> Reply | None:
         if self.size > self._max_size:
