@@ -36,7 +36,9 @@ _IS_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*").fullmatch
 # No tag for a General-address-literal was ever registered, so there is none to read.
 _LITERAL = re.compile(r"\[(?:([0-9.]{7,15})|(?i:ipv6):([0-9A-Fa-f:.]{2,45}))\]")
 
-MAX_LOCAL = 64  # RFC 5321 §4.5.3.1.1
+# RFC 5321 §4.5.3.1.1 gives a local part 64 octets, and §4.5.3.1 asks receivers for no limits where
+# they can do without: return paths that name a recipient (VERP, SRS) are longer, so the path's
+# limit is the only one.
 MAX_DOMAIN = 253  # RFC 5321 §4.5.3.1.2 says 255: as DNS counts, with two length octets more
 MAX_MAILBOX = 254  # RFC 5321 §4.5.3.1.3: a path is at most 256 octets, "<" and ">" among them
 
@@ -66,8 +68,8 @@ class Address:
         plain, quoted, domain = match.groups()
         local = plain if plain is not None else _QUOTED_PAIR.sub(r"\1", quoted)
         address = cls(local, parse_domain(domain))
-        if not (text.isascii() and len(local) <= MAX_LOCAL // 2):  # else it cannot be too long
-            _check_lengths(address)
+        if not text.isascii() or len(text) > MAX_MAILBOX // 2:  # else it cannot be too long
+            _check_length(address)
         return address
 
     @classmethod
@@ -160,9 +162,6 @@ def _parse_literal(text: str) -> str:
         raise AddressError("not an IP address inside the brackets") from None
 
 
-def _check_lengths(address: Address) -> None:
-    written = str(address).encode()
-    if len(written) > MAX_MAILBOX:
+def _check_length(address: Address) -> None:
+    if len(str(address).encode()) > MAX_MAILBOX:
         raise AddressError("address is longer than 254 octets")
-    if len(written) - len(address.domain) - 1 > MAX_LOCAL:
-        raise AddressError("local part is longer than 64 octets")
