@@ -1,6 +1,7 @@
 """The Received field that this host writes (RFC 5321 §4.4)."""
 
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -90,6 +91,18 @@ def test_the_keyword_says_what_protected_the_session(
 ) -> None:
     client = Client("192.0.2.7", tls=tls, login=login, role=role)
     assert protocol_name(client, extended=extended) == name
+
+
+@pytest.mark.parametrize(
+    ("priority", "clause"), [(3, " priority 3"), (-2, " priority -2"), (0, "")]
+)
+def test_a_priority_is_told_to_who_traces(priority: int, clause: str) -> None:
+    client = Client("192.0.2.7", helo="me.test", protocol="ESMTP")
+    check(
+        client,
+        replace(an_envelope("ann@a.test"), priority=priority),
+        "from me.test ([192.0.2.7]) by mx.a.test with ESMTP id ID1 for <ann@a.test>" + clause,
+    )
 
 
 def test_days_and_months_are_english_whatever_the_locale() -> None:

@@ -70,7 +70,7 @@ def received(client: Client, envelope: Envelope, by: str, message: str, at: floa
     """The Received field that this host puts on top (RFC 5321 §4.4), CRLF included."""
     lines = [
         f"{_from(client)}by {by}{_with(client, envelope)}",
-        f"id {message}{_for(envelope)}{_tls(client.tls)};",
+        f"id {message}{_for(envelope)}{_priority(envelope)}{_tls(client.tls)};",
         date_time(int(at)),
     ]
     return ("Received: " + "\r\n\t".join(lines) + "\r\n").encode()
@@ -103,6 +103,11 @@ def _for(envelope: Envelope) -> str:
     if not address.isprintable() or not (address.isascii() or envelope.smtputf8):
         return ""
     return f"\r\n\tfor <{address}>"
+
+
+def _priority(envelope: Envelope) -> str:
+    # RFC 6710 registers the clause.
+    return f" priority {envelope.priority}" if envelope.priority else ""
 
 
 def _tls(tls: Tls | None) -> str:
