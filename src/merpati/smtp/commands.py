@@ -23,12 +23,14 @@ from merpati.smtp.events import (
     Verify,
     Xclient,
 )
+from merpati.smtp.extensions import Extension
 from merpati.smtp.grammar import (
     AUTH,
     BASE64,
     BDAT,
     FORWARD_PATH,
     HELLO_NAME,
+    NAME_WITH_SMTPUTF8,
     REVERSE_PATH,
     SOURCE_ROUTE,
 )
@@ -177,7 +179,7 @@ def _xclient(verb: str, argument: str, offer: Offer) -> Xclient:
     if not offer.xclient:
         raise CommandError(XCLIENT_REFUSED)
     attributes: dict[str, str] = {}
-    for word in argument.split():
+    for word in filter(None, argument.split(" ")):
         name, _, value = word.partition("=")
         decoded = decode_xtext(value)
         if not value or decoded is None or name.upper() not in XCLIENT_ATTRIBUTES:
@@ -201,7 +203,10 @@ def _string(make: Callable[[str], Event]) -> Callable[[str, str, Offer], Event]:
     def parse(verb: str, argument: str, offer: Offer) -> Event:
         if not argument:
             raise CommandError(bad_syntax(f"{verb} needs a name"))
-        return make(argument)
+        match = NAME_WITH_SMTPUTF8.fullmatch(argument)
+        if match is None or Extension.SMTPUTF8 not in offer.extensions:
+            return make(argument)
+        return make(match[1])
 
     return parse
 

@@ -33,6 +33,9 @@ SOURCE_ROUTE = re.compile(rf"{_AT_DOMAIN}(?:,{_AT_DOMAIN})*+:")
 #   esmtp-value   = 1*(%d33-60 / %d62-126 / UTF8-non-ascii)
 PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*+)(?:=([^\0- =\x7f]++))?")
 
+# RFC 6531 §3.1: VRFY and EXPN may say that their reply may be UTF-8. Ours are ASCII either way.
+NAME_WITH_SMTPUTF8 = re.compile(r"([^ ].*) [Ss][Mm][Tt][Pp][Uu][Tt][Ff]8")
+
 # RFC 3461 §4:
 #   xtext   = *( xchar / hexchar )  ; nothing else
 #   xchar   = any ASCII CHAR between "!" (33) and "~" (126), except for "+" and "="

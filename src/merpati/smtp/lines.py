@@ -67,4 +67,5 @@ def decode_line(line: bytearray) -> str:
 
 def quote_line(line: bytes | bytearray) -> bytes:
     """What the journal may keep of a line: 512 octets, and never a password."""
-    return b"AUTH" if line[:4].upper() == b"AUTH" else bytes(line[:_MAX_QUOTED])
+    is_auth = line.lstrip()[:4].upper() == b"AUTH"
+    return b"AUTH" if is_auth else bytes(line[:_MAX_QUOTED])

@@ -92,7 +92,7 @@ def decode_xtext(value: str) -> str | None:
 
 def _split(text: str, known: Mapping[str, Extension], offer: Offer) -> dict[str, str]:
     values: dict[str, str] = {}
-    for word in text.split():
+    for word in filter(None, text.split(" ")):
         match = PARAMETER.fullmatch(word)
         if match is None:
             raise CommandError(bad_syntax("Malformed parameter"))
@@ -218,7 +218,7 @@ def _notify(value: str, offer: Offer) -> Notify | None:
 
 def _original(value: str, offer: Offer) -> str | None:
     match = ORIGINAL_RECIPIENT.fullmatch(value)
-    if match is None or len(value) > _MAX_ORCPT:
+    if match is None or len(value.encode()) > _MAX_ORCPT:
         return None
     kind, address = match[1].lower(), match[2]
     decoded = _decode_utf8_address(address) if kind == "utf-8" else decode_xtext(address)

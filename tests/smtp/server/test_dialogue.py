@@ -19,6 +19,7 @@ from merpati.smtp.events import (
     RcptTo,
     Verify,
 )
+from merpati.smtp.extensions import Extension
 from merpati.smtp.replies import OK, SHUTTING_DOWN, Reply
 from merpati.smtp.states import State
 from merpati.testing.dialogue import SETTINGS, Player, a_player
@@ -162,6 +163,17 @@ def test_a_refusal_at_the_door_closes() -> None:
 def test_free_text_is_handed_on(check: Check) -> None:
     player = check((b"VRFY Ann Lee\r\nEXPN all\r\nHELP MAIL\r\n", "252|502|214"))
     assert player.events == [Verify("Ann Lee"), Expand("all"), Help("MAIL")]
+
+
+def test_vrfy_and_expn_take_smtputf8(check: Check) -> None:
+    player = check(("VRFY jürgen SMTPUTF8\r\nEXPN all smtputf8\r\n".encode(), "252|502"))
+    assert player.events == [Verify("jürgen"), Expand("all")]
+
+
+def test_without_the_extension_smtputf8_is_a_word_like_any_other(check: Check) -> None:
+    settings = replace(SETTINGS, extensions=SETTINGS.extensions - {Extension.SMTPUTF8})
+    player = check((b"VRFY ann SMTPUTF8\r\n", "252"), settings=settings)
+    assert player.events == [Verify("ann SMTPUTF8")]
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,11 @@ def test_what_rcpt_may_not_say(check: Check, text: str) -> None:
     )
 
 
+@pytest.mark.parametrize("space", ["\u00a0", "\u2003", "\u3000"])
+def test_only_a_space_separates_parameters(check: Check, space: str) -> None:
+    check((f"MAIL FROM:<> SIZE=1{space}SMTPUTF8\r\n".encode(), "501 5.5.4"))
+
+
 def test_a_declared_size_above_the_limit_is_refused_at_once(check: Check) -> None:
     settings = replace(SETTINGS, max_size=1000)
     check((b"MAIL FROM:<> SIZE=1001\r\n", "552 5.3.4"), settings=settings)

@@ -243,6 +243,11 @@ def test_malformed_auth_is_not_quoted(check: Check, line: bytes, expected: str) 
     assert player.events[0].line == b"AUTH"
 
 
+def test_auth_behind_a_space_is_no_command_and_not_quoted_either(check: Check) -> None:
+    player = check((b" AUTH PLAIN AGFubgBzZWNyZXQ=\r\n", "500"), tls=TLS)
+    assert player.events[0].line == b"AUTH"
+
+
 def test_no_auth_in_the_clear(check: Check) -> None:
     player = check((AUTH[0], "538 5.7.11"))
     assert not any(isinstance(event, AuthStarted) for event in player.events)
@@ -289,6 +294,10 @@ def test_xclient_from_a_stranger_is_refused(check: Check) -> None:
 )
 def test_malformed_xclient(check: Check, text: bytes) -> None:
     check((b"XCLIENT" + text + b"\r\n", "501"), xclient=True)
+
+
+def test_only_a_space_separates_attributes(check: Check) -> None:
+    check(("XCLIENT NAME=a\u2003ADDR=192.0.2.1\r\n".encode(), "501"), xclient=True)
 
 
 def test_xclient_in_a_transaction_is_out_of_order(check: Check) -> None:
