@@ -3,11 +3,12 @@
 import email
 import email.policy
 from collections.abc import Callable
+from dataclasses import replace
 from email.message import EmailMessage
 
 import pytest
 
-from merpati.mail.envelope import Return
+from merpati.mail.envelope import DeliverBy, Return
 from merpati.queue.entry import Owed
 from merpati.report.dsn import NoticeSettings, build
 
@@ -97,6 +98,50 @@ def test_utf8_addresses_get_the_international_forms(owed: Builder, original: byt
     report = build([international], original, SETTINGS, 0.0)
     assert report.envelope.smtputf8
     assert "Final-Recipient: utf-8; budi.é@b.test".encode() in report.content.octets()
+
+
+def test_a_message_that_requires_tls_is_answered_under_tls_and_without_its_content(
+    owed: Builder, original: bytes
+) -> None:
+    secret = owed(require_tls=True, ret=Return.FULL)
+    assert build([secret], original, SETTINGS, 0.0).envelope.require_tls
+    *_, returned = read([secret], original)
+    assert returned.get_content_type() == "text/rfc822-headers"
+    assert not build([owed()], original, SETTINGS, 0.0).envelope.require_tls
+
+
+def test_the_wished_time_is_told_where_one_was_wished(owed: Builder, original: bytes) -> None:
+    hurried = owed(deliver_by=DeliverBy(1_700_000_300.0, must_return=True))
+    _, _, status, _ = read([hurried], original)
+    assert status_blocks(status)[0]["Deliver-By-Date"] == "Tue, 14 Nov 2023 22:18:20 +0000"
+    _, _, status, _ = read([owed()], original)
+    assert "Deliver-By-Date" not in status_blocks(status)[0]
+
+
+def test_a_utf8_address_is_escaped_where_only_ascii_may_stand(
+    owed: Builder, original: bytes
+) -> None:
+    known_as = owed()
+    recipient = replace(known_as.recipient, original="utf-8;jü+x=y@b.test")
+    report = build([replace(known_as, recipient=recipient)], original, SETTINGS, 0.0)
+    expected = rb"Original-Recipient: utf-8; j\x{FC}\x{2B}x\x{3D}y@b.test"
+    assert expected in report.content.octets()
+
+
+def test_a_final_utf8_address_is_escaped_too(owed: Builder, original: bytes) -> None:
+    report = build([owed(to="budi.é@b.test")], original, SETTINGS, 0.0)
+    assert rb"Final-Recipient: utf-8; budi.\x{E9}@b.test" in report.content.octets()
+
+
+@pytest.mark.parametrize("smtputf8", [False, True])
+@pytest.mark.parametrize("said", ["\N{GRINNING FACE}" * 900, "x" * 2000, "\u200b" * 900, "é" * 999])
+def test_no_reply_is_too_long_for_a_notice(
+    owed: Builder, original: bytes, said: str, smtputf8: bool
+) -> None:
+    long = owed(reply=f"550 5.7.1 {said}", host=said, smtputf8=smtputf8)
+    recipient = replace(long.recipient, original=f"utf-8;{said[:490]}")
+    octets = build([replace(long, recipient=recipient)], original, SETTINGS, 0.0).content.octets()
+    assert max(map(len, octets.split(b"\r\n"))) <= 998
 
 
 def test_several_recipients_share_one_notice(owed: Builder, original: bytes) -> None:

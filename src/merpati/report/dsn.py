@@ -25,6 +25,10 @@ from merpati.mail.trace import date_time
 from merpati.queue.entry import Owed
 from merpati.report.shown import shown
 from merpati.report.wording import WORDINGS, Wording
+from merpati.smtp.outgoing import utf8_address
+
+# RFC 5322 §2.1.1: a line has at most 998 octets, and a value without spaces cannot be folded.
+_MAX_VALUE = 900
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,8 @@ def build(owed: Sequence[Owed], original: bytes, settings: NoticeSettings, now: 
         recipients=(Recipient(sender),),
         body=BodyType.SEVEN_BIT if body.isascii() and head.isascii() else BodyType.EIGHT_BIT,
         smtputf8=utf8,
+        # RFC 8689 §5: what tells of a protected message is protected as well.
+        require_tls=entry.envelope.require_tls,
     )
     return Report(envelope, Body((head, body)))
 
@@ -166,6 +172,8 @@ def _status_part(owed: Sequence[Owed], settings: NoticeSettings, now: float, utf
     if entry.envelope.envelope_id:
         about_message.insert(0, ("Original-Envelope-Id", shown(entry.envelope.envelope_id)))
     about_message.append(("Arrival-Date", date_time(int(entry.received))))
+    if wish := entry.envelope.deliver_by:
+        about_message.append(("Deliver-By-Date", date_time(int(wish.deadline))))  # RFC 2852 §5
     blocks = [about_message, *(_recipient_fields(one, now, utf8) for one in owed)]
     # RFC 3464 §2.1: groups of fields with a blank line between them.
     octets = b"\r\n".join(
@@ -177,17 +185,20 @@ def _status_part(owed: Sequence[Owed], settings: NoticeSettings, now: float, utf
 
 
 def _fit(value: str, utf8: bool) -> str:
-    return value if utf8 else value.encode("ascii", "backslashreplace").decode("ascii")
+    """What a field may hold: strangers' words of any length and script."""
+    coding, otherwise = ("utf-8", "replace") if utf8 else ("ascii", "backslashreplace")
+    return value.encode(coding, otherwise)[:_MAX_VALUE].decode("utf-8", "ignore")
 
 
 def _recipient_fields(owed: Owed, now: float, utf8: bool) -> list[tuple[str, str]]:
     final = owed.final_address or str(owed.recipient.address)
-    kind = "rfc822" if final.isascii() else "utf-8"
     fields = []
-    if owed.recipient.original:
-        fields.append(("Original-Recipient", shown(owed.recipient.original).replace(";", "; ", 1)))
+    kind, _, original = (owed.recipient.original or "").partition(";")
+    written = _typed(kind, original, utf8)
+    if original and len(written.encode()) <= _MAX_VALUE:  # a cut address would be another's
+        fields.append(("Original-Recipient", written))
     fields += [
-        ("Final-Recipient", f"{kind}; {shown(final)}"),
+        ("Final-Recipient", _typed("rfc822" if final.isascii() else "utf-8", final, utf8)),
         ("Action", owed.action),
         ("Status", owed.status or _DEFAULT_STATUS[owed.action]),
     ]
@@ -200,6 +211,14 @@ def _recipient_fields(owed: Owed, now: float, utf8: bool) -> list[tuple[str, str
     if _will_retry(owed):
         fields.append(("Will-Retry-Until", date_time(int(owed.until))))
     return [*fields, ("Final-Log-ID", owed.entry.id)]
+
+
+def _typed(kind: str, address: str, utf8: bool) -> str:
+    clean = shown(address)
+    if kind.lower() == "utf-8":
+        # RFC 6533 §3: escaped where the report is ASCII, or where a character acts on who reads.
+        clean = utf8_address(address, unitext=utf8 and clean == address)
+    return f"{kind}; {clean}"
 
 
 def _will_retry(owed: Owed) -> bool:
@@ -227,12 +246,14 @@ def _returned(owed: Owed, original: bytes, settings: NoticeSettings, utf8: bool)
 
 
 def _gives_all_back(owed: Owed, original: bytes, settings: NoticeSettings) -> bool:
-    # RFC 3461 §4.3: FULL is about failures; other notices give back headers only. A binary
-    # message cannot stand between boundaries that are lines.
+    # RFC 3461 §4.3: FULL is about failures; other notices give back headers only. RFC 8689 §5: so
+    # do notices about mail that requires TLS. A binary message cannot stand between boundaries
+    # that are lines.
     envelope = owed.entry.envelope
     return (
         owed.action == "failed"
         and envelope.ret is not Return.HEADERS
+        and not envelope.require_tls
         and envelope.body is not BodyType.BINARY
         and owed.entry.size <= settings.max_returned
         and len(original) <= settings.max_returned

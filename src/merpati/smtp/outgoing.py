@@ -1,0 +1,192 @@
+"""A message as a client sends it: what MAIL and RCPT say, and whether a server may have it.
+
+A parameter is written only when the server offers its extension. What the parameter asked for is
+then either kept by us (DSN: a `relayed` notice), given up (MT-PRIORITY, BODY=8BITMIME), or it
+forbids the transfer (REQUIRETLS, SMTPUTF8, BINARYMIME, BY with mode R). FUTURERELEASE is honoured
+where the message waits and never passed on (RFC 4865 §4.1).
+"""
+
+import re
+from dataclasses import dataclass
+
+from merpati.mail.address import Address
+from merpati.mail.envelope import BodyType, Envelope, Notify, Recipient
+from merpati.smtp.capabilities import Capabilities
+from merpati.smtp.errors import ProtocolError
+from merpati.smtp.status import Status
+
+# RFC 3461 §4: xchar = %x21-2A / %x2C-3C / %x3E-7E; the rest as "+" and two hexadecimal digits.
+_NOT_XCHAR = re.compile(r"[^!-*,-<>-~]")
+_FORBIDDEN = re.compile(rb"[\x00-\x1f\x7f]")
+_NOTIFY = ((Notify.SUCCESS, "SUCCESS"), (Notify.FAILURE, "FAILURE"), (Notify.DELAY, "DELAY"))
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """One transaction as it is wished."""
+
+    envelope: Envelope
+    """All but its recipients, which are not looked at."""
+    recipients: tuple[Recipient, ...]
+    size: int
+    """Of the content in octets, exactly (RFC 3030 §2: BDAT counts)."""
+    eight_bit: bool = False
+    utf8_headers: bool = False
+    is_lines: bool = False
+    """Known to be lines of at most 998 octets without NUL: BINARYMIME content that need not be."""
+    deliver_in: int | None = None
+    """Seconds left of the envelope's `deliver_by`."""
+    bare: bool = False
+    """No parameter that is not needed: for a server that answered 555 to them."""
+
+    @property
+    def needs_utf8(self) -> bool:
+        """Whether an address or the headers need SMTPUTF8 (RFC 6531 §3.1)."""
+        addresses = [recipient.address for recipient in self.recipients]
+        sender = self.envelope.sender
+        everyone = addresses if sender is None else [sender, *addresses]
+        return self.utf8_headers or not all(address.local.isascii() for address in everyone)
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether it can go by BDAT as BINARYMIME only."""
+        return self.envelope.body is BodyType.BINARY and not self.is_lines
+
+
+@dataclass(frozen=True, slots=True)
+class Hindrance:
+    """Why a server cannot be given this message. Permanent there, other hosts may differ."""
+
+    status: Status
+    text: str
+
+
+def hindrance(
+    outgoing: Outgoing, offers: Capabilities, *, tls: bool, strict_eight_bit: bool = False
+) -> Hindrance | None:
+    """The reason why this message must not be sent to this server, if there is one.
+
+    `tls`: the connection is encrypted and its certificate was verified. 8-bit content goes to
+    servers without 8BITMIME all the same, as everyone does it, unless `strict_eight_bit`.
+    """
+    if offers.size is not None and outgoing.size > offers.size:
+        return Hindrance(Status(5, 3, 4), f"their limit is {offers.size} octets")
+    if outgoing.envelope.require_tls and not (tls and offers.offers("REQUIRETLS")):
+        return Hindrance(Status(5, 7, 30), "REQUIRETLS is not supported there")  # RFC 8689 §4.2.1
+    if outgoing.needs_utf8 and not offers.offers("SMTPUTF8"):
+        return Hindrance(Status(5, 6, 7), "SMTPUTF8 is not supported there")  # RFC 6531 §3.7.4.2
+    if outgoing.is_binary and not {"CHUNKING", "BINARYMIME"} <= offers.keywords:
+        return Hindrance(Status(5, 6, 3), "BINARYMIME is not supported there")  # RFC 3030 §3
+    if strict_eight_bit and outgoing.eight_bit and not offers.offers("8BITMIME"):
+        return Hindrance(Status(5, 6, 3), "8BITMIME is not supported there")  # RFC 6152 §3
+    return _lateness(outgoing, offers)
+
+
+def _lateness(outgoing: Outgoing, offers: Capabilities) -> Hindrance | None:
+    """RFC 2852 §4.1.4: mode R goes only to who will keep it."""
+    wish = outgoing.envelope.deliver_by
+    if wish is None or not wish.must_return or outgoing.deliver_in is None:
+        return None
+    if not offers.offers("DELIVERBY"):
+        return Hindrance(Status(5, 4, 7), "DELIVERBY is not supported there")
+    if outgoing.deliver_in < max(1, offers.shortest_by):
+        return Hindrance(Status(5, 4, 7), "too little time is left of DELIVERBY")
+    return None
+
+
+def mail_command(outgoing: Outgoing, offers: Capabilities) -> bytes:
+    """MAIL FROM with every parameter that is wished and offered."""
+    sender = outgoing.envelope.sender
+    parameters = [] if not offers.keywords else _mail_parameters(outgoing, offers)
+    return _line(" ".join((f"MAIL FROM:<{'' if sender is None else sender}>", *parameters)))
+
+
+def _mail_parameters(outgoing: Outgoing, offers: Capabilities) -> list[str]:
+    envelope = outgoing.envelope
+    needed = [
+        _body(outgoing, offers),
+        "SMTPUTF8" if outgoing.needs_utf8 else "",
+        "REQUIRETLS" if envelope.require_tls else "",
+        _by(outgoing) if offers.offers("DELIVERBY") else "",
+    ]
+    # RFC 1870 §6.1, and servers that run the rest of a refused chunk as commands: always.
+    size = f"SIZE={outgoing.size}" if offers.offers("SIZE") else ""
+    if outgoing.bare:
+        return [word for word in (size, *needed) if word]
+    wished = [size, *needed, *_dsn_of_message(envelope, offers)]
+    if envelope.priority and offers.offers("MT-PRIORITY"):
+        wished.append(f"MT-PRIORITY={envelope.priority}")
+    return [word for word in wished if word]
+
+
+def _body(outgoing: Outgoing, offers: Capabilities) -> str:
+    if outgoing.is_binary:
+        return "BODY=BINARYMIME"
+    eight_bit = outgoing.eight_bit or outgoing.envelope.body is BodyType.EIGHT_BIT
+    return "BODY=8BITMIME" if eight_bit and offers.offers("8BITMIME") else ""
+
+
+def _by(outgoing: Outgoing) -> str:
+    # RFC 2852 §4: by-time is at most nine digits; it may be negative with mode N only.
+    wish = outgoing.envelope.deliver_by
+    if wish is None or outgoing.deliver_in is None:
+        return ""
+    seconds = max(-999_999_999, min(999_999_999, outgoing.deliver_in))
+    return f"BY={seconds};{'R' if wish.must_return else 'N'}{'T' if wish.trace else ''}"
+
+
+def _dsn_of_message(envelope: Envelope, offers: Capabilities) -> list[str]:
+    if not offers.offers("DSN"):
+        return []
+    ret = f"RET={envelope.ret.value}" if envelope.ret else ""
+    return [ret, f"ENVID={to_xtext(envelope.envelope_id)}" if envelope.envelope_id else ""]
+
+
+def rcpt_command(recipient: Recipient, offers: Capabilities, bare: bool = False) -> bytes:
+    """RCPT TO with what the sender asked about notices, where the server takes it."""
+    path: Address = recipient.address
+    if bare or not offers.offers("DSN"):
+        return _line(f"RCPT TO:<{path}>")
+    return _line(f"RCPT TO:<{path}>{_notify(recipient)}{_original(recipient, offers)}")
+
+
+def _notify(recipient: Recipient) -> str:
+    if not recipient.named_notify:
+        return ""
+    names = [name for flag, name in _NOTIFY if flag in recipient.notify]
+    return " NOTIFY=" + (",".join(names) or "NEVER")
+
+
+def _original(recipient: Recipient, offers: Capabilities) -> str:
+    """ORCPT; a `utf-8` address in the ASCII form where SMTPUTF8 is not offered (RFC 6533 §3)."""
+    kind, _, address = (recipient.original or "").partition(";")
+    if not address:
+        return ""
+    if kind.lower() != "utf-8":
+        return f" ORCPT={kind};{to_xtext(address)}" if address.isascii() else ""
+    return f" ORCPT={kind};{utf8_address(address, unitext=offers.offers('SMTPUTF8'))}"
+
+
+def utf8_address(address: str, *, unitext: bool) -> str:
+    """An address of the type `utf-8`, as UTF-8 or all in ASCII (RFC 6533 §3)."""
+    return "".join(_utf8_character(char, unitext) for char in address)
+
+
+def _utf8_character(char: str, unitext: bool) -> str:
+    # RFC 6533 §3: QCHAR is %x21-2a / %x2c-3c / %x3e-5b / %x5d-7e; others as \x{HEX}.
+    if "!" <= char <= "~" and char not in "+=\\":
+        return char
+    return char if unitext and char > "\u009f" else rf"\x{{{ord(char):02X}}}"
+
+
+def to_xtext(text: str) -> str:
+    """RFC 3461 §4; the text is ASCII."""
+    return _NOT_XCHAR.sub(lambda char: f"+{ord(char[0]):02X}", text)
+
+
+def _line(text: str) -> bytes:
+    """A command line. Refuses every control character, whoever brought it here."""
+    octets = text.encode("utf-8")
+    if _FORBIDDEN.search(octets):
+        raise ProtocolError("a command with control characters is not sent")
+    return octets + b"\r\n"
