@@ -1,0 +1,159 @@
+"""How a conversation begins: greeting, EHLO, STARTTLS, EHLO again, AUTH (RFC 5321 §3.1, §3.2).
+
+Security was decided before the connection was made; nothing that a stranger says in the clear can
+lower it. What was said is kept for the journal, without credentials.
+"""
+
+from collections.abc import Callable
+
+from merpati.delivery.ending import End, Ending
+from merpati.delivery.link import Link
+from merpati.delivery.security import Security
+from merpati.delivery.transaction import TlsDemand, Way
+from merpati.delivery.verdicts import STAGES, meaning_of
+from merpati.diagnosis.replies import Stage
+from merpati.journal.events import MAX_TEXT, Exchange
+from merpati.mail.trace import Tls
+from merpati.smtp.answers import Answer, Nonsense
+from merpati.smtp.client_events import (
+    Greeted,
+    HelloAnswered,
+    LoginAnswered,
+    ShutDown,
+    TlsAnswered,
+)
+from merpati.smtp.client_states import Command
+from merpati.smtp.sasl.mechanisms import ClientSide, Credentials, choose
+from merpati.wire.errors import TlsError, WireError
+
+_Answered = Greeted | HelloAnswered | TlsAnswered | LoginAnswered
+
+
+class Opening:
+    """Brings a fresh link to where transactions may begin."""
+
+    def __init__(
+        self, link: Link, way: Way, security: Security, tls_seconds: float, nonce: Callable[[], str]
+    ) -> None:
+        self.dialogue: list[Exchange] = []
+        self.tls: Tls | None = None
+        self.tls_broken = ""
+        """Why TLS failed, when it was only wished for: the next connection may go without."""
+        self._link = link
+        self._way = way
+        self._security = security
+        self._tls_seconds = tls_seconds
+        self._nonce = nonce
+        self._stage = Stage.CONNECT
+
+    async def perform(self) -> End | None:
+        """None: ready. Never raises for what a host does."""
+        try:
+            return await self._perform()
+        except TlsError as error:
+            return self._tls_failed(str(error))
+        except WireError as error:
+            lost = Ending.UNREACHABLE if self._stage is Stage.CONNECT else Ending.LOST
+            return End(lost, str(error), self._stage)
+
+    async def _perform(self) -> End | None:
+        if self._security.implicit:
+            await self._shake_hands()
+        return (
+            await self._expect("", Command.GREETING)
+            or await self._hello()
+            or await self._secure()
+            or await self._log_in()
+        )
+
+    async def _expect(self, sent: str, command: Command) -> End | None:
+        """Send, wait for the reply, write it down. None: it was positive."""
+        self._stage = STAGES[command]
+        event = await self._link.event()
+        if isinstance(event, Nonsense):
+            self.dialogue.append(Exchange(sent, repr(event.octets)))
+            return End(Ending.CONFUSED, event.why, self._stage)
+        if not isinstance(event, _Answered | ShutDown):
+            return End(Ending.CONFUSED, "a reply out of turn", self._stage)
+        answer = event.answer
+        self.dialogue.append(Exchange(sent, str(answer)[:MAX_TEXT]))
+        if isinstance(event, LoginAnswered) and event.error:
+            return End(Ending.AUTH_FAILED, event.error, self._stage)
+        return None if answer.is_positive else self._refused(command, answer)
+
+    def _refused(self, command: Command, answer: Answer) -> End:
+        ending = Ending.TURNED_AWAY
+        if command is Command.AUTH and answer.code >= 500:
+            ending = Ending.AUTH_FAILED
+        return End(ending, str(answer), STAGES[command], meaning_of(command, answer))
+
+    async def _hello(self) -> End | None:
+        smtp = self._link.smtp
+        smtp.hello()
+        refused = await self._expect("EHLO", Command.HELLO)
+        if refused is None or refused.ending is not Ending.TURNED_AWAY:
+            return refused
+        # RFC 5321 §3.2: a server that does not know EHLO is greeted with HELO.
+        if not self._may_say_helo(refused):
+            return refused
+        smtp.hello()
+        return await self._expect("HELO", Command.HELLO)
+
+    def _may_say_helo(self, refused: End) -> bool:
+        return not self._way.lmtp and refused.why.startswith(("500", "501", "502", "504", "550"))
+
+    async def _secure(self) -> End | None:
+        if self._security.implicit or self._security.demand is TlsDemand.OFF:
+            return None
+        if not self._link.smtp.capabilities.offers("STARTTLS"):
+            return None if self._security.may_fall_back else self._tls_failed("TLS is not offered")
+        self._link.smtp.start_tls()
+        refused = await self._expect("STARTTLS", Command.STARTTLS)
+        if refused is not None:
+            plain = refused.ending is Ending.TURNED_AWAY and self._security.may_fall_back
+            alive = not refused.why.startswith("421")
+            return None if plain and alive else self._worse(refused)
+        if self._link.stream.pending:
+            return self._tls_failed("octets in the clear behind the 220 to STARTTLS")
+        await self._shake_hands()
+        self._link.smtp.secured()
+        return await self._hello()
+
+    def _worse(self, refused: End) -> End:
+        if refused.ending is Ending.TURNED_AWAY and not refused.why.startswith("421"):
+            return self._tls_failed(refused.why)
+        return refused
+
+    async def _shake_hands(self) -> None:
+        self._stage = Stage.STARTTLS
+        security = self._security
+        self._link.allow(self._tls_seconds)
+        self.tls = await self._link.stream.secure(security.context(), security.name or None)
+
+    def _tls_failed(self, why: str) -> End:
+        if self._security.may_fall_back:
+            self.tls_broken = why
+        return End(Ending.TLS_FAILED, why, Stage.STARTTLS)
+
+    async def _log_in(self) -> End | None:
+        if not self._way.username:
+            return None
+        exchange = choose(self._link.smtp.capabilities.mechanisms, self._side())
+        if exchange is None:
+            offered = " ".join(self._link.smtp.capabilities.mechanisms) or "none"
+            why = f"no AUTH mechanism in common; offered: {offered}"
+            return End(Ending.AUTH_FAILED, why, Stage.AUTH)
+        self._link.smtp.log_in(exchange)
+        return await self._expect(f"AUTH {exchange.mechanism}", Command.AUTH)
+
+    def _side(self) -> ClientSide:
+        tls = self.tls
+        return ClientSide(
+            Credentials(self._way.username, self._way.password),
+            self._nonce(),
+            encrypted=tls is not None,
+            # `tls = "off"` with a login is an operator's word about this one route.
+            trusted_path=self._security.demand is TlsDemand.OFF,
+            channel_bindings=tls.channel_bindings if tls else (),
+            host=self._security.name,
+        )
