@@ -130,6 +130,12 @@ def test_sigterm_ends_it_with_status_0_and_frees_the_data(server: Server) -> Non
     assert '"event":"stopped"' in server.output()
 
 
+def test_sigterm_before_it_is_ready_ends_it_in_order_too(tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    server.start()
+    assert server.stop() == 0
+
+
 def test_a_second_server_on_the_same_data_is_refused(server: Server) -> None:
     second = server.run("serve")
     assert second.returncode == 1

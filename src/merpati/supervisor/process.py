@@ -58,9 +58,12 @@ class Process:
         self._lock = Lock(self._places.lock)
         self._notifier = Notifier(os.environ, os.getpid())
         self._sockets: Sockets = {}
+        self._stop_early = False
 
     def prepare(self) -> TlsContext:
         """Own the data, open the ports, load the key, then become an ordinary user."""
+        for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(name, self._remember)
         self._warn()
         user = self._settings.document.user
         self._make(self._places.data, user)
@@ -77,6 +80,10 @@ class Process:
     def tell(self, defects: ExceptionGroup[Exception]) -> None:
         """What ended us, with its trace, for the log."""
         self._log.defect("defect", defects)
+
+    def _remember(self, name: int, _: object) -> None:
+        """A signal before the event loop runs: the ports are open already, so it is early."""
+        self._stop_early = self._stop_early or name != signal.SIGHUP
 
     def release(self) -> None:
         """Close what is still open; right after a failed start, too."""
@@ -106,6 +113,8 @@ class Process:
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, server.begin_stop)
         loop.add_signal_handler(signal.SIGHUP, self._reload, server)
+        if self._stop_early:
+            server.begin_stop()
 
     def _reload(self, server: Server) -> None:
         """SIGHUP. A file with a mistake is refused: the server goes on with what it has."""
