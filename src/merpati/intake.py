@@ -182,7 +182,7 @@ class Intake:
             client=facts.client,
             size=content.size,
             eight_bit=content.eight_bit,
-            utf8_headers=_is_utf8(facts.headers),
+            utf8_headers=not facts.headers.is_ascii,
             is_notice=is_notice,
         )
         return entry, _accepted(entry, content.stamp.message_id, facts.headers, expansion)
@@ -244,13 +244,9 @@ def _with_smtputf8(envelope: Envelope, headers: Headers) -> Envelope:
     addresses = [recipient.address for recipient in envelope.recipients]
     if envelope.sender is not None:
         addresses.append(envelope.sender)
-    if all(address.is_ascii for address in addresses) and not _is_utf8(headers):
+    if all(address.is_ascii for address in addresses) and headers.is_ascii:
         return envelope
     return replace(envelope, smtputf8=True)
-
-
-def _is_utf8(headers: Headers) -> bool:
-    return not all(field.raw.isascii() for field in headers.fields)
 
 
 def _stamped(content: Body, stamp: Stamp) -> Stamped:

@@ -47,7 +47,7 @@ def test_bare_line_feeds_end_lines_too() -> None:
 )
 def test_a_line_that_is_no_field_begins_the_body(body: bytes) -> None:
     headers = Headers.scan(body)
-    assert headers == Headers((), 0)
+    assert headers == Headers(b"", 0)
 
 
 def test_a_value_never_holds_a_line_end_or_control() -> None:
@@ -70,6 +70,22 @@ def test_mailboxes_of_several_fields_come_together() -> None:
     mailboxes = headers.mailboxes("To", "Cc")
     assert [str(address) for address in mailboxes.addresses] == ["a@x.test", "c@x.test", "b@x.test"]
     assert mailboxes.flaws == ("(",)
+
+
+def test_a_name_is_found_whole_and_in_any_case() -> None:
+    headers = Headers.scan(
+        b"Toto: 1\r\nX-To: 2\r\ntO : 3\r\nX: a\r\n To: 4\r\nTO:5\r\n\r\nTo: 6\r\n"
+    )
+    assert headers.get_all("To") == ["3", "5"]
+    assert headers.count("toto") == 1
+
+
+@given(st.lists(st.sampled_from([b"a", b"B", b":", b" ", b"\n", b"\r\n", b"ab", b"A:b\n"])))
+def test_what_is_found_by_name_is_what_stands_in_the_fields(pieces: list[bytes]) -> None:
+    headers = Headers.scan(b"".join(pieces))
+    for name in ("a", "AB", "b"):
+        same = [field.value for field in headers.fields if field.name.lower() == name.lower()]
+        assert headers.get_all(name) == same
 
 
 @given(st.binary(max_size=400))

@@ -5,8 +5,8 @@ Lines may end in CRLF or bare LF here: `sendmail` and programs hand in either.
 """
 
 import re
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, field
 
 from merpati.mail.mailboxes import Mailboxes, parse_mailboxes
 from merpati.mail.words import decode_words
@@ -16,7 +16,10 @@ MAX_FIELDS = 1000
 
 # RFC 5322 §2.2: field-name is 1*ftext, octets 33 to 126 but the colon. §4.5 (obsolete syntax, still
 # seen) allows blanks before the colon. A line that begins with a blank continues the field.
-_FIELD = re.compile(rb"([!-9;-~]++)[ \t]*+:[^\n]*+(?:\n[ \t][^\n]*+)*+\n?+")
+_NAME = rb"([!-9;-~]++)[ \t]*+:"
+_REST = rb"[^\n]*+(?:\n[ \t][^\n]*+)*+\n?+"
+_FIELD = re.compile(_NAME + _REST)
+_SECTION = re.compile(rb"(?:[!-9;-~]++[ \t]*+:%s){0,%d}+" % (_REST, MAX_FIELDS))
 _BLANK_LINE = re.compile(rb"\r?\n")
 _FOLD = re.compile(r"\r?\n(?=[ \t])")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -35,7 +38,8 @@ class Field:
     def value(self) -> str:
         """Unfolded and stripped; what is not UTF-8, and every control character, is replaced."""
         text = self.raw.split(b":", 1)[1].decode("utf-8", "replace").strip()
-        return _CONTROL.sub(" ", _FOLD.sub("", text))
+        # Most values are one printable line, which has nothing to replace.
+        return text if text.isprintable() else _CONTROL.sub(" ", _FOLD.sub("", text))
 
     @property
     def text(self) -> str:
@@ -45,13 +49,22 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Headers:
-    """The fields of one header section, in their order."""
+    """The fields of one header section, in their order.
 
-    fields: tuple[Field, ...] = ()
+    Kept as octets: most messages are asked for three names, and are not taken apart for that.
+    """
+
+    section: bytes = b""
+    """The octets of all fields."""
     size: int = 0
     """Where the body begins: behind the blank line, if there is one."""
     truncated: bool = False
     """The section goes on beyond what may be scanned; `fields` are its beginning."""
+    _lower: bytes = field(init=False, repr=False, compare=False)
+    """The section in lower case behind a line end, where a name can be found as it is."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_lower", b"\n" + self.section.lower())
 
     @classmethod
     def scan(cls, octets: bytes) -> "Headers":
@@ -60,31 +73,38 @@ class Headers:
         A line that is neither a field nor its continuation ends the section and begins the body.
         """
         window = octets[:MAX_OCTETS]
-        fields: list[Field] = []
-        at = 0
-        while len(fields) < MAX_FIELDS and (found := _FIELD.match(window, at)):
-            fields.append(Field(found[1].decode("ascii"), found[0]))
-            at = found.end()
-        blank = _BLANK_LINE.match(window, at)
+        found = _SECTION.match(window)
+        section = found[0] if found else b""
+        blank = _BLANK_LINE.match(window, len(section))
         if blank:
-            return cls(tuple(fields), blank.end())
-        if fields and at == MAX_OCTETS < len(octets):
+            return cls(section, blank.end())
+        starts = [each.start() for each in _FIELD.finditer(section)]
+        if starts and len(section) == MAX_OCTETS < len(octets):
             # The last one was cut by the window, so its octets are not what was sent.
-            at -= len(fields.pop().raw)
-            return cls(tuple(fields), at, truncated=True)
-        return cls(tuple(fields), at, truncated=len(fields) == MAX_FIELDS)
+            return cls(section[: starts[-1]], starts[-1], truncated=True)
+        return cls(section, len(section), truncated=len(starts) == MAX_FIELDS)
+
+    @property
+    def fields(self) -> tuple[Field, ...]:
+        """All of them, taken apart anew each time."""
+        return tuple([_field(found) for found in _FIELD.finditer(self.section)])
+
+    @property
+    def is_ascii(self) -> bool:
+        """False for a section that only SMTPUTF8 can carry (RFC 6532)."""
+        return self.section.isascii()
 
     def count(self, name: str) -> int:
         """How many fields have this name."""
-        return sum(1 for field in self.fields if field.name.lower() == name.lower())
+        return sum(1 for _ in self._find(name))
 
     def get_all(self, name: str) -> list[str]:
         """The unfolded values of the fields of this name, first to last."""
-        return [field.value for field in self.fields if field.name.lower() == name.lower()]
+        return [field.value for field in self._find(name)]
 
     def get(self, name: str) -> str | None:
         """The unfolded value of the first field of this name."""
-        return next(iter(self.get_all(name)), None)
+        return next((field.value for field in self._find(name)), None)
 
     def text(self, name: str) -> str:
         """The first field of this name as a person reads it; empty when there is none."""
@@ -105,3 +125,18 @@ class Headers:
         """
         dropped = {name.lower() for name in names}
         return b"".join(field.raw for field in self.fields if field.name.lower() not in dropped)
+
+    def _find(self, name: str) -> Iterator[Field]:
+        wanted = b"\n" + name.lower().encode()
+        at = self._lower.find(wanted)
+        while at >= 0:
+            # Behind a line end stands a field's name or the blank of a fold, so this is a name
+            # or the beginning of a longer one.
+            found = _FIELD.match(self.section, at)
+            if found and len(found[1]) == len(name):
+                yield _field(found)
+            at = self._lower.find(wanted, at + 1)
+
+
+def _field(found: re.Match[bytes]) -> Field:
+    return Field(found[1].decode("ascii"), found[0])

@@ -28,6 +28,8 @@ def decode_words(text: str) -> str:
     Words that only white space separates belong together (§6.2), and a character may be split
     between two of them (forbidden, yet common). Control characters become spaces.
     """
+    if "=?" not in text:
+        return _CONTROL.sub(" ", text[:_MAX_TEXT])
     pieces: list[str] = []
     run: list[bytes] = []
     charset = ""
