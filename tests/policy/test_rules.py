@@ -36,7 +36,7 @@ def expander(residents: Residents) -> Expander:
 
 async def check(rule: Rule, moment: Moment, facts: Facts, expected: str) -> None:
     """`expected` is how the refusal begins, empty for none."""
-    verdict = await rule.judge(moment, facts)
+    verdict = await Judge([rule]).ask(moment, facts)
     assert moment in rule.moments
     said = str(verdict.reply) if verdict else ""
     assert said.startswith(expected)
@@ -73,7 +73,7 @@ async def test_nobody_here_is_refused_at_rcpt(expander: Expander) -> None:
 async def test_guessing_names_ends_the_session(expander: Expander) -> None:
     facts = some_facts(to="nobody@a.test")
     facts.unknown_recipients = 20
-    verdict = await Recipients(expander).judge(Moment.RCPT, facts)
+    verdict = Recipients(expander).judge(Moment.RCPT, facts)
     assert verdict
     assert verdict.close
     assert verdict.reply.code == 421

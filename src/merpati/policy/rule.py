@@ -1,5 +1,6 @@
 """A rule: looks at the facts of one moment and refuses, or lets pass."""
 
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
@@ -20,6 +21,9 @@ class Moment(Enum):
     MAIL = "mail"
     RCPT = "rcpt"
     MESSAGE = "message"
+
+    # Enum hashes names in Python; a member is one of a kind, and looked up for every command.
+    __hash__ = object.__hash__
 
 
 @dataclass(slots=True)
@@ -44,6 +48,10 @@ class Facts:
     tags: dict[str, str] = field(default_factory=dict)
 
 
+Answer = Verdict | None
+"""What a rule says: a refusal, or None to let pass."""
+
+
 class Rule(Protocol):
     """One concern, one file under `rules/`."""
 
@@ -57,6 +65,9 @@ class Rule(Protocol):
         """When it wants to be asked."""
         ...
 
-    async def judge(self, moment: Moment, facts: Facts) -> Verdict | None:
-        """A refusal or None. Never raises for anything a stranger can send."""
+    def judge(self, moment: Moment, facts: Facts) -> Answer | Awaitable[Answer]:
+        """A refusal or None; an `async def` where that has to be waited for.
+
+        Never raises for anything a stranger can send.
+        """
         ...

@@ -42,6 +42,9 @@ class State(Enum):
     """220 to STARTTLS was sent: the handshake's turn."""
     CLOSED = "closed"
 
+    # Enum hashes names in Python; a member is one of a kind, and looked up for every command.
+    __hash__ = object.__hash__
+
 
 class Step(StrEnum):
     """What can happen: commands by their verb, and the events that are none."""
@@ -66,6 +69,8 @@ class Step(StrEnum):
     QUIT = "QUIT"
     XCLIENT = "XCLIENT"
     MISTAKE = "mistake"
+
+    __hash__ = str.__hash__  # as above; the string keeps its own
 
 
 @dataclass(frozen=True, slots=True)

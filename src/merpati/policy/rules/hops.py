@@ -19,6 +19,6 @@ class Hops:
     name: str = "hops"
     moments: frozenset[Moment] = frozenset({Moment.MESSAGE})
 
-    async def judge(self, moment: Moment, facts: Facts) -> Verdict | None:
+    def judge(self, moment: Moment, facts: Facts) -> Verdict | None:
         """More than `max_hops` Received fields."""
         return _LOOP if facts.headers.count("received") > self.max_hops else None

@@ -55,7 +55,7 @@ class Limits:
             Moment.MESSAGE: self._message,
         }
 
-    async def judge(self, moment: Moment, facts: Facts) -> Verdict | None:
+    def judge(self, moment: Moment, facts: Facts) -> Verdict | None:
         """The limit that is exceeded, if any."""
         return self._judges[moment](facts)
 

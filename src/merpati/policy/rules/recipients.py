@@ -28,7 +28,7 @@ class Recipients:
     name: str = NAME
     moments: frozenset[Moment] = frozenset({Moment.RCPT})
 
-    async def judge(self, moment: Moment, facts: Facts) -> Verdict | None:
+    def judge(self, moment: Moment, facts: Facts) -> Verdict | None:
         """550 5.1.1 for nobody; 421 for one guess too many."""
         recipient = facts.recipient
         if recipient is None or not self.expander.is_here(recipient):

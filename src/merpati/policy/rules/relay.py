@@ -29,7 +29,7 @@ class Relay:
     name: str = "relay"
     moments: frozenset[Moment] = frozenset({Moment.MAIL, Moment.RCPT})
 
-    async def judge(self, moment: Moment, facts: Facts) -> Verdict | None:
+    def judge(self, moment: Moment, facts: Facts) -> Verdict | None:
         """A login, a listed network or a domain of ours."""
         if self.everyone or facts.trusted or facts.login is not None:
             return None

@@ -21,7 +21,7 @@ class Sender:
     name: str = "sender"
     moments: frozenset[Moment] = frozenset({Moment.MAIL})
 
-    async def judge(self, moment: Moment, facts: Facts) -> Verdict | None:
+    def judge(self, moment: Moment, facts: Facts) -> Verdict | None:
         """The null reverse-path is everybody's: clients answer with it to receipts."""
         if facts.login is None or facts.envelope is None or facts.envelope.sender is None:
             return None
