@@ -81,6 +81,7 @@ class ServerConnection:
         "_source",
         "_state",
         "_step",
+        "_surplus",
         "_xclient",
         "is_authenticated",
         "settings",
@@ -127,7 +128,7 @@ class ServerConnection:
         """AUTH was answered with 235."""
         self._agreed: Offer = make_basic_offer(self.settings)
         self._mail = MailParameters()
-        self._accepted = 0
+        self._accepted = self._surplus = 0
         self._source: DotReader | ChunkReader = ChunkReader(self._buffer, 0, is_last=True)
         self._inspector = Inspector(0, 0)
         self._owed: bytes | CommandError = b""
@@ -371,8 +372,10 @@ class ServerConnection:
         )
 
     def _mistake(self, error: CommandError, line: bytes | bytearray) -> Mistake:
-        # 452: a client that splits its recipients over transactions is not at fault.
-        self._errors += error.reply is not TOO_MANY_RECIPIENTS
+        # 452: a client that splits its recipients over transactions is not at fault, unless what
+        # is left over is more than a transaction may hold.
+        is_split = error.reply is TOO_MANY_RECIPIENTS
+        self._errors += not is_split or self._surplus > self.settings.max_recipients
         reply, fatal = error.reply, error.fatal
         if self._step in ALONE and self._buffer:
             reply, fatal = OUT_OF_TURN, True
@@ -386,11 +389,12 @@ class ServerConnection:
         if not recipient.is_ascii and not self._mail.smtputf8:
             raise CommandError(SMTPUTF8_NEEDED)
         if self._accepted >= self.settings.max_recipients:
+            self._surplus += 1
             raise CommandError(TOO_MANY_RECIPIENTS)
 
     def _check_mail(self, event: Event) -> None:
         self._mail = cast(MailFrom, event).parameters  # Step.MAIL makes nothing else
-        self._accepted = 0
+        self._accepted = self._surplus = 0
 
     def _check_data(self, event: Event) -> None:
         if self._mail.body is BodyType.BINARY:  # RFC 3030 §3

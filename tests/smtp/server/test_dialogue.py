@@ -247,6 +247,19 @@ def test_too_many_recipients_get_452_and_are_no_mistake(check: Check) -> None:
     check(MAIL, (more, "250|250|452 4.5.3|452|452"), DATA, settings=settings)
 
 
+def test_who_never_stops_naming_recipients_is_cut_off(check: Check) -> None:
+    settings = replace(SETTINGS, max_recipients=2, max_errors=2)
+    expected = "250|250|452 4.5.3|452|452|421 4.7.0"
+    player = check(MAIL, (RCPT[0] * 9, expected), settings=settings)
+    assert player.connection.is_closed
+
+
+def test_another_transaction_may_have_as_many_surplus_recipients(check: Check) -> None:
+    settings = replace(SETTINGS, max_recipients=2, max_errors=1)
+    group = (b"RSET\r\n" + MAIL[0] + RCPT[0] * 4, "250|250|250|250|452|452")
+    check(group, group, group, settings=settings)
+
+
 def test_a_long_line_is_thrown_away_as_it_comes(check: Check) -> None:
     player = check((b"NOOP " + b"x" * 20_000 + b"\r\nNOOP\r\n", "500 5.5.2|250"))
     assert isinstance(player.events[0], Mistake)
