@@ -9,9 +9,9 @@ from merpati.journal.events import Accepted, Refused
 from merpati.policy.rules.limits import LimitSettings
 from merpati.policy.rules.table import RuleSettings
 from merpati.queue.entry import Entry
-from merpati.reception.port import Port, PortSettings, Role
+from merpati.reception.port import Network, Port, PortSettings, Role
 from merpati.storage.errors import StorageError
-from merpati.testing.doors import House, Talker, greeted, talking
+from merpati.testing.doors import House, Talker, greeted, networks, talking
 from merpati.testing.memory import MemoryDraft, MemoryQueue
 from merpati.testing.pipes import Split, every, octet_by_octet, stream_pair, whole
 from merpati.wire.connection import Connection
@@ -235,6 +235,16 @@ async def test_idle_commands_do_not_hold_a_slot_for_ever() -> None:
         assert [reply[:3] for reply in replies] == ["250", "250", "421"]
 
 
+async def test_whoever_is_refused_again_and_again_gets_no_mail_further_either() -> None:
+    async with greeted(House().port(Role.SUBMISSION, idle_commands=3)) as client:
+        replies = [await client.say("MAIL FROM:<eve@b.test>") for _ in range(3)]
+        assert [reply[:3] for reply in replies] == ["530", "530", "421"]
+    async with greeted(House().port(idle_commands=3)) as client:
+        await client.say("MAIL FROM:<eve@b.test>")
+        replies = [await client.say("RCPT TO:<x@c.test>") for _ in range(3)]
+        assert [reply[:3] for reply in replies] == ["550", "550", "421"]
+
+
 async def test_quit_is_answered_and_closes() -> None:
     async with greeted(House().port()) as client:
         assert (await client.say("QUIT")).startswith("221")
@@ -315,6 +325,31 @@ async def test_what_a_client_asks_of_the_transport_is_kept() -> None:
     assert recipient.original == "rfc822;x@c.test"
     assert recipient.named_notify
     assert b" with UTF8SMTP\r\n" in octets
+
+
+async def test_a_stranger_cannot_push_ahead() -> None:
+    house = House()
+    async with greeted(house.port()) as client:
+        reply = await client.say("MAIL FROM:<eve@b.test> MT-PRIORITY=9")
+        assert reply.startswith("250 2.3.6 0 ")
+        await client.say("RCPT TO:<ann@a.test>", "DATA")
+        client.stream.write(MESSAGE + b".\r\n")
+        await client.reply()
+    assert (await stored(house))[0].envelope.priority == 0
+
+
+@pytest.mark.parametrize(("said", "trusted"), [(-4, ()), (4, networks("192.0.2.0/24"))])
+async def test_whoever_may_ask_for_a_priority_gets_it(
+    said: int, trusted: tuple[Network, ...]
+) -> None:
+    house = House()
+    async with greeted(house.port(trusted=trusted)) as client:
+        reply = await client.say(f"MAIL FROM:<eve@b.test> MT-PRIORITY={said}")
+        assert reply.startswith("250 2.1.0 ")
+        await client.say("RCPT TO:<ann@a.test>", "DATA")
+        client.stream.write(MESSAGE + b".\r\n")
+        await client.reply()
+    assert (await stored(house))[0].envelope.priority == said
 
 
 async def test_future_release_is_for_submission() -> None:

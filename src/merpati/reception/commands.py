@@ -66,6 +66,8 @@ _TOO_MANY_LOGINS = Verdict(
 _IDLE = Verdict(TOO_MANY_ERRORS, "idle", close=True)
 # RFC 5321 §4.1.1.8.
 _HELP = Reply(214, "See RFC 5321 for what can be said here", Status(2, 0, 0))
+# RFC 6710 and the registry of RFC 5248: the text begins with the priority that was given.
+_PRIORITY_LOWERED = Reply(250, "0 is the priority of who has not logged in", Status(2, 3, 6))
 _CHUNK_OK = Reply(250, "OK", Status(2, 0, 0))
 
 
@@ -144,9 +146,18 @@ async def mail_from(session: "Session", event: MailFrom) -> Reply:
     verdict = await session.judge(Moment.MAIL)
     if verdict is not None:
         facts.envelope = None
-        return verdict.reply
+        return _waste(session) or verdict.reply
     session.transaction = transaction
-    return SENDER_OK
+    return _lower_priority(session, transaction) or SENDER_OK
+
+
+def _lower_priority(session: "Session", transaction: Transaction) -> Reply | None:
+    """RFC 6710: a stranger does not push ahead, and is told so; to stand back is everybody's."""
+    may_ask = session.facts.login is not None or session.facts.trusted
+    if may_ask or transaction.envelope.priority <= 0:
+        return None
+    transaction.envelope = session.facts.envelope = replace(transaction.envelope, priority=0)
+    return _PRIORITY_LOWERED
 
 
 async def rcpt_to(session: "Session", event: RcptTo) -> Reply:
@@ -158,8 +169,12 @@ async def rcpt_to(session: "Session", event: RcptTo) -> Reply:
         session.facts.known_recipients += 1
         return RECIPIENT_OK
     if verdict.rule == recipients.NAME:
-        session.facts.unknown_recipients += 1
-    return verdict.reply
+        session.facts.unknown_recipients += 1  # That rule has a limit of its own for them.
+        return verdict.reply
+    if verdict.reply.is_temporary:
+        return verdict.reply  # Also what is above the number of recipients, which is no fault.
+    # Each refusal is journaled: without an end of them a stranger fills the disk.
+    return _waste(session) or verdict.reply
 
 
 async def content_started(session: "Session", event: ContentStarted) -> Reply:
