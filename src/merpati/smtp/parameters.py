@@ -226,14 +226,12 @@ def _original(value: str, offer: Offer) -> str | None:
 
 
 def _decode_utf8_address(address: str) -> str | None:
-    # RFC 6533 §3: utf-8-addr-unitext as it is, utf-8-addr-xtext with its escapes resolved.
-    if not address.isascii():
-        return address if address.isprintable() else None
-    decoded = decode_xtext(address)
-    if decoded is None:
+    # RFC 6533 §3: a backslash stands in both forms for nothing but an escape.
+    plain = decode_xtext(address) if address.isascii() else address
+    if plain is None or "\\" in EMBEDDED_UNICODE.sub("", plain):
         return None
     try:
-        decoded = EMBEDDED_UNICODE.sub(lambda match: chr(int(match[1], 16)), decoded)
+        decoded = EMBEDDED_UNICODE.sub(lambda match: chr(int(match[1], 16)), plain)
     except ValueError:
         return None
     return decoded if decoded.isprintable() else None

@@ -4,10 +4,15 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from merpati.mail.envelope import BodyType, DeliverBy, Notify, Return
 from merpati.smtp.events import MailParameters, RcptParameters
 from merpati.smtp.extensions import Extension
+from merpati.smtp.offer import make_offer
+from merpati.smtp.outgoing import utf8_address
+from merpati.smtp.parameters import parse_rcpt_parameters
 from merpati.smtp.server import ServerConnection
 from merpati.smtp.settings import ServerSettings
 from merpati.testing.dialogue import SETTINGS, TLS, Player, a_player
@@ -132,6 +137,8 @@ def test_what_rcpt_may_say(check: Check, text: str, expected: RcptParameters) ->
         r"ORCPT=utf-8;\x{FFFFFF}",
         r"ORCPT=utf-8;\x{85}",
         "ORCPT=utf-8;a+2",
+        r"ORCPT=utf-8;a\x{",
+        r"ORCPT=utf-8;ü\b",
         "ORCPT=utf-8;\x85",
         "ORCPT=rfc822;" + "a" * 500,
     ],
@@ -147,6 +154,17 @@ def test_what_rcpt_may_not_say(check: Check, text: str) -> None:
 @pytest.mark.parametrize("space", ["\u00a0", "\u2003", "\u3000"])
 def test_only_a_space_separates_parameters(check: Check, space: str) -> None:
     check((f"MAIL FROM:<> SIZE=1{space}SMTPUTF8\r\n".encode(), "501 5.5.4"))
+
+
+@given(
+    st.text(st.characters(exclude_categories=["C", "Z"]), min_size=1, max_size=20), st.booleans()
+)
+def test_an_original_recipient_is_read_as_a_client_of_ours_writes_it(
+    address: str, unitext: bool
+) -> None:
+    said = f"ORCPT=utf-8;{utf8_address(address, unitext=unitext)}"
+    offer = make_offer(SETTINGS, is_secure=False, xclient=False, now=0.0)
+    assert parse_rcpt_parameters(said, offer).original == f"utf-8;{address}"
 
 
 def test_a_declared_size_above_the_limit_is_refused_at_once(check: Check) -> None:
