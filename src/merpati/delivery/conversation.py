@@ -1,47 +1,27 @@
-"""One connection to one host, drawing transactions from a source until a reason to end."""
+"""One connection to one host, from the first octet to the last: opened, talked over, closed."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from merpati.clock import Clock
-from merpati.delivery.ending import End
-from merpati.delivery.lesson import Lesson, SiteMemory
+from merpati.delivery.ending import End, Ending
+from merpati.delivery.flight import Telling
+from merpati.delivery.lesson import Lesson, PlainOnly, SiteMemory
+from merpati.delivery.link import ConversationSettings, Link
+from merpati.delivery.opening import Opening
 from merpati.delivery.security import Security
+from merpati.delivery.talk import Limits, Talk
 from merpati.delivery.transaction import Host, Source, Way
-from merpati.journal.events import Event
+from merpati.diagnosis.replies import Stage
+from merpati.errors import MerpatiError
+from merpati.journal.events import MAX_TEXT, Attempt, Event, Opened
+from merpati.smtp.client import ClientConnection, ClientSettings
+from merpati.wire.errors import WireError
 from merpati.wire.stream import Stream
 
 Dial = Callable[[Host, float], Awaitable[Stream]]
 """Connect within so many seconds, or raise WireError. Plain TCP or a Unix socket."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConversationSettings:
-    """How a conversation is held. Times in seconds, sizes in octets (RFC 5321 §4.5.3.2)."""
-
-    hostname: str
-    """Our name in EHLO."""
-    connect: float = 30.0
-    greeting: float = 300.0
-    hello: float = 300.0
-    tls: float = 60.0
-    auth: float = 120.0
-    mail: float = 300.0
-    rcpt: float = 300.0
-    data: float = 120.0
-    block: float = 180.0
-    """For each piece of a body to leave."""
-    end: float = 600.0
-    """From the final octets to the verdict; less makes duplicates."""
-    idle: float = 5.0
-    idle_tls: float = 15.0
-    age: float = 300.0
-    alone: int = 1024 * 1024
-    """A larger body goes with nothing behind it."""
-    refused_in_a_row: int = 8
-    """Fully refused transactions before a fresh connection (error budgets of Postfix and Exim)."""
-    strict_eight_bit: bool = False
-    """True: 8-bit content is not sent to a host without 8BITMIME (RFC 6152 §3); 5.6.3 instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +57,99 @@ class Conversation:
         surroundings: Surroundings,
         memory: SiteMemory = _NOTHING_KNOWN,
     ) -> None:
-        raise NotImplementedError
+        self._way = way
+        self._host = host
+        self._security = security
+        self._around = surroundings
+        self._settings = surroundings.settings
+        self._memory = memory
+        self._name = surroundings.entropy(10).hex()
+        self._smtp = ClientConnection(
+            ClientSettings(self._settings.hostname, way.lmtp, self._settings.ignored), memory.rung
+        )
+        self._link: Link | None = None
+        self._opening: Opening | None = None
+        self._began = 0.0
 
     async def open(self) -> End | None:
         """Connect, greet, secure, log in, and note the Opened event. None: ready to `run`."""
-        raise NotImplementedError
+        self._began = self._around.clock.monotonic()
+        try:
+            stream = await self._around.dial(self._host, self._settings.connect)
+        except WireError as error:
+            end = End(Ending.UNREACHABLE, error.cause, Stage.CONNECT)
+            self._note_opened(end)
+            return end
+        self._link = Link(stream, self._smtp, self._around.clock, self._settings)
+        refused = await self._open_over(self._link)
+        self._note_opened(refused)
+        if refused is not None:
+            stream.abort()
+        return refused
 
     async def run(self, source: Source) -> End:
         """Draw transactions until a reason to end, settle each exactly once, then close."""
-        raise NotImplementedError
+        if self._link is None:
+            raise MerpatiError("the conversation was not opened")
+        telling = Telling(source, self._around.learn, self._attempt(), self._way.lmtp)
+        limits = Limits(self._settings, self._memory, self._is_verified, self._began)
+        talk = Talk(self._link, self._around.clock, telling, limits)
+        end = End(Ending.LOST, "stopped")
+        try:
+            end = await talk.converse()
+        finally:
+            talk.tell_left(end.why)
+            # An orderly end has closed it; behind any other there is nothing to trust.
+            self._link.stream.abort()
+        return End(end.ending, end.why, end.stage, end.meaning, talk.told)
+
+    @property
+    def _is_verified(self) -> bool:
+        tls = self._opening.tls if self._opening else None
+        return tls is not None and tls.verified
+
+    async def _open_over(self, link: Link) -> End | None:
+        def nonce() -> str:
+            return self._around.entropy(18).hex()
+
+        opening = Opening(link, self._way, self._security, self._settings.tls, nonce)
+        self._opening = opening
+        try:
+            refused = await opening.perform()
+        except asyncio.CancelledError:
+            link.stream.abort()
+            raise
+        if opening.tls_broken:
+            self._around.learn(PlainOnly(opening.tls_broken))
+        return refused
+
+    def _note_opened(self, refused: End | None) -> None:
+        opening, clock = self._opening, self._around.clock
+        tls = opening.tls if opening else None
+        self._around.note(
+            Opened(
+                at=clock.now(),
+                connection=self._name,
+                site=self._way.site,
+                host=self._host.name,
+                ip=self._host.ip,
+                port=self._host.port,
+                tls=f"{tls.version} {tls.cipher}" if tls else "",
+                verified=self._is_verified,
+                dialogue=tuple(opening.dialogue) if opening else (),
+                error=refused.why[:MAX_TEXT] if refused else "",
+                seconds=clock.monotonic() - self._began,
+            )
+        )
+
+    def _attempt(self) -> Attempt:
+        tls = self._opening.tls if self._opening else None
+        return Attempt(
+            route=self._way.route,
+            site=self._way.site,
+            host=self._host.name,
+            ip=self._host.ip,
+            port=self._host.port,
+            connection=self._name,
+            tls=f"{tls.version} {tls.cipher}" if tls else "",
+        )

@@ -104,7 +104,9 @@ def _judge_one(mailing: Mailing, n: int, who: Waiting, around: Circumstances) ->
     meaning = meaning_of(
         command, answer, first_try=who.attempts == 0, recipients_before=accepted_before
     )
-    return Judged(_refused(who, answer, meaning, attempt), STAGES[command], meaning)
+    # With nobody accepted before it a split would come back unchanged for ever.
+    split = meaning.refusal is Refusal.SPLIT and accepted_before > 0
+    return Judged(_refused(who, answer, meaning, attempt, split), STAGES[command], meaning)
 
 
 def _decisive(mailing: Mailing, n: int, lmtp: bool) -> tuple[Command, Answer] | None:
@@ -150,11 +152,13 @@ def _delivered(who: Waiting, answer: Answer, attempt: Attempt, around: Circumsta
     )
 
 
-def _refused(who: Waiting, answer: Answer, meaning: Meaning, attempt: Attempt) -> Outcome:
+def _refused(
+    who: Waiting, answer: Answer, meaning: Meaning, attempt: Attempt, split: bool
+) -> Outcome:
     status = answer.status
     return Outcome(
         who.n,
-        _result(meaning),
+        _result(meaning, split),
         _text(answer),
         str(status) if status else "",
         meaning.cause,
@@ -163,9 +167,9 @@ def _refused(who: Waiting, answer: Answer, meaning: Meaning, attempt: Attempt) -
     )
 
 
-def _result(meaning: Meaning) -> Result:
+def _result(meaning: Meaning, split: bool) -> Result:
     # A split leaves its recipients to the next transaction of this same attempt.
-    if meaning.refusal in _UNTOUCHED or meaning.refusal is Refusal.SPLIT:
+    if meaning.refusal in _UNTOUCHED or split:
         return Result.UNTOUCHED
     return Result.FAILED if meaning.permanent else Result.DEFERRED
 

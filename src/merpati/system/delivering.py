@@ -9,9 +9,10 @@ from concurrent.futures import Executor
 from merpati.config.places import Places
 from merpati.config.routes import read_routes
 from merpati.config.settings import Settings
-from merpati.delivery.conversation import Conversation, ConversationSettings, Surroundings
+from merpati.delivery.conversation import Conversation, Surroundings
 from merpati.delivery.dispatcher import Dispatcher, DispatcherParts, DispatcherSettings
 from merpati.delivery.lesson import Lesson, SiteMemory
+from merpati.delivery.link import ConversationSettings
 from merpati.delivery.mailboxes import MailboxParts
 from merpati.delivery.maildir import Maildirs, MaildirSettings
 from merpati.delivery.mx import HostFinder

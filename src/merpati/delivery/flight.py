@@ -1,0 +1,113 @@
+"""A transaction on its way over one connection, and how its end is told to its source."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from merpati.delivery.lesson import Lesson, RecipientLimit, Setback
+from merpati.delivery.outcome import Outcome, Result
+from merpati.delivery.transaction import Source, Transaction
+from merpati.delivery.verdicts import Circumstances, Judged, judge
+from merpati.diagnosis.replies import Refusal
+from merpati.journal.events import Attempt
+from merpati.queue.entry import Waiting
+from merpati.smtp.client_events import Mailing
+from merpati.smtp.outgoing import Hindrance, Outgoing
+
+# What concerns more than its recipient, and therefore the pool.
+_SETBACKS = {
+    Refusal.CONNECTION,
+    Refusal.RATE,
+    Refusal.STORAGE,
+    Refusal.REPUTATION,
+    Refusal.SENDER,
+}
+_HINDRANCES = {
+    (5, 3, 4): "message-too-large",
+    (5, 6, 7): "smtputf8-unsupported",
+    (5, 6, 3): "binary-unsupported",
+    (5, 7, 30): "requiretls-unsupported",
+    (5, 4, 7): "deliver-by-missed",
+}
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """One transaction as it was taken, and its mailing as far as it has come."""
+
+    transaction: Transaction
+    recipients: tuple[Waiting, ...]
+    """Those that go this time: at most as many as the server bears."""
+    mailing: Mailing
+    began: float
+    looked_ahead: bool = False
+    """Its envelope went behind another's body."""
+
+    @property
+    def spared(self) -> tuple[Waiting, ...]:
+        """Recipients above the server's limit; they are untouched."""
+        return self.transaction.recipients[len(self.recipients) :]
+
+
+def outgoing_of(
+    transaction: Transaction, recipients: Sequence[Waiting], now: float, *, bare: bool = False
+) -> Outgoing:
+    """The transaction as the protocol wants it. `now` in seconds since 1970 UTC."""
+    entry = transaction.entry
+    by = entry.envelope.deliver_by
+    return Outgoing(
+        envelope=entry.envelope,
+        recipients=tuple([waiting.recipient for waiting in recipients]),
+        size=entry.size,
+        eight_bit=entry.eight_bit,
+        utf8_headers=entry.utf8_headers,
+        deliver_in=None if by is None else int(by.deadline - now),
+        bare=bare,
+    )
+
+
+def hindered(transaction: Transaction, why: Hindrance, attempt: Attempt) -> list[Outcome]:
+    """Nothing was sent: this server cannot be given this message."""
+    status = why.status
+    cause = _HINDRANCES.get((status.severity, status.subject, status.detail), "refused")
+    return [
+        Outcome(waiting.n, Result.FAILED, why.text, str(status), cause, attempt)
+        for waiting in transaction.recipients
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class Telling:
+    """How the flights of one connection are told."""
+
+    source: Source
+    learn: Callable[[Lesson], None]
+    attempt: Attempt
+    """Without dialogue: what is the same for all of this connection."""
+    lmtp: bool
+
+    def tell(self, flight: Flight, offers_dsn: bool, seconds: float, why: str = "") -> bool:
+        """Settle a flight by its replies. `why` they ended, if they did. True: somebody has it."""
+        around = Circumstances(self.attempt, self.lmtp, offers_dsn, seconds, why)
+        judged = judge(flight.mailing, flight.recipients, around)
+        for lesson in _lessons(flight, judged):
+            self.learn(lesson)
+        outcomes = [one.outcome for one in judged]
+        outcomes += [Outcome(waiting.n, Result.UNTOUCHED) for waiting in flight.spared]
+        self.source.finished(flight.transaction, outcomes)
+        return any(outcome.result is Result.DELIVERED for outcome in outcomes)
+
+
+def _lessons(flight: Flight, judged: Sequence[Judged]) -> Iterator[Lesson]:
+    """What the refusals say about the site, each class once."""
+    told = set()
+    for n, one in enumerate(judged):
+        if one.meaning is None or one.stage is None or one.meaning.refusal in told:
+            continue
+        told.add(one.meaning.refusal)
+        before = sum(1 for answer in flight.mailing.rcpts[:n] if answer.is_positive)
+        if one.meaning.refusal is Refusal.SPLIT and before:
+            yield RecipientLimit(before)
+        elif one.meaning.refusal in _SETBACKS:
+            yield Setback(one.stage, one.meaning, one.outcome.reply, flight.transaction.entry.id)
+    if flight.spared:
+        yield RecipientLimit(len(flight.recipients))
