@@ -112,7 +112,8 @@ LISTED = ListenSettings(proxies=(ipaddress.ip_network("127.0.0.1/32"),), connect
 
 async def say_who(arrival: Arrival) -> None:
     arrival.stream.write(f"{arrival.peer} {arrival.crowd} {arrival.stream.pending}".encode())
-    await arrival.stream.read()
+    while await arrival.stream.read():
+        pass
     await arrival.stream.close()
 
 

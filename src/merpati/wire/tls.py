@@ -1,6 +1,6 @@
 """TLS as a filter over octets: no socket, no transport, no event loop.
 
-OpenSSL works between two memory buffers. What arrives goes in by at most 16 KiB at a time and is
+OpenSSL works between two memory buffers. What arrives goes in one record (16 KiB) at a time and is
 decrypted at once, so that its buffers stay small: uvloop's own TLS keeps 650 KiB for every
 connection that once carried a large message. Because a filter is put in front of a connection
 that stays what it was, nothing is swapped at STARTTLS, and no octet can slip through between the
@@ -21,7 +21,8 @@ from merpati.mail.trace import Tls
 from merpati.wire.errors import TlsError, from_tls_error
 
 PIECE = 16 * 1024
-"""The largest TLS record (RFC 8446 §5.1), and what OpenSSL is fed at a time."""
+"""Octets that the largest TLS record carries (RFC 8446 §5.1)."""
+_HEADER = 5  # Type, version, and the length of what follows in two octets.
 
 
 class TlsContext:
@@ -109,6 +110,13 @@ def server_end_point(der: bytes) -> bytes:
     return digest.finalize()
 
 
+def _record_end(octets: memoryview, start: int) -> int:
+    """Where the record that begins at `start` ends; behind the octets while it is not known."""
+    if len(octets) - start < _HEADER:
+        return len(octets) + 1
+    return start + _HEADER + int.from_bytes(octets[start + 3 : start + _HEADER], "big")
+
+
 class TlsFilter:
     """One side of one TLS session."""
 
@@ -124,6 +132,7 @@ class TlsFilter:
             server_side=server_side,
             server_hostname=None if server_side else server_name,
         )
+        self._held = b""
         self.ended = False
         """The other side said close_notify: its orderly end."""
 
@@ -136,14 +145,23 @@ class TlsFilter:
             return False
         except ssl.SSLError as error:
             raise from_tls_error(error) from error
+        self._held = self._incoming.read()  # It takes no more than the record it works on.
         return True
 
     def decrypt(self, octets: bytes | memoryview) -> bytes:
-        """Feed what arrived; the plain octets that became readable by it."""
+        """Feed what arrived; the plain octets that became readable by it.
+
+        OpenSSL gets whole records: asking it for more than it has raises an exception, which
+        costs as much as it does to decrypt several KiB.
+        """
+        held = memoryview(self._held + octets if self._held else octets)
         pieces: list[bytes] = []
-        for start in range(0, max(len(octets), 1), PIECE):
-            self._incoming.write(octets[start : start + PIECE])
+        start = 0
+        while (end := _record_end(held, start)) <= len(held):
+            self._incoming.write(held[start:end])
             self._read_into(pieces)
+            start = end
+        self._held = bytes(held[start:])
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def _read_into(self, pieces: list[bytes]) -> None:

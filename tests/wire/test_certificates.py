@@ -1,0 +1,34 @@
+"""The certificate that the first start makes."""
+
+import stat
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from merpati.clock import SystemClock
+from merpati.wire.certificates import make_self_signed
+from merpati.wire.errors import TlsError
+
+
+def test_certificate_is_p256_for_names_and_addresses_and_its_key_is_ours_alone(
+    tmp_path: Path,
+) -> None:
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    make_self_signed(certificate, key, SystemClock(), ["mx.a.test", "a.test"], ["127.0.0.1", "::1"])
+    made = x509.load_pem_x509_certificate(certificate.read_bytes())
+    names = made.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["mx.a.test", "a.test"]
+    assert [str(ip) for ip in names.get_values_for_type(x509.IPAddress)] == ["127.0.0.1", "::1"]
+    public = made.public_key()
+    assert isinstance(public, ec.EllipticCurvePublicKey)
+    assert public.curve.name == "secp256r1"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["cert.pem", "key.pem"]
+
+
+def test_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    missing = tmp_path / "missing"
+    with pytest.raises(TlsError, match="missing"):
+        make_self_signed(missing / "cert.pem", missing / "key.pem", SystemClock(), ["a.test"])
