@@ -268,6 +268,8 @@ class ServerConnection:
         return Mistake(OUT_OF_TURN, fatal=True)
 
     def _read_command(self) -> Event | None:
+        if not self._buffer:
+            return None
         self._step = Step.MISTAKE
         line: bytearray | None = None
         try:
