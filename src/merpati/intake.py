@@ -173,7 +173,7 @@ class Intake:
         envelope = _envelope(facts)
         expansion = self.expander.expand(envelope.recipients)
         if expansion.recipients != envelope.recipients:
-            envelope = replace(envelope, recipients=expansion.recipients)
+            envelope = envelope.addressed_to(expansion.recipients)
         entry = Entry(
             id=content.stamp.id,
             received=content.stamp.at,

@@ -77,6 +77,23 @@ class Envelope:
     priority: int = 0
     """MT-PRIORITY, -9 to 9 (RFC 6710)."""
 
+    def addressed_to(self, recipients: tuple[Recipient, ...]) -> "Envelope":
+        """The same for these recipients."""
+        # Twice as fast as `dataclasses.replace`, and done for every message.
+        return Envelope(
+            self.sender,
+            recipients,
+            self.body,
+            self.smtputf8,
+            self.size,
+            self.ret,
+            self.envelope_id,
+            self.require_tls,
+            self.deliver_by,
+            self.release_at,
+            self.priority,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Body:

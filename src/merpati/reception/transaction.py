@@ -4,8 +4,6 @@ Small content stays in memory. What is larger than one part goes into a draft pi
 waited for, so that a message of any size costs the memory of a few parts.
 """
 
-from dataclasses import replace
-
 from merpati.intake import TOO_MANY_HEADERS, Intake, Stamp, Stamped, storage_verdict
 from merpati.mail.envelope import DEFAULT_NOTIFY, Body, DeliverBy, Envelope, Recipient
 from merpati.mail.headers import Headers
@@ -22,6 +20,19 @@ PART = 256 * 1024
 
 class Transaction:
     """From MAIL to the end of the content."""
+
+    __slots__ = (
+        "_draft",
+        "_eight_bit",
+        "_held",
+        "_held_size",
+        "_intake",
+        "_size",
+        "_stamp",
+        "envelope",
+        "flaw",
+        "recipients",
+    )
 
     def __init__(self, intake: Intake, event: MailFrom, now: float) -> None:
         self._intake = intake
@@ -50,7 +61,7 @@ class Transaction:
 
     def close_envelope(self, facts: Facts) -> None:
         """The envelope is complete: content begins."""
-        self.envelope = replace(self.envelope, recipients=tuple(self.recipients))
+        self.envelope = self.envelope.addressed_to(tuple(self.recipients))
         facts.envelope = self.envelope
 
     async def write(self, octets: bytes, facts: Facts) -> None:
@@ -58,8 +69,6 @@ class Transaction:
         self._size += len(octets)
         if self.flaw is not None:
             return
-        if not octets.isascii():
-            self._eight_bit = True
         self._held.append(octets)
         self._held_size += len(octets)
         if self._held_size >= PART:
@@ -78,7 +87,7 @@ class Transaction:
         if self.flaw is not None:
             return self.flaw
         if self._draft is None or self._stamp is None:
-            return Body((octets,))
+            return Body((octets,), self._size)
         size = len(self._stamp.octets) + self._size
         return Stamped(self._draft, self._stamp, size, self._eight_bit)
 
@@ -104,6 +113,7 @@ class Transaction:
             await self._write(self._draft, octets)
 
     async def _write(self, draft: Draft, octets: bytes) -> None:
+        self._eight_bit = self._eight_bit or not octets.isascii()
         try:
             await draft.write(octets)
         except StorageError as error:
