@@ -139,8 +139,9 @@ def _undecided(mailing: Mailing, who: Waiting, attempt: Attempt, why: str) -> Ou
 
 
 def _delivered(who: Waiting, answer: Answer, attempt: Attempt, around: Circumstances) -> Outcome:
-    # RFC 3461 §5.2.2: who relays to a host without DSN says "relayed" itself.
-    ours = not around.offers_dsn and not around.lmtp and Notify.SUCCESS in who.recipient.notify
+    # RFC 3461 §5.2: what a host without DSN does not tell is ours to tell: "relayed", or "delivered"
+    # where LMTP led into the mailbox.
+    ours = not around.offers_dsn and Notify.SUCCESS in who.recipient.notify
     status = answer.status
     return Outcome(
         who.n,
