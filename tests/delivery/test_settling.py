@@ -61,6 +61,24 @@ def test_success_is_told_by_whoever_is_the_last_to_understand_dsn(final, lacks_d
     assert (notice.action if notice else None) == action
 
 
+@pytest.mark.parametrize(
+    ("notify", "final", "action"),
+    [
+        (None, False, "relayed"),
+        (Notify.FAILURE, False, "relayed"),
+        (Notify.NEVER, False, None),
+        (None, True, None),
+    ],
+)
+def test_by_with_trace_is_told_of_every_relay(notify, final, action):
+    traced = by(3600.0, must_return=False)
+    wish = replace(traced.envelope.deliver_by, trace=True)
+    traced = replace(traced, envelope=replace(traced.envelope, deliver_by=wish))
+    notice = settle(DELIVERED, entry=traced, notify=notify, final=final).settlement.notice
+    assert (notice.action if notice else None) == action
+    assert settle(DELIVERED, entry=by(3600.0, must_return=False)).settlement.notice is None
+
+
 def test_failed_owes_a_notice_in_the_hosts_words():
     settled = settle(FAILED)
     notice = settled.settlement.notice

@@ -145,15 +145,9 @@ class _Case:
 
     def delivered(self, final: bool) -> Settled:
         notice = None
-        # RFC 3461 §5.2: whoever understands DSN and is the last to do so tells of the success.
-        if (
-            self.outcome.relayed_without_dsn
-            and Notify.SUCCESS in self.waiting.recipient.notify
-            and self.has_reader
-        ):
-            notice = self._notice(
-                "delivered" if final else "relayed", self.outcome.status or "2.0.0"
-            )
+        if self._tells_of_success(final):
+            action = "delivered" if final else "relayed"
+            notice = self._notice(action, self.outcome.status or "2.0.0")
         event = Delivered(
             at=self.now,
             message=self.entry.id,
@@ -163,6 +157,16 @@ class _Case:
             delay=max(0.0, self.now - self.entry.received),
         )
         return self._ended(State.DELIVERED, notice, (event,))
+
+    def _tells_of_success(self, final: bool) -> bool:
+        notify, by = self.waiting.recipient.notify, self.entry.envelope.deliver_by
+        if not self.has_reader:
+            return False
+        # RFC 2852 §4: with by-trace each relay is told of, unless NOTIFY=NEVER.
+        if by and by.trace and not final and notify:
+            return True
+        # RFC 3461 §5.2: whoever understands DSN and is the last to do so tells of the success.
+        return self.outcome.relayed_without_dsn and Notify.SUCCESS in notify
 
     def failed(self, status: str, cause: str) -> Settled:
         event = Failed(
