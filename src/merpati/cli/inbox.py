@@ -96,11 +96,17 @@ def _line(stored: Stored) -> Line:
         name=stored.name,
         at=datetime.fromtimestamp(int(stored.at), UTC),
         sender=headers.text("from"),
-        to=headers.text("x-envelope-to") or headers.text("delivered-to") or headers.text("to"),
+        to=_recipients(headers),
         subject=headers.text("subject"),
         size=stored.size,
         is_new=stored.is_new,
     )
+
+
+def _recipients(headers: Headers) -> str:
+    """Of the envelope as far as it is known, since the header need not tell the truth."""
+    known = headers.get_all("x-envelope-to") or headers.get_all("delivered-to")[:1]
+    return ", ".join(known) or headers.text("to")
 
 
 @inbox.command()
@@ -144,7 +150,9 @@ def _show_content(octets: bytes, view: str) -> None:
 
 def _show_headers(headers: Headers) -> None:
     for field in headers.fields:
-        click.echo(f"{click.style(field.name, bold=True)}: {clean(field.text)}")
+        click.echo(
+            f"{click.style(field.name, bold=True)}: {clean(field.text.replace(chr(9), ' '))}"
+        )
 
 
 @inbox.command()

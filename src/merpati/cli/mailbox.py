@@ -1,12 +1,14 @@
 """A Maildir as commands read it: messages by number or name, newest last."""
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from merpati.errors import MerpatiError
 
 _FOLDERS = ("new", "cur")
+_COPY = re.compile(r"(?<=^[0-9A-Z]{26})N\d+$")
 
 
 class MailboxError(MerpatiError):
@@ -27,8 +29,9 @@ class Stored:
 
     @property
     def name(self) -> str:
-        """What a person types: the unique part of the file's name, without host and flags."""
-        return self.path.name.partition(".")[0]
+        """What a person types: the message's ID; of a file that others made, its unique part."""
+        first, _, rest = self.path.name.partition(".")
+        return _COPY.sub("", rest.partition(".")[0] if first.isdigit() else first)
 
     def read(self, limit: int | None = None) -> bytes:
         """The source, or its beginning."""

@@ -152,10 +152,19 @@ class Process:
             self._log.warning(
                 "workers", f"workers = {document.workers}: this version uses one worker"
             )
+        if self._settings.is_inbox:
+            self._introduce_inbox()
+            return
         if os.geteuid() == 0 and not document.user:
             self._log.warning("root", "running as root: set user in merpati.toml")
-        if self._settings.is_inbox:
-            (port,) = document.port
-            self._log.info("inbox", f"no merpati.toml: a developer's inbox on {port.listen}")
-        elif not document.port:
+        if not document.port:
             self._log.warning("ports", f"{self._settings.file} has no [[port]]: nobody can connect")
+
+    def _introduce_inbox(self) -> None:
+        """To somebody who has just started it for the first time."""
+        (port,) = self._settings.document.port
+        self._log.info(
+            "inbox",
+            f"no merpati.toml: a developer's inbox on {port.listen}. It takes every message, keeps "
+            f"it in {self._settings.data} and sends none. To see them: merpati inbox list",
+        )
