@@ -139,8 +139,8 @@ def _undecided(mailing: Mailing, who: Waiting, attempt: Attempt, why: str) -> Ou
 
 
 def _delivered(who: Waiting, answer: Answer, attempt: Attempt, around: Circumstances) -> Outcome:
-    # RFC 3461 §5.2: what a host without DSN does not tell is ours to tell: "relayed", or "delivered"
-    # where LMTP led into the mailbox.
+    # RFC 3461 §5.2: what a host without DSN does not tell is ours to tell: "relayed", or
+    # "delivered" where LMTP led into the mailbox.
     ours = not around.offers_dsn and Notify.SUCCESS in who.recipient.notify
     status = answer.status
     return Outcome(
