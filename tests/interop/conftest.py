@@ -2,6 +2,7 @@
 
 import os
 import smtplib
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -94,6 +95,13 @@ def needs(program: str | Path, package: str) -> None:
 
 
 @pytest.fixture
+def short_path() -> Iterator[Path]:
+    """A folder with a short name: the path of a Unix socket has room for 107 octets."""
+    with tempfile.TemporaryDirectory(prefix="mp") as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
 def install(tmp_path: Path) -> Iterator[Install]:
     """Start a Merpati with more configuration; all are stopped at the end."""
     running: list[Installation] = []
@@ -111,14 +119,14 @@ def install(tmp_path: Path) -> Iterator[Install]:
 
 
 @pytest.fixture
-def postfix(tmp_path: Path) -> Iterator[Callable[[int], peers.Postfix]]:
+def postfix(short_path: Path) -> Iterator[Callable[[int], peers.Postfix]]:
     """Start a Postfix that relays to the given port."""
     needs("postfix", "postfix")
     running: list[peers.Postfix] = []
 
     def start(relay_to: int = 9, smtp_tls: str = "may") -> peers.Postfix:
         peer = peers.Postfix(
-            tmp_path / "postfix", free_port(), relay_to=relay_to, smtp_tls=smtp_tls
+            short_path / "postfix", free_port(), relay_to=relay_to, smtp_tls=smtp_tls
         )
         peer.start()
         running.append(peer)
@@ -130,22 +138,22 @@ def postfix(tmp_path: Path) -> Iterator[Callable[[int], peers.Postfix]]:
 
 
 @pytest.fixture
-def exim(tmp_path: Path) -> Iterator[peers.Exim]:
+def exim(short_path: Path) -> Iterator[peers.Exim]:
     """A running Exim."""
     needs(peers.EXIM, "exim4-daemon-light")
-    (tmp_path / "exim").mkdir()
-    peer = peers.Exim(tmp_path / "exim", free_port())
+    (short_path / "exim").mkdir()
+    peer = peers.Exim(short_path / "exim", free_port())
     peer.start()
     yield peer
     peer.stop()
 
 
 @pytest.fixture
-def dovecot(tmp_path: Path) -> Iterator[peers.Dovecot]:
+def dovecot(short_path: Path) -> Iterator[peers.Dovecot]:
     """A running Dovecot."""
     needs("dovecot", "dovecot-lmtpd")
-    (tmp_path / "dovecot").mkdir()
-    peer = peers.Dovecot(tmp_path / "dovecot", free_port(), free_port())
+    (short_path / "dovecot").mkdir()
+    peer = peers.Dovecot(short_path / "dovecot", free_port(), free_port())
     peer.start()
     yield peer
     peer.stop()
