@@ -12,6 +12,7 @@ import ssl
 import sys
 import time
 from email.message import EmailMessage
+from email.policy import SMTP
 from pathlib import Path
 
 from merpati.testing.process import MerpatiProcess, free_port
@@ -84,7 +85,7 @@ def submit(port: int, message: EmailMessage) -> str:
         client.login("ann@a.test", PASSWORD)
         client.mail("ann@a.test")
         client.rcpt(message["To"].addresses[0].addr_spec)
-        code, reply = client.data(message.as_bytes())
+        code, reply = client.data(message.as_bytes(policy=SMTP))
     if code != 250:
         sys.exit(f"the server refused the message: {code} {reply.decode()}")
     return reply.decode().rsplit("queued as ", 1)[1].split()[0]
