@@ -36,6 +36,12 @@ _OF_DOMAIN = (  # noqa: S608 - constants
     "SELECT message, n FROM recipient WHERE state = 2 AND lane IN {lanes})"
 ).format(lanes="(SELECT id FROM lane WHERE domain = ?)")
 
+# What is at its first attempt is in no index of senders; it is little, and what is fresh is known.
+_OF_SENDER = (
+    "m.id IN (SELECT id FROM message WHERE stays = 1 AND sender = ? "
+    "UNION ALL SELECT message FROM recipient WHERE state = 1)"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -124,7 +130,7 @@ class DeskWriter:
     ) -> int:
         """End what waits or is held in messages whose time is over."""
         query = (
-            f"{_ROW}{_TABLES} WHERE m.expires <= ? AND r.state IN (0, 2) "  # noqa: S608 - constants
+            f"{_ROW}{_TABLES} WHERE m.stays = 1 AND m.expires <= ? AND r.state IN (0, 2) "  # noqa: S608 - constants
             f"AND {_KEY} NOT IN (SELECT value FROM carray(?)) ORDER BY m.expires LIMIT ?"
         )
         found = rows(connection, query, (now, _keys(claimed), limit))
@@ -230,6 +236,8 @@ def _conditions(page: Page) -> tuple[str, list[object]]:
         terms.append(
             ("m.public IN (SELECT value FROM carray(?))", (apsw.carray(tuple(selection.ids)),))
         )
+    if selection.sender and not selection.sender.startswith("@"):
+        terms.append((_OF_SENDER, (_plain(selection.sender),)))
     terms += _address("m.sender", selection.sender)
     terms += _address("r.address", selection.recipient)
     terms += _state(page)
@@ -242,12 +250,16 @@ def _conditions(page: Page) -> tuple[str, list[object]]:
 
 
 def _address(column: str, wanted: str) -> list[tuple[str, tuple[object, ...]]]:
-    wanted = wanted.lower()
     if not wanted:
         return []
+    wanted = _plain(wanted)
     if wanted.startswith("@"):
         return [(f"substr({column}, -length(?)) = ?", (wanted, wanted))]
-    return [(f"{column} = ?", ("" if wanted == "<>" else wanted,))]
+    return [(f"{column} = ?", (wanted,))]
+
+
+def _plain(wanted: str) -> str:
+    return "" if wanted == "<>" else wanted.lower()
 
 
 def _state(page: Page) -> list[tuple[str, tuple[object, ...]]]:

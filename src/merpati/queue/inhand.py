@@ -22,8 +22,8 @@ class Parcel:
     message: int
     lane: Lane
     claim: Claim
-    state: int
-    """As the rows have it."""
+    is_fresh: bool
+    """The rows say IN_HAND; else WAITING."""
 
 
 @dataclass(slots=True)
@@ -75,7 +75,7 @@ class InHand:
             self._weights[entry.id] = _Weight(body.size if body else 0, count)
         for place in fresh:
             claim = _fresh_claim(entry, body, place)
-            parcel = Parcel(message, place.lane, claim, State.IN_HAND.value)
+            parcel = Parcel(message, place.lane, claim, is_fresh=True)
             self._fresh.setdefault(place.lane.site_name, deque()).append(parcel)
         return count
 
@@ -103,7 +103,7 @@ class InHand:
             rows = tuple(w for w in one.recipients if (one.entry.id, w.n) not in self._claimed)
             if rows:
                 claim = Claim(one.entry, one.domain, rows, None)
-                self._hold(Parcel(one.message, one.lane, claim, State.WAITING.value))
+                self._hold(Parcel(one.message, one.lane, claim, is_fresh=False))
                 self.recipients += len(rows)
                 claims.append(claim)
         return claims
@@ -111,14 +111,14 @@ class InHand:
     def place(self, entry_id: str, n: int) -> Place | None:
         """Where the row of a claimed recipient is."""
         parcel = self._claimed.get((entry_id, n))
-        return Place(parcel.message, parcel.lane.id, parcel.state) if parcel else None
+        return Place(parcel.message, parcel.lane.id, not parcel.is_fresh) if parcel else None
 
     def release(self, entry_id: str, n: int) -> Lane | None:
         """A claimed recipient is settled; its lane, if it was in hand at all."""
         parcel = self._claimed.pop((entry_id, n), None)
         if parcel is None:
             return None
-        if parcel.state == State.WAITING.value:
+        if not parcel.is_fresh:
             keys = self._by_lane[parcel.lane.id]
             keys.discard((parcel.message, n))
             if not keys:
@@ -205,13 +205,13 @@ class InHand:
         claim = parcel.claim
         for waiting in claim.recipients:
             self._claimed[claim.entry.id, waiting.n] = parcel
-        if parcel.state == State.WAITING.value:
+        if not parcel.is_fresh:
             keys = self._by_lane.setdefault(parcel.lane.id, set())
             keys.update((parcel.message, waiting.n) for waiting in claim.recipients)
 
     def _lighten(self, parcel: Parcel, count: int) -> None:
         self.recipients -= count
-        if parcel.state == State.WAITING.value:
+        if not parcel.is_fresh:
             return
         entry_id = parcel.claim.entry.id
         weight = self._weights[entry_id]
@@ -232,4 +232,4 @@ def _split(parcel: Parcel, room: int) -> Parcel:
     claim = parcel.claim
     parcel.claim = Claim(claim.entry, claim.domain, claim.recipients[room:], claim.body)
     first = Claim(claim.entry, claim.domain, claim.recipients[:room], claim.body)
-    return Parcel(parcel.message, parcel.lane, first, parcel.state)
+    return Parcel(parcel.message, parcel.lane, first, parcel.is_fresh)

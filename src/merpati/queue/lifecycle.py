@@ -30,5 +30,5 @@ def may_move(before: State, after: State) -> bool:
 
 def check_settlement(settlement: Settlement) -> None:
     """Raise ValueError for a result that nothing in hand can have: a defect of the caller."""
-    if not may_move(State.IN_HAND, settlement.state):
+    if settlement.state is not State.DELIVERED and not may_move(State.IN_HAND, settlement.state):
         raise ValueError(f"what is in hand cannot become {settlement.state.name}")

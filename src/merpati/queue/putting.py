@@ -2,9 +2,9 @@
 
 from collections import Counter
 from collections.abc import Container, Iterable, Sequence
-from dataclasses import dataclass
 
 import apsw
+import msgspec
 
 from merpati.journal.events import Event
 from merpati.journal.rows import EventWriter
@@ -16,15 +16,15 @@ from merpati.queue.rows import CHUNK, encode_entry, first_chunk
 from merpati.queue.selection import plain
 from merpati.storage.rows import rows
 
-_MESSAGE = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?)"
+_MESSAGE = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?)"
+_STAYS = "UPDATE message SET stays = 1 WHERE id = ? AND stays = 0"
 _CHUNK = "INSERT INTO chunk VALUES (?, ?)"
 _RECIPIENT = (
     "INSERT INTO recipient (message, n, lane, due, state, address) VALUES (?, ?, ?, ?, ?, ?)"
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True):
     """A message on its way into the file."""
 
     message: int
@@ -37,8 +37,7 @@ class Arrival:
     discharged: Sequence[int]
 
 
-@dataclass(frozen=True, slots=True)
-class Placed:
+class Placed(msgspec.Struct, frozen=True):
     """Recipients of one lane, as they were stored."""
 
     lane: Lane
@@ -56,7 +55,9 @@ class Putting:
     def put(self, connection: apsw.Connection, arrival: Arrival) -> list[Placed]:
         """Everything of one arrival."""
         entry = arrival.entry
-        sender = plain(entry.envelope.sender)
+        self._put_content(connection, arrival)
+        placed = self._put_recipients(connection, arrival)
+        stays = not all(place.fresh for place in placed)
         connection.execute(
             _MESSAGE,
             (
@@ -64,12 +65,11 @@ class Putting:
                 entry.id,
                 entry.received,
                 entry.expires,
-                sender,
+                plain(entry.envelope.sender),
+                stays,
                 encode_entry(entry),
             ),
         )
-        self._put_content(connection, arrival)
-        placed = self._put_recipients(connection, arrival)
         self._events.write(connection, arrival.events)
         if arrival.discharged:
             remove_paid(connection, arrival.discharged)
@@ -140,10 +140,16 @@ def adopt(
     connection.executemany(
         "UPDATE recipient SET state = 0 WHERE message = ? AND n = ?", [row[:2] for row in fresh]
     )
+    stay(connection, {row[0] for row in fresh})
     counts = Counter(lane for *_, lane, _ in fresh)
     earliest = {lane: due for *_, lane, due in sorted(fresh, key=lambda row: -row[3])}
     for lane, count in counts.items():
         raise_ready(connection, lane, earliest[lane], count)
+
+
+def stay(connection: apsw.Connection, messages: Iterable[int]) -> None:
+    """Something of these messages waits or is held: they can be found by sender and expiry."""
+    connection.executemany(_STAYS, [(message,) for message in messages])
 
 
 def first_due(entry: Entry) -> float:

@@ -2,14 +2,15 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import apsw
+import msgspec
 
 from merpati.journal.events import Event
 from merpati.journal.rows import EventWriter
 from merpati.queue.entry import Notice, Settlement, State
 from merpati.queue.lanes import look_again
+from merpati.queue.putting import stay
 from merpati.queue.removal import remove_finished
 
 _UPDATE = (
@@ -19,17 +20,15 @@ _UPDATE = (
 _OWE = "INSERT INTO owed (message, n, action, at, status, reply, host) VALUES (?, ?, ?, ?, ?, ?, ?)"
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a recipient's row is and how it stands there."""
+class Place(msgspec.Struct, frozen=True):
+    """Where a recipient's row is and whether it says WAITING."""
 
     message: int
     lane: int
-    state: int
+    waits: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Verdicts:
+class Verdicts(msgspec.Struct, frozen=True):
     """One call of `settle`."""
 
     settlements: Sequence[tuple[Settlement, Place | None]]
@@ -47,14 +46,16 @@ class Settling:
     def settle(self, connection: apsw.Connection, verdicts: Verdicts) -> None:
         """All of one call. What an operator or the clock has ended meanwhile stays ended."""
         lanes: Counter[int] = Counter()
-        ended = set()
+        ended: set[int] = set()
+        kept: set[int] = set()
         for settlement, place in verdicts.settlements:
             place = place or find(connection, settlement.entry_id, settlement.n)
             if place is None or not _move(connection, settlement, place, verdicts.at):
                 continue
             _count(lanes, place, settlement.state)
-            if settlement.state.is_final:
-                ended.add(place.message)
+            (ended if settlement.state.is_final else kept).add(place.message)
+        if kept:
+            stay(connection, kept)
         if lanes:
             look_again(connection, lanes)
         remove_finished(connection, ended)
@@ -64,7 +65,7 @@ class Settling:
 def find(connection: apsw.Connection, entry_id: str, n: int) -> Place | None:
     """A row by its public name."""
     row = connection.execute(
-        "SELECT r.message, r.lane, r.state FROM message m JOIN recipient r ON r.message = m.id "
+        "SELECT r.message, r.lane, r.state = 0 FROM message m JOIN recipient r ON r.message = m.id "
         "WHERE m.public = ? AND r.n = ?",
         (entry_id, n),
     ).fetchone()
@@ -101,6 +102,6 @@ def _move(connection: apsw.Connection, settlement: Settlement, place: Place, at:
 
 def _count(lanes: "Counter[int]", place: Place, after: State) -> None:
     """Note a lane whose waiting rows changed; fresh mail that ends never touched its lane."""
-    change = (after is State.WAITING) - (place.state == State.WAITING.value)
-    if change or place.state == State.WAITING.value:
+    change = (after is State.WAITING) - place.waits
+    if change or place.waits:
         lanes[place.lane] += change

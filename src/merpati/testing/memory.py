@@ -4,7 +4,9 @@ Nothing here survives the process; everything else is as the conformance suites 
 """
 
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
 
 from merpati.clock import Clock
 from merpati.journal.events import Accepted, Attempt, Event, Opened, Refused

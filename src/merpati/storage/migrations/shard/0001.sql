@@ -26,10 +26,11 @@ CREATE TABLE message (
   received REAL NOT NULL,
   expires REAL NOT NULL,
   sender TEXT NOT NULL,             -- as filters compare it
+  stays INTEGER NOT NULL,           -- 0: all of it is at its first attempt, and no index needs it
   entry BLOB NOT NULL
 );
-CREATE INDEX message_expires ON message (expires);
-CREATE INDEX message_sender ON message (sender);
+CREATE INDEX message_expires ON message (expires) WHERE stays = 1;
+CREATE INDEX message_sender ON message (sender) WHERE stays = 1;
 
 CREATE TABLE recipient (
   message INTEGER NOT NULL,
