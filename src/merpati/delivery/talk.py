@@ -270,24 +270,29 @@ class Talk:
     async def _event(self) -> ClientEvent:
         """The next event that is no reason to end."""
         event = await self._link.event()
+        if isinstance(event, ShutDown):
+            raise _Over(self._shut_down(event))
         self._heard = True
         if isinstance(event, Nonsense):
             self._lower(Rung.LOCKSTEP, event.why)
             raise _confused(event.why)
-        if isinstance(event, ShutDown):
-            raise _Over(self._shut_down(event))
         return event
 
     def _shut_down(self, event: ShutDown) -> End:
         """421: what its command was for is settled by it, the rest is untouched."""
         for flight in [one for one in self._flights if one.mailing is event.mailing]:
             self._tell(flight)
-        at_mail = event.command in (Command.MAIL, Command.RSET)
+        if event.command is None and not self._heard:
+            # It was told while it lay idle: no attempt was made with it.
+            return End(Ending.IDLE, str(event.answer))
+        # Between two transactions it is an answer to the next, come early.
+        command = Command.MAIL if event.command is None else event.command
+        at_mail = command in (Command.MAIL, Command.RSET)
         if at_mail and self._good >= _ENOUGH_GOOD:
             self._telling.learn(MessageLimit(self._good))
             return End(Ending.QUOTA, str(event.answer))
-        meaning = meaning_of(event.command, event.answer)
-        return End(Ending.TURNED_AWAY, str(event.answer), STAGES[event.command], meaning)
+        meaning = meaning_of(command, event.answer)
+        return End(Ending.TURNED_AWAY, str(event.answer), STAGES[command], meaning)
 
     def _lost(self, error: WireError) -> End:
         if not self._heard:

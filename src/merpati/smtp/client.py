@@ -9,6 +9,9 @@ wait in `_unsent` until they may leave: at once when pipelined, one at a time in
 begins a transaction, waits for EnvelopeAnswered, writes the content, and may begin the next
 transaction before the verdict is in: its RSET, MAIL, RCPT then leave in one write behind the body.
 
+A reply that came before its command is held against the server, not against the next command: a
+421 is its good-bye, anything else is Nonsense.
+
 After ShutDown, Nonsense or a failed BDAT the connection is over: no event follows; close it.
 """
 
@@ -40,8 +43,11 @@ from merpati.smtp.outgoing import Outgoing, mail_command, rcpt_command
 from merpati.smtp.rung import Rung
 from merpati.smtp.sasl.exchange import ClientExchange, SaslError
 
-# RFC 4954 §4: an AUTH line with its initial response fits in a command line, or goes without.
+# RFC 4954 §4 (with erratum 5224): an initial response that would make the command longer than
+# RFC 5321 §4.5.3.1.4 allows is not sent with it but asked for by an empty challenge.
 _MAX_COMMAND = 512
+# SCRAM has two; a server that never ends must not keep us for ever.
+_MAX_CHALLENGES = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +77,14 @@ class ClientConnection:
         self._owed: deque[tuple[Command, Mailing | None]] = deque([(Command.GREETING, None)])
         self._unsent: deque[tuple[Command, bytes, Mailing | None]] = deque()
         self._used = False
-        self._said_ehlo = False
+        self._verb = ""
+        self._unasked = False
         self._mailing: Mailing | None = None
         self._writer: ContentWriter = DottedContent()
         self._login: ClientExchange | None = None
         self._login_error = ""
+        self._postponed: bytes | None = None
+        self._challenges = 0
 
     @property
     def waiting_for(self) -> Command | None:
@@ -90,13 +99,11 @@ class ClientConnection:
     def hello(self) -> None:
         """EHLO, LHLO in LMTP; HELO after an EHLO was refused, or on the lowest rung."""
         self._require(Act.HELLO)
-        verb = "LHLO" if self._settings.lmtp else "EHLO"
-        refused = self._said_ehlo and self.phase is Phase.GREETED
-        if not self._settings.lmtp and (refused or self.rung is Rung.HELO):
-            verb = "HELO"
-        self._said_ehlo = True
+        was_refused = self._verb == "EHLO" and self.phase is Phase.GREETED
+        plain = was_refused or self.rung is Rung.HELO
+        self._verb = "LHLO" if self._settings.lmtp else ("HELO" if plain else "EHLO")
         self.phase = Phase.HELLO
-        self._send(Command.HELLO, f"{verb} {self._settings.hostname}\r\n".encode("ascii"))
+        self._send(Command.HELLO, f"{self._verb} {self._settings.hostname}\r\n".encode("ascii"))
 
     def start_tls(self) -> None:
         """STARTTLS (RFC 3207)."""
@@ -106,10 +113,10 @@ class ClientConnection:
 
     def secured(self) -> None:
         """The handshake is done: say hello again. What was learned in the clear is forgotten."""
-        if self.phase is not Phase.SECURING or self._owed:
-            raise ProtocolError("TLS begins after a 220 to STARTTLS")
+        if self.phase is not Phase.SECURING or self._owed or self._reader.pending:
+            raise ProtocolError("TLS begins after a 220 to STARTTLS and nothing behind it")
         self.capabilities = Capabilities()
-        self._said_ehlo = False
+        self._verb = ""
         self.phase = Phase.GREETED
 
     def log_in(self, exchange: ClientExchange) -> None:
@@ -117,12 +124,13 @@ class ClientConnection:
         self._require(Act.LOG_IN)
         self.phase = Phase.LOGIN
         self._login, self._login_error = exchange, ""
+        self._postponed, self._challenges = None, 0
         initial = exchange.initial()
         line = f"AUTH {exchange.mechanism}".encode("ascii")
         # RFC 4954 §4: an empty initial response is said as "=".
         full = line if initial is None else line + b" " + (base64.b64encode(initial) or b"=")
         if len(full) + 2 > _MAX_COMMAND:
-            raise ProtocolError("an initial response this long is not sent")
+            self._postponed, full = initial, line
         self._send(Command.AUTH, full + b"\r\n")
 
     def begin(self, outgoing: Outgoing) -> Mailing:
@@ -134,6 +142,7 @@ class ClientConnection:
         if self.phase is Phase.VERDICT and not (self.may_look_ahead and self._mailing is None):
             raise ProtocolError("nothing may be sent behind this body")
         mailing = Mailing(outgoing, self._may_pipeline, self._may_chunk(outgoing))
+        mailing.commands = self._commands(outgoing)
         self._mailing = mailing
         self._queue_envelope(mailing)
         if self.phase is Phase.READY:
@@ -142,16 +151,16 @@ class ClientConnection:
 
     def write_body(self, octets: bytes) -> None:
         """The next octets of the content, `outgoing.size` in all. Raises ContentError."""
-        self._require(Act.WRITE_BODY)
+        mailing = self._being_written()
         self._out.append(self._writer.write(octets))
+        # Of a chunk the last octets are its end; nothing that `finish_body` adds makes it final.
+        mailing.finished = self._writer.is_complete
 
     def finish_body(self) -> None:
         """End the content. Raises ContentError; then the connection must be aborted."""
-        self._require(Act.WRITE_BODY)
+        mailing = self._being_written()
         self._out.append(self._writer.finish())
-        mailing, self._mailing = self._mailing, None
-        if mailing is None:
-            raise ProtocolError("there is no transaction")
+        self._mailing = None
         mailing.finished = True
         command = Command.CHUNK if mailing.chunked else Command.BODY
         # RFC 2033 §4.2: one reply for each accepted recipient.
@@ -201,10 +210,18 @@ class ClientConnection:
         if self.phase not in ALLOWED[act]:
             raise ProtocolError(f"cannot {act.value} while {self.phase.value}")
 
+    def _being_written(self) -> Mailing:
+        self._require(Act.WRITE_BODY)
+        if self._mailing is None:
+            raise ProtocolError("there is no transaction")
+        return self._mailing
+
+    def _commands(self, outgoing: Outgoing) -> list[bytes]:
+        offers, bare = self.capabilities, outgoing.bare
+        rcpts = [rcpt_command(recipient, offers, bare) for recipient in outgoing.recipients]
+        return [mail_command(outgoing, offers), *rcpts]
+
     def _queue_envelope(self, mailing: Mailing) -> None:
-        outgoing, offers = mailing.outgoing, self.capabilities
-        mailing.commands = [mail_command(outgoing, offers)]
-        mailing.commands += [rcpt_command(r, offers, outgoing.bare) for r in outgoing.recipients]
         queue = self._unsent.append
         if self._used:
             # Exim queues the next message with the sender of the last refused one otherwise.
@@ -220,6 +237,8 @@ class ClientConnection:
         self._send_queued(pipelined=mailing.pipelined)
 
     def _send(self, command: Command, line: bytes, mailing: Mailing | None = None) -> None:
+        if not self._owed and self._reader.pending:
+            self._unasked = True
         self._out.append(line)
         self._owed.append((command, mailing))
 
@@ -230,8 +249,8 @@ class ClientConnection:
     def _take_answer(self, answer: Answer | Nonsense) -> ClientEvent | None:
         if isinstance(answer, Nonsense):
             return self._give_up(answer.why, answer.octets)
-        if not self._owed:
-            return self._give_up("a reply that nobody asked for", answer.octets)
+        if self._unasked or not self._owed:
+            return self._on_unasked(answer)
         command, mailing = self._owed.popleft()
         if answer.code == 421:
             self.phase = Phase.OVER
@@ -240,6 +259,13 @@ class ClientConnection:
         if answer.code // 100 not in ANSWERS[command]:
             return self._give_up(f"a {answer.code} cannot answer {command.name}", answer.octets)
         return _REACTIONS[command](self, command, answer, mailing)
+
+    def _on_unasked(self, answer: Answer) -> ClientEvent:
+        if answer.code != 421:
+            return self._give_up("a reply that nobody asked for", answer.octets)
+        # RFC 5321 §3.8: 421 may come at any time.
+        self.phase = Phase.OVER
+        return ShutDown(answer, None, None)
 
     def _give_up(self, why: str, octets: bytes) -> Nonsense:
         self.phase = Phase.OVER
@@ -256,7 +282,7 @@ class ClientConnection:
         if not answer.is_positive:
             self.phase = Phase.GREETED
             return HelloAnswered(answer, self.capabilities)
-        if self.rung is not Rung.HELO:
+        if self._verb != "HELO":
             self.capabilities = capabilities.parse(answer, self._ignored)
         self.phase = Phase.READY
         return HelloAnswered(answer, self.capabilities)
@@ -278,11 +304,17 @@ class ClientConnection:
         if answer.code < 300 and not self._login_error:
             self._try_login(lambda login: login.succeeded())
         if answer.code // 100 == 3:
-            self._send(Command.AUTH, self._response(answer) + b"\r\n")
-            return None
+            return self._on_challenge(answer)
         self.phase = Phase.READY
         self._login = None
         return LoginAnswered(answer, self._login_error)
+
+    def _on_challenge(self, answer: Answer) -> ClientEvent | None:
+        self._challenges += 1
+        if self._login_error or self._challenges > _MAX_CHALLENGES:
+            return self._give_up("a challenge behind the end of the exchange", answer.octets)
+        self._send(Command.AUTH, self._response(answer) + b"\r\n")
+        return None
 
     def _response(self, answer: Answer) -> bytes:
         """The next line of the exchange; `*` (RFC 4954 §4) when the server is not to be trusted."""
@@ -292,8 +324,16 @@ class ClientConnection:
         except binascii.Error:
             self._login_error = "the challenge is not base64"
         else:
-            self._try_login(lambda login: responses.append(login.respond(challenge)))
+            self._try_login(lambda login: responses.append(self._respond(login, challenge)))
         return base64.b64encode(responses[0]) if responses else b"*"
+
+    def _respond(self, login: ClientExchange, challenge: bytes) -> bytes:
+        if self._postponed is None:
+            return login.respond(challenge)
+        if challenge:
+            raise SaslError("the server speaks first though the mechanism has the client do so")
+        initial, self._postponed = self._postponed, None
+        return initial
 
     def _try_login(self, act: Callable[[ClientExchange], None]) -> None:
         if self._login is None:
@@ -315,10 +355,17 @@ class ClientConnection:
         if mailing.owed:
             return None
         if mailing.data is not None and mailing.data.is_positive and not mailing.accepted:
-            # RFC 2920 §3.1: 354 though nobody was accepted; a lone dot ends the empty content.
-            self._send(Command.LONE_DOT, b".\r\n", mailing)
-            return None
+            return self._end_nobodys_content(mailing, answer)
         return self._end_envelope(mailing)
+
+    def _end_nobodys_content(self, mailing: Mailing, answer: Answer) -> ClientEvent | None:
+        """RFC 2920 §3.1: 354 though nobody was accepted; a lone dot ends the empty content."""
+        if any(reply.is_positive for reply in mailing.rcpts):
+            # RSET or MAIL was refused and recipients were taken: a dot would give them an empty
+            # message, perhaps under another's name.
+            return self._give_up("content is wanted for a refused transaction", answer.octets)
+        self._send(Command.LONE_DOT, b".\r\n", mailing)
+        return None
 
     def _go_on_in_lockstep(self, mailing: Mailing) -> None:
         """Send the next command, or none when what was refused makes the rest senseless."""
@@ -329,16 +376,20 @@ class ClientConnection:
             rest.clear()
         self._send_queued(pipelined=False)
 
-    def _on_lone_dot(self, _: Command, __: Answer, mailing: Mailing | None) -> ClientEvent:
+    def _on_lone_dot(self, _: Command, __: Answer, mailing: Mailing | None) -> ClientEvent | None:
         if mailing is None:
             raise ProtocolError("a lone dot without its transaction")
         return self._end_envelope(mailing)
 
-    def _end_envelope(self, mailing: Mailing) -> EnvelopeAnswered:
+    def _end_envelope(self, mailing: Mailing) -> EnvelopeAnswered | None:
         if not mailing.wants_body:
             self.phase = Phase.READY
             self._mailing = None
             return EnvelopeAnswered(mailing)
+        if self._reader.pending:
+            # It would be taken for the verdict on a body that was never sent.
+            self._unasked = True
+            return None
         self.phase = Phase.BODY
         if mailing.chunked:
             size = mailing.outgoing.size

@@ -122,7 +122,8 @@ class ShutDown:
     """421 (RFC 5321 §3.8): what is still owed never comes."""
 
     answer: Answer
-    command: Command
+    command: Command | None
+    """What it answered; None: it came unasked."""
     mailing: Mailing | None
 
 

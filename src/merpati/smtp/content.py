@@ -28,6 +28,11 @@ class ContentWriter(Protocol):
         """What ends the content. Raises ContentError; then nothing may end it."""
         ...
 
+    @property
+    def is_complete(self) -> bool:
+        """The receiver needs no more than was written: it may take the content now."""
+        ...
+
 
 class LineCheck:
     """Refuses what is not lines that end in CRLF."""
@@ -70,6 +75,11 @@ class DottedContent:
         self._check.end()
         return b".\r\n" if self._tail == b"\r\n" else b"\r\n.\r\n"
 
+    @property
+    def is_complete(self) -> bool:
+        """Never before its dot."""
+        return False
+
 
 def _stuff_seam(tail: bytes, octets: bytes, stuffed: bytes) -> bytes:
     """Stuff a dot whose CRLF, or part of it, stood in an earlier piece."""
@@ -103,3 +113,8 @@ class CountedContent:
         if self._check is not None:
             self._check.end()
         return b""
+
+    @property
+    def is_complete(self) -> bool:
+        """As soon as the count is reached."""
+        return self._left == 0
