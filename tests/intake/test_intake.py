@@ -137,6 +137,21 @@ async def test_the_postmasters_mail_has_a_home(address: str) -> None:
     assert [str(each.address) for each in entry.envelope.recipients] == ["ann@a.test"]
 
 
+@pytest.mark.parametrize("address", ["postmaster", "Postmaster@a.test"])
+async def test_the_first_user_reads_it_where_nobody_is_named(address: str) -> None:
+    house = House()
+    await submit(house.intake(), an_envelope(address))
+    entry, _ = await stored(house)
+    assert [str(each.address) for each in entry.envelope.recipients] == ["ann@a.test"]
+
+
+async def test_a_host_without_users_has_no_postmaster_to_offer() -> None:
+    house = House()
+    house.residents.passwords.clear()
+    receipt = await submit(house.intake(), an_envelope("postmaster@a.test"))
+    assert receipt.reply.code == 550
+
+
 class FullQueue(MemoryQueue):
     """Refuses everything."""
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from merpati.config.values import Domain, Duration, Network, Size, Target
+from merpati.config.values import Domain, Duration, Mailbox, Network, Size, Target
 from merpati.delivery.settling import SettlingSettings
 from merpati.delivery.transaction import TlsDemand
 from merpati.intake import IntakeSettings
@@ -202,6 +202,13 @@ class Document(Table, frozen=True):
     language: Annotated[Language, key("The language of notices and explanations.")] = (
         Language.ENGLISH
     )
+    postmaster: Annotated[
+        Mailbox | None,
+        key(
+            "Who reads the postmaster's mail of domains here where nobody has that name. Without "
+            "it the first user of the domain, since such mail has to be taken (RFC 5321)."
+        ),
+    ] = None
     user: Annotated[
         str, key("When started as root: the user to become once the ports are open.")
     ] = ""

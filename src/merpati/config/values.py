@@ -8,6 +8,7 @@ import re
 from typing import Self
 
 from merpati.delivery.route import RouteError, parse_route
+from merpati.mail.address import Address, AddressError
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _OCTETS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
@@ -68,6 +69,23 @@ class Network(str):
             raise ValueError(
                 f'a network like "10.0.0.0/8", "192.0.2.7" or "2001:db8::/32" ({error})'
             ) from None
+
+
+class Mailbox(str):
+    """A mail address, as `mail.address` writes it."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """From `local@domain`."""
+        try:
+            address = Address.parse(str(value))
+        except AddressError as error:
+            raise ValueError(f'an address like "ann@a.test" ({error})') from None
+        if not address.domain:
+            raise ValueError('an address like "ann@a.test", with its domain')
+        return cls(address)
 
 
 class Target(str):

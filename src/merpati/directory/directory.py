@@ -67,6 +67,10 @@ class Directory(Protocol):
         """The user with exactly this address."""
         ...
 
+    def first_user(self, domain: str) -> User | None:
+        """The oldest user of a domain, "" for any domain, who is not suspended."""
+        ...
+
     def secrets(self, address: Address) -> Sequence[Secret]:
         """The own password first, then app passwords. Empty for nobody or a suspended user."""
         ...

@@ -19,13 +19,17 @@ class Expansion:
 
 @dataclass(frozen=True, slots=True)
 class Expander:
-    """Follows addresses through the directory, with a home for every postmaster."""
+    """Follows addresses through the directory, with a home for every postmaster.
+
+    RFC 5321 §4.5.1: mail for the postmaster of every domain here is taken. Where nobody has that
+    name it goes to the configured reader, else to the first user of the domain or of this host.
+    """
 
     directory: Directory
     hostname: str
     """The domain of a bare `<postmaster>` (RFC 5321 §4.1.1.3)."""
     postmaster: Address | None = None
-    """Who reads the postmaster's mail of domains here that name nobody (RFC 5321 §4.5.1)."""
+    """Who reads the postmaster's mail of domains here that name nobody."""
 
     def is_here(self, address: Address) -> bool:
         """Whether mail for this address ends here or is sent on by an alias of ours."""
@@ -34,10 +38,12 @@ class Expander:
     def find(self, address: Address) -> Resolution | None:
         """Where an address that is here leads; None: nobody. Raises DirectoryError for damage."""
         named = address if address.domain else Address(address.local, self.hostname)
-        found = self.directory.resolve(named)
-        if found is not None or self.postmaster is None or named.local.lower() != "postmaster":
+        # This host's own name need not be a domain with users; it is ours all the same.
+        found = self.directory.resolve(named) if self.is_here(named) else None
+        if found is not None or named.local.lower() != "postmaster":
             return found
-        return self._stand_in(named, self.postmaster)
+        reader = self.postmaster or self._first_user(named.domain)
+        return self._stand_in(named, reader) if reader else None
 
     def expand(self, recipients: Iterable[Recipient]) -> Expansion:
         """Every alias followed. Someone who has left since RCPT is kept: delivery says so."""
@@ -53,6 +59,10 @@ class Expander:
                 _merge(merged, _sent_on(recipient, target, named=bool(found.via)))
         return Expansion(tuple(merged.values()), tuple(steps))
 
+    def _first_user(self, domain: str) -> Address | None:
+        user = self.directory.first_user(domain) or self.directory.first_user("")
+        return user.address if user else None
+
     def _stand_in(self, named: Address, postmaster: Address) -> Resolution:
         step = (str(named), str(postmaster))
         if not self.is_here(postmaster):
@@ -62,6 +72,8 @@ class Expander:
 
 
 def _sent_on(recipient: Recipient, target: Address, *, named: bool) -> Recipient:
+    if not named and recipient.address == target:
+        return recipient
     # RFC 3461 §5.2.7: the wishes go along, and ORCPT keeps the address that the sender knows.
     original = recipient.original
     if original is None and named:

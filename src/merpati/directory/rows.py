@@ -11,6 +11,9 @@ from merpati.mail.address import Address
 from merpati.storage.rows import rows
 
 _USER = "SELECT id, shown, domain, suspended FROM user WHERE domain = ? AND local = ?"
+_FIRST_USER = (
+    "SELECT shown, domain FROM user WHERE ?1 IN ('', domain) AND NOT suspended ORDER BY id LIMIT 1"
+)
 _SECRETS = (
     "SELECT name, argon2, scram_salt, scram_iterations, stored_key, server_key, last_used, id "
     "FROM secret WHERE user = ? ORDER BY name"
@@ -37,6 +40,11 @@ class Rows:
         """One look."""
         found = rows(self._connection, _USER, _name(address))
         return next((User(Address(row[1], row[2]), bool(row[3])) for row in found), None)
+
+    def first_user(self, domain: str) -> User | None:
+        """One look; of all domains when `domain` is empty."""
+        found = rows(self._connection, _FIRST_USER, (domain,))
+        return next((User(Address(local, at)) for local, at in found), None)
 
     def targets(self, alias: Address) -> Sequence[Address]:
         """One look."""

@@ -43,6 +43,7 @@ class DirectoryStore:
         remember = lru_cache(maxsize=(settings or DirectorySettings()).remembered)
         self._is_local = remember(lambda domain: self._look(Rows.is_local, domain))
         self._user = remember(lambda address: self._look(Rows.user, address))
+        self._first_user = remember(lambda domain: self._look(Rows.first_user, domain))
         self._targets = remember(lambda alias: self._look(Rows.targets, alias))
         self._secrets = remember(lambda address: self._look(Rows.secrets, address))
 
@@ -68,6 +69,10 @@ class DirectoryStore:
     def user(self, address: Address) -> User | None:
         """See `Directory`."""
         return self._user(address)
+
+    def first_user(self, domain: str) -> User | None:
+        """See `Directory`."""
+        return self._first_user(domain)
 
     def targets(self, alias: Address) -> Sequence[Address]:
         """What exactly this alias stands for."""
@@ -148,7 +153,13 @@ class DirectoryStore:
         await self._database.submit(job)
 
     def _forget(self) -> None:
-        for cache in (self._is_local, self._user, self._targets, self._secrets):
+        for cache in (
+            self._is_local,
+            self._user,
+            self._first_user,
+            self._targets,
+            self._secrets,
+        ):
             cache.cache_clear()
 
     def _look(self, ask: Callable[[Rows, N], T], name: N) -> T:

@@ -9,6 +9,7 @@ from merpati.delivery.mx import MxSettings
 from merpati.delivery.settling import SettlingSettings
 from merpati.dns.client import DnsSettings
 from merpati.intake import IntakeSettings
+from merpati.mail.address import Address
 from merpati.policy.rules.limits import LimitSettings
 from merpati.policy.rules.table import RuleSettings
 from merpati.queue.schedule import Schedule
@@ -75,6 +76,11 @@ class Blueprint:
         """Of the door into the queue."""
         expire = self.settings.document.queue.expire
         return IntakeSettings(self.settings.hostname, max_age=float(expire))
+
+    def postmaster(self) -> Address | None:
+        """Who reads what is sent to the postmaster."""
+        told = self.settings.document.postmaster
+        return Address.parse(told) if told else None
 
     def schedule(self) -> Schedule:
         """Of attempts."""

@@ -50,7 +50,8 @@ def intake_of(
     new_id: Callable[[], str],
 ) -> Intake:
     """The door into the queue behind one set of rules."""
-    expander = Expander(stores.directory, blueprint.settings.hostname)
+    hostname = blueprint.settings.hostname
+    expander = Expander(stores.directory, hostname, blueprint.postmaster())
     return Intake(
         settings=blueprint.intake(),
         queue=stores.queue,

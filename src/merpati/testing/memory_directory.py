@@ -21,6 +21,7 @@ class MemoryDirectory:
         self._rows = Rows(self._connection)
         self.is_local = self._rows.is_local
         self.user = self._rows.user
+        self.first_user = self._rows.first_user
         self.targets = self._rows.targets
         self.secrets = self._rows.secrets
         self.used = self._rows.used

@@ -57,6 +57,11 @@ class Residents:
         """The user with this address."""
         return User(address) if address in self.passwords else None
 
+    def first_user(self, domain: str) -> User | None:
+        """The first who moved in."""
+        users = (User(user) for user in self.passwords if domain in ("", user.domain))
+        return next(users, None)
+
     def secrets(self, address: Address) -> Sequence[Secret]:
         """What a login may use."""
         return self.passwords.get(address, [])

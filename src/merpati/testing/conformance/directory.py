@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from merpati.directory.directory import Directory, Registrar, Secret
+from merpati.directory.directory import Directory, Registrar, Secret, User
 from merpati.directory.errors import DirectoryError
 from merpati.mail.address import Address
 
@@ -140,6 +140,16 @@ async def a_suspended_user_has_no_secrets_but_gets_mail(engine: Engine) -> None:
     assert len(engine.secrets(ANN)) == 1
 
 
+async def the_first_user_is_the_oldest_who_is_not_suspended(engine: Engine) -> None:
+    assert engine.first_user("") is None
+    await _settled(engine)
+    await engine.add_domain("b.test")
+    for domain, user in (("a.test", ANN), ("b.test", None), ("", ANN)):
+        assert engine.first_user(domain) == (User(user) if user else None)
+    await engine.set_suspended(ANN, True)
+    assert engine.first_user("a.test") == User(BOB)
+
+
 async def a_login_sends_as_itself_its_details_and_its_aliases(engine: Engine) -> None:
     await _settled(engine)
     sales = Address("sales", "a.test")
@@ -180,6 +190,7 @@ CHECKS: tuple[Check, ...] = (
     only_an_empty_domain_goes,
     the_own_password_comes_first,
     a_suspended_user_has_no_secrets_but_gets_mail,
+    the_first_user_is_the_oldest_who_is_not_suspended,
     a_login_sends_as_itself_its_details_and_its_aliases,
     lists_are_by_name_and_by_domain,
     the_use_of_a_secret_is_noted,
