@@ -154,3 +154,11 @@ def test_it_listens_on_loopback_only(newcomer: Newcomer) -> None:
         f"submission 127.0.0.1:{newcomer.port}",
         f"http 127.0.0.1:{newcomer.http}",
     ]
+
+
+def test_times_on_the_command_line_reach_the_running_server(newcomer: Newcomer) -> None:
+    newcomer.ask("queue", "suspend", "mx.b.test", "--for", "2h")
+    (site,) = json.loads(newcomer.ask("queue", "sites", "--json"))
+    assert site["site"] == "mx.b.test"
+    newcomer.ask("queue", "resume", "mx.b.test")
+    assert newcomer.ask("queue", "list", "--older", "1h") == ""

@@ -28,7 +28,8 @@ class Age(click.ParamType[float]):
     ) -> float:
         """Seconds of `90s`, `15m`, `4h`, `5d`."""
         try:
-            return Duration.parse(int(value) if str(value).isdigit() else value)  # type: ignore[call-overload]  # digits only
+            # A plain number, since the question may travel to the server as JSON.
+            return float(Duration.parse(int(value) if str(value).isdigit() else value))  # type: ignore[call-overload]  # digits only
         except ValueError as error:
             self.fail(f"{value!r} is not {error}", param, ctx)
 
