@@ -44,6 +44,13 @@ def test_a_name_outside_the_grammar_is_refused(name: str) -> None:
         field(name, "x")
 
 
+def test_a_line_of_a_header_has_at_most_998_octets() -> None:
+    assert len(field("A", "x" * 995)) == 1000
+    for value in ("x" * 996, "é" * 498):
+        with pytest.raises(HeaderError):
+            field("A", value, utf8=True)
+
+
 def test_a_media_type_outside_the_grammar_is_refused() -> None:
     with pytest.raises(HeaderError):
         attachment(b"", "a.txt", "text/plain; name=x")

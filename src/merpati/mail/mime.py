@@ -54,7 +54,7 @@ def field(name: str, value: str, *, utf8: bool = False) -> bytes:
     words = value.strip().split(" ")
     if not value.isascii() and not utf8:
         words = encode_words(value.strip())
-    return _folded(f"{name}:", words).encode("utf-8", "replace") + b"\r\n"
+    return _folded(f"{name}:", words) + b"\r\n"
 
 
 def subject(text: str) -> str:
@@ -146,15 +146,17 @@ def parameter(name: str, value: str) -> str:
     return f"{name}*=utf-8''{coded}"
 
 
-def _folded(start: str, words: Sequence[str]) -> str:
+def _folded(start: str, words: Sequence[str]) -> bytes:
     lines = [start]
     for word in words:
         if len(lines[-1]) + 1 + len(word) > _MAX_FOLDED and lines[-1] != start:
             lines.append("")
         lines[-1] += " " + word
-    if any(len(line) > _MAX_LINE for line in lines):
+    written = [line.encode("utf-8", "replace") for line in lines]
+    # RFC 6532 §3.4: in UTF-8 the limit is one of octets.
+    if any(len(line) > _MAX_LINE for line in written):
         raise HeaderError("a word is longer than a line may be")
-    return "\r\n".join(lines)
+    return b"\r\n".join(written)
 
 
 def _encoded(octets: bytes) -> tuple[str, bytes]:
