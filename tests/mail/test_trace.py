@@ -35,6 +35,16 @@ def test_a_client_with_name_and_tls() -> None:
     )
 
 
+def test_a_suite_without_a_registered_name_is_a_comment() -> None:
+    tls = Tls("TLSv1.2", "ECDHE-ECDSA-AES256-GCM-SHA384")
+    check(
+        Client("192.0.2.7", helo="me.b.test", tls=tls, protocol="ESMTPS"),
+        an_envelope("ann@a.test"),
+        "from me.b.test ([192.0.2.7]) by mx.a.test with ESMTPS id ID1 for <ann@a.test>"
+        " (TLSv1.2 ECDHE-ECDSA-AES256-GCM-SHA384)",
+    )
+
+
 def test_ipv6_is_a_tagged_literal() -> None:
     client = Client("2001:db8::1", helo="me.test", protocol="ESMTP")
     check(

@@ -24,9 +24,11 @@ def make_owed(
     sender: str | None = "ann@a.test",
     to: str = "bob@b.test",
     id_: int = 1,
+    until: float = 0.0,
+    known_as: str | None = "rfc822;robert@b.test",
     **envelope: object,
 ) -> Owed:
-    recipient = Recipient(Address.parse(to), original="rfc822;robert@b.test")
+    recipient = Recipient(Address.parse(to), original=known_as)
     entry = Entry(
         id="01JD0000000000000000000000",
         received=1_700_000_000.0,
@@ -34,13 +36,13 @@ def make_owed(
         envelope=Envelope(
             Address.parse(sender) if sender else None,
             (recipient,),
-            envelope_id="QQ314159",
-            **envelope,  # type: ignore[arg-type]
+            **{"envelope_id": "QQ314159", **envelope},  # type: ignore[arg-type]
         ),
         client=Client("192.0.2.1"),
         size=len(MESSAGE),
     )
-    return Owed(id_, entry, recipient, action, 1_700_000_100.0, status, reply, host)
+    at = 1_700_000_100.0
+    return Owed(id_, entry, recipient, action, at, status, reply, host, until=until)
 
 
 @pytest.fixture

@@ -54,6 +54,62 @@ def test_failure_is_told_to_programs_as_rfc_3464_says(owed: Builder, original: b
     assert about_bob["Diagnostic-Code"] == "smtp; 550 5.1.1 User unknown"
 
 
+def test_a_delay_tells_how_long_we_go_on(owed: Builder, original: bytes) -> None:
+    late = owed("delayed", reply="450 4.2.0 Busy", status="4.2.0", until=1_700_432_000.0)
+    _, text, status, _ = read([late], original)
+    about_bob = status_blocks(status)[1]
+    assert about_bob["Action"] == "delayed"
+    assert about_bob["Status"] == "4.2.0"
+    assert about_bob["Will-Retry-Until"] == "Sun, 19 Nov 2023 22:13:20 +0000"
+    assert "We try until: Sun, 19 Nov 2023" in text.get_content()
+    _, _, status, _ = read([owed(until=1_700_432_000.0)], original)
+    assert "Will-Retry-Until" not in status_blocks(status)[1]
+
+
+@pytest.mark.parametrize("action", ["delivered", "relayed", "expanded"])
+def test_a_success_has_a_status_of_class_2_and_blames_nobody(
+    owed: Builder, original: bytes, action: str
+) -> None:
+    _, text, status, _ = read([owed(action, status="", reply="250 2.0.0 OK")], original)
+    about_bob = status_blocks(status)[1]
+    assert (about_bob["Action"], about_bob["Status"]) == (action, "2.0.0")
+    assert "Who can mend it" not in text.get_content()
+
+
+def test_where_no_host_spoke_none_is_named(owed: Builder, original: bytes) -> None:
+    _, text, status, _ = read([owed(reply="", host="", status="5.1.10")], original)
+    about_bob = status_blocks(status)[1]
+    assert about_bob["Status"] == "5.1.10"
+    assert "Remote-MTA" not in about_bob
+    assert "Diagnostic-Code" not in about_bob
+    assert "words of" not in text.get_content()
+
+
+def test_what_was_not_said_is_not_told(owed: Builder) -> None:
+    silent = owed(known_as=None, envelope_id=None)
+    whole, text, status, _ = read([silent], b"\r\nNo header at all.\r\n")
+    about_message, about_bob = status_blocks(status)
+    assert "Original-Envelope-Id" not in about_message
+    assert "Original-Recipient" not in about_bob
+    assert "In-Reply-To" not in whole
+    assert "References" not in whole
+    assert "Subject:" not in text.get_content()
+
+
+def test_a_notice_stands_in_the_thread_of_its_message(owed: Builder, original: bytes) -> None:
+    whole, *_ = read([owed()], original)
+    assert whole["In-Reply-To"] == whole["References"] == "<1@a.test>"
+
+
+def test_an_address_behind_an_alias_is_told_beside_the_one_that_was_written_to(
+    owed: Builder, original: bytes
+) -> None:
+    _, _, status, _ = read([replace(owed(), final_address="carol@c.test")], original)
+    about_bob = status_blocks(status)[1]
+    assert about_bob["Original-Recipient"] == "rfc822; robert@b.test"
+    assert about_bob["Final-Recipient"] == "rfc822; carol@c.test"
+
+
 def test_the_notice_has_the_null_sender(owed: Builder, original: bytes) -> None:
     report = build([owed()], original, SETTINGS, 0.0)
     assert report.envelope.sender is None
