@@ -5,7 +5,7 @@ import email.policy
 from email.message import EmailMessage
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from merpati.mail.mime import (
@@ -49,6 +49,16 @@ def test_a_line_of_a_header_has_at_most_998_octets() -> None:
     for value in ("x" * 996, "é" * 498):
         with pytest.raises(HeaderError):
             field("A", value, utf8=True)
+
+
+@given(st.text(st.sampled_from("ab "), max_size=900))
+@example("x" * 60 + " " * 200 + "y")
+def test_folding_takes_nothing_away_and_leaves_no_line_blank(value: str) -> None:
+    written = field("A", value)
+    assert written.replace(b"\r\n", b"") == f"A: {value.strip()}".encode()
+    first, *others = written.removesuffix(b"\r\n").split(b"\r\n")
+    assert first.startswith(b"A:")
+    assert all(line[:1] == b" " and line.strip() for line in others)
 
 
 def test_a_media_type_outside_the_grammar_is_refused() -> None:

@@ -149,7 +149,8 @@ def parameter(name: str, value: str) -> str:
 def _folded(start: str, words: Sequence[str]) -> bytes:
     lines = [start]
     for word in words:
-        if len(lines[-1]) + 1 + len(word) > _MAX_FOLDED and lines[-1] != start:
+        # RFC 5322 §3.2.2: no line is blanks alone, so none begins with the blanks of a longer gap.
+        if word and len(lines[-1]) + 1 + len(word) > _MAX_FOLDED and lines[-1] != start:
             lines.append("")
         lines[-1] += " " + word
     written = [line.encode("utf-8", "replace") for line in lines]
