@@ -5,7 +5,7 @@ import hashlib
 import random
 from dataclasses import dataclass, field
 
-FATES = ["ok"] * 14 + ["temp"] * 4 + ["perm"] + ["cut"]
+FATES = ["ok"] * 74 + ["temp"] * 20 + ["perm"] * 5 + ["cut"]
 
 
 @dataclass(slots=True)

@@ -21,6 +21,8 @@ class Sink:
         self.in_doubt: Counter[Key] = Counter()
         self.contents: dict[str, set[str]] = {}
         self.refusals: Counter[str] = Counter()
+        self.notices = 0
+        """Messages from the null sender: what the server under test wrote itself."""
         self.port = 0
         self._server: asyncio.Server | None = None
         self._cut: set[Key] = set()
@@ -44,6 +46,7 @@ class Sink:
     async def _session(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 sink\r\n")
         recipients: list[str] = []
+        is_notice = False
         while line := await reader.readline():
             verb = line[:4].upper()
             if verb == b"EHLO":
@@ -52,6 +55,7 @@ class Sink:
                 )
             elif verb == b"MAIL" or verb == b"RSET":
                 recipients = []
+                is_notice = b"<>" in line
                 writer.write(b"250 ok\r\n")
             elif verb == b"RCPT":
                 writer.write(self._judge(line, recipients))
@@ -60,7 +64,9 @@ class Sink:
                     writer.write(b"503 no recipients\r\n")
                     continue
                 writer.write(b"354 go\r\n")
-                if not await self._take(reader, recipients):
+                content = await reader.readuntil(b"\r\n.\r\n")
+                self.notices += is_notice
+                if not is_notice and not self._take(content, recipients):
                     return
                 writer.write(b"250 taken\r\n")
                 recipients = []
@@ -80,8 +86,7 @@ class Sink:
         recipients.append(local)
         return b"250 ok\r\n"
 
-    async def _take(self, reader: asyncio.StreamReader, recipients: list[str]) -> bool:
-        content = await reader.readuntil(b"\r\n.\r\n")
+    def _take(self, content: bytes, recipients: list[str]) -> bool:
         head, _, body = content[:-5].partition(b"\r\n\r\n")
         ids = [
             line.split(b":", 1)[1].strip().decode()
