@@ -13,7 +13,6 @@ import sys
 import time
 from email.message import EmailMessage
 from email.policy import SMTP
-from email.policy import SMTP
 from pathlib import Path
 
 from merpati.testing.process import MerpatiProcess, free_port
