@@ -116,13 +116,28 @@ async def test_a_stranger_may_name_any_sender(residents: Residents) -> None:
     await check(Sender(residents), Moment.MAIL, some_facts(sender="ann@a.test"), "")
 
 
-async def test_the_hop_too_many_is_a_loop() -> None:
+async def test_the_hop_too_many_is_a_loop(expander: Expander) -> None:
     hop = b"Received: from a by b; Fri, 15 Jan 2027 08:00:00 +0000\r\n"
     facts = some_facts()
     facts.headers = Headers.scan(hop * 50 + b"\r\n")
-    await check(Hops(), Moment.MESSAGE, facts, "")
+    await check(Hops(expander), Moment.MESSAGE, facts, "")
     facts.headers = Headers.scan(hop * 51 + b"\r\n")
-    await check(Hops(), Moment.MESSAGE, facts, "554 5.4.6")
+    await check(Hops(expander), Moment.MESSAGE, facts, "554 5.4.6")
+
+
+@pytest.mark.parametrize("to", ["ann@a.test", "sales@a.test"])
+async def test_mail_that_was_in_the_mailbox_before_is_a_loop(expander: Expander, to: str) -> None:
+    facts = some_facts(to=to)
+    facts.headers = Headers.scan(b"Delivered-To: bob@b.test\r\n\r\n")
+    await check(Hops(expander), Moment.MESSAGE, facts, "")
+    facts.headers = Headers.scan(b"Delivered-To: bob@b.test\r\nDelivered-To: Ann@A.test\r\n\r\n")
+    await check(Hops(expander), Moment.MESSAGE, facts, "554 5.4.6")
+
+
+async def test_where_it_was_elsewhere_is_the_business_of_others(expander: Expander) -> None:
+    facts = some_facts(to="bob@b.test")
+    facts.headers = Headers.scan(b"Delivered-To: bob@b.test\r\n\r\n")
+    await check(Hops(expander), Moment.MESSAGE, facts, "")
 
 
 def limits(clock: VirtualClock | None = None, **settings: int) -> Limits:

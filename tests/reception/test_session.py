@@ -150,6 +150,15 @@ async def test_a_message_with_too_many_hops_is_a_loop() -> None:
         assert (await client.send(hops + MESSAGE, "ann@a.test")).startswith("554 5.4.6")
 
 
+@pytest.mark.parametrize("role", [Role.MX, Role.LMTP])
+async def test_a_message_that_comes_back_is_refused_and_not_bounced(role: Role) -> None:
+    house = House()
+    async with greeted(house.port(role)) as client:
+        reply = await client.send(b"Delivered-To: ann@a.test\r\n" + MESSAGE, "ann@a.test")
+        assert reply.startswith("554 5.4.6")
+    assert await house.queue.claim(house.clock.now(), 100) == []
+
+
 async def test_what_is_larger_than_the_limit_is_refused_when_it_is_declared() -> None:
     async with greeted(House().port(max_size=1000)) as client:
         assert (await client.say("MAIL FROM:<eve@b.test> SIZE=1001")).startswith("552 5.3.4")

@@ -33,7 +33,7 @@ def judge_of(settings: RuleSettings, expander: Expander, clock: Clock) -> Judge:
     rules: list[Rule] = [
         Limits(settings.limits, clock),
         Relay(expander, settings.login_required and not settings.inbox, settings.inbox),
-        Hops(settings.max_hops),
+        Hops(expander, settings.max_hops),
     ]
     if settings.inbox:
         rules.append(Magic(clock))
