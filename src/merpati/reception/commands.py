@@ -137,10 +137,10 @@ async def _continue_login(session: "Session", response: bytes | None) -> Reply:
 
 async def mail_from(session: "Session", event: MailFrom) -> Reply:
     """A transaction begins if sender, size and rate are right."""
-    if session.port.is_stopping:
+    port, facts = session.port, session.facts
+    if port.is_stopping:
         return SHUTTING_DOWN
-    facts = session.facts
-    transaction = Transaction(session.port.intake, event, session.port.clock.now())
+    transaction = Transaction(port.intake, port.room, event, port.clock.now())
     facts.envelope = transaction.envelope
     facts.size = event.parameters.size or 0
     verdict = await session.judge(Moment.MAIL)

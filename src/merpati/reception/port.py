@@ -13,6 +13,7 @@ from merpati.mail.trace import Client, Tls
 from merpati.policy.prefix import without_zone
 from merpati.policy.rule import Facts
 from merpati.reception.login import PLUS, Login, Logins
+from merpati.reception.room import Room, RoomSettings
 from merpati.reception.session import Session
 from merpati.smtp.extensions import Extension
 from merpati.smtp.replies import Reply
@@ -67,20 +68,26 @@ class PortSettings:
 class Port:
     """What the sessions of one door share. `serve` is for `wire.listen.Listener`."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its collaborators, each said by name
         self,
         settings: PortSettings,
         intake: Intake,
         clock: Clock,
         logins: Logins | None = None,
         tls: object | None = None,
+        *,
+        room: Room | None = None,
     ) -> None:
-        """Without `logins` nobody can log in; `tls` is a `wire.tls.TlsContext` or None."""
+        """Without `logins` nobody can log in; `tls` is a `wire.tls.TlsContext` or None.
+
+        `room` is what the ports of a worker share; without it the port has its own.
+        """
         self.settings = settings
         self.intake = intake
         self.clock = clock
         self.logins = logins
         self.tls = tls
+        self.room = room or Room(RoomSettings(), clock)
         self.is_lmtp = settings.role is Role.LMTP
         self.is_stopping = False
         self.protocol = _protocol(settings, logins, can_encrypt=tls is not None)

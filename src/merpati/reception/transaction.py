@@ -1,7 +1,7 @@
 """One mail transaction: its envelope as it grows, and its content as it arrives.
 
-Small content stays in memory. What is larger than one part goes into a draft piece by piece, each
-waited for, so that a message of any size costs the memory of a few parts.
+Small content stays in memory. What is larger waits for its share of it, and goes into a draft part
+by part, each waited for, so that a message of any size costs the memory of a few parts.
 """
 
 from merpati.intake import TOO_MANY_HEADERS, Intake, Stamp, Stamped, storage_verdict
@@ -10,12 +10,18 @@ from merpati.mail.headers import Headers
 from merpati.policy.rule import Facts
 from merpati.policy.verdict import Verdict
 from merpati.queue.queue import Draft
+from merpati.reception.room import SMALL, Room
 from merpati.smtp.events import MailFrom, RcptTo
 from merpati.smtp.replies import Reply
+from merpati.smtp.status import Status
 from merpati.storage.errors import StorageError
 
 PART = 256 * 1024
 """Octets of one part; no more than about two are held in memory for one message."""
+# RFC 3463 §3.4: X.3.1 is the system's storage; memory is that too.
+NO_ROOM = Verdict(
+    Reply(452, "Too many large messages at once, try again later", Status(4, 3, 1)), "room"
+)
 
 
 class Transaction:
@@ -24,9 +30,11 @@ class Transaction:
     __slots__ = (
         "_draft",
         "_eight_bit",
+        "_has_share",
         "_held",
         "_held_size",
         "_intake",
+        "_room",
         "_size",
         "_stamp",
         "envelope",
@@ -34,8 +42,10 @@ class Transaction:
         "recipients",
     )
 
-    def __init__(self, intake: Intake, event: MailFrom, now: float) -> None:
+    def __init__(self, intake: Intake, room: Room, event: MailFrom, now: float) -> None:
         self._intake = intake
+        self._room = room
+        self._has_share = False
         self.envelope = _envelope(event, now)
         self.recipients: list[Recipient] = []
         self.flaw: Verdict | None = None
@@ -71,6 +81,8 @@ class Transaction:
             return
         self._held.append(octets)
         self._held_size += len(octets)
+        if self._held_size >= SMALL and not self._has_share:
+            await self._take_share()
         if self._held_size >= PART:
             await self._flush(facts)
 
@@ -94,8 +106,20 @@ class Transaction:
     async def discard(self) -> None:
         """Forget the content, unless it was put."""
         self._held.clear()
-        if self._draft is not None:
-            await self._draft.discard()
+        try:
+            if self._draft is not None:
+                await self._draft.discard()
+        finally:
+            if self._has_share:
+                self._has_share = False
+                self._room.give_back()
+
+    async def _take_share(self) -> None:
+        self._has_share = await self._room.take()
+        if not self._has_share:
+            self.flaw = NO_ROOM
+            self._held.clear()
+            self._held_size = 0
 
     async def _flush(self, facts: Facts) -> None:
         octets = b"".join(self._held)

@@ -22,6 +22,7 @@ from merpati.queue.ids import IdMaker
 from merpati.reception.failures import Failures, FailureSettings
 from merpati.reception.login import Hasher, Logins
 from merpati.reception.port import Port, PortSettings, Role
+from merpati.reception.room import Room, RoomSettings
 from merpati.system.blueprint import Blueprint
 from merpati.system.stores import Stores
 from merpati.wire.endpoint import Endpoint
@@ -74,6 +75,7 @@ class Household:
     new_id: Callable[[], str]
     hasher: Hasher
     failures: Failures
+    room: Room
     secret: bytes
 
     def intake(self, blueprint: Blueprint, rules: RuleSettings) -> Intake:
@@ -98,13 +100,14 @@ class Household:
         """What the sessions of one door talk to."""
         intake = self.intake(blueprint, blueprint.rules(table))
         settings = blueprint.port(table)
-        return Port(settings, intake, self.clock, self.logins(blueprint), self.tls)
+        logins = self.logins(blueprint)
+        return Port(settings, intake, self.clock, logins, self.tls, room=self.room)
 
     def local_port(self, blueprint: Blueprint) -> Port:
         """The same for programs of this machine."""
         settings = PortSettings(Role.MX, blueprint.settings.hostname)
         intake = self.intake(blueprint, blueprint.own_rules())
-        return LocalPort(settings, intake, self.clock)
+        return LocalPort(settings, intake, self.clock, room=self.room)
 
 
 def household(
@@ -119,6 +122,7 @@ def household(
         new_id=IdMaker(clock.now, secrets.token_bytes).make,
         hasher=Hasher(threads),
         failures=Failures(FailureSettings(), clock),
+        room=Room(RoomSettings(), clock),
         secret=secret,
     )
 

@@ -1,0 +1,105 @@
+"""Memory for large content is handed out in shares, in the order of asking."""
+
+import asyncio
+
+import pytest
+
+from merpati.reception.room import SMALL, Room, RoomSettings
+from merpati.testing.clock import VirtualClock
+from merpati.testing.doors import House, greeted
+
+ENVELOPE = ("MAIL FROM:<eve@b.test>", "RCPT TO:<ann@a.test>", "DATA")
+LARGE = b"Subject: Large\r\n\r\n" + b"x\r\n" * SMALL
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock()
+
+
+@pytest.fixture
+def house(clock: VirtualClock) -> House:
+    return House(clock=clock)
+
+
+async def test_who_waits_longest_comes_first(clock: VirtualClock) -> None:
+    room = Room(RoomSettings(shares=1), clock)
+    assert await room.take()
+    first, second = (asyncio.create_task(room.take()) for _ in range(2))
+    await clock.advance(0.0)
+    room.give_back()
+    await clock.advance(0.0)
+    assert first.done()
+    assert not second.done()
+    room.give_back()
+    assert await second
+
+
+async def test_patience_ends(clock: VirtualClock) -> None:
+    room = Room(RoomSettings(shares=1, patience=60.0), clock)
+    assert await room.take()
+    waiting = asyncio.create_task(room.take())
+    await clock.advance(59.0)
+    assert not waiting.done()
+    await clock.advance(1.0)
+    assert not await waiting
+    room.give_back()
+    assert await room.take()
+
+
+async def test_one_that_is_cancelled_takes_nothing_along(clock: VirtualClock) -> None:
+    room = Room(RoomSettings(shares=1), clock)
+    assert await room.take()
+    waiting = asyncio.create_task(room.take())
+    await clock.advance(0.0)
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    room.give_back()
+    assert await room.take()
+
+
+async def test_a_share_that_comes_with_the_cancel_is_given_back(clock: VirtualClock) -> None:
+    room = Room(RoomSettings(shares=1), clock)
+    assert await room.take()
+    waiting = asyncio.create_task(room.take())
+    await clock.advance(0.0)
+    room.give_back()
+    waiting.cancel()
+    await asyncio.wait([waiting])
+    assert waiting.cancelled()
+    assert await asyncio.wait_for(room.take(), 1.0)
+
+
+async def test_a_large_message_waits_and_a_small_one_does_not(house: House) -> None:
+    port = house.port()
+    port.room = Room(RoomSettings(shares=1), house.clock)
+    async with greeted(port) as slow, greeted(port) as waiting, greeted(port) as small:
+        await slow.say(*ENVELOPE)
+        slow.stream.write(LARGE)
+        await house.clock.advance(1.0)
+        await waiting.say(*ENVELOPE)
+        waiting.stream.write(LARGE + b".\r\n")
+        answer = asyncio.create_task(waiting.reply())
+        await house.clock.advance(1.0)
+        assert not answer.done()
+        assert "queued as" in await small.send(b"Subject: Small\r\n\r\nHi\r\n", "ann@a.test")
+        slow.stream.write(b".\r\n")
+        assert "queued as" in await slow.reply()
+        assert "queued as" in await answer
+
+
+async def test_who_waits_in_vain_is_told_to_come_again(house: House) -> None:
+    port = house.port()
+    port.room = Room(RoomSettings(shares=1), house.clock)
+    async with greeted(port) as slow, greeted(port) as waiting:
+        await slow.say(*ENVELOPE)
+        slow.stream.write(LARGE)
+        await house.clock.advance(1.0)
+        await waiting.say(*ENVELOPE)
+        waiting.stream.write(LARGE + b".\r\n")
+        answer = asyncio.create_task(waiting.reply())
+        await house.clock.advance(61.0)
+        assert (await answer).startswith("452 4.3.1")
+        slow.stream.write(b".\r\n")
+        assert "queued as" in await slow.reply()
+        assert "queued as" in await waiting.send(LARGE, "ann@a.test")
