@@ -10,6 +10,7 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from merpati.config.values import Domain, Duration, Mailbox, Network, Size, Target
+from merpati.delivery.mx import MxSettings
 from merpati.delivery.settling import SettlingSettings
 from merpati.delivery.transaction import TlsDemand
 from merpati.intake import IntakeSettings
@@ -130,6 +131,19 @@ class RouteTable(Table, frozen=True):
     ] = ""
 
 
+class DeliveryTable(Table, frozen=True):
+    """How mail leaves."""
+
+    mx_port: Annotated[
+        int,
+        Meta(ge=1, le=65535),
+        key(
+            "The port of the hosts that MX records name. For tests and closed networks: on the "
+            "Internet it is 25 and nothing else."
+        ),
+    ] = MxSettings().port
+
+
 class LimitsTable(Table, frozen=True):
     """What one message, one peer and one account may use. A rate of 0 is no limit."""
 
@@ -217,6 +231,7 @@ class Document(Table, frozen=True):
     dns: DnsTable = DnsTable()
     http: HttpTable | None = None
     route: tuple[RouteTable, ...] = ()
+    delivery: DeliveryTable = DeliveryTable()
     limits: LimitsTable = LimitsTable()
     queue: QueueTable = QueueTable()
     retention: RetentionTable = RetentionTable()

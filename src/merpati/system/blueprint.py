@@ -97,9 +97,9 @@ class Blueprint:
 
     def mx(self) -> MxSettings:
         """Of finding hosts, so that mail is never sent to ourselves."""
-        ports = self.settings.document.port
-        own = frozenset((port.listen.ip, port.listen.port) for port in ports if port.listen.ip)
-        return MxSettings(hostname=self.settings.hostname, own=own)
+        document = self.settings.document
+        own = frozenset((one.listen.ip, one.listen.port) for one in document.port if one.listen.ip)
+        return MxSettings(self.settings.hostname, own, port=document.delivery.mx_port)
 
     def notices(self) -> NoticeSettings:
         """Of notices: the configured language first."""
