@@ -471,6 +471,6 @@ async def test_a_defect_here_is_told_as_a_temporary_end_and_passed_on() -> None:
     client = Talker(theirs, house.clock)
     await client.reply()
     await client.say("EHLO client.test")
-    assert await client.send(MESSAGE, "ann@a.test") == "421 4.3.0 Local error, closing"
+    assert await client.send(MESSAGE, "ann@a.test") == "421 4.3.0 mx.a.test Local error, closing"
     with pytest.raises(ZeroDivisionError):
         await serving

@@ -167,7 +167,7 @@ class ServerConnection:
             self._read = ServerConnection._read_out_of_turn
             return
         if row.step not in _SENT_LATER:
-            self._replies.append(reply.octets)
+            self._replies.append(self._written(reply))
         self._move(row, reply)
         settle = _SETTLE.get(row.step)
         if settle is not None:
@@ -180,7 +180,7 @@ class ServerConnection:
             raise ProtocolError("this is no answer for each recipient")
         self._row = None
         self._refuse_praise_of_a_flaw(replies)
-        self._replies += [reply.octets for reply in replies]
+        self._replies += map(self._written, replies)
         self._enter(row.yes)
 
     def take(self) -> bytes:
@@ -200,7 +200,7 @@ class ServerConnection:
     def close(self, reply: Reply | None = None) -> None:
         """End the session out of turn (time-out, shutdown), also with an event unanswered."""
         if reply is not None and self._state is not State.CLOSED:
-            self._replies.append(reply.octets)
+            self._replies.append(self._written(reply))
         self._row = None
         self._enter(State.CLOSED)
 
@@ -435,14 +435,20 @@ class ServerConnection:
         if reply.is_positive:
             self._inspector = self._make_inspector()
         elif self._state is State.CLOSED:
-            self._replies.append(reply.octets)
+            self._replies.append(self._written(reply))
         else:
             self._owed = reply.octets * (self._expected_replies if self._source.is_last else 1)
             self._read = ServerConnection._read_swallowed
 
     def _settle_end(self, reply: Reply) -> None:
         self._refuse_praise_of_a_flaw([reply])
-        self._replies.append(reply.octets * self._expected_replies)
+        self._replies.append(self._written(reply) * self._expected_replies)
+
+    def _written(self, reply: Reply) -> bytes:
+        # RFC 5321 §4.2.2: who ends a session (221, 421) says its name first.
+        if reply.code not in _GOODBYES:
+            return reply.octets
+        return Reply(reply.code, f"{self.settings.hostname} {reply.text}", reply.status).octets
 
     def _refuse_praise_of_a_flaw(self, replies: Sequence[Reply]) -> None:
         event = self._event
@@ -498,6 +504,8 @@ _SETTLE: Mapping[Step, Callable[[ServerConnection, Reply], None]] = {
     Step.BDAT: ServerConnection._settle_bdat,
     Step.END: ServerConnection._settle_end,
 }
+
+_GOODBYES = frozenset({221, 421})
 
 # Their replies are sent by what settles them: not at all, later, or once for each recipient.
 _SENT_LATER = frozenset({Step.BDAT, Step.END})

@@ -15,12 +15,14 @@ from merpati.smtp.events import (
     Help,
     MailFrom,
     Mistake,
+    Noop,
     Quit,
     RcptTo,
     Verify,
 )
 from merpati.smtp.extensions import Extension
 from merpati.smtp.replies import OK, SHUTTING_DOWN, Reply
+from merpati.smtp.settings import Protocol
 from merpati.smtp.states import State
 from merpati.testing.dialogue import SETTINGS, Player, a_player
 
@@ -284,8 +286,18 @@ def test_closing_out_of_turn_sends_the_last_word_once() -> None:
     assert player.connection.next_event() is not None
     player.connection.close(SHUTTING_DOWN)
     player.connection.close(SHUTTING_DOWN)
-    assert player.connection.take() == SHUTTING_DOWN.octets
+    assert player.connection.take() == b"421 4.3.2 mx.test Shutting down; try again shortly\r\n"
     assert player.connection.next_event() is None
+
+
+def test_whoever_says_goodbye_says_its_name(check: Check) -> None:
+    check((b"QUIT\r\n", "221 2.0.0 mx.test Bye"))
+    check((b"FOO\r\n" * 20, "|".join(["500"] * 19 + ["421 4.7.0 mx.test Too many"])))
+    check((b"NOOP\r\n", "421 4.3.2 mx.test Shut"), answers={Noop: SHUTTING_DOWN})
+    settings = replace(SETTINGS, protocol=Protocol.LMTP)
+    content = (b"x\r\n.\r\n", "421 4.3.2 mx.test Shut")
+    answers = {ContentReceived: [SHUTTING_DOWN]}
+    check(MAIL, RCPT, DATA, content, settings=settings, answers=answers)
 
 
 def test_quit_closes_and_what_follows_is_not_read(check: Check) -> None:
