@@ -3,6 +3,7 @@
 import binascii
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from merpati.mail.address import Address, AddressError, parse_domain
 from merpati.smtp.errors import CommandError
@@ -82,6 +83,10 @@ def unknown_command(verb: str) -> CommandError:
     return CommandError(UNKNOWN_COMMAND, fatal=verb in _OF_HTTP)
 
 
+# Envelopes name few addresses again and again. Only what may be an address is kept, so that a key
+# has at most 254 characters.
+_parse_address = lru_cache(maxsize=4096)(Address.parse)
+
 _UNIMPLEMENTED = frozenset({"TURN", "ETRN", "ATRN", "SEND", "SOML", "SAML", "BURL"})
 _OF_HTTP = frozenset({"GET", "POST", "PUT", "HEAD", "OPTIONS", "CONNECT"})
 
@@ -133,7 +138,7 @@ def _address(path: str, status: Status) -> Address:
         route = SOURCE_ROUTE.match(path)
         path = path[route.end() :] if route else path
     try:
-        return Address.parse(path)
+        return _parse_address(path)
     except AddressError as error:
         raise CommandError(Reply(553, f"Syntax: {error}", status)) from None
 
