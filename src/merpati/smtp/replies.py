@@ -34,7 +34,8 @@ class Reply:
         lines = self.text.split("\n")
         for n, line in enumerate(lines):
             mark = " " if n == len(lines) - 1 else "-"
-            clean = _UNPRINTABLE.sub("?", line)[:room]
+            is_clean = line.isascii() and line.isprintable()
+            clean = line[:room] if is_clean else _UNPRINTABLE.sub("?", line)[:room]
             # The space stays when no text follows (RFC 5321 §4.2), as `334 ` of AUTH needs it.
             yield f"{self.code}{mark}{prefix}{clean}".encode() + b"\r\n"
 
