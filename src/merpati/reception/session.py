@@ -140,16 +140,13 @@ class Session:
             else:
                 if octets:
                     await stream.drain()
-                await self._read()
+                if self._content_since is not None:
+                    stream.deadline = self._content_deadline(self._content_since)
+                arrived = await stream.read()
+                self._content_octets += len(arrived)
+                smtp.receive(arrived)
             if (event := smtp.next_event()) is not None:
                 return event
-
-    async def _read(self) -> None:
-        if self._content_since is not None:
-            self._stream.deadline = self._content_deadline(self._content_since)
-        arrived = await self._stream.read()
-        self._content_octets += len(arrived)
-        self._smtp.receive(arrived)
 
     async def _secure(self) -> None:
         tls = await self._stream.secure(self.port.tls)
