@@ -116,3 +116,53 @@ def test_only_the_rim_reads_the_environment() -> None:
 def test_no_room_has_a_name_that_says_nothing() -> None:
     empty = {"utils", "helpers", "common", "core", "base", "manager", "misc"}
     assert not {path.stem for path in FILES} & empty
+
+
+def assigners(path: Path, attribute: str) -> set[str]:
+    """Functions of a file that assign to `self.<attribute>`."""
+    tree = ast.parse(path.read_text("utf-8"))
+    return {
+        function.name
+        for function in ast.walk(tree)
+        if isinstance(function, ast.FunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.ctx, ast.Store)
+        and node.attr == attribute
+    }
+
+
+def test_the_server_enters_a_state_at_one_place() -> None:
+    assert assigners(SOURCE / "smtp/server.py", "_state") == {"_enter"}
+
+
+def test_only_the_rim_knows_sockets() -> None:
+    rooms = {name.split("/")[0] for name in importers("socket")}
+    assert rooms <= {"wire", "api", "config", "supervisor", "system", "cli"}
+
+
+def test_policy_cannot_store() -> None:
+    for path in FILES:
+        if room(path) == "policy":
+            stores = {"merpati.queue", "merpati.storage", "merpati.intake"}
+            assert not any(name.startswith(tuple(stores)) for name in imports(path)), path
+
+
+def test_reception_writes_only_what_the_protocol_gives() -> None:
+    tree = ast.parse((SOURCE / "reception/session.py").read_text("utf-8"))
+    written = {
+        ast.unparse(node.args[0])
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr == "write"
+    }
+    sources = {
+        ast.unparse(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign | ast.NamedExpr)
+        and {"octets"}
+        & {ast.unparse(name) for name in getattr(node, "targets", [getattr(node, "target", None)])}
+    }
+    assert written == {"octets", "self._smtp.take()"}
+    assert sources == {"smtp.take()"}
