@@ -254,6 +254,13 @@ async def test_whoever_is_refused_again_and_again_gets_no_mail_further_either() 
         assert [reply[:3] for reply in replies] == ["550", "550", "421"]
 
 
+async def test_chunks_of_nothing_do_not_hold_a_slot_either() -> None:
+    async with greeted(House().port(idle_commands=3)) as client:
+        await client.say("MAIL FROM:<eve@b.test>", "RCPT TO:<ann@a.test>")
+        replies = [await client.say("BDAT 0") for _ in range(3)]
+        assert [reply[:3] for reply in replies] == ["250", "250", "421"]
+
+
 async def test_quit_is_answered_and_closes() -> None:
     async with greeted(House().port()) as client:
         assert (await client.say("QUIT")).startswith("221")

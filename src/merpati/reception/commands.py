@@ -193,7 +193,7 @@ async def chunk_received(session: "Session", event: ChunkReceived) -> Reply:
     transaction = _transaction(session)
     verdict = Verdict(event.flaw, "content") if event.flaw else transaction.flaw
     if verdict is None:
-        return _CHUNK_OK
+        return (None if event.size else _waste(session)) or _CHUNK_OK
     session.refuse("data", verdict)
     await session.end_transaction()
     return verdict.reply
