@@ -46,7 +46,10 @@ CLAIMED: dict[int, tuple[str, str]] = {
     7677: ("SCRAM-SHA-256", "done"),
     8314: ("Implicit TLS", "done"),
     8689: ("REQUIRETLS", "done"),
-    9266: ("tls-exporter channel binding", "done"),
+    9266: (
+        "tls-exporter channel binding",
+        "partly: used where TLS can export keys; Python's ssl cannot",
+    ),
     9422: ("LIMITS", "done"),
 }
 
