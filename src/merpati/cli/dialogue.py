@@ -79,13 +79,21 @@ def _refused(reply: str) -> Queued:
 
 
 async def _converse(stream: Stream, replies: "_Replies") -> None:
-    code = await replies.carry()
+    code, is_inside = await replies.carry(), False
     while line := await asyncio.to_thread(sys.stdin.buffer.readline, _MAX_LINE):
-        stream.write(line.rstrip(b"\r\n") + b"\r\n")
+        was_inside, is_inside = is_inside, _goes_on(line)
+        # A piece of a long line gets no line end of ours: what follows would become a line, and
+        # a dot there the end of the content.
+        stream.write(line if is_inside else line.rstrip(b"\r\n") + b"\r\n")
         await stream.drain()
-        is_content = code == b"354" and line.rstrip(b"\r\n") != b"."
-        if not is_content:
+        is_last = line.rstrip(b"\r\n") == b"." and not was_inside
+        if not is_inside and (code != b"354" or is_last):
             code = await replies.carry()
+
+
+def _goes_on(line: bytes) -> bool:
+    """Whether it is a piece of a line that was too long to be read at once."""
+    return len(line) == _MAX_LINE and not line.endswith(b"\n")
 
 
 class _Replies:

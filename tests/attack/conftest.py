@@ -1,0 +1,122 @@
+"""A whole server that strangers attack: every door open on loopback, a recording host behind it.
+
+Who comes from 127.0.0.2 may relay, from 127.0.0.3 may say XCLIENT, from 127.0.0.4 must say PROXY;
+everybody else is a stranger.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from merpati.testing.process import MerpatiProcess, free_port
+from tests.attack.caller import PASSWORD
+from tests.attack.sink import Sink
+
+TRUSTED, FRONT, BALANCER = "127.0.0.2", "127.0.0.3", "127.0.0.4"
+
+CONFIG = """\
+hostname = "mx.a.test"
+data = "var"
+[[port]]
+role = "mx"
+listen = "127.0.0.1:{mx}"
+trusted = ["127.0.0.2/32"]
+xclient = ["127.0.0.3/32"]
+proxy = ["127.0.0.4/32"]
+[[port]]
+role = "submission"
+listen = "127.0.0.1:{submission}"
+[[port]]
+role = "submissions"
+listen = "127.0.0.1:{submissions}"
+[[port]]
+role = "lmtp"
+listen = "127.0.0.1:{lmtp}"
+[http]
+listen = "127.0.0.1:{http}"
+[queue]
+retry = ["1s"]
+[[route]]
+match = ["*.test"]
+to = "smtp://127.0.0.1:{sink}"
+tls = "off"
+[[route]]
+match = ["*"]
+to = "smtp://127.0.0.1:9"
+{more}
+"""
+
+
+class Fortress(MerpatiProcess):
+    """A Merpati for a.test with the users ann and budi."""
+
+    def __init__(self, folder: Path, sink: int = 9, more: str = "", config: str = CONFIG) -> None:
+        names = ("mx", "submission", "submissions", "lmtp", "http")
+        self.ports = {name: free_port() for name in names}
+        self.mx, self.lmtp = self.ports["mx"], self.ports["lmtp"]
+        self.submission, self.submissions = self.ports["submission"], self.ports["submissions"]
+        self.http = self.ports["http"]
+        text = config.format(**self.ports, sink=sink, more=more)
+        used = [port for name, port in self.ports.items() if f"{{{name}}}" in config]
+        super().__init__(folder, text, used)
+
+    def populate(self) -> None:
+        self.ask("domain", "add", "a.test")
+        for name in ("ann", "budi"):
+            self.ask("user", "add", f"{name}@a.test", "--password-stdin", text=PASSWORD + "\n")
+
+    def files(self, user: str = "ann", domain: str = "a.test") -> list[Path]:
+        """The messages in a user's Maildir."""
+        return sorted((self.folder / "var/mail" / domain / user / "new").glob("*"))
+
+    def mails(self, user: str = "ann") -> list[bytes]:
+        return [path.read_bytes() for path in self.files(user)]
+
+    def memory(self) -> int:
+        """Octets of RSS now."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * 4096
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 10, what: str = "") -> None:
+    """Return as soon as it is so; AssertionError when it is not in time."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, what or "it did not come about in time"
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="session")
+def sink() -> Iterator[Sink]:
+    """The host that mail for other domains goes to."""
+    recording = Sink()
+    yield recording
+    recording.close()
+
+
+@pytest.fixture(scope="session")
+def fortress(tmp_path_factory: pytest.TempPathFactory, sink: Sink) -> Iterator[Fortress]:
+    """One running server for all attacks that leave it as it was."""
+    server = Fortress(tmp_path_factory.mktemp("fortress"), sink.port)
+    server.populate()
+    with server:
+        yield server
+    assert "Traceback" not in server.output(), server.output()
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Iterator[Callable[..., Fortress]]:
+    """Make servers of a test's own; they are populated, not started, and stopped at the end."""
+    made: list[Fortress] = []
+
+    def make(sink: int = 9, more: str = "", config: str = CONFIG) -> Fortress:
+        server = Fortress(tmp_path / f"s{len(made)}", sink, more, config)
+        made.append(server)
+        server.populate()
+        return server
+
+    yield make
+    for server in made:
+        server.stop()
