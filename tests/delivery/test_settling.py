@@ -182,3 +182,13 @@ def test_a_deadline_that_only_notifies_tells_and_goes_on():
 
 def test_what_strangers_say_is_cut():
     assert len(settle(replace(FAILED, reply="x" * 5000)).events[0].reply) == 1000
+
+
+def test_the_cause_is_kept_and_a_notice_names_it_also_when_only_time_decided():
+    assert settle(FAILED).settlement.notice.cause == "unknown-user"
+    assert settle(DEFERRED).settlement.cause == "server-error"
+    over = settle(
+        Outcome(0, Result.DEFERRED), after=6 * DAY, cause="mailbox-full", reply="452 full"
+    )
+    notice = over.settlement.notice
+    assert (notice.status, notice.cause, notice.reply) == ("4.4.7", "mailbox-full", "452 full")

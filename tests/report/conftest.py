@@ -25,6 +25,7 @@ def make_owed(
     to: str = "bob@b.test",
     id_: int = 1,
     until: float = 0.0,
+    cause: str = "unknown-user",
     known_as: str | None = "rfc822;robert@b.test",
     **envelope: object,
 ) -> Owed:
@@ -42,7 +43,7 @@ def make_owed(
         size=len(MESSAGE),
     )
     at = 1_700_000_100.0
-    return Owed(id_, entry, recipient, action, at, status, reply, host, until=until)
+    return Owed(id_, entry, recipient, action, at, status, reply, host, until=until, cause=cause)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from email.message import EmailMessage
 
 import pytest
 
+from merpati.diagnosis.texts import explain
 from merpati.mail.envelope import DeliverBy, Return
 from merpati.queue.entry import Owed
 from merpati.report.dsn import NoticeSettings, build
@@ -64,6 +65,33 @@ def test_a_delay_tells_how_long_we_go_on(owed: Builder, original: bytes) -> None
     assert "We try until: Sun, 19 Nov 2023" in text.get_content()
     _, _, status, _ = read([owed(until=1_700_432_000.0)], original)
     assert "Will-Retry-Until" not in status_blocks(status)[1]
+
+
+def test_a_cause_is_told_exactly_whatever_the_words_are(owed: Builder, original: bytes) -> None:
+    failed = owed(reply="554 5.0.0 Go away", status="5.7.1", cause="spf-failed")
+    told = read([failed], original)[1].get_content()
+    assert explain("spf-failed").summary in told
+    assert explain("spf-failed", "id").summary in told
+
+
+@pytest.mark.parametrize(("status", "over"), [("4.4.7", "expired"), ("5.4.7", "deliver-by-missed")])
+def test_what_ran_out_of_time_tells_what_the_last_attempt_met(
+    owed: Builder, original: bytes, status: str, over: str
+) -> None:
+    late = owed(status=status, reply="452 4.2.2 full", cause="mailbox-full")
+    told = read([late], original)[1].get_content()
+    assert explain(over).summary in told
+    assert f"What the last attempt met: {explain('mailbox-full').summary}" in told
+    untried = read([owed(status=status, reply="", host="", cause="")], original)[1].get_content()
+    assert explain(over).summary in untried
+    assert "last attempt met" not in untried
+
+
+def test_a_delay_is_never_told_as_an_end(owed: Builder, original: bytes) -> None:
+    late = owed("delayed", status="4.4.7", reply="", host="", cause="site-down")
+    told = read([late], original)[1].get_content()
+    assert explain("site-down").summary in told
+    assert explain("expired").summary not in told
 
 
 @pytest.mark.parametrize("action", ["delivered", "relayed", "expanded"])

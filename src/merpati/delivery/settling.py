@@ -222,6 +222,7 @@ class _Case:
             due=due,
             attempted=attempted,
             reply=self.words if attempted else self.waiting.reply,
+            cause=self.outcome.cause if attempted else "",
             delay_told=True if told else None,
             notice=self._notice("delayed", status) if told else None,
         )
@@ -245,4 +246,5 @@ class _Case:
 
     def _notice(self, action: str, status: str) -> Notice:
         attempt = self.outcome.attempt
-        return Notice(action, status, self.words, attempt.host if attempt else "")
+        cause = self.outcome.cause or self.waiting.cause
+        return Notice(action, status, self.words, attempt.host if attempt else "", cause)

@@ -28,7 +28,7 @@ _LANES = (
     "AND id NOT IN (SELECT value FROM carray(?)) ORDER BY ready LIMIT ?"
 )
 _ROWS = (
-    "SELECT message, n, due, attempts, told, reply FROM recipient "
+    "SELECT message, n, due, attempts, told, reply, cause FROM recipient "
     "WHERE lane = ? AND state = 0 AND due <= ? ORDER BY due LIMIT ?"
 )
 _NEXT_IN_LANE = "SELECT min(due) FROM recipient WHERE lane = ? AND state = 0 AND due > ?"
@@ -41,8 +41,8 @@ _NEVER = float("inf")
 
 Key = tuple[int, int]
 """A row: (message, n)."""
-_Row = tuple[int, int, float, int, int, str]
-"""message, n, due, attempts, told, reply"""
+_Row = tuple[int, int, float, int, int, str, str]
+"""message, n, due, attempts, told, reply, cause"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +170,9 @@ class _Round:
 
 
 def _waiting(entry: Entry, route: str, row: _Row) -> Waiting:
-    _, n, due, attempts, told, reply = row
+    _, n, due, attempts, told, reply, cause = row
     recipient = entry.envelope.recipients[n]
-    return Waiting(n, recipient, State.WAITING, due, attempts, bool(told), reply, route)
+    return Waiting(n, recipient, State.WAITING, due, attempts, bool(told), reply, route, cause)
 
 
 def _still(drained: Mapping[int, float], now: float) -> dict[int, float]:

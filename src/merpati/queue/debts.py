@@ -15,7 +15,7 @@ def notice_of_expiry(entry: Entry, waiting: Waiting) -> Notice | None:
         return None
     if Notify.FAILURE not in waiting.recipient.notify:
         return None
-    return Notice("failed", _EXPIRED, waiting.reply)
+    return Notice("failed", _EXPIRED, waiting.reply, cause=waiting.cause)
 
 
 def expired(at: float, entry: Entry, waiting: Waiting) -> Expired:

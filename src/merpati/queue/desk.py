@@ -21,7 +21,7 @@ from merpati.storage.rows import rows
 _KEY = "(r.message << 16 | r.n)"
 _ROW = (
     "SELECT m.entry, r.message, r.n, r.lane, r.state, r.due, r.attempts, r.told, r.reply, "
-    "l.route, s.name, s.hold, s.why"
+    "r.cause, l.route, s.name, s.hold, s.why"
 )
 _TABLES = (
     " FROM message m JOIN recipient r ON r.message = m.id "
@@ -209,6 +209,7 @@ def _row(  # noqa: PLR0913, PLR0917 - one argument a column
     attempts: int,
     told: int,
     reply: str,
+    cause: str,
     route: str,
     site: str,
     hold: float,
@@ -217,7 +218,7 @@ def _row(  # noqa: PLR0913, PLR0917 - one argument a column
     entry: Entry = decode_entry(encoded)
     shown = State.IN_HAND if (message, n) in claimed else State(state)
     recipient = entry.envelope.recipients[n]
-    waiting = Waiting(n, recipient, shown, due, attempts, bool(told), reply, route)
+    waiting = Waiting(n, recipient, shown, due, attempts, bool(told), reply, route, cause)
     return Row(Listed(entry, waiting, site, hold, why), message, lane)
 
 

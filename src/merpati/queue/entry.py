@@ -65,6 +65,8 @@ class Waiting(msgspec.Struct, frozen=True):
     """The last remote words, for the notice and for people."""
     route: str = ""
     """A route forced by an operator, else empty."""
+    cause: str = ""
+    """Why the last attempt failed, as a key of `diagnosis`; empty before the first one."""
 
 
 class Claim(msgspec.Struct, frozen=True):
@@ -96,6 +98,8 @@ class Owed:
     final_address: str = ""
     until: float = 0.0
     """For `delayed`: when we give up."""
+    cause: str = ""
+    """Why, as a key of `diagnosis`; for what expired: why the last attempt failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +110,7 @@ class Notice:
     status: str
     reply: str = ""
     host: str = ""
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +127,8 @@ class Settlement:
     reply: str = ""
     delay_told: bool | None = None
     notice: Notice | None = None
+    cause: str = ""
+    """Why the attempt failed, for WAITING."""
 
 
 @dataclass(frozen=True, slots=True)

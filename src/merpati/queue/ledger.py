@@ -7,7 +7,7 @@ from merpati.queue.rows import decode_entry
 from merpati.storage.rows import rows
 
 _OWED = (
-    "SELECT o.id, m.entry, o.n, o.at, o.action, o.status, o.reply, o.host "
+    "SELECT o.id, m.entry, o.n, o.at, o.action, o.status, o.reply, o.host, o.cause "
     "FROM owed o JOIN message m ON m.id = o.message "
     "ORDER BY (SELECT min(id) FROM owed WHERE message = o.message), o.id LIMIT ?"
 )
@@ -21,7 +21,7 @@ def owed(connection: apsw.Connection, limit: int) -> list[Owed]:
 def _debt(number: int, encoded: bytes, n: int, at: float, *words: str) -> Owed:
     entry = decode_entry(encoded)
     recipient = entry.envelope.recipients[n]
-    action, status, reply, host = words
+    action, status, reply, host, cause = words
     return Owed(
         number,
         entry,
@@ -33,4 +33,5 @@ def _debt(number: int, encoded: bytes, n: int, at: float, *words: str) -> Owed:
         host,
         final_address=str(recipient.address),
         until=entry.expires,
+        cause=cause,
     )

@@ -15,9 +15,13 @@ from merpati.queue.removal import remove_finished
 
 _UPDATE = (
     "UPDATE recipient SET state = ?, due = ?, attempts = attempts + ?, "
-    "told = coalesce(?, told), reply = coalesce(nullif(?, ''), reply) WHERE message = ? AND n = ?"
+    "told = coalesce(?, told), reply = coalesce(nullif(?, ''), reply), "
+    "cause = coalesce(nullif(?, ''), cause) WHERE message = ? AND n = ?"
 )
-_OWE = "INSERT INTO owed (message, n, action, at, status, reply, host) VALUES (?, ?, ?, ?, ?, ?, ?)"
+_OWE = (
+    "INSERT INTO owed (message, n, action, at, status, reply, host, cause) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -74,7 +78,8 @@ def find(connection: apsw.Connection, entry_id: str, n: int) -> Place | None:
 
 def owe(connection: apsw.Connection, row: tuple[int, int], notice: Notice, at: float) -> None:
     """Write a debt about recipient `row` (message, n)."""
-    connection.execute(_OWE, (*row, notice.action, at, notice.status, notice.reply, notice.host))
+    words = notice.status, notice.reply, notice.host, notice.cause
+    connection.execute(_OWE, (*row, notice.action, at, *words))
 
 
 def _move(connection: apsw.Connection, settlement: Settlement, place: Place, at: float) -> bool:
@@ -90,6 +95,7 @@ def _move(connection: apsw.Connection, settlement: Settlement, place: Place, at:
                 settlement.attempted,
                 settlement.delay_told,
                 settlement.reply,
+                settlement.cause,
                 *row,
             ),
         )

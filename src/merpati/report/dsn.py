@@ -7,8 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from merpati.diagnosis.cause import Diagnosis
-from merpati.diagnosis.dialogue import reply_parts
-from merpati.diagnosis.replies import Stage, classify
 from merpati.diagnosis.texts import explain
 from merpati.mail.envelope import Body, BodyType, Envelope, Recipient, Return
 from merpati.mail.headers import Headers
@@ -50,25 +48,9 @@ class Report:
     content: Body
 
 
-# What a failure means that no host spoke about, by our own enhanced status code.
-_OURS = {
-    "4.4.7": "expired",
-    "5.4.7": "deliver-by-missed",
-    "5.1.2": "no-such-domain",
-    "5.1.10": "null-mx",
-    "5.4.4": "no-address",
-    "4.4.3": "dns-failing",
-    "4.4.1": "connection-refused",
-    "4.4.2": "connection-lost",
-    "5.4.6": "loops-back",
-    "5.2.2": "quota-here",
-    "5.6.7": "smtputf8-unsupported",
-    "5.6.1": "binary-unsupported",
-    "5.6.3": "eight-bit-unsupported",
-    "5.7.30": "requiretls-unsupported",
-    "5.3.4": "message-too-large",
-    "5.7.10": "tls-unavailable",
-}
+# RFC 3463 §3.5, RFC 2852 §4: what ended by the clock; its cause is why the last attempt failed.
+_BY_TIME = {"4.4.7": "expired", "5.4.7": "deliver-by-missed"}
+_UNTOLD = {"failed": "refused", "delayed": "server-error"}
 
 
 def build(owed: Sequence[Owed], original: bytes, settings: NoticeSettings, now: float) -> Report:
@@ -111,13 +93,9 @@ def build(owed: Sequence[Owed], original: bytes, settings: NoticeSettings, now: 
 
 
 def diagnose(owed: Owed, language: str) -> Diagnosis:
-    """Why, told by the host's words or, when none spoke, by our own status code."""
-    code, status, text = reply_parts(owed.reply)
-    if code >= 400 and owed.status != "4.4.7":
-        subject = (status or owed.status)[2:3]
-        stage = Stage.RCPT if subject in ("1", "2") else Stage.BODY
-        return explain(classify(stage, code, status or owed.status, text).cause, language)
-    return explain(_OURS.get(owed.status, "refused"), language)
+    """Why; of what ended by the clock, that its time was over."""
+    by_time = _BY_TIME.get(owed.status, "") if owed.action == "failed" else ""
+    return explain(by_time or owed.cause or _UNTOLD[owed.action], language)
 
 
 def _is_international(owed: Sequence[Owed]) -> bool:
@@ -158,6 +136,7 @@ def _paragraph(owed: Owed, words: Wording, language: str) -> list[str]:
             f"    {diagnosis.summary}",
             f"    {words.next}: {diagnosis.advice}",
             f"    {words.fault}: {words.faults[diagnosis.fault]}",
+            *_last_attempt(owed, diagnosis, words, language),
         ]
     if _will_retry(owed):
         lines.append(f"    {words.until}: {date_time(int(owed.until))}")
@@ -165,6 +144,14 @@ def _paragraph(owed: Owed, words: Wording, language: str) -> list[str]:
         who = shown(owed.host) or words.this_server
         lines.append(f"    {words.said.format(host=who)}: {shown(owed.reply)}")
     return [*lines, ""]
+
+
+def _last_attempt(owed: Owed, diagnosis: Diagnosis, words: Wording, language: str) -> list[str]:
+    """Why it was not delivered while there was time."""
+    if owed.cause in ("", diagnosis.cause):
+        return []
+    met = explain(owed.cause, language)
+    return [f"    {words.last_attempt}: {met.summary} {met.advice}"]
 
 
 def _status_part(owed: Sequence[Owed], settings: NoticeSettings, now: float, utf8: bool) -> Part:

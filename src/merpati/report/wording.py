@@ -16,6 +16,7 @@ class Wording:
     next: str
     fault: str
     faults: dict[Fault, str]
+    last_attempt: str
     until: str
     said: str
     this_server: str
@@ -49,6 +50,7 @@ WORDINGS = {
             Fault.NETWORK: "those who run the network in between",
             Fault.NOBODY: "nobody needs to; it passes by itself",
         },
+        last_attempt="What the last attempt met",
         until="We try until",
         said="The words of {host}",
         this_server="this server",
@@ -80,6 +82,7 @@ WORDINGS = {
             Fault.NETWORK: "pengelola jaringan di antaranya",
             Fault.NOBODY: "tidak perlu siapa pun; akan selesai dengan sendirinya",
         },
+        last_attempt="Yang dialami percobaan terakhir",
         until="Kami mencoba sampai",
         said="Jawaban dari {host}",
         this_server="server ini",

@@ -244,6 +244,7 @@ class MemoryQueue:
                 due=settlement.due,
                 attempts=row.attempts + settlement.attempted,
                 reply=settlement.reply or row.reply,
+                cause=settlement.cause or row.cause,
                 delay_told=row.delay_told
                 if settlement.delay_told is None
                 else settlement.delay_told,
@@ -271,6 +272,7 @@ class MemoryQueue:
             notice.host,
             final_address=str(row.recipient.address),
             until=entry.expires,
+            cause=notice.cause,
         )
 
     async def next_due(self) -> float | None:

@@ -240,6 +240,19 @@ async def time_ends_what_waits_and_what_is_held(bench: Bench) -> None:
     assert await bench.queue.count() == {"waiting": 0, "in_hand": 0, "held": 0}
 
 
+async def a_cause_is_kept_until_a_debt_needs_it(bench: Bench) -> None:
+    await _put(bench, an_entry(1))
+    (claim,) = await bench.queue.claim(NOW, 10)
+    waits = becomes(claim, State.WAITING, due=NOW, reply="452 full", cause="mailbox-full")
+    await bench.queue.settle(waits)
+    (claim,) = await bench.queue.claim(NOW, 10)
+    assert claim.recipients[0].cause == "mailbox-full"
+    await bench.queue.settle(becomes(claim, State.WAITING, due=NOW, attempted=False))
+    await bench.queue.expire(NOW + 100_000, 10)
+    (owed,) = await bench.queue.owed(10)
+    assert (owed.status, owed.reply, owed.cause) == ("4.4.7", "452 full", "mailbox-full")
+
+
 async def time_does_not_end_what_an_attempt_has(bench: Bench) -> None:
     await _put(bench, an_entry(1))
     (claim,) = await bench.queue.claim(NOW, 10)
@@ -351,6 +364,7 @@ CHECKS: tuple[Check, ...] = (
     a_debt_keeps_the_message_until_it_is_discharged,
     a_forgiven_debt_is_gone,
     time_ends_what_waits_and_what_is_held,
+    a_cause_is_kept_until_a_debt_needs_it,
     time_does_not_end_what_an_attempt_has,
     an_operator_holds_and_releases,
     fresh_mail_can_be_held_until_it_is_claimed,

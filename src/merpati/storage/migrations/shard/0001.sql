@@ -42,6 +42,7 @@ CREATE TABLE recipient (
   told INTEGER NOT NULL DEFAULT 0,  -- a delay notice was made
   address TEXT NOT NULL,            -- as filters compare it
   reply TEXT NOT NULL DEFAULT '',
+  cause TEXT NOT NULL DEFAULT '',   -- of that reply, as `diagnosis` names it
   PRIMARY KEY (message, n)
 ) WITHOUT ROWID;
 CREATE INDEX recipient_due ON recipient (lane, due) WHERE state = 0;
@@ -62,7 +63,8 @@ CREATE TABLE owed (
   at REAL NOT NULL,
   status TEXT NOT NULL,
   reply TEXT NOT NULL,
-  host TEXT NOT NULL
+  host TEXT NOT NULL,
+  cause TEXT NOT NULL
 );
 CREATE INDEX owed_message ON owed (message);
 
