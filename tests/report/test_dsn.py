@@ -9,7 +9,7 @@ from email.message import EmailMessage
 import pytest
 
 from merpati.diagnosis.texts import explain
-from merpati.mail.envelope import DeliverBy, Return
+from merpati.mail.envelope import BodyType, DeliverBy, Return
 from merpati.queue.entry import Owed
 from merpati.report.dsn import NoticeSettings, build
 
@@ -160,6 +160,15 @@ def test_other_notices_give_back_headers_only(owed: Builder, original: bytes, ac
 def test_ret_hdrs_gives_back_headers_only(owed: Builder, original: bytes) -> None:
     *_, returned = read([owed(ret=Return.HEADERS)], original)
     assert returned.get_content_type() == "text/rfc822-headers"
+
+
+def test_what_only_a_binary_message_may_hold_is_not_given_back(owed: Builder) -> None:
+    binary = owed(body=BodyType.BINARY)
+    octets = b"Subject: a\0b\r\nX: bare\rreturn\r\n\r\n\0"
+    content = build([binary], octets, SETTINGS, 0.0).content.octets()
+    assert b"\0" not in content
+    assert b"\r" not in content.replace(b"\r\n", b"")
+    assert b"Subject: ab\r\n" in content
 
 
 def test_a_hostile_reply_cannot_add_fields_or_turn_text_round(

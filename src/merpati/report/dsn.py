@@ -249,4 +249,5 @@ def _gives_all_back(owed: Owed, original: bytes, settings: NoticeSettings) -> bo
 
 
 def _with_crlf(octets: bytes) -> bytes:
-    return b"\r\n".join(octets.splitlines()) + b"\r\n"
+    """Octets of a header section, which BINARYMIME lets hold anything, as lines of text."""
+    return b"\r\n".join(octets.replace(b"\0", b"").splitlines()) + b"\r\n"
