@@ -15,8 +15,6 @@ A reply that came before its command is held against the server, not against the
 After ShutDown, Nonsense or a failed BDAT the connection is over: no event follows; close it.
 """
 
-import base64
-import binascii
 from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -39,15 +37,10 @@ from merpati.smtp.client_events import (
 from merpati.smtp.client_states import ALLOWED, ANSWERS, Act, Command, Phase
 from merpati.smtp.content import ContentWriter, CountedContent, DottedContent
 from merpati.smtp.errors import ProtocolError
+from merpati.smtp.login import Login
 from merpati.smtp.outgoing import Outgoing, mail_command, rcpt_command
 from merpati.smtp.rung import Rung
-from merpati.smtp.sasl.exchange import ClientExchange, SaslError
-
-# RFC 4954 §4 (with erratum 5224): an initial response that would make the command longer than
-# RFC 5321 §4.5.3.1.4 allows is not sent with it but asked for by an empty challenge.
-_MAX_COMMAND = 512
-# SCRAM has two; a server that never ends must not keep us for ever.
-_MAX_CHALLENGES = 10
+from merpati.smtp.sasl.exchange import ClientExchange
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +74,7 @@ class ClientConnection:
         self._unasked = False
         self._mailing: Mailing | None = None
         self._writer: ContentWriter = DottedContent()
-        self._login: ClientExchange | None = None
-        self._login_error = ""
-        self._postponed: bytes | None = None
-        self._challenges = 0
+        self._login: Login  # Made by `log_in`: before it no reply to AUTH is owed.
 
     @property
     def waiting_for(self) -> Command | None:
@@ -123,15 +113,8 @@ class ClientConnection:
         """AUTH (RFC 4954) with an exchange from `sasl.mechanisms.choose`."""
         self._require(Act.LOG_IN)
         self.phase = Phase.LOGIN
-        self._login, self._login_error = exchange, ""
-        self._postponed, self._challenges = None, 0
-        initial = exchange.initial()
-        line = f"AUTH {exchange.mechanism}".encode("ascii")
-        # RFC 4954 §4: an empty initial response is said as "=".
-        full = line if initial is None else line + b" " + (base64.b64encode(initial) or b"=")
-        if len(full) + 2 > _MAX_COMMAND:
-            self._postponed, full = initial, line
-        self._send(Command.AUTH, full + b"\r\n")
+        self._login = Login(exchange)
+        self._send(Command.AUTH, self._login.command())
 
     def begin(self, outgoing: Outgoing) -> Mailing:
         """RSET unless this is the first, MAIL, every RCPT, and DATA where content goes by DATA.
@@ -208,12 +191,14 @@ class ClientConnection:
 
     def _require(self, act: Act) -> None:
         if self.phase not in ALLOWED[act]:
-            raise ProtocolError(f"cannot {act.value} while {self.phase.value}")
+            raise self._not_now(act)
+
+    def _not_now(self, act: Act) -> ProtocolError:
+        return ProtocolError(f"cannot {act.value} while {self.phase.value}")
 
     def _being_written(self) -> Mailing:
-        self._require(Act.WRITE_BODY)
-        if self._mailing is None:
-            raise ProtocolError("there is no transaction")
+        if self._mailing is None or self.phase not in ALLOWED[Act.WRITE_BODY]:
+            raise self._not_now(Act.WRITE_BODY)
         return self._mailing
 
     def _commands(self, outgoing: Outgoing) -> list[bytes]:
@@ -258,7 +243,9 @@ class ClientConnection:
             return ShutDown(answer, command, mailing)
         if answer.code // 100 not in ANSWERS[command]:
             return self._give_up(f"a {answer.code} cannot answer {command.name}", answer.octets)
-        return _REACTIONS[command](self, command, answer, mailing)
+        if mailing is None:
+            return _REACTIONS[command](self, answer)
+        return _MAILING_REACTIONS[command](self, command, answer, mailing)
 
     def _on_unasked(self, answer: Answer) -> ClientEvent:
         if answer.code != 421:
@@ -271,13 +258,13 @@ class ClientConnection:
         self.phase = Phase.OVER
         return Nonsense(why, octets[:100])
 
-    def _on_greeting(self, _: Command, answer: Answer, __: Mailing | None) -> ClientEvent:
+    def _on_greeting(self, answer: Answer) -> ClientEvent:
         self.phase = Phase.GREETED
         if self._reader.pending:
             return self._give_up("octets behind the greeting", answer.octets)
         return Greeted(answer)
 
-    def _on_hello(self, _: Command, answer: Answer, __: Mailing | None) -> ClientEvent:
+    def _on_hello(self, answer: Answer) -> ClientEvent:
         self.capabilities = Capabilities()
         if not answer.is_positive:
             self.phase = Phase.GREETED
@@ -291,7 +278,7 @@ class ClientConnection:
     def _ignored(self) -> Collection[str]:
         return self._settings.ignored
 
-    def _on_starttls(self, _: Command, answer: Answer, __: Mailing | None) -> ClientEvent:
+    def _on_starttls(self, answer: Answer) -> ClientEvent:
         if not answer.is_positive:
             self.phase = Phase.READY
         elif self._reader.pending:
@@ -300,54 +287,22 @@ class ClientConnection:
             return self._give_up("octets in the clear behind the 220 to STARTTLS", answer.octets)
         return TlsAnswered(answer)
 
-    def _on_auth(self, _: Command, answer: Answer, __: Mailing | None) -> ClientEvent | None:
-        if answer.code < 300 and not self._login_error:
-            self._try_login(lambda login: login.succeeded())
+    def _on_auth(self, answer: Answer) -> ClientEvent | None:
+        login = self._login
         if answer.code // 100 == 3:
-            return self._on_challenge(answer)
+            response = login.response(answer)
+            if response is None:
+                return self._give_up("a challenge behind the end of the login", answer.octets)
+            self._send(Command.AUTH, response)
+            return None
+        if answer.is_positive:
+            login.succeed()
         self.phase = Phase.READY
-        self._login = None
-        return LoginAnswered(answer, self._login_error)
-
-    def _on_challenge(self, answer: Answer) -> ClientEvent | None:
-        self._challenges += 1
-        if self._login_error or self._challenges > _MAX_CHALLENGES:
-            return self._give_up("a challenge behind the end of the exchange", answer.octets)
-        self._send(Command.AUTH, self._response(answer) + b"\r\n")
-        return None
-
-    def _response(self, answer: Answer) -> bytes:
-        """The next line of the exchange; `*` (RFC 4954 §4) when the server is not to be trusted."""
-        responses: list[bytes] = []
-        try:
-            challenge = base64.b64decode(answer.octets[4:].strip(), validate=True)
-        except binascii.Error:
-            self._login_error = "the challenge is not base64"
-        else:
-            self._try_login(lambda login: responses.append(self._respond(login, challenge)))
-        return base64.b64encode(responses[0]) if responses else b"*"
-
-    def _respond(self, login: ClientExchange, challenge: bytes) -> bytes:
-        if self._postponed is None:
-            return login.respond(challenge)
-        if challenge:
-            raise SaslError("the server speaks first though the mechanism has the client do so")
-        initial, self._postponed = self._postponed, None
-        return initial
-
-    def _try_login(self, act: Callable[[ClientExchange], None]) -> None:
-        if self._login is None:
-            raise ProtocolError("there is no login")
-        try:
-            act(self._login)
-        except SaslError as error:
-            self._login_error = str(error)
+        return LoginAnswered(answer, login.error)
 
     def _on_envelope(
-        self, command: Command, answer: Answer, mailing: Mailing | None
+        self, command: Command, answer: Answer, mailing: Mailing
     ) -> ClientEvent | None:
-        if mailing is None:
-            raise ProtocolError("an envelope's reply without its transaction")
         _record(command, answer, mailing)
         mailing.owed -= 1
         if not mailing.pipelined:
@@ -376,9 +331,7 @@ class ClientConnection:
             rest.clear()
         self._send_queued(pipelined=False)
 
-    def _on_lone_dot(self, _: Command, __: Answer, mailing: Mailing | None) -> ClientEvent | None:
-        if mailing is None:
-            raise ProtocolError("a lone dot without its transaction")
+    def _on_lone_dot(self, _: Command, __: Answer, mailing: Mailing) -> ClientEvent | None:
         return self._end_envelope(mailing)
 
     def _end_envelope(self, mailing: Mailing) -> EnvelopeAnswered | None:
@@ -399,11 +352,7 @@ class ClientConnection:
             self._writer = DottedContent()
         return EnvelopeAnswered(mailing)
 
-    def _on_verdict(
-        self, command: Command, answer: Answer, mailing: Mailing | None
-    ) -> ClientEvent | None:
-        if mailing is None:
-            raise ProtocolError("a verdict without its transaction")
+    def _on_verdict(self, command: Command, answer: Answer, mailing: Mailing) -> ClientEvent | None:
         mailing.verdicts.append(answer)
         if self._settings.lmtp and len(mailing.verdicts) < len(mailing.accepted):
             return None
@@ -414,7 +363,7 @@ class ClientConnection:
             self.phase = Phase.READY if self._mailing is None else Phase.ENVELOPE
         return VerdictGiven(mailing)
 
-    def _on_quit(self, _: Command, answer: Answer, __: Mailing | None) -> ClientEvent:
+    def _on_quit(self, answer: Answer) -> ClientEvent:
         self.phase = Phase.OVER
         return QuitAnswered(answer)
 
@@ -435,13 +384,16 @@ def _record(command: Command, answer: Answer, mailing: Mailing | None) -> None:
         mailing.verdicts.append(answer)
 
 
-_Reaction = Callable[[ClientConnection, Command, Answer, Mailing | None], ClientEvent | None]
-
-_REACTIONS: dict[Command, _Reaction] = {
+_REACTIONS: dict[Command, Callable[[ClientConnection, Answer], ClientEvent | None]] = {
     Command.GREETING: ClientConnection._on_greeting,
     Command.HELLO: ClientConnection._on_hello,
     Command.STARTTLS: ClientConnection._on_starttls,
     Command.AUTH: ClientConnection._on_auth,
+    Command.QUIT: ClientConnection._on_quit,
+}
+_MAILING_REACTIONS: dict[
+    Command, Callable[[ClientConnection, Command, Answer, Mailing], ClientEvent | None]
+] = {
     Command.RSET: ClientConnection._on_envelope,
     Command.MAIL: ClientConnection._on_envelope,
     Command.RCPT: ClientConnection._on_envelope,
@@ -449,5 +401,4 @@ _REACTIONS: dict[Command, _Reaction] = {
     Command.BODY: ClientConnection._on_verdict,
     Command.CHUNK: ClientConnection._on_verdict,
     Command.LONE_DOT: ClientConnection._on_lone_dot,
-    Command.QUIT: ClientConnection._on_quit,
 }
