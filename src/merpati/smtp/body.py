@@ -45,7 +45,9 @@ class DotReader:
 
     def _cut(self) -> bytes:
         buffer = self._buffer
-        dot = buffer.find(b"\r\n.")
+        # One octet is found ten times as fast as three, and encoded attachments have no dot.
+        any_dot = buffer.find(b".")
+        dot = -1 if any_dot < 0 else buffer.find(b"\r\n.", max(0, any_dot - 2))
         if dot < 0:
             return self._take(len(buffer) - _held_back(buffer))
         end = buffer.find(b"\r\n.\r\n", dot)
