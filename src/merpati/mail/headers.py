@@ -104,7 +104,8 @@ class Headers:
 
     def get(self, name: str) -> str | None:
         """The unfolded value of the first field of this name."""
-        return next((field.value for field in self._find(name)), None)
+        found = next(self._find(name), None)
+        return found.value if found else None
 
     def text(self, name: str) -> str:
         """The first field of this name as a person reads it; empty when there is none."""

@@ -69,22 +69,24 @@ def date_time(second: int) -> str:
 def received(client: Client, envelope: Envelope, by: str, message: str, at: float) -> bytes:
     """The Received field that this host puts on top (RFC 5321 §4.4), CRLF included."""
     lines = [
-        f"{_from(client)}by {by}{_with(client, envelope)}",
+        f"{_from(client.ip, client.helo, client.name)}by {by}{_with(client, envelope)}",
         f"id {message}{_for(envelope)}{_priority(envelope)}{_tls(client.tls)};",
         date_time(int(at)),
     ]
     return ("Received: " + "\r\n\t".join(lines) + "\r\n").encode()
 
 
-def _from(client: Client) -> str:
-    if not client.ip and not client.helo:
+# The same for all messages of a session, and of whoever comes often.
+@lru_cache(maxsize=1024)
+def _from(ip: str, helo: str, name: str) -> str:
+    if not ip and not helo:
         return ""  # made on this host: there is no "from"
-    helo = _clean(client.helo) or "unknown"
-    if not client.ip:
-        return f"from {helo}\r\n\t"
-    literal = f"[IPv6:{client.ip}]" if ":" in client.ip else f"[{client.ip}]"
-    name = f"{_clean(client.name)} " if client.name else ""
-    return f"from {helo} ({name}{literal})\r\n\t"
+    said = _clean(helo) or "unknown"
+    if not ip:
+        return f"from {said}\r\n\t"
+    literal = f"[IPv6:{ip}]" if ":" in ip else f"[{ip}]"
+    known = f"{_clean(name)} " if name else ""
+    return f"from {said} ({known}{literal})\r\n\t"
 
 
 def _with(client: Client, envelope: Envelope) -> str:
