@@ -162,10 +162,12 @@ def test_ret_hdrs_gives_back_headers_only(owed: Builder, original: bytes) -> Non
     assert returned.get_content_type() == "text/rfc822-headers"
 
 
-def test_what_only_a_binary_message_may_hold_is_not_given_back(owed: Builder) -> None:
-    binary = owed(body=BodyType.BINARY)
+@pytest.mark.parametrize("body", [BodyType.BINARY, BodyType.SEVEN_BIT])
+def test_what_only_a_binary_message_may_hold_is_not_given_back(
+    owed: Builder, body: BodyType
+) -> None:
     octets = b"Subject: a\0b\r\nX: bare\rreturn\r\n\r\n\0"
-    content = build([binary], octets, SETTINGS, 0.0).content.octets()
+    content = build([owed(body=body)], octets, SETTINGS, 0.0).content.octets()
     assert b"\0" not in content
     assert b"\r" not in content.replace(b"\r\n", b"")
     assert b"Subject: ab\r\n" in content

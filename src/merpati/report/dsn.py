@@ -235,14 +235,15 @@ def _returned(owed: Owed, original: bytes, settings: NoticeSettings, utf8: bool)
 
 def _gives_all_back(owed: Owed, original: bytes, settings: NoticeSettings) -> bool:
     # RFC 3461 §4.3: FULL is about failures; other notices give back headers only. RFC 8689 §5: so
-    # do notices about mail that requires TLS. A binary message cannot stand between boundaries
-    # that are lines.
+    # do notices about mail that requires TLS. A binary message, or one of a program of this host
+    # with a NUL in it, cannot stand between boundaries that are lines.
     envelope = owed.entry.envelope
     return (
         owed.action == "failed"
         and envelope.ret is not Return.HEADERS
         and not envelope.require_tls
         and envelope.body is not BodyType.BINARY
+        and b"\0" not in original
         and owed.entry.size <= settings.max_returned
         and len(original) <= settings.max_returned
     )
