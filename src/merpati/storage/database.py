@@ -8,7 +8,6 @@ import apsw
 
 from merpati.clock import Clock
 from merpati.storage.connection import StorageSettings
-from merpati.storage.group import Group
 from merpati.storage.job import Job
 from merpati.storage.reader import Reader
 from merpati.storage.writer import Writer
@@ -23,24 +22,22 @@ class Database:
     def __init__(self, settings: StorageSettings, clock: Clock | None = None) -> None:
         self.settings = settings
         self._writer = Writer(settings, clock)
-        self._group = Group(settings, self._writer.send)
         self._reader = Reader(settings)
 
     async def open(self) -> None:
         """Open, check and migrate the file. StorageError when it is refused, and untouched."""
         loop = asyncio.get_running_loop()
-        await asyncio.to_thread(self._writer.start, loop, self._group.arrived)
+        await asyncio.to_thread(self._writer.start, loop)
         self._reader.start(loop)
 
     async def close(self) -> None:
         """Commit what was handed over and close."""
         await asyncio.to_thread(self._reader.stop)
-        self._group.send_all()
         await asyncio.to_thread(self._writer.stop)
 
     def submit(self, job: Job[T]) -> "asyncio.Future[T]":
         """Hand a job to the writer; the future ends when the commit is synced, or failed."""
-        self._group.add(cast(Job[object], job))  # the writer treats every result alike
+        self._writer.submit(cast(Job[object], job))  # the thread treats every result alike
         return job.future
 
     async def write(self, work: Work[T], *, rides: bool = False) -> T:

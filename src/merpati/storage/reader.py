@@ -12,7 +12,7 @@ import apsw
 from merpati.storage.connection import StorageSettings, abandon, connect_reader
 from merpati.storage.errors import StorageError
 from merpati.storage.foreign import loses_trust, translate
-from merpati.storage.job import Job
+from merpati.storage.job import Job, finish_all
 
 
 class Reader:
@@ -43,7 +43,7 @@ class Reader:
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
         while (job := self._queue.get()) is not None:
             self._answer(job)
-            loop.call_soon_threadsafe(job.finish)
+            loop.call_soon_threadsafe(finish_all, [job])
         self._close()
 
     def _answer(self, job: Job[object]) -> None:

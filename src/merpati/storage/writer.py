@@ -1,4 +1,7 @@
-"""The one thread that writes a file: each batch it is handed becomes one transaction, one sync.
+"""The one thread that writes a file: everything that waits becomes one transaction, one sync.
+
+It commits at once when it was idle. Under load it holds the first job for `hold` seconds, so that
+others come along; jobs that ride wait up to `ride` seconds for a commit to travel with.
 
 After an error of the disk the connection is closed, opened and recovered before anything else is
 accepted; nothing is ever retried on a handle that has failed.
@@ -7,7 +10,7 @@ accepted; nothing is ever retried on a handle that has failed.
 import asyncio
 import threading
 from collections.abc import Callable
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 import apsw
 
@@ -15,43 +18,39 @@ from merpati.clock import Clock, SystemClock
 from merpati.storage.connection import StorageSettings, abandon, connect
 from merpati.storage.errors import StorageError
 from merpati.storage.foreign import loses_trust, translate
-from merpati.storage.job import Job
+from merpati.storage.job import Job, finish_all
 from merpati.storage.transaction import Transaction
 
 _REOPEN_EVERY = 1.0
 """Seconds between attempts to open a file that could not be opened: no storm on a sick disk."""
 
 
-Arrived = Callable[[list[Job[object]]], None]
-
-
 class Writer:
-    """Transactions over one connection."""
+    """Group commit over one connection."""
 
     def __init__(self, settings: StorageSettings, clock: Clock | None = None) -> None:
         self._settings = settings
         self._monotonic = (clock or SystemClock()).monotonic
-        self._queue: SimpleQueue[list[Job[object]] | None] = SimpleQueue()
+        self._queue: SimpleQueue[Job[object] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._connection: apsw.Connection | None = None
         self._forget: list[Callable[[], None]] = []
         self._doubtful: list[Callable[[apsw.Connection], None]] = []
         self._reopen_after = 0.0
         self._refusal: StorageError | None = None
+        self._was_busy = False
+        self._is_stopping = False
 
-    def start(self, loop: asyncio.AbstractEventLoop, arrived: Arrived) -> None:
-        """Open the file and begin; raises StorageError when it is refused. Blocks for the open.
-
-        `arrived` is called on the loop with each batch, its results and errors left in it.
-        """
+    def start(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Open the file and begin; raises StorageError when it is refused. Blocks for the open."""
         self._connection = connect(self._settings)
         name = f"writer {self._settings.path.name}"
-        self._thread = threading.Thread(target=self._work, args=(loop, arrived), name=name)
+        self._thread = threading.Thread(target=self._work, args=(loop,), name=name)
         self._thread.start()
 
-    def send(self, jobs: list[Job[object]]) -> None:
-        """Hand over a batch."""
-        self._queue.put(jobs)
+    def submit(self, job: Job[object]) -> None:
+        """Hand over a job; its end is told on the loop."""
+        self._queue.put(job)
 
     def stop(self) -> None:
         """Commit what was handed over, close the file, return. Blocks; call it off the loop."""
@@ -63,11 +62,50 @@ class Writer:
         """Call `forget` on the writer thread when what a job remembered may not be true."""
         self._forget.append(forget)
 
-    def _work(self, loop: asyncio.AbstractEventLoop, arrived: Arrived) -> None:
-        while (jobs := self._queue.get()) is not None:
-            self._store(jobs)
-            loop.call_soon_threadsafe(arrived, jobs)
+    def _work(self, loop: asyncio.AbstractEventLoop) -> None:
+        while not self._is_stopping:
+            jobs = self._gather()
+            if jobs:
+                self._store(jobs)
+                loop.call_soon_threadsafe(finish_all, jobs)
         self._close()
+
+    def _gather(self) -> list[Job[object]]:
+        """The next batch: at least one job, or none when it is time to stop."""
+        first = self._queue.get()
+        if first is None:
+            self._is_stopping = True
+            return []
+        batch = [first]
+        now = self._monotonic()
+        until = now + self._patience(first)
+        riders = int(first.rides)
+        while len(batch) < self._settings.batch and riders < self._settings.riders:
+            job = self._next(until)
+            if job is None:
+                break
+            batch.append(job)
+            riders += job.rides
+            if first.rides and not job.rides:
+                first = job
+                until = min(until, self._monotonic() + self._patience(job))
+        self._was_busy = len(batch) - riders > 1
+        return batch
+
+    def _patience(self, job: Job[object]) -> float:
+        if job.rides:
+            return self._settings.ride
+        return self._settings.hold if self._was_busy or not self._queue.empty() else 0.0
+
+    def _next(self, until: float) -> Job[object] | None:
+        """A job that waits or comes before `until`; None when it is time to commit."""
+        try:
+            left = until - self._monotonic()
+            job = self._queue.get(timeout=left) if left > 0 else self._queue.get_nowait()
+        except Empty:
+            return None
+        self._is_stopping = job is None
+        return job
 
     def _store(self, jobs: list[Job[object]]) -> None:
         try:
