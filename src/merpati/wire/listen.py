@@ -6,6 +6,7 @@ protocol; far above it is dropped without a word, so that saying no cannot be ma
 
 import asyncio
 import socket
+import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -34,6 +35,11 @@ class ListenSettings:
     """Peers that must begin with a PROXY header, and are believed. Nobody else may."""
     refusals: int = 100
     """Connections above the limits that are told so at a time; further ones are dropped."""
+
+
+# From Python 3.13 on, loops look a Unix socket up by the name that it was bound under, to remove it
+# at the end; ours was renamed since, and the next server replaces it.
+_KEEP_PATH: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
 
 
 class Crowd(Enum):
@@ -112,7 +118,9 @@ class Listener:
     async def _start(self, listener: socket.socket) -> asyncio.Server:
         loop = asyncio.get_running_loop()
         if listener.family == socket.AF_UNIX:
-            return await loop.create_unix_server(self._connection, sock=listener, backlog=BACKLOG)
+            return await loop.create_unix_server(
+                self._connection, sock=listener, backlog=BACKLOG, **_KEEP_PATH
+            )
         return await loop.create_server(self._connection, sock=listener, backlog=BACKLOG)
 
     def _connection(self) -> Connection:
