@@ -1,7 +1,7 @@
 """A whole server that strangers attack: every door open on loopback, a recording host behind it.
 
-Who comes from 127.0.0.2 may relay, from 127.0.0.3 may say XCLIENT, from 127.0.0.4 must say PROXY;
-everybody else is a stranger.
+Who comes from 127.0.0.2 may relay, from 127.0.0.3 may say XCLIENT, from 127.0.0.4 must say PROXY,
+127.0.0.5 may relay and say XCLIENT; everybody else is a stranger.
 """
 
 import time
@@ -14,7 +14,7 @@ from merpati.testing.process import MerpatiProcess, free_port
 from tests.attack.caller import PASSWORD
 from tests.attack.sink import Sink
 
-TRUSTED, FRONT, BALANCER = "127.0.0.2", "127.0.0.3", "127.0.0.4"
+TRUSTED, FRONT, BALANCER, TRUSTED_FRONT = "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"
 
 CONFIG = """\
 hostname = "mx.a.test"
@@ -22,8 +22,8 @@ data = "var"
 [[port]]
 role = "mx"
 listen = "127.0.0.1:{mx}"
-trusted = ["127.0.0.2/32"]
-xclient = ["127.0.0.3/32"]
+trusted = ["127.0.0.2/32", "127.0.0.5/32"]
+xclient = ["127.0.0.3/32", "127.0.0.5/32"]
 proxy = ["127.0.0.4/32"]
 [[port]]
 role = "submission"

@@ -271,6 +271,8 @@ def _become(session: "Session", said: dict[str, str]) -> None:
         plain = without_zone(ip.upper().removeprefix("IPV6:"))
         client = replace(client, ip=str(ipaddress.ip_address(plain)))
         session.facts.trusted = session.port.trusts(client.ip)
+    elif "ADDR" in said:
+        session.facts.trusted = False  # [UNAVAILABLE]: it may be anybody, not only the front.
     client = replace(
         client,
         port=int(known.get("PORT", client.port)),
