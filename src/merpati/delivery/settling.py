@@ -20,14 +20,18 @@ from merpati.journal.events import (
     Unnoticed,
 )
 from merpati.mail.envelope import DeliverBy, Notify
+from merpati.queue.debts import (
+    BY_MISSED,
+    EXPIRED,
+    WAITS,
+    delay_told_at,
+    has_reader,
+    missed_its_time,
+)
 from merpati.queue.entry import Entry, Notice, Settlement, State, Waiting
 
 Retry = Callable[[int], float]
 """Seconds from this attempt to the next, by the number of attempts made, this one counted."""
-
-# RFC 3463 §3.5: X.4.7 is "delivery time expired"; RFC 2852 §4: class 5 when BY= demands an end.
-_EXPIRED = "4.4.7"
-_BY_MISSED = "5.4.7"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,15 +94,7 @@ class Settling:
 
     def _notice_at(self, case: "_Case") -> float:
         """When the sender is to be told of the delay; infinite for never."""
-        if not case.has_reader:
-            return math.inf
-        notify, by = case.waiting.recipient.notify, case.entry.envelope.deliver_by
-        usual = case.entry.received + self._settings.delay_notice
-        at = usual if Notify.DELAY in notify else math.inf
-        # RFC 2852 §4.1.4: mode N: at the deadline a delayed notice, unless NOTIFY=NEVER.
-        if by and not by.must_return and notify:
-            at = min(at, by.deadline)
-        return at
+        return delay_told_at(case.entry, case.waiting.recipient, self._settings.delay_notice)
 
 
 def end(entry: Entry) -> float:
@@ -132,8 +128,8 @@ class _Case:
 
     @property
     def has_reader(self) -> bool:
-        """Whether a notice may be sent at all: never about notices (RFC 3464 §2), never to `<>`."""
-        return self.entry.envelope.sender is not None and not self.entry.is_notice
+        """Whether a notice may be sent at all."""
+        return has_reader(self.entry)
 
     @property
     def address(self) -> str:
@@ -182,9 +178,8 @@ class _Case:
 
     def over(self) -> Settled:
         """Its time is over: BY= asked for that, or it has waited for days."""
-        by = self.entry.envelope.deliver_by
-        if _must_return(by) and by and by.deadline <= self.entry.expires:
-            return self.failed(_BY_MISSED, "deliver-by-missed")
+        if missed_its_time(self.entry):
+            return self.failed(BY_MISSED, "deliver-by-missed")
         event = Expired(
             at=self.now,
             message=self.entry.id,
@@ -192,7 +187,7 @@ class _Case:
             reply=self.words,
             attempts=self.waiting.attempts + 1,
         )
-        return self._given_up(State.EXPIRED, _EXPIRED, event)
+        return self._given_up(State.EXPIRED, EXPIRED, event)
 
     def untouched(self, told: bool) -> Settled:
         after = self.outcome.retry_after
@@ -214,7 +209,7 @@ class _Case:
         return Settled(self._waits(due, told, attempted=True), (event,))
 
     def _waits(self, due: float, told: bool, attempted: bool) -> Settlement:
-        status = self.outcome.status or _EXPIRED
+        status = self.outcome.status or WAITS
         return Settlement(
             self.entry.id,
             self.waiting.n,

@@ -16,7 +16,7 @@ from merpati.queue.rows import CHUNK, encode_entry, first_chunk
 from merpati.queue.selection import plain
 from merpati.storage.rows import rows
 
-_MESSAGE = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?)"
+_MESSAGE = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, 0, ?)"
 _STAYS = "UPDATE message SET stays = 1 WHERE id = ? AND stays = 0"
 _CHUNK = "INSERT INTO chunk VALUES (?, ?)"
 _RECIPIENT = (

@@ -107,8 +107,8 @@ class Ledger(Protocol):
 class Desk(Protocol):
     """What operators do to the queue.
 
-    What is claimed is in an attempt's hands: it is neither changed nor counted by `alter` and
-    `expire`. Fresh mail that nobody has claimed yet counts as waiting.
+    What is claimed is in an attempt's hands: it is neither changed nor counted by `alter`,
+    `expire` and `remind`. Fresh mail that nobody has claimed yet counts as waiting.
     """
 
     async def search(
@@ -127,6 +127,13 @@ class Desk(Protocol):
         """hold, release, retry, cancel or reroute what is selected; how many were changed.
 
         Journals each change in the same transaction, in the name of `events_by`.
+        """
+        ...
+
+    async def remind(self, now: float, patience: float, limit: int) -> int:
+        """Owe the delay notices of what waits for `patience` seconds or past its BY=, once each.
+
+        Looks at up to `limit` messages; how many. Call again while it is that many.
         """
         ...
 

@@ -27,6 +27,7 @@ from merpati.queue.opening import Opened, open_queue
 from merpati.queue.putting import Arrival, Placed, Putting, adopt, first_due
 from merpati.queue.queue import Draft
 from merpati.queue.readiness import Readiness
+from merpati.queue.reminding import Look, remind
 from merpati.queue.removal import remove_paid, sweep
 from merpati.queue.rows import first_chunk
 from merpati.queue.selection import ACTIONS, means
@@ -301,6 +302,11 @@ class QueueStore:
             job.failed = partial(self._in_hand.put_back, parcels)
             job.done = lambda _: self._ready.touch_all()
             await self._database.submit(job)
+
+    async def remind(self, now: float, patience: float, limit: int) -> int:
+        """See `Desk`."""
+        look = Look(now, patience, limit, frozenset(self._in_hand.claimed_rows()))
+        return await self._database.write(partial(remind, look=look), rides=True)
 
     async def expire(self, now: float, limit: int) -> int:
         """See `Desk`."""

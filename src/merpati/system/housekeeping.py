@@ -1,6 +1,7 @@
-"""What has to be done from time to time: mail that is too old, history that is too long."""
+"""What has to be done from time to time: mail that waits too long, history that is too long."""
 
 from merpati.clock import Clock
+from merpati.delivery.settling import SettlingSettings
 from merpati.journal.journal import Journal
 from merpati.queue.queue import Desk
 
@@ -17,6 +18,8 @@ class Housekeeping:
         self._desk = desk
         self._journal = journal
         self._clock = clock
+        self.patience = SettlingSettings().delay_notice
+        """Seconds until senders are told of a delay; set at start and at a reload."""
         self.retention = 0.0
         """Seconds that the journal remembers; set at start and at a reload."""
 
@@ -27,8 +30,11 @@ class Housekeeping:
             await self._clock.sleep(_INTERVAL)
 
     async def tidy(self) -> None:
-        """End what is expired, forget what is old, in slices."""
-        while await self._desk.expire(self._clock.now(), _AT_ONCE) == _AT_ONCE:
+        """Tell of delays, end what is expired, forget what is old, in slices."""
+        now = self._clock.now()
+        while await self._desk.remind(now, self.patience, _AT_ONCE) == _AT_ONCE:
+            await self._clock.sleep(0)
+        while await self._desk.expire(now, _AT_ONCE) == _AT_ONCE:
             await self._clock.sleep(0)
         before = self._clock.now() - self.retention
         while await self._journal.forget(before, _FORGET_AT_ONCE) == _FORGET_AT_ONCE:

@@ -105,6 +105,7 @@ class Server:
     def _build(self) -> None:
         """The doors' ports, from the settings in force."""
         blueprint = Blueprint(self._settings)
+        self._housekeeping.patience = float(self._settings.document.queue.delay_notice)
         self._housekeeping.retention = float(self._settings.document.retention.journal)
         for table in self._settings.document.port:
             port = self._house.port(blueprint, table)

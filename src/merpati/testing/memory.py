@@ -3,6 +3,7 @@
 Nothing here survives the process; everything else is as the conformance suites say.
 """
 
+import math
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -12,7 +13,7 @@ from merpati.clock import Clock
 from merpati.journal.events import Accepted, Attempt, Event, Opened, Refused
 from merpati.journal.parties import concerns, parties
 from merpati.mail.envelope import Body
-from merpati.queue.debts import expired, notice_of_expiry
+from merpati.queue.debts import delay_told_at, expired, notice_of_delay, notice_of_expiry
 from merpati.queue.entry import (
     Claim,
     Entry,
@@ -103,6 +104,8 @@ class _Message:
     octets: bytes
     rows: dict[int, Waiting]
     fresh_body: Body | None
+    remind: float = 0.0
+    """When to look whether a delay is to be told."""
 
 
 @dataclass(slots=True)
@@ -408,6 +411,26 @@ class MemoryQueue:
         self._wake()
         return True
 
+    async def remind(self, now: float, patience: float, limit: int) -> int:
+        """What is fresh is looked at later."""
+        late = [one for one in self._messages.values() if one.remind <= now and _stays(one)][:limit]
+        for message in late:
+            entry = message.entry
+            times = [delay_told_at(entry, to, patience) for to in entry.envelope.recipients]
+            for row in list(message.rows.values()):
+                if times[row.n] <= now and row.state is State.WAITING and not row.delay_told:
+                    self._remind(message, row)
+            message.remind = min((at for at in times if at > now), default=math.inf)
+        return len(late)
+
+    def _remind(self, message: _Message, row: Waiting) -> None:
+        if (message.entry.id, row.n) in self._claimed:
+            return
+        site = self._sites.get(self._site(row.recipient.address.domain, row.route), _Site())
+        why = site.why if site.until > self._clock.now() else ""
+        self._owe(message.entry, row, notice_of_delay(row, why))
+        message.rows[row.n] = replace(row, delay_told=True)
+
     async def expire(self, now: float, limit: int) -> int:
         """Waiting and held alike."""
         over = [
@@ -429,6 +452,10 @@ class MemoryQueue:
         return (
             (message, row) for message in self._messages.values() for row in message.rows.values()
         )
+
+
+def _stays(message: _Message) -> bool:
+    return any(row.state is not State.IN_HAND for row in message.rows.values())
 
 
 def _key(row: Waiting) -> tuple[str, str]:

@@ -1,13 +1,13 @@
 """What every `Queue` with its `Sites`, `Ledger`, `Desk` and the journal beside it does."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
-from merpati.journal.events import Accepted, Attempt, Cancelled, Delivered, Held
+from merpati.journal.events import Accepted, Attempt, Cancelled, Delivered, Failed, Held
 from merpati.journal.journal import Journal
 from merpati.mail.address import Address
-from merpati.mail.envelope import Body, Envelope, Recipient
+from merpati.mail.envelope import Body, DeliverBy, Envelope, Recipient
 from merpati.mail.trace import Client
 from merpati.queue.entry import Claim, Entry, Notice, Selection, Settlement, State
 from merpati.queue.queue import Desk, Ledger, Queue, Sites
@@ -253,6 +253,40 @@ async def a_cause_is_kept_until_a_debt_needs_it(bench: Bench) -> None:
     assert (owed.status, owed.reply, owed.cause) == ("4.4.7", "452 full", "mailbox-full")
 
 
+async def a_delay_is_told_once_for_what_no_attempt_comes_near(bench: Bench) -> None:
+    await bench.queue.hold("b.test", NOW + 80_000, "nobody answers")
+    await _put(bench, an_entry(1), an_entry(2, sender=None))
+    assert await bench.queue.remind(NOW + 99, 100.0, 10) == 2
+    assert await bench.queue.owed(10) == []
+    assert await bench.queue.remind(NOW + 100, 100.0, 10) == 1
+    assert await bench.queue.remind(NOW + 101, 100.0, 10) == 0
+    (owed,) = await bench.queue.owed(10)
+    assert (owed.action, owed.reply, owed.cause) == ("delayed", "nobody answers", "site-suspended")
+    await bench.queue.hold("b.test", 0.0, "")
+    told = [one for claim in await bench.queue.claim(NOW, 10) for one in claim.recipients]
+    assert sorted(one.delay_told for one in told) == [False, True]
+
+
+async def a_delay_is_left_to_the_attempt_that_has_it(bench: Bench) -> None:
+    await _waiting(bench, an_entry(1))
+    (claim,) = await bench.queue.claim(NOW, 10)
+    await bench.queue.remind(NOW + 100, 100.0, 10)
+    assert await bench.queue.owed(10) == []
+    await bench.queue.settle(becomes(claim, State.DELIVERED))
+
+
+async def a_missed_deadline_is_a_failure(bench: Bench) -> None:
+    entry = an_entry(1)
+    wish = DeliverBy(NOW + 50, must_return=True)
+    envelope = replace(entry.envelope, deliver_by=wish)
+    await _waiting(bench, replace(entry, envelope=envelope, expires=NOW + 50))
+    assert await bench.queue.expire(NOW + 50, 10) == 1
+    (owed,) = await bench.queue.owed(10)
+    assert (owed.action, owed.status) == ("failed", "5.4.7")
+    (event,) = [one for one in await bench.journal.story(entry.id) if isinstance(one, Failed)]
+    assert (event.cause, event.status) == ("deliver-by-missed", "5.4.7")
+
+
 async def time_does_not_end_what_an_attempt_has(bench: Bench) -> None:
     await _put(bench, an_entry(1))
     (claim,) = await bench.queue.claim(NOW, 10)
@@ -365,6 +399,9 @@ CHECKS: tuple[Check, ...] = (
     a_forgiven_debt_is_gone,
     time_ends_what_waits_and_what_is_held,
     a_cause_is_kept_until_a_debt_needs_it,
+    a_delay_is_told_once_for_what_no_attempt_comes_near,
+    a_delay_is_left_to_the_attempt_that_has_it,
+    a_missed_deadline_is_a_failure,
     time_does_not_end_what_an_attempt_has,
     an_operator_holds_and_releases,
     fresh_mail_can_be_held_until_it_is_claimed,

@@ -27,8 +27,10 @@ CREATE TABLE message (
   expires REAL NOT NULL,
   sender TEXT NOT NULL,             -- as filters compare it
   stays INTEGER NOT NULL,           -- 0: all of it is at its first attempt, and no index needs it
+  remind REAL,                      -- when to see whether a delay is to be told; NULL: never
   entry BLOB NOT NULL
 );
+CREATE INDEX message_remind ON message (remind) WHERE stays = 1 AND remind IS NOT NULL;
 CREATE INDEX message_expires ON message (expires) WHERE stays = 1;
 CREATE INDEX message_sender ON message (sender) WHERE stays = 1;
 
