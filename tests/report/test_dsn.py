@@ -213,6 +213,14 @@ def test_the_wished_time_is_told_where_one_was_wished(owed: Builder, original: b
     assert "Deliver-By-Date" not in status_blocks(status)[0]
 
 
+def test_the_wished_release_is_told_where_one_was_wished(owed: Builder, original: bytes) -> None:
+    _, _, status, _ = read([owed(release_at=1_700_000_300.0)], original)
+    about_message = status_blocks(status)[0]
+    assert about_message["Future-Release-Request"] == "until;2023-11-14T22:18:20Z"
+    _, _, status, _ = read([owed()], original)
+    assert "Future-Release-Request" not in status_blocks(status)[0]
+
+
 def test_a_utf8_address_is_escaped_where_only_ascii_may_stand(
     owed: Builder, original: bytes
 ) -> None:

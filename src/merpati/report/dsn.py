@@ -5,6 +5,7 @@ What people read comes first and in plain words: what happened, whose fault it i
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from merpati.diagnosis.cause import Diagnosis
 from merpati.diagnosis.texts import explain
@@ -20,7 +21,7 @@ from merpati.mail.mime import (
     text_part,
 )
 from merpati.mail.trace import date_time
-from merpati.queue.entry import Owed
+from merpati.queue.entry import Entry, Owed
 from merpati.report.shown import shown
 from merpati.report.wording import WORDINGS, Wording
 from merpati.smtp.outgoing import utf8_address
@@ -155,14 +156,8 @@ def _last_attempt(owed: Owed, diagnosis: Diagnosis, words: Wording, language: st
 
 
 def _status_part(owed: Sequence[Owed], settings: NoticeSettings, now: float, utf8: bool) -> Part:
-    entry = owed[0].entry
-    about_message = [("Reporting-MTA", f"dns; {settings.hostname}")]
-    if entry.envelope.envelope_id:
-        about_message.insert(0, ("Original-Envelope-Id", shown(entry.envelope.envelope_id)))
-    about_message.append(("Arrival-Date", date_time(int(entry.received))))
-    if wish := entry.envelope.deliver_by:
-        about_message.append(("Deliver-By-Date", date_time(int(wish.deadline))))  # RFC 2852 §5
-    blocks = [about_message, *(_recipient_fields(one, now, utf8) for one in owed)]
+    blocks = [_message_fields(owed[0].entry, settings)]
+    blocks += [_recipient_fields(one, now, utf8) for one in owed]
     # RFC 3464 §2.1: groups of fields with a blank line between them.
     octets = b"\r\n".join(
         b"".join(field(name, _fit(value, utf8), utf8=utf8) for name, value in block)
@@ -170,6 +165,20 @@ def _status_part(owed: Sequence[Owed], settings: NoticeSettings, now: float, utf
     )
     kind = "message/global-delivery-status" if utf8 else "message/delivery-status"
     return described(enclosed(octets, kind), "Delivery report")
+
+
+def _message_fields(entry: Entry, settings: NoticeSettings) -> list[tuple[str, str]]:
+    envelope, fields = entry.envelope, []
+    if envelope.envelope_id:
+        fields.append(("Original-Envelope-Id", shown(envelope.envelope_id)))
+    fields.append(("Reporting-MTA", f"dns; {settings.hostname}"))
+    fields.append(("Arrival-Date", date_time(int(entry.received))))
+    if wish := envelope.deliver_by:  # RFC 2852 §5
+        fields.append(("Deliver-By-Date", date_time(int(wish.deadline))))
+    if envelope.release_at is not None:  # RFC 4865 adds it to those of RFC 3464 §2.2
+        release = datetime.fromtimestamp(envelope.release_at, UTC)
+        fields.append(("Future-Release-Request", f"until;{release:%Y-%m-%dT%H:%M:%SZ}"))
+    return fields
 
 
 def _fit(value: str, utf8: bool) -> str:
