@@ -25,6 +25,11 @@ class Journal(Protocol):
         """Events behind the cursor `after` with their sequence numbers, oldest first."""
         ...
 
+    async def last(self) -> int:
+        """The sequence number of the newest event, where `follow` begins to tell only what is
+        new; 0 when nothing ever happened."""
+        ...
+
     async def story(self, message: str) -> list[Event]:
         """Everything about one message, and the Opened events its attempts name."""
         ...

@@ -76,6 +76,11 @@ class JournalStore:
         )
         return [(seq, decode(body)) for seq, body in found]
 
+    async def last(self) -> int:
+        """By the primary key."""
+        ((seq,),) = await self._rows("SELECT coalesce(max(seq), 0) FROM event", ())
+        return int(seq)
+
     async def story(self, message: str) -> list[Event]:
         """By the index of threads."""
         return await self._database.read(partial(_story, message=message)) if message else []

@@ -40,6 +40,15 @@ async def events_come_back_in_order(journal: Journal) -> None:
     assert await journal.follow(numbers[-1], 10) == []
 
 
+async def who_begins_at_the_last_event_is_told_only_what_is_new(journal: Journal) -> None:
+    assert await journal.last() == 0
+    await journal.append([opened("c1"), opened("c2")])
+    cursor = await journal.last()
+    assert await journal.follow(cursor, 10) == []
+    await journal.append([opened("c3")])
+    assert [event for _, event in await journal.follow(cursor, 10)] == [opened("c3")]
+
+
 async def a_noted_event_arrives_without_waiting_for_it(journal: Journal) -> None:
     journal.note(opened("c1"), opened("c2"))
     await asyncio.sleep(0)  # the loop's next turn sends them; a later commit carries them
@@ -103,6 +112,7 @@ async def the_old_is_forgotten_in_slices(journal: Journal) -> None:
 
 CHECKS: tuple[Check, ...] = (
     events_come_back_in_order,
+    who_begins_at_the_last_event_is_told_only_what_is_new,
     a_noted_event_arrives_without_waiting_for_it,
     a_story_has_the_connections_that_its_attempts_name,
     a_message_is_found_by_everyone_it_names,
