@@ -13,12 +13,12 @@ class ChunkDraft:
     """`Draft` over chunk rows. At most two chunks of it are in memory."""
 
     def __init__(
-        self, database: Database, message: int, sweep: Callable[[int], Awaitable[None]]
+        self, database: Database, message: int, abandon: Callable[[int], Awaitable[None]]
     ) -> None:
         self.message = message
         self.is_put = False
         self._database = database
-        self._sweep = sweep
+        self._abandon = abandon
         self._waiting = bytearray()
         self._stored = 0
 
@@ -34,11 +34,11 @@ class ChunkDraft:
             await self._store(CHUNK)
 
     async def discard(self) -> None:
-        """Delete what was stored, unless it is a message by now."""
+        """Leave what was stored to be swept, unless it is a message by now."""
         self._waiting.clear()
         if not self.is_put and self._stored:
             self._stored = 0
-            await self._sweep(self.message)
+            await self._abandon(self.message)
 
     async def _store(self, size: int) -> None:
         piece = bytes(self._waiting[:size])
@@ -53,7 +53,7 @@ def _insert(connection: apsw.Connection, message: int, number: int, piece: bytes
     # The first chunk comes with its draft row: start-up sweeps drafts and never scans chunks.
     # Written twice when a failed commit stood after all: the octets are the same.
     if number == 0:
-        connection.execute("INSERT OR IGNORE INTO draft VALUES (?)", (message,))
+        connection.execute("INSERT OR IGNORE INTO draft VALUES (?, 0)", (message,))
     connection.execute(
         "INSERT OR REPLACE INTO chunk VALUES (?, ?)", (first_chunk(message) + number, piece)
     )

@@ -76,7 +76,12 @@ class InHand:
         for place in fresh:
             claim = _fresh_claim(entry, body, place)
             parcel = Parcel(message, place.lane, claim, is_fresh=True)
-            self._fresh.setdefault(place.lane.site_name, deque()).append(parcel)
+            parcels = self._fresh.setdefault(place.lane.site_name, deque())
+            # RFC 6710 §4.1: what has a higher priority is processed before the rest.
+            if entry.envelope.priority > 0:
+                parcels.appendleft(parcel)
+            else:
+                parcels.append(parcel)
         return count
 
     def take_fresh(

@@ -13,16 +13,15 @@ class Opened:
     """What a queue must know before its first message."""
 
     next_message: int
-    drafts: list[int]
-    """Abandoned; their chunks are to be swept."""
     holds: dict[str, float]
     waits: bool
     """Whether anything waits at all."""
 
 
 def open_queue(connection: apsw.Connection) -> Opened:
-    """What was in hand waits again; lanes and sites without mail are forgotten."""
+    """What was in hand waits again, drafts are abandoned, idle lanes and sites are forgotten."""
     adopt(connection)
+    connection.execute("UPDATE draft SET abandoned = 1")
     connection.execute(
         "DELETE FROM lane WHERE waiting = 0 "
         "AND id NOT IN (SELECT lane FROM recipient WHERE state = 2)"
@@ -30,7 +29,6 @@ def open_queue(connection: apsw.Connection) -> Opened:
     connection.execute("DELETE FROM site WHERE hold = 0 AND id NOT IN (SELECT site FROM lane)")
     return Opened(
         _next_message(connection),
-        [row[0] for row in connection.execute("SELECT id FROM draft")],
         dict(rows(connection, "SELECT name, hold FROM site WHERE hold > 0")),
         bool(connection.execute("SELECT EXISTS (SELECT 1 FROM site WHERE ready IS NOT NULL)").get),
     )

@@ -158,9 +158,16 @@ def first_due(entry: Entry) -> float:
 
 
 def pieces(parts: Iterable[bytes]) -> Iterable[bytes]:
-    """The same octets in pieces of exactly CHUNK, the last one shorter."""
-    octets = b"".join(parts)
-    return (octets[start : start + CHUNK] for start in range(0, len(octets), CHUNK))
+    """The same octets in pieces of exactly CHUNK, the last one shorter; never all at once."""
+    waiting = bytearray()
+    for part in parts:
+        for start in range(0, len(part), CHUNK):
+            waiting += part[start : start + CHUNK]
+            if len(waiting) >= CHUNK:
+                yield bytes(waiting[:CHUNK])
+                del waiting[:CHUNK]
+    if waiting:
+        yield bytes(waiting)
 
 
 def _by_domain(entry: Entry) -> dict[str, list[int]]:

@@ -47,8 +47,11 @@ class Settling:
     def __init__(self, events: EventWriter) -> None:
         self._events = events
 
-    def settle(self, connection: apsw.Connection, verdicts: Verdicts) -> None:
-        """All of one call. What an operator or the clock has ended meanwhile stays ended."""
+    def settle(self, connection: apsw.Connection, verdicts: Verdicts) -> bool:
+        """All of one call; whether there is a rest that is to be swept.
+
+        What an operator or the clock has ended meanwhile stays ended.
+        """
         lanes: Counter[int] = Counter()
         ended: set[int] = set()
         kept: set[int] = set()
@@ -62,8 +65,8 @@ class Settling:
             stay(connection, kept)
         if lanes:
             look_again(connection, lanes)
-        remove_finished(connection, ended)
         self._events.write(connection, verdicts.events)
+        return remove_finished(connection, ended)
 
 
 def find(connection: apsw.Connection, entry_id: str, n: int) -> Place | None:

@@ -28,10 +28,11 @@ from merpati.queue.putting import Arrival, Placed, Putting, adopt, first_due
 from merpati.queue.queue import Draft
 from merpati.queue.readiness import Readiness
 from merpati.queue.reminding import Look, remind
-from merpati.queue.removal import remove_paid, sweep
+from merpati.queue.removal import remove_paid
 from merpati.queue.rows import first_chunk
 from merpati.queue.selection import ACTIONS, means
 from merpati.queue.settling import Settling, Verdicts
+from merpati.queue.sweeping import Sweeper
 from merpati.storage.database import Database
 
 _ALTER_AT_ONCE = 500
@@ -69,6 +70,7 @@ class QueueStore:
         self._putting = Putting(self._lanes, self._events)
         self._settling = Settling(self._events)
         self._desk = DeskWriter(self._lanes, self._events)
+        self._sweeper = Sweeper(database)
         self._holds: dict[str, float] = {}
         self._next_message = 1
         database.on_rollback(self._lanes.forget)
@@ -78,14 +80,13 @@ class QueueStore:
         opened: Opened = await self._database.write(open_queue)
         self._next_message = opened.next_message
         self._holds = opened.holds
-        for message in opened.drafts:
-            await self._sweep(message)
+        self._sweeper.look()
         if opened.waits:
             self._ready.touch(0.0)
 
     def draft(self) -> Draft:
         """Begin to stream a message in."""
-        return ChunkDraft(self._database, self._new_message(), self._sweep)
+        return ChunkDraft(self._database, self._new_message(), self._sweeper.abandon)
 
     async def put(
         self,
@@ -109,6 +110,8 @@ class QueueStore:
         await self._database.submit(job)
         if isinstance(content, ChunkDraft):
             content.is_put = True
+        if discharged:
+            self._sweeper.look()
 
     async def _content(self, content: Body | Draft) -> tuple[int, Body | None]:
         if isinstance(content, Body):
@@ -184,11 +187,13 @@ class QueueStore:
         job.done = partial(self._settled, settlements)
         await self._database.submit(job)
 
-    def _settled(self, settlements: Sequence[Settlement], _: None) -> None:
+    def _settled(self, settlements: Sequence[Settlement], leaves_rest: bool) -> None:
         for one in settlements:
             lane = self._in_hand.release(one.entry_id, one.n)
             if one.state is State.WAITING:
                 self._ready.touch(one.due, lane)
+        if leaves_rest:
+            self._sweeper.look()
         self._ready.wake()
 
     async def next_due(self) -> float | None:
@@ -202,11 +207,21 @@ class QueueStore:
         self._ready.wakes.append(wake)
 
     async def assign(self, domain: str, site: str, route: str = "") -> None:
-        """See `Sites`."""
-        job = self._database.job(
-            lambda connection: sites.assign(connection, self._lanes, (domain, route), site)
-        )
+        """See `Sites`. Fresh mail that comes to a site on hold waits with its cohort."""
+        parcels = []
+        if not route and self._holds.get(site, 0.0) > self._clock.now():
+            parcels = self._in_hand.withdraw(
+                lambda entry, waiting, _: waiting.recipient.address.domain == domain
+            )
+
+        def work(connection: apsw.Connection) -> sites.Move:
+            move = sites.assign(connection, self._lanes, (domain, route), site)
+            _demote(connection, parcels)
+            return move
+
+        job = self._database.job(work)
         job.done = self._assigned
+        job.failed = partial(self._in_hand.put_back, parcels)
         await self._database.submit(job)
 
     def _assigned(self, move: sites.Move) -> None:
@@ -253,6 +268,7 @@ class QueueStore:
             self._events.write(connection, events)
 
         await self._database.write(work)
+        self._sweeper.look()
 
     async def search(
         self, selection: Selection, limit: int, after: tuple[str, int] | None = None
@@ -286,6 +302,7 @@ class QueueStore:
             count, after = await self._database.submit(job)
             changed += count
             if after is None:
+                self._sweeper.look()
                 return changed
 
     async def _withdraw(self, selection: Selection) -> None:
@@ -311,14 +328,12 @@ class QueueStore:
     async def expire(self, now: float, limit: int) -> int:
         """See `Desk`."""
         claimed = self._in_hand.claimed_rows()
-        return await self._database.write(
+        ended = await self._database.write(
             lambda connection: self._desk.expire(connection, now, limit, claimed), rides=True
         )
-
-    async def _sweep(self, message: int) -> None:
-        """Delete in slices what a draft or a large message left."""
-        while await self._database.write(partial(sweep, message=message), rides=True):
-            pass
+        if ended:
+            self._sweeper.look()
+        return ended
 
 
 def _piece(connection: apsw.Connection, chunk: int) -> bytes | None:

@@ -57,6 +57,10 @@ class MemoryJournal:
         """Behind the cursor, oldest first."""
         return [pair for pair in self._events if pair[0] > after][:limit]
 
+    async def last(self) -> int:
+        """Of the newest event."""
+        return self._last
+
     async def story(self, message: str) -> list[Event]:
         """The message's events and the Opened ones that its attempts name, in order."""
         told = [event for _, event in self._events if event.message == message]
@@ -299,8 +303,10 @@ class MemoryQueue:
             wake()
 
     async def assign(self, domain: str, site: str, route: str = "") -> None:
-        """Remember it."""
+        """Remember it; what is fresh waits if the site is on hold."""
         self._site_of[domain, route] = site
+        if self._hold(domain, route) > self._clock.now():
+            self._demote(site)
         self._wake()
 
     async def hold(self, site: str, until: float, why: str, events: Sequence[Event] = ()) -> None:

@@ -193,6 +193,15 @@ async def a_whole_cohort_is_held_and_resumed(bench: Bench) -> None:
     ]
 
 
+async def mail_that_comes_to_a_held_site_waits_with_its_cohort(bench: Bench) -> None:
+    await bench.queue.hold("mx.shared.test", NOW + 600, "down")
+    await _put(bench, an_entry(1, "a@x.test"), an_entry(2, "b@y.test"))
+    await bench.queue.assign("x.test", "mx.shared.test")
+    assert _addresses(await bench.queue.claim(NOW, 10)) == ["b@y.test"]
+    assert await bench.queue.count() == {"waiting": 1, "in_hand": 1, "held": 0}
+    assert _addresses(await bench.queue.claim(NOW + 600, 10)) == ["a@x.test"]
+
+
 async def a_hold_ends_by_itself(bench: Bench) -> None:
     await bench.queue.hold("b.test", NOW + 60, "busy")
     await _put(bench, an_entry(1))
@@ -394,6 +403,7 @@ CHECKS: tuple[Check, ...] = (
     a_streamed_message_is_one_like_any_other,
     a_discarded_draft_leaves_nothing,
     a_whole_cohort_is_held_and_resumed,
+    mail_that_comes_to_a_held_site_waits_with_its_cohort,
     a_hold_ends_by_itself,
     a_debt_keeps_the_message_until_it_is_discharged,
     a_forgiven_debt_is_gone,

@@ -55,7 +55,10 @@ CREATE TABLE chunk (
   id INTEGER PRIMARY KEY,           -- message << 16 | number
   octets BLOB NOT NULL
 );
-CREATE TABLE draft (id INTEGER PRIMARY KEY);
+CREATE TABLE draft (
+  id INTEGER PRIMARY KEY,           -- of the message that it is to become, or was
+  abandoned INTEGER NOT NULL        -- 1: its chunks are to be swept
+);
 
 CREATE TABLE owed (
   id INTEGER PRIMARY KEY AUTOINCREMENT,

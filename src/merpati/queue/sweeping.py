@@ -1,0 +1,54 @@
+"""Deletes what large messages and abandoned drafts left, in slices that ride with other commits."""
+
+import asyncio
+from functools import partial
+
+import apsw
+
+from merpati.queue.removal import sweep
+from merpati.storage.database import Database
+
+
+class Sweeper:
+    """One slice after the other, as long as there are any. What a failure or the end of the
+    process leaves is noted in the file and swept after the next start."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._is_sweeping = False
+
+    async def abandon(self, draft: int) -> None:
+        """Nobody continues this draft."""
+        await self._database.write(partial(_abandon, draft=draft), rides=True)
+        self.look()
+
+    def look(self) -> None:
+        """Something may have been left. Does not wait for it to go."""
+        if not self._is_sweeping:
+            self._is_sweeping = True
+            self._next()
+
+    def _next(self) -> None:
+        job = self._database.job(sweep, rides=True)
+        job.done, job.failed = self._swept, self._stop
+        job.future.add_done_callback(_not_waited_for)
+        self._database.submit(job)
+
+    def _swept(self, more: bool) -> None:
+        if more:
+            self._next()
+        else:
+            self._stop()
+
+    def _stop(self) -> None:
+        self._is_sweeping = False
+
+
+def _abandon(connection: apsw.Connection, draft: int) -> None:
+    connection.execute("UPDATE draft SET abandoned = 1 WHERE id = ?", (draft,))
+
+
+def _not_waited_for(future: "asyncio.Future[bool]") -> None:
+    """Take a failure as read, so that it is not reported as forgotten."""
+    if not future.cancelled():
+        future.exception()

@@ -1,0 +1,78 @@
+"""What the queue on disk keeps in memory, and what becomes of it."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from merpati.journal.store import JournalStore
+from merpati.mail.envelope import Body
+from merpati.queue.entry import Entry, Settlement, State
+from merpati.queue.store import QueueSettings, QueueStore
+from merpati.storage.connection import StorageSettings
+from merpati.storage.database import Database
+from merpati.testing.clock import VirtualClock
+from merpati.testing.conformance.queue import NOW, an_entry
+
+BODY = Body((b"x" * 1_000,))
+
+
+@asynccontextmanager
+async def a_queue(folder: Path, settings: QueueSettings | None = None) -> AsyncIterator[QueueStore]:
+    database = Database(StorageSettings(folder / "0.db", ride=0.0))
+    await database.open()
+    queue = QueueStore(database, JournalStore(database), VirtualClock(NOW), settings)
+    await queue.open()
+    yield queue
+    await database.close()
+
+
+async def put(queue: QueueStore, entries: Sequence[Entry]) -> None:
+    for entry in entries:
+        await queue.put(entry, BODY)
+
+
+async def test_bodies_in_memory_stay_within_their_octets(tmp_path: Path) -> None:
+    async with a_queue(tmp_path, QueueSettings(in_hand_octets=2_500)) as queue:
+        await put(queue, [an_entry(number) for number in range(5)])
+        assert await queue.count() == {"waiting": 3, "in_hand": 2, "held": 0}
+        claims = await queue.claim(NOW, 10)
+        assert [claim.body is not None for claim in claims] == [True, True, False, False, False]
+
+
+async def test_recipients_in_hand_stay_within_their_number(tmp_path: Path) -> None:
+    async with a_queue(tmp_path, QueueSettings(in_hand=3)) as queue:
+        await put(queue, [an_entry(number) for number in range(5)])
+        assert await queue.count() == {"waiting": 2, "in_hand": 3, "held": 0}
+        claims = await queue.claim(NOW, 10)
+        assert len(claims) == 3
+        await queue.settle([Settlement(one.entry.id, 0, State.DELIVERED) for one in claims])
+        assert len(await queue.claim(NOW, 10)) == 2
+
+
+async def test_room_that_is_settled_is_free_again(tmp_path: Path) -> None:
+    async with a_queue(tmp_path, QueueSettings(in_hand_octets=1_000, in_hand=1)) as queue:
+        for number in range(3):
+            await put(queue, [an_entry(number)])
+            (claim,) = await queue.claim(NOW, 10)
+            assert claim.body == BODY
+            await queue.settle([Settlement(claim.entry.id, 0, State.DELIVERED)])
+
+
+async def test_what_was_in_hand_waits_after_a_restart(tmp_path: Path) -> None:
+    async with a_queue(tmp_path) as queue:
+        await put(queue, [an_entry(1), an_entry(2, "a@x.test", "b@y.test")])
+        assert len(await queue.claim(NOW, 1)) == 1
+    async with a_queue(tmp_path) as queue:
+        assert await queue.count() == {"waiting": 3, "in_hand": 0, "held": 0}
+        claims = await queue.claim(NOW, 10)
+        assert sorted(claim.domain for claim in claims) == ["b.test", "x.test", "y.test"]
+
+
+async def test_a_higher_priority_is_taken_out_before_the_rest(tmp_path: Path) -> None:
+    urgent = an_entry(2)
+    urgent = replace(urgent, envelope=replace(urgent.envelope, priority=4))
+    async with a_queue(tmp_path) as queue:
+        await put(queue, [an_entry(1), urgent])
+        (first,) = await queue.claim(NOW, 1)
+        assert first.entry == urgent

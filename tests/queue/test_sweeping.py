@@ -1,0 +1,100 @@
+"""Large content goes in slices, and what a crash leaves of it goes after the next start."""
+
+import asyncio
+from pathlib import Path
+
+import apsw
+
+from merpati.journal.store import JournalStore
+from merpati.mail.envelope import Body
+from merpati.queue.entry import Selection, Settlement, State
+from merpati.queue.removal import SLICE, remove_finished, sweep
+from merpati.queue.rows import CHUNK
+from merpati.queue.store import QueueStore
+from merpati.storage.connection import StorageSettings
+from merpati.storage.database import Database
+from merpati.testing.clock import VirtualClock
+from merpati.testing.conformance.queue import NOW, an_entry
+
+LARGE = Body((bytes(CHUNK * SLICE), bytes(CHUNK * SLICE), b"end"))
+
+
+async def opened(path: Path) -> tuple[Database, QueueStore]:
+    database = Database(StorageSettings(path, ride=0.0))
+    await database.open()
+    queue = QueueStore(database, JournalStore(database), VirtualClock(NOW))
+    await queue.open()
+    return database, queue
+
+
+def counted(connection: apsw.Connection) -> tuple[int, int]:
+    """How many chunks and drafts there are."""
+    found: tuple[int, int] = connection.execute(
+        "SELECT (SELECT count(*) FROM chunk), (SELECT count(*) FROM draft)"
+    ).get
+    return found
+
+
+async def swept(database: Database) -> None:
+    async with asyncio.timeout(10):
+        while await database.read(counted) != (0, 0):
+            await asyncio.sleep(0)
+
+
+async def test_large_content_is_stored_whole(tmp_path: Path) -> None:
+    database, queue = await opened(tmp_path / "0.db")
+    await queue.put(an_entry(1), LARGE)
+    assert [len(piece) async for piece in queue.read(an_entry(1).id)] == [CHUNK] * 32 + [3]
+    await database.close()
+
+
+async def test_a_delivered_large_message_is_gone_with_all_its_content(tmp_path: Path) -> None:
+    database, queue = await opened(tmp_path / "0.db")
+    await queue.put(an_entry(1), LARGE)
+    await queue.claim(NOW, 1)
+    await queue.settle([Settlement(an_entry(1).id, 0, State.DELIVERED)])
+    assert await queue.search(Selection(), 10) == []
+    await swept(database)
+    await database.close()
+
+
+async def test_one_transaction_removes_one_slice(tmp_path: Path) -> None:
+    database, queue = await opened(tmp_path / "0.db")
+    await queue.put(an_entry(1), LARGE)
+
+    def end(connection: apsw.Connection) -> list[tuple[int, int]]:
+        connection.execute("DELETE FROM recipient")
+        message = connection.execute("SELECT id FROM message").get
+        assert remove_finished(connection, [message])
+        steps = [counted(connection)]
+        while sweep(connection):
+            steps.append(counted(connection))
+        return steps
+
+    assert await database.write(end) == [(SLICE + 1, 1), (1, 1), (0, 0)]
+    await database.close()
+
+
+async def test_what_a_crash_left_is_swept_after_the_next_start(tmp_path: Path) -> None:
+    database, queue = await opened(tmp_path / "0.db")
+    draft = queue.draft()
+    await draft.write(bytes(CHUNK * 3))
+    assert await database.read(counted) == (3, 1)
+    await database.close()
+    database, queue = await opened(tmp_path / "0.db")
+    await swept(database)
+    await database.close()
+
+
+async def test_a_draft_that_is_written_is_left_alone_by_the_sweep(tmp_path: Path) -> None:
+    database, queue = await opened(tmp_path / "0.db")
+    going, given_up = queue.draft(), queue.draft()
+    await going.write(bytes(CHUNK))
+    await given_up.write(bytes(CHUNK))
+    await given_up.discard()
+    async with asyncio.timeout(10):
+        while await database.read(counted) != (1, 1):
+            await asyncio.sleep(0)
+    await queue.put(an_entry(1), going)
+    assert [len(piece) async for piece in queue.read(an_entry(1).id)] == [CHUNK]
+    await database.close()
