@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from merpati.mail.address import Address
 from merpati.mail.envelope import Envelope, Recipient
-from merpati.mail.trace import Client, Tls, date_time, protocol_name, received
+from merpati.mail.trace import Client, Tls, date_time, received
 
 TLS = Tls("TLSv1.3", "TLS_AES_256_GCM_SHA384")
 
@@ -100,7 +100,7 @@ def test_the_keyword_says_what_protected_the_session(
     role: str, extended: bool, tls: Tls | None, login: str, name: str
 ) -> None:
     client = Client("192.0.2.7", tls=tls, login=login, role=role)
-    assert protocol_name(client, extended=extended) == name
+    assert client.introduced(client.helo, client.login, extended=extended).protocol == name
 
 
 @pytest.mark.parametrize(

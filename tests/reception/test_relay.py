@@ -113,3 +113,10 @@ async def test_xclient_nonsense_is_refused(attributes: str) -> None:
     port = House().port(xclient=networks("192.0.2.7/32"))
     async with greeted(port, "192.0.2.7") as client:
         assert (await client.say(f"XCLIENT {attributes}")).startswith("501")
+
+
+async def test_a_refused_xclient_brings_no_trust() -> None:
+    port = House().port(trusted=networks("10.0.0.0/8"), xclient=networks("192.0.2.7/32"))
+    async with greeted(port, "192.0.2.7") as client:
+        assert (await client.say("XCLIENT ADDR=10.0.0.1 LOGIN=nobody")).startswith("501")
+        assert (await client.send(b"Subject: Hi\r\n\r\n", "x@c.test")).startswith("550 5.7.1")

@@ -1,7 +1,7 @@
 """Where a message came from: the facts that the Received field and the journal tell."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
 
@@ -39,23 +39,17 @@ class Client:
     role: str = "mx"
     """The port's role: mx, submission, submissions, lmtp; `local` for sendmail and our own."""
 
+    def introduced(self, helo: str, login: str, *, extended: bool) -> "Client":
+        """The same by the name it says and the login it proved; `protocol` follows from them."""
+        protocol = _protocol(self.role, extended, is_secure=bool(self.tls), has_login=bool(login))
+        return replace(self, helo=helo, login=login, protocol=protocol)
+
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 # What a name or an address literal is made of. All else that a stranger says becomes `?`, so that
 # no HELO opens a comment, ends a clause or begins a line.
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9._:\[\]-]")
-
-
-def protocol_name(client: Client, *, extended: bool) -> str:
-    """The `with` keyword of a session (RFC 3848); plain HELO is SMTP, whatever carries it."""
-    if client.role == "lmtp":
-        name = "LMTP"
-    elif extended:
-        name = "ESMTP"
-    else:
-        return "SMTP"
-    return name + ("S" if client.tls else "") + ("A" if client.login else "")
 
 
 @lru_cache(maxsize=4)
@@ -87,6 +81,14 @@ def _from(ip: str, helo: str, name: str) -> str:
     literal = f"[IPv6:{ip}]" if ":" in ip else f"[{ip}]"
     known = f"{_clean(name)} " if name else ""
     return f"from {said} ({known}{literal})\r\n\t"
+
+
+# RFC 3848; plain HELO is SMTP, whatever carries it.
+def _protocol(role: str, extended: bool, *, is_secure: bool, has_login: bool) -> str:
+    if role != "lmtp" and not extended:
+        return "SMTP"
+    name = "LMTP" if role == "lmtp" else "ESMTP"
+    return name + ("S" if is_secure else "") + ("A" if has_login else "")
 
 
 def _with(client: Client, envelope: Envelope) -> str:

@@ -87,8 +87,7 @@ async def hello(session: "Session", event: Hello) -> Reply:
     await session.end_transaction()
     if reply := _waste(session):
         return reply
-    client = replace(session.facts.client, helo=event.name)
-    session.introduce(client, session.facts.login, extended=event.verb != "HELO")
+    session.introduce(event.name, session.facts.login, extended=event.verb != "HELO")
     verdict = await session.judge(Moment.HELLO)
     return verdict.reply if verdict else event.reply
 
@@ -126,7 +125,7 @@ async def _continue_login(session: "Session", response: bytes | None) -> Reply:
         return reply
     session.login = None
     if reply.code == 235:
-        session.introduce(session.facts.client, login.account, extended=True)
+        session.introduce(session.facts.client.helo, login.account, extended=True)
         return reply
     session.failed_logins += login.has_failed
     if session.failed_logins >= session.port.max_failed_logins:
@@ -270,17 +269,17 @@ def _become(session: "Session", said: dict[str, str]) -> None:
     if ip := known.get("ADDR", ""):
         plain = without_zone(ip.upper().removeprefix("IPV6:"))
         client = replace(client, ip=str(ipaddress.ip_address(plain)))
-        session.facts.trusted = session.port.trusts(client.ip)
-    elif "ADDR" in said:
-        session.facts.trusted = False  # [UNAVAILABLE]: it may be anybody, not only the front.
     client = replace(
-        client,
-        port=int(known.get("PORT", client.port)),
-        name=known.get("NAME", client.name),
-        helo=known.get("HELO", client.helo),
+        client, port=int(known.get("PORT", client.port)), name=known.get("NAME", client.name)
     )
     login = Address.parse(known["LOGIN"]) if known.get("LOGIN") else None
-    session.introduce(client, login, extended=known.get("PROTO", "ESMTP") != "SMTP")
+    # Nothing is believed of a command that is refused for one of its attributes.
+    session.facts.client = client
+    if "ADDR" in said:
+        # [UNAVAILABLE]: it may be anybody, not only the front.
+        session.facts.trusted = bool(ip) and session.port.trusts(client.ip)
+    name = known.get("HELO", client.helo)
+    session.introduce(name, login, extended=known.get("PROTO", "ESMTP") != "SMTP")
 
 
 async def mistake(session: "Session", event: Mistake) -> Reply:

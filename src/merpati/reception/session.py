@@ -5,11 +5,10 @@ has that between pieces and a least rate besides, so that no slot is held by dri
 are short the patience is short.
 """
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from merpati.mail.address import Address
-from merpati.mail.trace import Client, Tls, protocol_name
+from merpati.mail.trace import Tls
 from merpati.policy.rule import Moment
 from merpati.policy.verdict import Verdict
 from merpati.reception.commands import COMMANDS
@@ -97,11 +96,12 @@ class Session:
         """Close behind the next answer."""
         self._hangs_up = True
 
-    def introduce(self, client: Client, login: Address | None, *, extended: bool) -> None:
+    def introduce(self, name: str, login: Address | None, *, extended: bool) -> None:
         """From now on the client is this, as far as the rules and the trace are concerned."""
-        client = replace(client, login=str(login) if login else "")
-        self.facts.client = replace(client, protocol=protocol_name(client, extended=extended))
-        self.facts.login = login
+        facts = self.facts
+        known = str(login) if login else ""
+        facts.client = facts.client.introduced(name, known, extended=extended)
+        facts.login = login
 
     def begin_content(self, transaction: "Transaction") -> None:
         """Content begins to come: its own deadline and count begin."""
