@@ -75,6 +75,14 @@ def hindered(transaction: Transaction, why: Hindrance, attempt: Attempt) -> list
     ]
 
 
+def left_alone(transaction: Transaction, why: str, attempt: Attempt) -> list[Outcome]:
+    """What was answered says nothing about this message."""
+    return [
+        Outcome(waiting.n, Result.UNTOUCHED, why, attempt=attempt)
+        for waiting in transaction.recipients
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class Telling:
     """How the flights of one connection are told."""

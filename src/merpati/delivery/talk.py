@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from merpati.clock import Clock
 from merpati.delivery.ending import End, Ending
-from merpati.delivery.flight import Flight, Telling, hindered, outgoing_of
+from merpati.delivery.flight import Flight, Telling, hindered, left_alone, outgoing_of
 from merpati.delivery.lesson import LowerRung, MessageLimit, SiteMemory
 from merpati.delivery.link import ConversationSettings, Link
 from merpati.delivery.outcome import Outcome, Result
@@ -280,19 +280,27 @@ class Talk:
 
     def _shut_down(self, event: ShutDown) -> End:
         """421: what its command was for is settled by it, the rest is untouched."""
-        for flight in [one for one in self._flights if one.mailing is event.mailing]:
-            self._tell(flight)
         if event.command is None and not self._heard:
             # It was told while it lay idle: no attempt was made with it.
             return End(Ending.IDLE, str(event.answer))
         # Between two transactions it is an answer to the next, come early.
         command = Command.MAIL if event.command is None else event.command
-        at_mail = command in (Command.MAIL, Command.RSET)
-        if at_mail and self._good >= _ENOUGH_GOOD:
-            self._telling.learn(MessageLimit(self._good))
-            return End(Ending.QUOTA, str(event.answer))
+        if command in (Command.MAIL, Command.RSET) and self._good >= _ENOUGH_GOOD:
+            return self._had_enough(str(event.answer))
+        for flight in [one for one in self._flights if one.mailing is event.mailing]:
+            self._tell(flight)
+            self.told -= 1  # A connection that is turned away at its first MAIL was of no use.
         meaning = meaning_of(command, event.answer)
         return End(Ending.TURNED_AWAY, str(event.answer), STAGES[command], meaning)
+
+    def _had_enough(self, reply: str) -> End:
+        """The server takes only so many messages a connection, whatever words it says it in."""
+        self._telling.learn(MessageLimit(self._good))
+        for flight in self._flights:
+            outcomes = left_alone(flight.transaction, reply, self._telling.attempt)
+            self._telling.source.finished(flight.transaction, outcomes)
+        self._flights.clear()
+        return End(Ending.QUOTA, reply)
 
     def _lost(self, error: WireError) -> End:
         if not self._heard:
