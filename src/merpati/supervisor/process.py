@@ -58,7 +58,7 @@ class Process:
         self._lock = Lock(self._places.lock)
         self._notifier = Notifier(os.environ, os.getpid())
         self._sockets: Sockets = {}
-        self._stop_early = False
+        self._early: set[int] = set()
 
     def prepare(self) -> TlsContext:
         """Own the data, open the ports, load the key, then become an ordinary user."""
@@ -83,7 +83,7 @@ class Process:
 
     def _remember(self, name: int, _: object) -> None:
         """A signal before the event loop runs: the ports are open already, so it is early."""
-        self._stop_early = self._stop_early or name != signal.SIGHUP
+        self._early.add(name)
 
     def release(self) -> None:
         """Close what is still open; right after a failed start, too."""
@@ -113,7 +113,9 @@ class Process:
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, server.begin_stop)
         loop.add_signal_handler(signal.SIGHUP, self._reload, server)
-        if self._stop_early:
+        if signal.SIGHUP in self._early:
+            self._reload(server)
+        if self._early - {signal.SIGHUP}:
             server.begin_stop()
 
     def _reload(self, server: Server) -> None:
