@@ -56,7 +56,8 @@ class Settling:
     """The rules."""
 
     def __init__(self, settings: SettlingSettings, retry: Retry) -> None:
-        self._settings = settings
+        self.settings = settings
+        """A reload replaces them for the outcomes to come."""
         self._retry = retry
 
     def settle(
@@ -79,7 +80,7 @@ class Settling:
         due = case.now + self._wait(case.waiting.attempts + 1, case.outcome)
         due = min(due, _last_try(case.entry, case.now), self._next_notice(case, told))
         if case.outcome.result is Result.UNKNOWN:
-            due = max(due, case.now + self._settings.in_doubt)
+            due = max(due, case.now + self.settings.in_doubt)
         return case.deferred(due, told)
 
     def _wait(self, attempts: int, outcome: Outcome) -> float:
@@ -94,7 +95,7 @@ class Settling:
 
     def _notice_at(self, case: "_Case") -> float:
         """When the sender is to be told of the delay; infinite for never."""
-        return delay_told_at(case.entry, case.waiting.recipient, self._settings.delay_notice)
+        return delay_told_at(case.entry, case.waiting.recipient, self.settings.delay_notice)
 
 
 def end(entry: Entry) -> float:

@@ -46,6 +46,10 @@ class Notices:
         self._woken = asyncio.Event()
         self._put_off: dict[int, float] = {}
 
+    def take_up(self, door: Door, settings: NoticeSettings) -> None:
+        """Use these for the notices to come."""
+        self._door, self._settings = door, settings
+
     def wake(self) -> None:
         """Something was settled; look soon."""
         self._woken.set()

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 
 from merpati.config.places import Places
@@ -20,10 +20,11 @@ from merpati.delivery.pacing import Paces, PacingSettings
 from merpati.delivery.pool import PoolParts
 from merpati.delivery.route import Route, Routes
 from merpati.delivery.security import decide
-from merpati.delivery.settling import Settling
+from merpati.delivery.settling import Settling, SettlingSettings
 from merpati.delivery.siting import Siting, SitingSettings
 from merpati.delivery.transaction import Host, Way
 from merpati.dns.client import DnsClient
+from merpati.intake import Intake
 from merpati.queue.schedule import Schedule
 from merpati.report.notices import Notices
 from merpati.system.blueprint import Blueprint
@@ -46,11 +47,9 @@ class CurrentRoutes(Routes):
         self._house = house
         self._current = Routes(house.stores.directory)
 
-    def take_up(self, settings: Settings) -> None:
-        """Use the routes of these settings; ConfigError leaves the old ones."""
-        routes = read_routes(settings.document, settings.base)
-        directory = self._house.stores.directory
-        self._current = Routes(directory, routes, keep_all=settings.is_inbox)
+    def take_up(self, routes: Sequence[Route], keep_all: bool) -> None:
+        """Use these routes."""
+        self._current = Routes(self._house.stores.directory, routes, keep_all=keep_all)
 
     def choose(self, domain: str, forced: str = "") -> Route:
         """See `Routes`."""
@@ -67,9 +66,10 @@ class Delivering:
         self._dialer = SocketDialer(house.wire)
         self._routes = CurrentRoutes(house)
         self._schedule = Schedule()
-        self.take_up(settings)
-        self._dispatcher = Dispatcher(DispatcherSettings(), self._parts(threads))
+        self._settling = Settling(SettlingSettings(), self._retry)
         self._notices = self._make_notices()
+        self.take_up(settings, read_routes(settings.document, settings.base))
+        self._dispatcher = Dispatcher(DispatcherSettings(), self._parts(threads))
         self._news = False
         house.stores.queue.on_ready(self._has_news)
 
@@ -104,13 +104,18 @@ class Delivering:
     def _make_notices(self) -> Notices:
         stores, blueprint = self._house.stores, Blueprint(self._settings)
         books = (stores.queue, stores.queue, stores.journal)
-        intake = self._house.intake(blueprint, blueprint.own_rules())
-        return Notices(books, intake, self._house.clock, blueprint.notices())
+        return Notices(books, self._own_intake(blueprint), self._house.clock, blueprint.notices())
 
-    def take_up(self, settings: Settings) -> None:
-        """Routes and waits for the attempts to come."""
-        self._routes.take_up(settings)
-        self._schedule = Blueprint(settings).schedule()
+    def _own_intake(self, blueprint: Blueprint) -> Intake:
+        return self._house.intake(blueprint, blueprint.own_rules())
+
+    def take_up(self, settings: Settings, routes: Sequence[Route]) -> None:
+        """Routes and waits for the attempts to come, the language of the notices to come."""
+        blueprint = Blueprint(settings)
+        self._routes.take_up(routes, settings.is_inbox)
+        self._schedule = blueprint.schedule()
+        self._settling.settings = blueprint.settling()
+        self._notices.take_up(self._own_intake(blueprint), blueprint.notices())
 
     def _parts(self, threads: Executor) -> DispatcherParts:
         stores, clock = self._house.stores, self._house.clock
@@ -123,7 +128,7 @@ class Delivering:
             siting=Siting(SitingSettings(), finder, stores.queue, clock),
             paces=Paces(PacingSettings(), _CHANCE.random),
             pools=PoolParts(finder, self._talk),
-            settling=Settling(blueprint.settling(), self._retry),
+            settling=self._settling,
             mailboxes=self._mailboxes(threads),
             clock=clock,
             note=stores.journal.note,

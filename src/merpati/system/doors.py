@@ -139,9 +139,10 @@ class Door:
     async def _serve(self, arrival: Arrival) -> None:
         await self._port.serve(arrival)
 
-    def give(self, port: Port) -> None:
+    def give(self, port: Port, settings: ListenSettings) -> None:
         """From the next session on."""
         self._port = port
+        self.listener.limit(settings)
         self._ports.add(port)
 
     async def run(self, listening: socket.socket) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import gc
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -21,9 +21,10 @@ from merpati.api.client import short_path
 from merpati.api.errors import Mistaken
 from merpati.api.office import moment
 from merpati.clock import Clock
-from merpati.config.errors import ConfigError, Flaw
+from merpati.config.errors import ConfigError
 from merpati.config.files import look
 from merpati.config.places import Places
+from merpati.config.routes import read_routes
 from merpati.config.settings import Settings, load
 from merpati.journal.events import Lifecycle
 from merpati.reception.port import Port
@@ -35,6 +36,7 @@ from merpati.system.doors import GRACE, Door, Household, household
 from merpati.system.housekeeping import Housekeeping
 from merpati.system.log import Log
 from merpati.system.office import office_of, submit
+from merpati.system.reload import unchangeable
 from merpati.system.reporting import Reporting
 from merpati.system.secret import installation_secret
 from merpati.system.stores import open_stores
@@ -77,7 +79,6 @@ class Server:
         self._stop = asyncio.Event()
         self._doors: dict[Endpoint, Door] = {}
         self._local = self._door(house.local_port(Blueprint(settings)), ListenSettings())
-        self._own_intake = house.intake(Blueprint(settings), Blueprint(settings).own_rules())
         self._housekeeping = Housekeeping(house.stores.queue, house.stores.journal, given.clock)
         self._reporting = Reporting(
             settings, house.stores, given.clock, Places(settings.data).cursor
@@ -91,13 +92,15 @@ class Server:
     def take_up(self, settings: Settings) -> None:
         """Use changed settings from the next session and attempt on; nothing is dropped.
 
-        ConfigError when they cannot be used; then nothing has changed.
+        ConfigError or TlsError when they cannot be used; then nothing has changed.
         """
-        flaws = [*look(settings), *_unchangeable(self._settings, settings)]
+        flaws = [*look(settings), *unchangeable(self._settings, settings)]
         if flaws:
             raise ConfigError(str(settings.file), flaws)
-        self._delivering.take_up(settings)
+        # What can fail comes first: the passwords of routes, then the certificate.
+        routes = read_routes(settings.document, settings.base)
         reload_certificate(self._given.tls, settings)
+        self._delivering.take_up(settings, routes)
         self._settings = settings
         self._build()
         self._given.log.info("reloaded", str(settings.file))
@@ -107,12 +110,14 @@ class Server:
         blueprint = Blueprint(self._settings)
         self._housekeeping.patience = float(self._settings.document.queue.delay_notice)
         self._housekeeping.retention = float(self._settings.document.retention.journal)
+        self._local.give(self._house.local_port(blueprint), ListenSettings())
+        self._own_intake = self._house.intake(blueprint, blueprint.own_rules())
         for table in self._settings.document.port:
-            port = self._house.port(blueprint, table)
+            port, limits = self._house.port(blueprint, table), blueprint.listener(table)
             if door := self._doors.get(table.listen):
-                door.give(port)
+                door.give(port, limits)
             else:
-                self._doors[table.listen] = self._door(port, blueprint.listener(table))
+                self._doors[table.listen] = self._door(port, limits)
 
     def _door(self, port: Port, settings: ListenSettings) -> Door:
         return Door(self._house.wire, port, settings, self._session_failed)
@@ -228,20 +233,6 @@ class Server:
         """Begin to stop."""
         self.begin_stop()
         return ask.Done()
-
-
-def _unchangeable(old: Settings, new: Settings) -> Iterator[Flaw]:
-    """What only a restart can change."""
-    if old.data != new.data:
-        yield Flaw("data", 0, "cannot change while the server runs", "Restart it")
-    if _listens(old) != _listens(new):
-        yield Flaw("port", 0, "ports cannot change while the server runs", "Restart it")
-
-
-def _listens(settings: Settings) -> list[tuple[str, str]]:
-    document = settings.document
-    web = [("http", str(document.http.listen))] if document.http else []
-    return [*((port.role.value, str(port.listen)) for port in document.port), *web]
 
 
 def _bind_deep(path: Path) -> socket.socket:

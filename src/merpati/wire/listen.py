@@ -110,6 +110,10 @@ class Listener:
                     server.close()
             await self._wait_sessions(group)
 
+    def limit(self, settings: ListenSettings) -> None:
+        """Use these limits from the next connection on."""
+        self._settings = settings
+
     def stop(self, grace: float) -> None:
         """Accept no more; sessions get `grace` seconds to end, then they are cancelled."""
         self._grace = grace
