@@ -27,7 +27,6 @@ from merpati.smtp.events import (
     ContentReceived,
     ContentStarted,
     Event,
-    Hello,
     MailFrom,
     MailParameters,
     Mistake,
@@ -73,6 +72,7 @@ class ServerConnection:
         "_lines",
         "_mail",
         "_now",
+        "_offered",
         "_owed",
         "_read",
         "_replies",
@@ -126,7 +126,7 @@ class ServerConnection:
         """As if nothing had been said: at the start, after STARTTLS (RFC 3207 §4.2)."""
         self.is_authenticated = False
         """AUTH was answered with 235."""
-        self._agreed: Offer = make_basic_offer(self.settings)
+        self._agreed = self._offered = make_basic_offer(self.settings)
         self._mail = MailParameters()
         self._accepted = self._surplus = 0
         self._source: DotReader | ChunkReader = ChunkReader(self._buffer, 0, is_last=True)
@@ -329,7 +329,7 @@ class ServerConnection:
         row = self._rows.get(step)
         if row is None:
             raise CommandError(out_of_order(self._state, step))
-        offer = self._offer_to(verb) if step is Step.HELLO else self._agreed
+        offer = self._offered = self._offer_to(verb) if step is Step.HELLO else self._agreed
         event = command.parse(verb, text, offer)
         check = _CHECKS.get(step)
         if check is not None:
@@ -412,8 +412,7 @@ class ServerConnection:
 
     def _settle_hello(self, reply: Reply) -> None:
         if reply.is_positive:
-            hello = cast(Hello, self._event)  # Step.HELLO makes nothing else
-            self._agreed = self._offer_to(hello.verb)
+            self._agreed = self._offered
 
     def _settle_rcpt(self, reply: Reply) -> None:
         if reply.is_positive:
