@@ -232,7 +232,9 @@ def _address(text: str, hostname: str) -> Address:
     if "@" not in text:
         text = f"{text}@{hostname}"
     listed = parse_mailboxes(text)
-    if len(listed.found) != 1 or listed.flaws:
+    # A header may be folded, a word of the command line is not: a line end in it is an attempt to
+    # add something, and the addresses on both sides of it might be taken for one.
+    if len(listed.found) != 1 or listed.flaws or not text.isprintable():
         raise Misused(f"{text!r} is no address")
     return listed.found[0].address
 
