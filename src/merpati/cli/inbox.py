@@ -145,7 +145,7 @@ def _show_content(octets: bytes, view: str) -> None:
     click.echo("\n" + clean(text(message).replace("\r\n", "\n"), keep="\n\t"))
     for one in lines:
         if one.filename:
-            click.echo(f"[{clean(one.filename)}, {one.media_type}, {one.size} octets]")
+            click.echo(clean(f"[{one.filename}, {one.media_type}, {one.size} octets]"))
 
 
 def _show_headers(headers: Headers) -> None:

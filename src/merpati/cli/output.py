@@ -23,8 +23,9 @@ def _escaped(character: str) -> str:
 
 
 def say_json(value: object) -> None:
-    """One JSON value, indented."""
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
+    """One JSON value, indented. What a terminal might obey is escaped, which means the same."""
+    text = msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+    click.echo(_UNSAFE.sub(lambda m: m[0] if m[0] == "\n" else f"\\u{ord(m[0]):04x}", text))
 
 
 def say_table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty: str) -> None:
