@@ -29,7 +29,7 @@ class Hops:
     name: str = "hops"
     moments: frozenset[Moment] = frozenset({Moment.MESSAGE})
 
-    async def judge(self, moment: Moment, facts: Facts) -> Verdict | None:
+    def judge(self, moment: Moment, facts: Facts) -> Verdict | None:
         """More than `max_hops` Received fields, or a recipient who has had it."""
         if facts.headers.count("received") > self.max_hops:
             return _TOO_FAR
