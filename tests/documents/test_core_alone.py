@@ -16,6 +16,8 @@ from merpati.mail.address import Address
 from merpati.testing.inbox import Inbox
 from merpati.testing.inbox_process import InboxProcess
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 CLIENT = runpy.run_path(str(ROOT / "examples/smtp_client.py"))
 SERVER = runpy.run_path(str(ROOT / "examples/smtp_server.py"))

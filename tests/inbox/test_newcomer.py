@@ -16,6 +16,8 @@ import pytest
 
 from merpati.testing.process import free_port, wait_port
 
+pytestmark = pytest.mark.slow
+
 MERPATI = [sys.executable, "-P", "-m", "merpati.cli.main"]
 
 

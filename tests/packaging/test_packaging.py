@@ -115,6 +115,7 @@ def server(tmp_path: Path) -> Iterator[int]:
         yield port
 
 
+@pytest.mark.slow
 def test_the_containers_health_check_tells_a_server_that_answers(server: int) -> None:
     (check,) = re.findall(
         r"^HEALTHCHECK .*\\\n    CMD (\[.*\])$", CONTAINERFILE.read_text("utf-8"), re.M

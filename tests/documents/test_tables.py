@@ -1,0 +1,47 @@
+"""The tables of the manual name what there is, all of it and nothing else."""
+
+import re
+import typing
+from collections.abc import Mapping
+from pathlib import Path
+
+from merpati.config.document import Document
+from merpati.config.settings import load
+from merpati.diagnosis.replies import Refusal
+from merpati.journal.events import Event
+from merpati.report.metrics import Metrics
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+def first_column(page: str, heading: str) -> set[str]:
+    """The words in the first column of the table with this heading."""
+    table = (DOCS / page).read_text("utf-8").partition(f"| {heading} |")[2].partition("\n\n")[0]
+    cells = [line.split("|")[1] for line in table.splitlines()[2:]]
+    assert cells, f"{page} has no table with the heading {heading}"
+    return {word.strip("` ") for cell in cells for word in cell.split(",")}
+
+
+def test_every_kind_of_event_is_explained() -> None:
+    kinds = {kind.__struct_config__.tag for kind in typing.get_args(Event)}
+    assert first_column("operating.md", "`kind`") == kinds
+
+
+async def test_every_metric_is_explained() -> None:
+    async def nothing() -> Mapping[str, float]:
+        return {}
+
+    gauges = {("queue_recipients", "", "state"): nothing, ("sites_held", "", ""): nothing}
+    page = (await Metrics(gauges).exposition()).decode()
+    assert first_column("operating.md", "metric") == set(re.findall(r"^# TYPE (\w+)", page, re.M))
+
+
+def test_every_class_of_refusal_is_explained() -> None:
+    assert first_column("delivery.md", "class") == {refusal.value for refusal in Refusal}
+
+
+def test_the_times_of_the_queue_are_the_defaults(tmp_path: Path) -> None:
+    text = (DOCS / "delivery.md").read_text("utf-8")
+    file = tmp_path / "merpati.toml"
+    file.write_text(re.findall(r"^```toml\n(\[queue\]\n.*?)^```", text, re.M | re.S)[0], "utf-8")
+    assert load(file).document.queue == Document().queue
