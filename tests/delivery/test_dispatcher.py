@@ -357,3 +357,52 @@ async def test_days_of_failure_end_in_a_delay_notice_and_an_expiry(make_world):
     actions = [owed.action for owed in await world.queue.owed(10)]
     assert actions == ["delayed", "failed"]
     assert len(await world.events(Expired)) == 1
+
+
+async def test_ten_thousand_for_a_site_that_is_down_cost_one_hold_and_two_connections(make_world):
+    world = make_world(routes=(SMARTHOST,))
+    await world.put(*(an_entry(n, f"u{n}@a.test") for n in range(10_000)))
+    async with world.running():
+        await world.clock.advance(30)
+        assert len(world.talker.tried) <= 2
+        assert len(await world.events(SiteHeld)) == 1
+        assert len(await world.events(Deferred)) <= 250
+        assert await world.waiting() == 10_000
+
+
+async def doubt_one_of_ten(world):
+    """The first of ten messages is lost behind its last octets; the site is paused."""
+    await world.put(*(an_entry(n, f"u{n}@a.test") for n in range(10)))
+    await world.clock.advance(5)
+
+
+async def test_a_connection_lost_behind_the_last_octets_leaves_doubt_about_one_alone(make_world):
+    host = ScriptedHost(doubts=1)
+    world = make_world(hosts={"192.0.2.1": host}, routes=(SMARTHOST,))
+    async with world.running() as dispatcher:
+        await doubt_one_of_ten(world)
+        (deferred,) = await world.events(Deferred)
+        assert (deferred.in_doubt, deferred.attempts) == (True, 1)
+        assert dispatcher.permits._value == 64
+        listed = await world.queue.search(Selection(), 20)
+        assert {line.site_why for line in listed} == {"the connection was reset"}
+        assert sum(line.waiting.attempts for line in listed) == 1
+        await world.clock.advance(120)
+        assert len(host.received) == 9
+        await world.clock.advance(900)
+        assert len(host.received) == 10
+
+
+async def test_a_resumed_site_gets_its_mail_at_once_and_what_is_in_doubt_when_told(make_world):
+    host = ScriptedHost(doubts=1)
+    world = make_world(hosts={"192.0.2.1": host}, routes=(SMARTHOST,))
+    async with world.running() as dispatcher:
+        await doubt_one_of_ten(world)
+        ((site, _),) = (await world.queue.held()).items()
+        await world.queue.hold(site, 0.0, "")
+        dispatcher.resume(site)
+        await world.clock.advance(5)
+        assert len(host.received) == 9
+        await world.queue.alter(Selection(), "retry", "root")
+        await world.clock.advance(2)
+        assert len(host.received) == 10

@@ -58,6 +58,7 @@ class Pool(Protocol):
 class _Taken:
     ready: Ready
     at: float
+    has_permit: bool = False
 
 
 class Line:
@@ -67,7 +68,6 @@ class Line:
         self._pool = pool
         self.host = host
         self._taken: dict[int, _Taken] = {}
-        self._permits = 0
         self._last_end = 0.0
 
     def next(self) -> Transaction | None:
@@ -82,9 +82,12 @@ class Line:
         return self._began(ready)
 
     async def permit(self) -> None:
-        """Wait for a place among the transactions whose verdict is not on disk yet."""
+        """Wait for a place among the transactions whose verdict is not on disk yet.
+
+        It is for the first one taken that has none: final octets leave in the order of taking.
+        """
         await self._pool.permits.acquire()
-        self._permits += 1
+        next(one for one in self._taken.values() if not one.has_permit).has_permit = True
 
     def finished(self, transaction: Transaction, outcomes: Sequence[Outcome]) -> None:
         """Leave the results."""
@@ -92,24 +95,23 @@ class Line:
         now = self._pool.monotonic()
         seconds = now - max(taken.at, self._last_end)
         self._last_end = now
-        self._pool.report(Report(taken.ready, outcomes, seconds, self._giving_back(outcomes)))
+        self._pool.report(
+            Report(taken.ready, outcomes, seconds, self._giving_back(taken, outcomes))
+        )
 
     def close(self, reply: str) -> None:
         """The conversation is over; what it should have finished and did not is deferred.
 
         That is a defect of the conversation: whatever had a permit may have been sent.
         """
-        result = Result.UNKNOWN if self._permits else Result.DEFERRED
         for taken in list(self._taken.values()):
+            result = Result.UNKNOWN if taken.has_permit else Result.DEFERRED
             transaction = taken.ready.transaction
             outcomes = [
                 Outcome(waiting.n, result, reply, "4.3.0", "delivery-defect")
                 for waiting in transaction.recipients
             ]
             self.finished(transaction, outcomes)
-        for _ in range(self._permits):
-            self._pool.permits.release()
-        self._permits = 0
 
     def _began(self, ready: Ready | None) -> Transaction | None:
         if ready is None:
@@ -117,11 +119,13 @@ class Line:
         self._taken[id(ready.transaction)] = _Taken(ready, self._pool.monotonic())
         return ready.transaction
 
-    def _giving_back(self, outcomes: Sequence[Outcome]) -> Callable[[], None]:
+    def _giving_back(self, taken: _Taken, outcomes: Sequence[Outcome]) -> Callable[[], None]:
         """The permit of a transaction whose final octets may have left goes with its verdict."""
-        if not self._permits or all(one.result is Result.UNTOUCHED for one in outcomes):
+        if not taken.has_permit:
             return _nothing
-        self._permits -= 1
+        if all(one.result is Result.UNTOUCHED for one in outcomes):
+            self._pool.permits.release()
+            return _nothing
         return self._pool.permits.release
 
 

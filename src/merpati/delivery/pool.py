@@ -4,6 +4,9 @@ A pool opens a connection when the work that is ready pays for it (`pacing`), tr
 in turn, and hands transactions to whichever connection is free. When nobody can be reached, or the
 site wants to be left alone, it **rests**: the whole cohort is put on hold in the queue with one
 row, and what was ready goes back: a site that is down costs one attempt and not ten thousand.
+
+A refusal of the sender (SPF, DKIM, DMARC) decides about its message alone: a site is never put on
+hold for one of our users, since the others' mail goes there too.
 """
 
 import asyncio
@@ -85,6 +88,7 @@ class SitePool:
         self._opening = 0
         self._waiters: list[_Waiter] = []
         self._stopping = False
+        self._paused_for = ""
 
     @property
     def permits(self) -> asyncio.Semaphore:
@@ -153,7 +157,7 @@ class SitePool:
         if self._stopping or not self._ready:
             return
         if self._live + self._opening == 0 and now < self._pace.resumes_at():
-            self._rest(self._pace.resumes_at(), "the site wants to be left alone")
+            self._rest(self._pace.resumes_at(), self._paused_for or "the site is left alone")
             return
         opened = self._live + self._opening
         while self._pace.may_open(now, opened, len(self._ready)):
@@ -256,6 +260,7 @@ class SitePool:
         if end.transactions or end.ending in _NATURAL:
             return
         now = self.monotonic()
+        self._paused_for = end.why or end.ending.value
         if end.ending is Ending.TURNED_AWAY:
             self._pace.too_many(now, self._live)
         else:

@@ -104,6 +104,8 @@ class ScriptedHost:
     max_rcpt: int = 1000
     dies: bool = False
     """Every connection is lost while its first message is under way."""
+    doubts: int = 0
+    """Connections that are lost behind the last octets of their first message."""
     opened: int = 0
     """Connections that stood or were turned away."""
     live: int = 0
@@ -162,6 +164,12 @@ class ScriptedTalk:
             while (transaction := await source.wait_next(5.0)) is not None:
                 await source.permit()
                 await self._clock.sleep(self._script.seconds)
+                if self._script.doubts:
+                    self._script.doubts -= 1
+                    source.finished(
+                        transaction, [_in_doubt(one.n) for one in transaction.recipients]
+                    )
+                    return End(Ending.LOST, "the connection was reset")
                 if self._script.dies:
                     source.finished(
                         transaction, [_untouched(one.n) for one in transaction.recipients]
@@ -199,6 +207,10 @@ def delivered(n: int, host: Host) -> Outcome:
     """A host took it."""
     attempt = Attempt(route="test", host=host.name, ip=host.ip, port=host.port)
     return Outcome(n, Result.DELIVERED, "250 2.0.0 ok", "2.0.0", attempt=attempt)
+
+
+def _in_doubt(n: int) -> Outcome:
+    return Outcome(n, Result.UNKNOWN, "the connection was reset", "4.4.2", "in-doubt")
 
 
 def _untouched(n: int) -> Outcome:
