@@ -1,6 +1,6 @@
 """The story of a message from its journal events: for a person, every line explained."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -95,7 +95,7 @@ def _extra(event: Event, language: str) -> dict[str, str]:
     """What the sentences say that is no field of the event."""
     labels = LABELS[language]
     attempt = _attempt(event)
-    extra = {"place": _place(attempt) if attempt else labels["here"]}
+    extra = {"place": _place(attempt, labels) if attempt else labels["here"]}
     if isinstance(event, Accepted):
         extra["who"] = ACCEPTED_BY[language].get(event.role, shown(event.role))
         extra["sender"] = shown(event.sender) or "<>"
@@ -112,8 +112,8 @@ def _attempt(event: Event) -> Attempt | None:
     return event.attempt if isinstance(event, Delivered | Deferred | Failed) else None
 
 
-def _place(attempt: Attempt) -> str:
-    where = attempt.host or attempt.site or attempt.route
+def _place(attempt: Attempt, labels: Mapping[str, str]) -> str:
+    where = attempt.host or attempt.site or labels.get(attempt.route, attempt.route)
     return shown(f"{where} [{attempt.ip}]:{attempt.port}" if attempt.ip else where)
 
 
