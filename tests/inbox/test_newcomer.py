@@ -110,6 +110,7 @@ def test_a_message_is_known_by_the_id_that_trace_knows(newcomer: Newcomer) -> No
     (line,) = newcomer.wait_for(1)
     name = str(line["name"])
     assert "Terima kasih!" in newcomer.ask("inbox", "show", name)
+    assert "at the developer's inbox" in newcomer.ask("trace", name)
     story = json.loads(newcomer.ask("trace", name, "--json"))
     assert [event["kind"] for event in story["events"]] == ["accepted", "delivered", "delivered"]
 
