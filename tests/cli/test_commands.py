@@ -169,6 +169,16 @@ def test_sites_are_suspended_and_resumed(run: Run) -> None:
     assert json.loads(ok(run("queue", "sites", "--json"))) == []
 
 
+def test_a_hold_and_its_reason_stand_below_the_list_and_after_a_retry(populated: Run) -> None:
+    ok(populated("send", "--from", "ann@a.test", "--to", "budi@b.test", "--text", "x"))
+    assert "on hold" not in ok(populated("queue", "list"))
+    ok(populated("queue", "suspend", "b.test", "--why", "moving"))
+    for command in ("list", "retry"):
+        told = ok(populated("queue", command, "--domain", "b.test"))
+        assert "b.test is on hold until" in told
+        assert "moving (merpati queue resume b.test)" in told
+
+
 def test_status_and_reload_without_a_server(run: Run) -> None:
     assert json.loads(ok(run("status", "--json")))["running"] is False
     result = run("reload")

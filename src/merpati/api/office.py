@@ -71,7 +71,8 @@ class QueueOffice:
         """One line a recipient, oldest first."""
         selection = self._selection(question.filter)
         found = await self.desk.search(selection, question.limit, question.after)
-        return [_line(listed) for listed in found]
+        now = self.clock.now()
+        return [_line(listed, now) for listed in found]
 
     async def alter(self, question: ask.AlterQueue) -> ask.Done:
         """Hold, release, retry, cancel, reroute what is selected and not in an attempt's hands."""
@@ -114,7 +115,7 @@ class QueueOffice:
         ]
 
 
-def _line(listed: Listed) -> ask.QueueLine:
+def _line(listed: Listed, now: float) -> ask.QueueLine:
     entry, waiting = listed.entry, listed.waiting
     return ask.QueueLine(
         id=entry.id,
@@ -130,7 +131,7 @@ def _line(listed: Listed) -> ask.QueueLine:
         reply=waiting.reply,
         route=waiting.route,
         site=listed.site,
-        site_held_until=optional_moment(listed.site_hold),
+        site_held_until=optional_moment(listed.site_hold if listed.site_hold > now else None),
         site_why=listed.site_why,
     )
 

@@ -1,6 +1,6 @@
 """`merpati queue`: what waits, why, and what an operator can do about it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
 import click
@@ -114,6 +114,22 @@ async def say_queue(counter: op.Counter) -> None:
 def _say_lines(lines: list[ask.QueueLine]) -> None:
     rows = ((line.id, line.recipient, line.state, line.due, line.reply) for line in lines)
     say_table(("id", "recipient", "state", "next try", "last answer"), rows, "The queue is empty.")
+    _say_holds(lines)
+
+
+def _say_holds(lines: Iterable[ask.QueueLine]) -> None:
+    """Until when and why nothing is tried, whatever the next try says."""
+    held = {line.site: told for line in lines if (told := _hold(line))}
+    for site, told in sorted(held.items()):
+        click.echo(f"{told} (merpati queue resume {clean(site)})")
+
+
+def _hold(line: ask.QueueLine) -> str:
+    """Empty when its site is not on hold."""
+    if line.site_held_until is None:
+        return ""
+    until = f"{line.site_held_until.astimezone():%Y-%m-%d %H:%M:%S}"
+    return f"{clean(line.site)} is on hold until {until}: {clean(line.site_why)}"
 
 
 async def _lines(counter: op.Counter, wanted: ask.Filter, limit: int | None) -> list[ask.QueueLine]:
@@ -155,11 +171,8 @@ def _show(line: ask.QueueLine) -> None:
     click.echo(f"given up {line.expires.astimezone():%Y-%m-%d %H:%M:%S}")
     if line.reply:
         click.echo(f"  last answer: {clean(line.reply)}")
-    if line.site_held_until:
-        until = line.site_held_until.astimezone()
-        click.echo(
-            f"  {clean(line.site)} is on hold until {until:%H:%M:%S}: {clean(line.site_why)}"
-        )
+    if told := _hold(line):
+        click.echo(f"  {told}")
 
 
 def _altering(action: Action, done: str, text: str) -> click.Command:
@@ -180,7 +193,10 @@ def _altering(action: Action, done: str, text: str) -> click.Command:
 async def _alter(ctx: click.Context, question: ask.AlterQueue, done: str) -> None:
     async with counter_of(settings_of(ctx)) as counter:
         answer = await counter.ask(op.QUEUE_ALTER, question)
+        is_retry = question.action == "retry"
+        lines = await _lines(counter, question.filter, _PAGE) if is_retry else []
     click.echo(f"{counted(answer.changed, 'recipient')} {done}.")
+    _say_holds(lines)
     if not answer.changed and question.filter.ids:
         raise Refused("nothing matched, or it is just being delivered: merpati queue list")
 
