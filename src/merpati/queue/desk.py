@@ -23,23 +23,28 @@ _ROW = (
     "SELECT m.entry, r.message, r.n, r.lane, r.state, r.due, r.attempts, r.told, r.reply, "
     "r.cause, l.route, s.name, s.hold, s.why"
 )
+# CROSS JOIN keeps this order: by messages in the order of the page, so that the first page of a
+# million is found without sorting them. What is rare is named first, as an `m.id IN`.
 _TABLES = (
-    " FROM message m JOIN recipient r ON r.message = m.id "
-    "JOIN lane l ON l.id = r.lane JOIN site s ON s.id = l.site"
+    " FROM message m CROSS JOIN recipient r ON r.message = m.id "
+    "CROSS JOIN lane l ON l.id = r.lane CROSS JOIN site s ON s.id = l.site"
 )
 
 # The partial indexes answer only a question that names their condition.
 _OF_DOMAIN = (  # noqa: S608 - constants
-    "(r.message, r.n) IN ("
-    "SELECT message, n FROM recipient WHERE state = 0 AND lane IN {lanes} UNION ALL "
-    "SELECT message, n FROM recipient WHERE state = 1 AND lane IN {lanes} UNION ALL "
-    "SELECT message, n FROM recipient WHERE state = 2 AND lane IN {lanes})"
+    "l.domain = ? AND m.id IN ("
+    "SELECT message FROM recipient WHERE state = 0 AND lane IN {lanes} UNION ALL "
+    "SELECT message FROM recipient WHERE state = 1 UNION ALL "
+    "SELECT message FROM recipient WHERE state = 2 AND lane IN {lanes})"
 ).format(lanes="(SELECT id FROM lane WHERE domain = ?)")
-
 # What is at its first attempt is in no index of senders; it is little, and what is fresh is known.
 _OF_SENDER = (
     "m.id IN (SELECT id FROM message WHERE stays = 1 AND sender = ? "
     "UNION ALL SELECT message FROM recipient WHERE state = 1)"
+)
+_HELD = "m.id IN (SELECT message FROM recipient WHERE state = 2)"
+_IN_HAND = (
+    "m.id IN (SELECT message FROM recipient WHERE state = 1 UNION ALL SELECT value FROM carray(?))"
 )
 
 
@@ -223,16 +228,21 @@ def _row(  # noqa: PLR0913, PLR0917 - one argument a column
 
 
 def _keys(rows: Iterable[tuple[int, int]]) -> "apsw.CArrayBinding":
+    return _numbers(message << 16 | n for message, n in rows)
+
+
+def _numbers(numbers: Iterable[int]) -> "apsw.CArrayBinding":
     # An array may not be empty; no row has a negative key.
-    return apsw.carray(array("q", (-1, *(message << 16 | n for message, n in rows))))
+    return apsw.carray(array("q", (-1, *numbers)))
 
 
 def _conditions(page: Page) -> tuple[str, list[object]]:
     """The WHERE clause of a page and its bindings, the fixed words first."""
     selection = page.selection
     terms: list[tuple[str, tuple[object, ...]]] = [("1", ())]
-    if selection.domain:
-        terms.append((_OF_DOMAIN, (selection.domain.lower(),) * 3))
+    domain = selection.domain.lower() or _domain(selection.recipient)
+    if domain:
+        terms.append((_OF_DOMAIN, (domain,) * 3))
     if selection.ids:
         terms.append(
             ("m.public IN (SELECT value FROM carray(?))", (apsw.carray(tuple(selection.ids)),))
@@ -259,6 +269,10 @@ def _address(column: str, wanted: str) -> list[tuple[str, tuple[object, ...]]]:
     return [(f"{column} = ?", (wanted,))]
 
 
+def _domain(recipient: str) -> str:
+    return recipient.lower().rpartition("@")[2] if "@" in recipient else ""
+
+
 def _plain(wanted: str) -> str:
     return "" if wanted == "<>" else wanted.lower()
 
@@ -269,5 +283,7 @@ def _state(page: Page) -> list[tuple[str, tuple[object, ...]]]:
     if state is None:
         return []
     if state is State.IN_HAND:
-        return [(f"(r.state = 1 OR {claimed})", (_keys(page.claimed),))]
-    return [(f"r.state = ? AND NOT {claimed}", (state.value, _keys(page.claimed)))]
+        messages = _numbers(message for message, _ in page.claimed)
+        return [(_IN_HAND, (messages,)), (f"(r.state = 1 OR {claimed})", (_keys(page.claimed),))]
+    rare = [(_HELD, ())] if state is State.HELD else []
+    return [*rare, (f"r.state = ? AND NOT {claimed}", (state.value, _keys(page.claimed)))]
