@@ -6,7 +6,7 @@ from merpati.clock import Clock
 from merpati.smtp.client import ClientConnection
 from merpati.smtp.client_events import ClientEvent
 from merpati.smtp.client_states import Command
-from merpati.wire.errors import WireLost
+from merpati.wire.errors import WireError, WireLost
 from merpati.wire.stream import Stream
 
 _PIECE = 256 * 1024
@@ -91,6 +91,15 @@ class Link:
                 raise WireLost("the other end closed the connection")
             smtp.receive(arrived)
         return event
+
+    async def listen(self) -> None:
+        """Take in what arrived while nobody waited, so that it is not held for an answer."""
+        if not self.stream.pending:
+            return
+        try:
+            self.smtp.receive(await self.stream.read())
+        except WireError:
+            return  # Whoever waits next meets it.
 
     async def pour(self, octets: bytes) -> None:
         """Send a piece of a large body, waiting until memory is bounded again."""

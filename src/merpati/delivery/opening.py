@@ -23,6 +23,7 @@ from merpati.smtp.client_events import (
     TlsAnswered,
 )
 from merpati.smtp.client_states import Command
+from merpati.smtp.sasl.exchange import SaslError
 from merpati.smtp.sasl.mechanisms import ClientSide, Credentials, choose
 from merpati.wire.errors import TlsError, WireError
 
@@ -90,7 +91,7 @@ class Opening:
     async def _hello(self) -> End | None:
         smtp = self._link.smtp
         smtp.hello()
-        refused = await self._expect("EHLO", Command.HELLO)
+        refused = await self._expect("LHLO" if self._way.lmtp else "EHLO", Command.HELLO)
         if refused is None or refused.ending is not Ending.TURNED_AWAY:
             return refused
         # RFC 5321 §3.2: a server that does not know EHLO is greeted with HELO.
@@ -138,9 +139,13 @@ class Opening:
     async def _log_in(self) -> End | None:
         if not self._way.username:
             return None
-        exchange = choose(self._link.smtp.capabilities.mechanisms, self._side())
+        mechanisms = self._link.smtp.capabilities.mechanisms
+        try:
+            exchange = choose(mechanisms, self._side())
+        except SaslError as error:
+            return End(Ending.AUTH_FAILED, str(error), Stage.AUTH)
         if exchange is None:
-            offered = " ".join(self._link.smtp.capabilities.mechanisms) or "none"
+            offered = " ".join(mechanisms) or "none"
             why = f"no AUTH mechanism in common; offered: {offered}"
             return End(Ending.AUTH_FAILED, why, Stage.AUTH)
         self._link.smtp.log_in(exchange)

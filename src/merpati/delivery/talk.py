@@ -26,7 +26,7 @@ from merpati.smtp.client_events import (
     VerdictGiven,
 )
 from merpati.smtp.client_states import Command, Phase
-from merpati.smtp.content import ContentError
+from merpati.smtp.content import ContentError, MiscountError
 from merpati.smtp.outgoing import hindrance
 from merpati.smtp.rung import Rung
 from merpati.storage.errors import StorageError
@@ -126,6 +126,7 @@ class Talk:
             if transaction is None:
                 self._heard = False
                 transaction = await self._telling.source.wait_next(idle)
+                await self._link.listen()
             if transaction is None:
                 return None
             flight = self._begin(transaction)
@@ -228,7 +229,7 @@ class Talk:
 
     def _unsendable(self, flight: Flight, error: ContentError | StorageError) -> _Over:
         """The content cannot go out, or cannot be read; the server is left without its end."""
-        if isinstance(error, StorageError):
+        if isinstance(error, StorageError | MiscountError):
             result, status, cause = Result.DEFERRED, "4.3.0", "delivery-defect"
         else:
             result, status, cause = Result.FAILED, "5.6.3", "binary-unsupported"

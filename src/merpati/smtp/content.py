@@ -17,6 +17,10 @@ class ContentError(MerpatiError):
     """The content must not go out this way; the connection it began on must be dropped."""
 
 
+class MiscountError(ContentError):
+    """The content is not as long as was announced: a defect of whoever announced it."""
+
+
 class ContentWriter(Protocol):
     """One body in one form."""
 
@@ -101,7 +105,7 @@ class CountedContent:
         """The octets themselves."""
         self._left -= len(octets)
         if self._left < 0:
-            raise ContentError("there is more content than was announced")
+            raise MiscountError("there is more content than was announced")
         if self._check is not None:
             self._check.look(octets)
         return octets
@@ -109,7 +113,7 @@ class CountedContent:
     def finish(self) -> bytes:
         """Nothing: the count is the end."""
         if self._left:
-            raise ContentError("there is less content than was announced")
+            raise MiscountError("there is less content than was announced")
         if self._check is not None:
             self._check.end()
         return b""

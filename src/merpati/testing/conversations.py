@@ -135,7 +135,7 @@ class Scene:
         """Why it did not open."""
         self.source = ListSource(self.clock, ())
         self.streams: list[PipeStream] = []
-        self._servers: asyncio.TaskGroup
+        self.servers: asyncio.TaskGroup
 
     @property
     def opening(self) -> Opened:
@@ -165,7 +165,7 @@ class Scene:
 
     async def during(self, act: Callable[[Conversation], Awaitable[End]]) -> End | None:
         """Open a conversation and do something with it while its server runs."""
-        async with asyncio.TaskGroup() as self._servers, self.clock.running():
+        async with asyncio.TaskGroup() as self.servers, self.clock.running():
             conversation = self.conversation()
             self.opened = await conversation.open()
             if self.opened is not None:
@@ -179,7 +179,7 @@ class Scene:
         self.clock.streams += [ours, theirs]
         self.prepare(ours)
         self.streams.append(ours)
-        self._servers.create_task(self.server(self.ledger).serve(theirs))
+        self.servers.create_task(self.server(self.ledger).serve(theirs))
         return ours
 
     def _counted(self, octets: bytes) -> Iterable[bytes]:
