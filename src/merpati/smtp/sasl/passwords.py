@@ -1,7 +1,6 @@
 """Mechanisms that hand the password over: PLAIN (RFC 4616) and LOGIN, which has no RFC."""
 
 from merpati.smtp.sasl.exchange import (
-    MAX_RESPONSE,
     Challenge,
     Decision,
     Rejected,
@@ -11,14 +10,11 @@ from merpati.smtp.sasl.exchange import (
     VerifyPassword,
 )
 from merpati.smtp.sasl.preparation import decode, password_of, username_of
+from merpati.smtp.sasl.turns import Turns
 
-CANCELLED = Rejected("the client cancelled", cancelled=True)
 
-
-class _Asking:
+class _Asking(Turns):
     """What both have in common: one question at the end."""
-
-    _username = ""
 
     def _ask(self, username: str, password: str) -> Step:
         self._username = username_of(username)
@@ -34,23 +30,11 @@ class _Asking:
 class PlainServer(_Asking):
     """authzid NUL authcid NUL password, in one response."""
 
-    _began = False
-
-    def step(self, response: bytes | None) -> Step:
-        """Take the response; without an initial one, ask for it with an empty challenge."""
-        if response is None:
-            if self._began:
-                return CANCELLED
-            self._began = True
-            return Challenge(b"")
-        try:
-            return self._read(response)
-        except SaslError as error:
-            return Rejected(f"PLAIN: {error}", malformed=True)
+    mechanism = "PLAIN"
 
     def _read(self, response: bytes) -> Step:
         # RFC 4616 §2: message = [authzid] UTF8NUL authcid UTF8NUL passwd
-        parts = response.split(b"\0") if len(response) <= MAX_RESPONSE else []
+        parts = response.split(b"\0")
         if len(parts) != 3:
             raise SaslError("not two NULs")
         authzid, authcid, password = map(decode, parts)
@@ -62,26 +46,14 @@ class PlainServer(_Asking):
 class LoginServer(_Asking):
     """Username and password, each asked for."""
 
-    def __init__(self) -> None:
-        self._name: str | None = None
-        self._began = False
+    mechanism = "LOGIN"
+    prompt = b"Username:"
 
-    def step(self, response: bytes | None) -> Step:
-        """Take the username, then the password; the username may be the initial response."""
-        if response is None:
-            if self._began:
-                return CANCELLED
-            self._began = True
-            return Challenge(b"Username:")
-        self._began = True
-        try:
-            return self._read(response)
-        except SaslError as error:
-            return Rejected(f"LOGIN: {error}", malformed=True)
+    def __init__(self) -> None:
+        super().__init__()
+        self._name: str | None = None
 
     def _read(self, response: bytes) -> Step:
-        if len(response) > MAX_RESPONSE:
-            raise SaslError("too long")
         if self._name is None:
             self._name = username_of(decode(response))
             return Challenge(b"Password:")

@@ -15,7 +15,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from merpati.smtp.sasl.exchange import (
-    MAX_RESPONSE,
     Challenge,
     Decision,
     FetchKeys,
@@ -26,8 +25,8 @@ from merpati.smtp.sasl.exchange import (
     Step,
     Succeeded,
 )
-from merpati.smtp.sasl.passwords import CANCELLED
 from merpati.smtp.sasl.preparation import decode, password_of, username_of
+from merpati.smtp.sasl.turns import Turns
 
 SHA_256 = "SCRAM-SHA-256"
 PLUS = "SCRAM-SHA-256-PLUS"
@@ -86,7 +85,7 @@ class _Opening:
 
 
 def _read_opening(octets: bytes) -> _Opening:
-    found = _CLIENT_FIRST.fullmatch(decode(octets)) if len(octets) <= MAX_RESPONSE else None
+    found = _CLIENT_FIRST.fullmatch(decode(octets))
     if found is None:
         raise SaslError("not a client-first-message")
     flag, binding_type, authzid, bare, name, nonce = found.groups()
@@ -97,10 +96,12 @@ def _read_opening(octets: bytes) -> _Opening:
     return _Opening(header, flag, binding_type or "", username, nonce, bare)
 
 
-class ScramServer:
+class ScramServer(Turns):
     """One login; `plus` is the mechanism with channel binding."""
 
     def __init__(self, side: ServerSide, *, plus: bool) -> None:
+        super().__init__()
+        self.mechanism = PLUS if plus else SHA_256
         self._side = side
         self._plus = plus
         self._bindings = dict(side.channel_bindings)
@@ -109,20 +110,6 @@ class ScramServer:
         self._invented = False
         self._first = ""
         self._success: Succeeded | None = None
-        self._began = False
-
-    def step(self, response: bytes | None) -> Step:
-        """Take client-first, client-final, and the empty response to our server-final."""
-        if response is None:
-            if self._began:
-                return CANCELLED
-            self._began = True
-            return Challenge(b"")
-        self._began = True
-        try:
-            return self._take(response)
-        except SaslError as error:
-            return Rejected(f"SCRAM: {error}", self._username, malformed=True)
 
     def answer(self, decision: Decision) -> Step:
         """The user's keys; nobody's course is the same as that of a wrong password."""
@@ -134,18 +121,14 @@ class ScramServer:
         self._first = f"r={nonce},s={salt},i={iterations}"
         return Challenge(self._first.encode("ascii"))
 
-    @property
-    def _username(self) -> str:
-        return self._opening.username if self._opening else ""
-
-    def _take(self, response: bytes) -> Step:
+    def _read(self, response: bytes) -> Step:
         if self._success is not None:
             return self._success if not response else Rejected("more after the end", malformed=True)
         if self._opening is not None:
             return self._finish(self._opening, response)
         opening = _read_opening(response)
         self._check_binding(opening)
-        self._opening = opening
+        self._opening, self._username = opening, opening.username
         return FetchKeys(opening.username)
 
     def _check_binding(self, opening: _Opening) -> None:
@@ -163,7 +146,7 @@ class ScramServer:
         return ScramKeys(seed[:16], self._side.iterations, seed, seed)
 
     def _finish(self, opening: _Opening, response: bytes) -> Step:
-        found = _CLIENT_FINAL.fullmatch(decode(response)) if len(response) <= MAX_RESPONSE else None
+        found = _CLIENT_FINAL.fullmatch(decode(response))
         if found is None:
             raise SaslError("not a client-final-message")
         without_proof, binding, nonce, proof = found.groups()

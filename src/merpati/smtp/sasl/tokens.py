@@ -3,7 +3,6 @@
 import re
 
 from merpati.smtp.sasl.exchange import (
-    MAX_RESPONSE,
     Challenge,
     Decision,
     Rejected,
@@ -12,8 +11,8 @@ from merpati.smtp.sasl.exchange import (
     Succeeded,
     VerifyToken,
 )
-from merpati.smtp.sasl.passwords import CANCELLED
 from merpati.smtp.sasl.preparation import decode, username_of
+from merpati.smtp.sasl.turns import Turns
 
 OAUTHBEARER = "OAUTHBEARER"
 XOAUTH2 = "XOAUTH2"
@@ -27,30 +26,20 @@ _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*)", re.IGNORECASE)
 _FAILURE = b'{"status":"invalid_token","schemes":"bearer"}'
 
 
-class TokenServer:
-    """One login with a bearer token."""
+class TokenServer(Turns):
+    """One login with a bearer token, in one response."""
 
     def __init__(self, mechanism: str) -> None:
+        super().__init__()
+        self.mechanism = mechanism
         self._grammar = _OAUTHBEARER if mechanism == OAUTHBEARER else _XOAUTH2
-        self._mechanism = mechanism
-        self._username = ""
-        self._began = False
         self._failed = False
 
     def step(self, response: bytes | None) -> Step:
         """Take the one response, then the client's acknowledgement of a failure."""
         if self._failed:
             return Rejected("the token was not accepted", self._username)
-        if response is None:
-            if self._began:
-                return CANCELLED
-            self._began = True
-            return Challenge(b"")
-        self._began = True
-        try:
-            return self._read(response)
-        except SaslError as error:
-            return Rejected(f"{self._mechanism}: {error}", malformed=True)
+        return super().step(response)
 
     def answer(self, decision: Decision) -> Step:
         """The token was looked up."""
@@ -60,8 +49,7 @@ class TokenServer:
         return Challenge(_FAILURE)
 
     def _read(self, response: bytes) -> Step:
-        text = decode(response) if len(response) <= MAX_RESPONSE else ""
-        found = self._grammar.fullmatch(text)
+        found = self._grammar.fullmatch(decode(response))
         if found is None:
             raise SaslError("not a client response")
         name = (found[1] or "").replace("=2C", ",").replace("=3D", "=")
