@@ -7,6 +7,9 @@ from types import TracebackType
 
 from merpati.storage.errors import StorageError
 
+# Root may open it in a directory that is not root's: no link there may lead it elsewhere.
+_OPEN = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+
 
 class Lock:
     """The owner lock of a data directory. Usable as a context manager."""
@@ -25,7 +28,7 @@ class Lock:
         if self._descriptor is not None:
             return True
         try:
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(self._path, _OPEN, 0o600)
         except OSError as error:
             raise StorageError(f"cannot open {self._path}: {error.strerror}") from error
         try:

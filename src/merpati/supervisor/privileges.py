@@ -19,11 +19,14 @@ def find_user(name: str) -> pwd.struct_passwd:
         raise PrivilegeError(f"user = {name!r}: there is no such user on this machine") from None
 
 
-def give(folder: Path, name: str) -> None:
-    """Hand a directory that root has just made to the user who will work in it."""
+def give(made: Path, name: str) -> None:
+    """Hand what root has just made to the user who will work with it.
+
+    A link in its place is not followed: it would be the user's, and lead to a file that is not.
+    """
     if name and os.geteuid() == 0:
         account = find_user(name)
-        os.chown(folder, account.pw_uid, account.pw_gid)
+        os.chown(made, account.pw_uid, account.pw_gid, follow_symlinks=False)
 
 
 def drop(name: str) -> None:

@@ -61,21 +61,22 @@ class Process:
         self._early: set[int] = set()
 
     def prepare(self) -> TlsContext:
-        """Own the data, open the ports, load the key, then become an ordinary user."""
+        """Own the data, open the ports, load the key, then become an ordinary user.
+
+        The user owns the data directory and may have put anything there. Root opens nothing in it
+        but the lock, and follows no link there.
+        """
         for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(name, self._remember)
         self._warn()
         user = self._settings.document.user
         self._make(self._places.data, user)
-        self._make(self._places.certificate.parent, user)
         self._lock.take()
-        tls = open_certificate(self._settings, self._clock)
+        configured = self._settings.document.tls and open_certificate(self._settings, self._clock)
         self._sockets = listen(self._endpoints(), self._settings.base, os.environ, os.getpid())
-        for made in (self._places.lock, self._places.certificate, self._places.key):
-            if made.exists():
-                give(made, user)
+        give(self._places.lock, user)
         drop(user)
-        return tls
+        return configured or open_certificate(self._settings, self._clock)
 
     def tell(self, defects: ExceptionGroup[Exception]) -> None:
         """What ended us, with its trace, for the log."""
