@@ -54,15 +54,18 @@ async def test_what_is_no_operation_is_not_found(client: TestClient) -> None:  #
 
 
 async def test_health_follows_the_server_and_nothing_else_is_there() -> None:
-    healthy = True
+    why = ""
+
+    async def trouble() -> str:
+        return why
 
     async def metrics() -> bytes:
         return b"merpati 1\n"
 
-    app = http.public(lambda: healthy, metrics)
+    app = http.public(trouble, metrics)
     async with TestClient(TestServer(app)) as client:
         assert (await client.get("/healthz")).status == 200
         assert await (await client.get("/metrics")).read() == b"merpati 1\n"
         assert (await client.post("/v1/stop")).status == 404
-        healthy = False
+        why = "the disk is full"
         assert (await client.get("/healthz")).status == 503

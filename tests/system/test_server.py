@@ -239,3 +239,30 @@ async def test_a_program_without_rights_hands_in_by_a_port_that_trusts_this_mach
     nobody = Submission(sender="", recipients=("nobody@a.test",), content=content)
     refused = await hand_over(port, "mx.a.test", nobody)
     assert (refused.id, refused.code) == ("", 550)
+
+
+def test_connections_and_sizes_are_measured(server: Server) -> None:
+    server.send("ann@a.test")
+    with smtplib.SMTP("127.0.0.1", server.mx, timeout=10) as client:
+        client.ehlo()
+        page = server.page("/metrics")[1]
+    assert 'merpati_connections_open{role="mx"} 1' in page
+    assert 'merpati_connections_in_total{role="mx"}' in page
+    assert "merpati_in_hand_octets 0" in page
+    wal = float(page.partition("\nmerpati_wal_octets ")[2].partition("\n")[0])
+    assert wal > 0
+
+
+def test_without_a_cursor_history_is_not_told_again(tmp_path: Path) -> None:
+    server = Server(tmp_path)
+    server.populate()
+    with server:
+        first = server.send("ann@a.test")
+        wait_for(lambda: first in server.output())
+    (tmp_path / "var/log.cursor").unlink()
+    server.log.unlink()
+    with server:
+        second = server.send("ann@a.test")
+        wait_for(lambda: second in server.output())
+        assert first not in server.output()
+        assert 'merpati_messages_accepted_total{role="mx"} 1' in server.page("/metrics")[1]

@@ -61,16 +61,17 @@ def _error(status: int, text: str) -> web.Response:
 
 
 def public(
-    is_healthy: Callable[[], bool], metrics: Callable[[], Awaitable[bytes]]
+    trouble: Callable[[], Awaitable[str]], metrics: Callable[[], Awaitable[bytes]]
 ) -> web.Application:
     """The application on `[http] listen`: `/healthz` and `/metrics`, nothing that changes anything.
 
-    `/healthz` is 200 while mail is accepted and 503 otherwise, so that a balancer can tell.
+    `/healthz` is 200 while mail is accepted, and 503 with the `trouble` otherwise, so that a
+    balancer can tell.
     """
 
     async def healthz(_: web.Request) -> web.Response:
-        healthy = is_healthy()
-        return web.Response(status=200 if healthy else 503, text="ok\n" if healthy else "no\n")
+        why = await trouble()
+        return web.Response(status=503 if why else 200, text=f"{why or 'ok'}\n")
 
     async def exposition(_: web.Request) -> web.Response:
         headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}

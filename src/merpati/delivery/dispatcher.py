@@ -96,6 +96,11 @@ class Dispatcher:
         """One for each transaction between its final octets and the commit of its verdict."""
         return self._in_hand.permits
 
+    @property
+    def octets(self) -> int:
+        """Of bodies in memory."""
+        return self._in_hand.octets
+
     async def run(self) -> None:
         """Deliver until stopped, then let what is being sent end, and write everything down."""
         async with asyncio.TaskGroup() as outer:

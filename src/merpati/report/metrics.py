@@ -70,6 +70,7 @@ class Metrics:
         self.notices = Counter("notices", "Delivery notices sent, by action.", "action")
         self.logins = Counter("logins", "Logins, by how they ended.", "result")
         self.connections = Counter("connections_out", "Connections made outward.", "result")
+        self.connections_in = Counter("connections_in", "Connections taken, by port role.", "role")
         self._delays = [0] * (len(DELAYS) + 1)
         self._delay_sum = 0.0
 

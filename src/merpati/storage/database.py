@@ -50,6 +50,10 @@ class Database:
         self._reader.submit(cast(Job[object], job))  # as above
         return await job.future
 
+    async def probe(self) -> None:
+        """Write a page and sync it: StorageError when no mail could be stored now."""
+        await self.write(_touch)
+
     def job(self, work: Work[T], *, rides: bool = False) -> Job[T]:
         """A job whose future belongs to the running loop."""
         return Job(work, asyncio.get_running_loop().create_future(), rides=rides)
@@ -57,3 +61,8 @@ class Database:
     def on_rollback(self, forget: Callable[[], None]) -> None:
         """Call `forget` on the writer thread when what a job remembered may not be true."""
         self._writer.on_rollback(forget)
+
+
+def _touch(connection: apsw.Connection) -> None:
+    version = connection.execute("PRAGMA user_version").get
+    connection.execute(f"PRAGMA user_version={version}")  # The same again is written all the same.

@@ -90,6 +90,11 @@ class Delivering:
         """An operator lifted a site's hold."""
         self._dispatcher.resume(site)
 
+    @property
+    def octets(self) -> int:
+        """Of bodies in memory that are being delivered."""
+        return self._dispatcher.octets
+
     def _has_news(self) -> None:
         self._news = True
 

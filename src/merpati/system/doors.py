@@ -30,6 +30,7 @@ from merpati.wire.listen import Arrival, Listener, ListenSettings
 from merpati.wire.loop import Wire
 from merpati.wire.tls import TlsContext
 
+Counted = Callable[[], None]
 Failed = Callable[[Exception], None]
 GRACE = 30.0
 """Seconds that sessions have to end when the server stops."""
@@ -130,13 +131,24 @@ def household(
 class Door:
     """One listener and the port that its next session gets."""
 
-    def __init__(self, wire: Wire, port: Port, settings: ListenSettings, failed: Failed) -> None:
+    def __init__(
+        self,
+        name: str,
+        wire: Wire,
+        port: Port,
+        settings: ListenSettings,
+        told: tuple[Counted, Failed],
+    ) -> None:
+        """`told`: whom to tell of each connection, and of each defect."""
+        self.name = name
         self._port = port
+        self._counted, failed = told
         # Earlier ports live as long as their sessions hold them.
         self._ports = WeakSet([port])
         self.listener = Listener(wire, self._serve, failed, settings)
 
     async def _serve(self, arrival: Arrival) -> None:
+        self._counted()
         await self._port.serve(arrival)
 
     def give(self, port: Port, settings: ListenSettings) -> None:

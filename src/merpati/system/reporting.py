@@ -10,10 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from merpati.clock import Clock
+from merpati.config.places import Places
 from merpati.config.settings import Settings
 from merpati.errors import MerpatiError
 from merpati.report.logs import EventLog
-from merpati.report.metrics import Metrics
+from merpati.report.metrics import Gauge, Metrics
 from merpati.report.reader import Reader
 from merpati.system.stores import Stores
 
@@ -23,22 +24,37 @@ _SAVE_EVERY = 10.0
 class Reporting:
     """Metrics and the log of events."""
 
-    def __init__(self, settings: Settings, stores: Stores, clock: Clock, cursor: Path) -> None:
-        self._queue = stores.queue
+    def __init__(
+        self,
+        settings: Settings,
+        stores: Stores,
+        clock: Clock,
+        gauges: Mapping[tuple[str, str, str], Gauge],
+    ) -> None:
+        self._queue, self._journal = stores.queue, stores.journal
         self._clock = clock
-        self._cursor = cursor
-        self._saved = _read(cursor)
+        places = Places(settings.data)
+        self._cursor = places.cursor
+        self._wal = places.queue.with_name(f"{places.queue.name}-wal")
+        self._saved = _read(self._cursor)
         state = ("queue_recipients", "Recipients in the queue, by state.", "state")
         sites = ("sites_held", "Sites that get nothing for now.", "")
-        self.metrics = Metrics({state: self._count, sites: self._held})
+        wal = ("wal_octets", "Octets of the write-ahead log of queue and journal.", "")
+        own = {state: self._count, sites: self._held, wal: self._wal_size}
+        self.metrics = Metrics({**own, **gauges})
         takers = [self.metrics.take]
         if settings.document.log.events:
             takers.append(EventLog(sys.stdout.buffer).take)
-        self._reader = Reader(stores.journal, takers, clock, self._saved)
+        self._reader = Reader(stores.journal, takers, clock, self._saved or 0)
 
     async def run(self) -> None:
         """Follow the journal until cancelled."""
         await self._reader.run()
+
+    async def begin(self) -> None:
+        """Go on where the last run ended; where that is not known, history is not told again."""
+        last = await self._journal.last()
+        self._reader.cursor = last if self._saved is None else min(self._saved, last)
 
     async def keep_place(self) -> None:
         """Note the cursor from time to time, until cancelled."""
@@ -67,11 +83,16 @@ class Reporting:
     async def _count(self) -> Mapping[str, float]:
         return await self._queue.count()
 
+    async def _wal_size(self) -> Mapping[str, float]:
+        with suppress(FileNotFoundError):
+            return {"": float(self._wal.stat().st_size)}
+        return {"": 0.0}
+
     async def _held(self) -> Mapping[str, float]:
         return {"": float(len(await self._queue.held()))}
 
 
-def _read(cursor: Path) -> int:
+def _read(cursor: Path) -> int | None:
     with suppress(OSError, ValueError):
         return max(0, int(cursor.read_text()))
-    return 0
+    return None

@@ -8,10 +8,12 @@ import asyncio
 import gc
 import os
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from merpati import __version__
@@ -33,6 +35,7 @@ from merpati.system.certificate import reload_certificate
 from merpati.system.chores import keep_on
 from merpati.system.delivering import Delivering
 from merpati.system.doors import GRACE, Door, Household, household
+from merpati.system.health import Health
 from merpati.system.housekeeping import Housekeeping
 from merpati.system.log import Log
 from merpati.system.office import office_of, submit
@@ -78,11 +81,14 @@ class Server:
         self._started = given.clock.now()
         self._stop = asyncio.Event()
         self._doors: dict[Endpoint, Door] = {}
-        self._local = self._door(house.local_port(Blueprint(settings)), ListenSettings())
         self._housekeeping = Housekeeping(house.stores.queue, house.stores.journal, given.clock)
-        self._reporting = Reporting(
-            settings, house.stores, given.clock, Places(settings.data).cursor
-        )
+        gauges = {
+            ("connections_open", "Connections that stand, by port role.", "role"): self._open,
+            ("in_hand_octets", "Octets of bodies being delivered from memory.", ""): self._octets,
+        }
+        self._reporting = Reporting(settings, house.stores, given.clock, gauges)
+        self._local = self._door("local", house.local_port(Blueprint(settings)), ListenSettings())
+        self._health = Health(house.stores.shard.probe, given.clock)
         self._build()
 
     def begin_stop(self) -> None:
@@ -117,16 +123,27 @@ class Server:
             if door := self._doors.get(table.listen):
                 door.give(port, limits)
             else:
-                self._doors[table.listen] = self._door(port, limits)
+                self._doors[table.listen] = self._door(table.role.value, port, limits)
 
-    def _door(self, port: Port, settings: ListenSettings) -> Door:
-        return Door(self._house.wire, port, settings, self._session_failed)
+    def _door(self, name: str, port: Port, settings: ListenSettings) -> Door:
+        counted = partial(self._reporting.metrics.connections_in.add, name)
+        return Door(name, self._house.wire, port, settings, (counted, self._session_failed))
+
+    async def _open(self) -> dict[str, float]:
+        standing = Counter[str]()
+        for door in [*self._doors.values(), self._local]:
+            standing[door.name] += len(door.listener)
+        return dict(standing)
+
+    async def _octets(self) -> dict[str, float]:
+        return {"": float(self._delivering.octets)}
 
     def _session_failed(self, error: Exception) -> None:
         self._given.log.defect("session", error)
 
     async def run(self) -> None:
         """Serve until told to stop."""
+        await self._reporting.begin()
         async with asyncio.TaskGroup() as work:
             tasks = [work.create_task(chore) for chore in self._chores()]
             delivering = work.create_task(self._delivering.run())
@@ -167,7 +184,7 @@ class Server:
         control = serving(http.control(office), _bind_deep(self._places.control), GRACE)
         await opened.enter_async_context(control)
         if table := self._settings.document.http:
-            public = http.public(self._is_healthy, self._reporting.metrics.exposition)
+            public = http.public(self._trouble, self._reporting.metrics.exposition)
             site = serving(public, self._given.sockets[table.listen], GRACE)
             await opened.enter_async_context(site)
 
@@ -175,8 +192,8 @@ class Server:
     def _places(self) -> Places:
         return Places(self._settings.data)
 
-    def _is_healthy(self) -> bool:
-        return not self._stop.is_set()
+    async def _trouble(self) -> str:
+        return "stopping" if self._stop.is_set() else await self._health.trouble()
 
     def _settle_down(self) -> None:
         """What was made until now stays: the collector need not look at it again."""

@@ -23,6 +23,8 @@ class Stores:
     queue: QueueStore
     journal: JournalStore
     directory: DirectoryStore
+    shard: Database
+    """The file of queue and journal."""
 
 
 @asynccontextmanager
@@ -41,4 +43,4 @@ async def open_stores(places: Places, clock: Clock) -> AsyncIterator[Stores]:
         directory = DirectoryStore(names)
         await directory.open()
         opened.callback(directory.close)
-        yield Stores(queue, journal, directory)
+        yield Stores(queue, journal, directory, shard)
