@@ -71,11 +71,10 @@ class Opening:
         """Send, wait for the reply, write it down. None: it was positive."""
         self._stage = STAGES[command]
         event = await self._link.event()
-        if isinstance(event, Nonsense):
-            self.dialogue.append(Exchange(sent, repr(event.octets)))
-            return End(Ending.CONFUSED, event.why, self._stage)
         if not isinstance(event, _Answered | ShutDown):
-            return End(Ending.CONFUSED, "a reply out of turn", self._stage)
+            nonsense = event if isinstance(event, Nonsense) else Nonsense("a reply out of turn")
+            self.dialogue.append(Exchange(sent, repr(nonsense.octets)))
+            return End(Ending.CONFUSED, nonsense.why, self._stage)
         answer = event.answer
         self.dialogue.append(Exchange(sent, str(answer)[:MAX_TEXT]))
         if isinstance(event, LoginAnswered) and event.error:

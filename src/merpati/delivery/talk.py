@@ -19,9 +19,7 @@ from merpati.delivery.verdicts import STAGES, is_void, meaning_of
 from merpati.mail.envelope import Body
 from merpati.smtp.answers import Nonsense
 from merpati.smtp.client_events import (
-    ClientEvent,
     EnvelopeAnswered,
-    Mailing,
     ShutDown,
     VerdictGiven,
 )
@@ -157,24 +155,21 @@ class Talk:
 
     async def _fly(self, flight: Flight) -> None:
         """One transaction to its end; the next may have begun behind its body."""
-        event = await self._event()
-        while isinstance(event, EnvelopeAnswered) and self._must_repeat(flight, event.mailing):
-            event = await self._event()
-        if not isinstance(event, EnvelopeAnswered):
-            raise _confused("an answer out of turn")
+        await self._event(EnvelopeAnswered)
+        while self._must_repeat(flight):
+            await self._event(EnvelopeAnswered)
         if not flight.mailing.wants_body:
             self._refused_in_a_row += 1
             self._tell(flight)
             return
         self._refused_in_a_row = 0
         await self._send_body(flight)
-        event = await self._event()
-        if not isinstance(event, VerdictGiven):
-            raise _confused("an answer out of turn")
+        await self._event(VerdictGiven)
         self._take_verdict(flight)
 
-    def _must_repeat(self, flight: Flight, mailing: Mailing) -> bool:
+    def _must_repeat(self, flight: Flight) -> bool:
         """Whether the envelope failed at our way of talking: then it is begun again, plainer."""
+        mailing = flight.mailing
         refusal = mailing.first_refusal
         if refusal is None:
             return False
@@ -268,16 +263,16 @@ class Talk:
         seconds = self._clock.monotonic() - flight.began
         return self._telling.tell(flight, self._smtp.capabilities.offers("DSN"), seconds, why=why)
 
-    async def _event(self) -> ClientEvent:
-        """The next event that is no reason to end."""
+    async def _event(self, awaited: type[EnvelopeAnswered] | type[VerdictGiven]) -> None:
+        """Return when it happens; whatever else does is a reason to end."""
         event = await self._link.event()
         if isinstance(event, ShutDown):
             raise _Over(self._shut_down(event))
         self._heard = True
-        if isinstance(event, Nonsense):
-            self._lower(Rung.LOCKSTEP, event.why)
-            raise _confused(event.why)
-        return event
+        if not isinstance(event, awaited):
+            why = event.why if isinstance(event, Nonsense) else "an answer out of turn"
+            self._lower(Rung.LOCKSTEP, why)
+            raise _confused(why)
 
     def _shut_down(self, event: ShutDown) -> End:
         """421: what its command was for is settled by it, the rest is untouched."""
@@ -318,8 +313,6 @@ class Talk:
 
     async def _quit(self) -> None:
         """Part as one does (RFC 5321 §4.1.1.10); nobody waits long for the answer."""
-        if self._smtp.phase is not Phase.READY:
-            return
         self._smtp.quit()
         try:
             await self._link.event()

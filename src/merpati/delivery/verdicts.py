@@ -2,7 +2,8 @@
 
 For each recipient the first thing that decides counts: MAIL refused, its own RCPT refused, DATA
 refused, the verdict on the content. Where the replies end before anything decided, the recipient
-is UNKNOWN if the final octets had left, else UNTOUCHED.
+is UNKNOWN if the final octets had left, DEFERRED if some of the content had: a message that breaks
+every connection must not stand in the others' way for ever. Else it is UNTOUCHED.
 """
 
 from collections.abc import Iterator
@@ -126,8 +127,10 @@ def _decisive(mailing: Mailing, n: int, lmtp: bool) -> tuple[Command, Answer] | 
 
 
 def _undecided(mailing: Mailing, who: Waiting, attempt: Attempt, why: str) -> Outcome:
-    if not mailing.finished:
+    if not mailing.begun:
         return Outcome(who.n, Result.UNTOUCHED, why, attempt=attempt)
+    if not mailing.finished:
+        return Outcome(who.n, Result.DEFERRED, why, cause="connection-lost", attempt=attempt)
     return Outcome(
         who.n,
         Result.UNKNOWN,

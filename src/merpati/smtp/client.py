@@ -136,6 +136,7 @@ class ClientConnection:
         """The next octets of the content, `outgoing.size` in all. Raises ContentError."""
         mailing = self._being_written()
         self._out.append(self._writer.write(octets))
+        mailing.begun = True
         # Of a chunk the last octets are its end; nothing that `finish_body` adds makes it final.
         mailing.finished = self._writer.is_complete
 

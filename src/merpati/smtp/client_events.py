@@ -29,6 +29,8 @@ class Mailing:
     """One for all accepted recipients; in LMTP one for each (RFC 2033 §4.2)."""
     owed: int = 0
     """Replies of the envelope that have not come."""
+    begun: bool = False
+    """Some of its content was handed out to be sent."""
     finished: bool = False
     """The final octets were handed out to be sent."""
 

@@ -1,5 +1,7 @@
 """Each broken server of docs/delivery.md §2 against a conversation."""
 
+from dataclasses import replace
+
 import pytest
 
 from merpati.delivery.ending import Ending
@@ -7,7 +9,7 @@ from merpati.delivery.lesson import LowerRung, MessageLimit, PlainOnly, Recipien
 from merpati.delivery.outcome import Result
 from merpati.delivery.transaction import TlsDemand
 from merpati.mail.address import Address
-from merpati.mail.envelope import Envelope, Recipient
+from merpati.mail.envelope import Envelope, Recipient, Return
 from merpati.smtp.rung import Rung
 from merpati.testing import broken
 from merpati.testing.conversations import WAY, Scene, a_message
@@ -250,8 +252,22 @@ async def test_too_many_recipients_are_split(refusal: str) -> None:
 
 async def test_555_is_met_with_fewer_parameters() -> None:
     scene = Scene(broken.NoParameters)
-    await scene.play(a_message(1, eight_bit=False), a_message(2))
+    envelope = replace(a_message(1).entry.envelope, ret=Return.FULL)
+    await scene.play(a_message(1, envelope=envelope), a_message(2, envelope=envelope))
     assert scene.source.results() == [[D], [D]]
+    mails = [line.partition("> ")[2] for line in scene.ledger.commands if line[:4] == "MAIL"]
+    assert mails == ["SIZE=19 RET=FULL", "SIZE=19"] * 2
+
+
+async def test_555_to_all_that_is_left_is_a_verdict() -> None:
+    class Stubborn(broken.NoParameters):
+        def opinion_of_sender(self, line: str) -> str:
+            return "555 5.5.4 unsupported"
+
+    scene = Scene(Stubborn)
+    await scene.play(a_message(1))
+    assert scene.source.results() == [[F]]
+    assert scene.ledger.verbs().count("MAIL") == 2
 
 
 async def test_greylisting_waits_five_minutes_and_slows_nobody() -> None:

@@ -21,7 +21,7 @@ from merpati.storage.errors import StorageError
 from merpati.testing import broken
 from merpati.testing.conversations import WAY, ListSource, Scene, a_message
 from merpati.testing.pipes import HIGH_MARK, PipeStream, every, octet_by_octet, whole
-from merpati.testing.plain_server import PlainServer
+from merpati.testing.plain_server import HangUp, PlainServer
 from merpati.wire.errors import CertificateError, TlsError, WireRefused
 
 D, F, L, U, X = (
@@ -227,9 +227,11 @@ async def test_an_old_connection_is_closed_though_there_is_work() -> None:
     assert 300 < scene.clock.monotonic() < 400
 
 
-@pytest.mark.parametrize("reply", ["421 4.4.2 idle too long", None])
+@pytest.mark.parametrize(
+    ("reply", "resets"), [("421 4.4.2 idle too long", False), ("421 bye", True), (None, False)]
+)
 async def test_a_server_that_closes_an_idle_connection_uses_up_no_attempt(
-    reply: str | None,
+    reply: str | None, resets: bool
 ) -> None:
     class Impatient(PlainServer):
         async def quit(self, line: str) -> None:
@@ -245,6 +247,8 @@ async def test_a_server_that_closes_an_idle_connection_uses_up_no_attempt(
         theirs = scene.clock.streams[1]
         if reply is not None:
             theirs.write(f"{reply}\r\n".encode())
+        if resets:
+            theirs.abort()
         await theirs.close()
         source.waiting.append(a_message(2))
         return await task
@@ -671,3 +675,61 @@ async def test_requiretls_goes_only_where_the_certificate_was_checked() -> None:
             scene.prepare = _verified
         await scene.play(strict)
         assert scene.source.results() == [[result]]
+
+
+@pytest.mark.parametrize("rung", [Rung.BDAT_LOOKAHEAD, Rung.DATA_LOOKAHEAD, Rung.LOCKSTEP])
+async def test_who_refuses_rset_gets_a_message_a_connection(rung: Rung) -> None:
+    class NoReset(PlainServer):
+        async def rset(self, line: str) -> None:
+            self.say("502 5.5.1 not implemented")
+
+    scene = Scene(NoReset, memory=SiteMemory(rung))
+    end = await scene.play(a_message(1), a_message(2))
+    assert end is not None
+    assert end.ending is Ending.CONFUSED
+    assert scene.source.results() == [[D], [U]]
+    assert len(scene.ledger.received) == 1
+
+
+async def test_data_that_is_refused_is_a_verdict_on_who_was_accepted() -> None:
+    class Full(PlainServer):
+        async def data(self, line: str) -> None:
+            self.say("452 4.3.1 disk full")
+
+    scene = Scene(Full, memory=SiteMemory(Rung.NO_LOOKAHEAD))
+    await scene.play(a_message(1, "a@b.test", "no@b.test"))
+    assert scene.source.results() == [[L, F]]
+    accepted, refused = scene.source.outcomes[a_message(1).entry.id]
+    assert (accepted.cause, accepted.retry_after) == ("server-full", 300)
+    assert refused.cause == "unknown-user"
+
+
+@pytest.mark.parametrize("rung", [Rung.BDAT_LOOKAHEAD, Rung.DATA_LOOKAHEAD])
+async def test_a_large_message_that_breaks_the_connection_has_used_its_attempt(rung: Rung) -> None:
+    scene = Scene(broken.GoneBeforeDot, memory=SiteMemory(rung))
+    body = (b"x" * 62 + b"\r\n") * (2 * MIB // 64)
+    end = await scene.play(a_message(1, body=body), a_message(2))
+    assert end is not None
+    assert end.ending is Ending.LOST
+    assert scene.source.results() == [[L]]
+    assert scene.lessons == []
+
+
+async def test_who_parts_without_a_word_has_parted() -> None:
+    class Rude(PlainServer):
+        async def quit(self, line: str) -> None:
+            raise HangUp
+
+    scene = Scene(Rude)
+    end = await scene.play(a_message(1))
+    assert end == End(Ending.IDLE, transactions=1)
+
+
+async def test_who_does_not_answer_quit_is_not_waited_for() -> None:
+    class Sleepy(PlainServer):
+        async def quit(self, line: str) -> None:
+            await self.silence()
+
+    scene = Scene(Sleepy)
+    await scene.play(a_message(1))
+    assert scene.clock.monotonic() < 10

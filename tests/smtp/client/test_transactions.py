@@ -44,7 +44,9 @@ def test_the_last_octets_of_a_chunk_make_it_final(a_caller: MakeCaller) -> None:
     caller = a_caller()
     mailing = caller.begin()
     caller.hear(OK, OK)
+    assert not mailing.begun
     caller.client.write_body(BODY[:5])
+    assert mailing.begun
     assert not mailing.finished
     caller.client.write_body(BODY[5:])
     assert mailing.finished
