@@ -1,6 +1,7 @@
 """Group commit: what shares a transaction, and that a bad job harms no other."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -90,3 +91,31 @@ async def test_questions_are_answered_again_after_the_disk_failed(tmp_path: Path
     fault.at = 0
     assert await kept(database) == []
     await database.close()
+
+
+async def test_the_size_of_the_log_is_known(tmp_path: Path) -> None:
+    database = Database(StorageSettings(tmp_path / "3.db"))
+    assert database.log_octets == 0
+    await database.open()
+    before = database.log_octets
+    await database.write(lambda connection: add(connection, 1))
+    assert database.log_octets > before
+    await database.close()
+    assert database.log_octets == 0
+
+
+async def test_a_long_question_does_not_hold_up_a_commit(database: Database) -> None:
+    begun, over = threading.Event(), threading.Event()
+
+    def ask(connection: apsw.Connection) -> int:
+        rows = connection.execute("SELECT count(*) FROM event")
+        begun.set()
+        assert over.wait(10)
+        return len(rows.fetchall())
+
+    question = asyncio.ensure_future(database.read(ask))
+    await asyncio.to_thread(begun.wait, 10)
+    async with asyncio.timeout(5):
+        await database.write(lambda connection: add(connection, 1))
+    over.set()
+    assert await question == 1

@@ -58,6 +58,13 @@ class Database:
         """A job whose future belongs to the running loop."""
         return Job(work, asyncio.get_running_loop().create_future(), rides=rides)
 
+    @property
+    def log_octets(self) -> int:
+        """Size of the write-ahead log. It is folded back at 4 MB; at hundreds, somebody's long
+        question keeps it from being, and a gauge should tell."""
+        log = self.settings.path.with_name(self.settings.path.name + "-wal")
+        return log.stat().st_size if log.exists() else 0
+
     def on_rollback(self, forget: Callable[[], None]) -> None:
         """Call `forget` on the writer thread when what a job remembered may not be true."""
         self._writer.on_rollback(forget)
