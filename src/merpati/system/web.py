@@ -1,10 +1,12 @@
 """HTTP applications on sockets that are open already."""
 
+import logging
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 
 @asynccontextmanager
@@ -12,10 +14,23 @@ async def serving(
     app: web.Application, listening: socket.socket, grace: float
 ) -> AsyncIterator[None]:
     """Answer requests until left; requests that run then have `grace` seconds to end."""
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=grace)
+    runner = web.AppRunner(
+        app, access_log=None, handle_signals=False, shutdown_timeout=grace, logger=_logger()
+    )
     await runner.setup()
     try:
         await web.SockSite(runner, listening).start()
         yield
     finally:
         await runner.cleanup()
+
+
+def _logger() -> logging.Logger:
+    """Without what clients cause: a stranger must not fill the log by not speaking HTTP."""
+    logger = logging.Logger("http")
+    logger.addFilter(_is_of_ours)
+    return logger
+
+
+def _is_of_ours(record: logging.LogRecord) -> bool:
+    return not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError))
