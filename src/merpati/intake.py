@@ -184,6 +184,8 @@ class Intake:
             eight_bit=content.eight_bit,
             utf8_headers=not facts.headers.is_ascii,
             is_notice=is_notice,
+            # RFC 5321 §4.5.5: nothing is told to the null reverse-path.
+            expanded=expansion.expanded if envelope.sender is not None else (),
         )
         return entry, _accepted(entry, content.stamp.message_id, facts.headers, expansion)
 

@@ -113,6 +113,29 @@ async def test_the_senders_own_orcpt_and_wishes_go_through_an_alias() -> None:
     assert entry.envelope.recipients == (expected,)
 
 
+@pytest.mark.parametrize(
+    ("targets", "sender", "told", "passed_on"),
+    [
+        (("x@c.test", "y@c.test"), "ann@a.test", ["expanded"], Notify.FAILURE),
+        (("x@c.test", "y@c.test"), "", [], Notify.FAILURE),
+        (("x@c.test",), "ann@a.test", [], Notify.SUCCESS | Notify.FAILURE),
+    ],
+)
+async def test_success_is_told_where_an_alias_leads_to_several(
+    targets: tuple[str, ...], sender: str, told: list[str], passed_on: Notify
+) -> None:
+    house = House()
+    house.residents.alias("sales@a.test", *targets)
+    wish = Recipient(Address.parse("sales@a.test"), notify=Notify.SUCCESS | Notify.FAILURE)
+    envelope = replace(an_envelope(sender=sender), recipients=(wish,))
+    await submit(house.intake(), envelope)
+    entry, _ = await stored(house)
+    assert {one.notify for one in entry.envelope.recipients} == {passed_on}
+    owed = await house.queue.owed(10)
+    assert [one.action for one in owed] == told
+    assert [one.final_address for one in owed] == ["sales@a.test"] * len(told)
+
+
 async def test_an_internationalised_alias_is_kept_as_a_utf8_orcpt() -> None:
     house = House()
     house.residents.alias("penjuälan@a.test", "x@c.test")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from merpati.directory.directory import Directory, Resolution
 from merpati.mail.address import Address
-from merpati.mail.envelope import Recipient
+from merpati.mail.envelope import Notify, Recipient
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,6 +15,8 @@ class Expansion:
     recipients: tuple[Recipient, ...]
     aliases: tuple[tuple[str, str], ...] = ()
     """(alias, target) steps that were taken, in order."""
+    expanded: tuple[Recipient, ...] = ()
+    """Aliases of several targets whose success is to be told: it ended here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +51,20 @@ class Expander:
         """Every alias followed. Someone who has left since RCPT is kept: delivery says so."""
         merged: dict[Address, Recipient] = {}
         steps: list[tuple[str, str]] = []
+        expanded: list[Recipient] = []
         for recipient in recipients:
             found = self.find(recipient.address) if self.is_here(recipient.address) else None
             if found is None:
                 _merge(merged, recipient)
                 continue
             steps += found.via
+            if found.via and len(found.targets) > 1 and Notify.SUCCESS in recipient.notify:
+                expanded.append(recipient)
+                # RFC 3461 §5.2.7.3 (c): told as expanded here, and asked of nobody behind it.
+                recipient = replace(recipient, notify=recipient.notify & ~Notify.SUCCESS)
             for target in found.targets:
                 _merge(merged, _sent_on(recipient, target, named=bool(found.via)))
-        return Expansion(tuple(merged.values()), tuple(steps))
+        return Expansion(tuple(merged.values()), tuple(steps), tuple(expanded))
 
     def _first_user(self, domain: str) -> Address | None:
         user = self.directory.first_user(domain) or self.directory.first_user("")

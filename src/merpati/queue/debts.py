@@ -12,6 +12,7 @@ EXPIRED = "4.4.7"
 BY_MISSED = "5.4.7"
 # RFC 3463 §3.5: X.4.0, the network status that nothing more is known of.
 WAITS = "4.4.0"
+EXPANDED = "2.0.0"
 
 
 def has_reader(entry: Entry) -> bool:
@@ -38,6 +39,12 @@ def delay_told_at(entry: Entry, recipient: Recipient, patience: float) -> float:
     if by and not by.must_return and recipient.notify:
         at = min(at, by.deadline)
     return at
+
+
+def notices_of_expansion(entry: Entry) -> list[tuple[int, Notice]]:
+    """What the sender is owed from the start: that aliases lead on to several."""
+    first = len(entry.envelope.recipients)
+    return [(n, Notice("expanded", EXPANDED)) for n, _ in enumerate(entry.expanded, first)]
 
 
 def notice_of_delay(waiting: Waiting, why: str) -> Notice:

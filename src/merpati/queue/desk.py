@@ -12,10 +12,10 @@ from merpati.journal.rows import EventWriter
 from merpati.queue.debts import expired, notice_of_expiry
 from merpati.queue.entry import Entry, Listed, Selection, State, Waiting
 from merpati.queue.lanes import Lanes, look_again, raise_ready
+from merpati.queue.ledger import owe
 from merpati.queue.removal import remove_finished
 from merpati.queue.rows import decode_entry
 from merpati.queue.selection import ACTIONS, Action
-from merpati.queue.settling import owe
 from merpati.storage.rows import rows
 
 _KEY = "(r.message << 16 | r.n)"

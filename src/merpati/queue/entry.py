@@ -47,6 +47,13 @@ class Entry:
     utf8_headers: bool = False
     is_notice: bool = False
     """A DSN or report of our own: never answered with another."""
+    expanded: tuple[Recipient, ...] = ()
+    """Aliases of several targets: storing the message owes the sender a notice about each."""
+
+    @property
+    def named(self) -> tuple[Recipient, ...]:
+        """Everybody that a debt can be about: `recipients`, then `expanded`."""
+        return self.envelope.recipients + self.expanded
 
 
 # Structs and not dataclasses where one is made for each message on the hot path: a frozen

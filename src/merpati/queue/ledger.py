@@ -2,7 +2,7 @@
 
 import apsw
 
-from merpati.queue.entry import Owed
+from merpati.queue.entry import Notice, Owed
 from merpati.queue.rows import decode_entry
 from merpati.storage.rows import rows
 
@@ -11,6 +11,16 @@ _OWED = (
     "FROM owed o JOIN message m ON m.id = o.message "
     "ORDER BY (SELECT min(id) FROM owed WHERE message = o.message), o.id LIMIT ?"
 )
+_OWE = (
+    "INSERT INTO owed (message, n, action, at, status, reply, host, cause) "
+    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+
+def owe(connection: apsw.Connection, row: tuple[int, int], notice: Notice, at: float) -> None:
+    """Write a debt about recipient `row` (message, n)."""
+    words = notice.status, notice.reply, notice.host, notice.cause
+    connection.execute(_OWE, (*row, notice.action, at, *words))
 
 
 def owed(connection: apsw.Connection, limit: int) -> list[Owed]:
@@ -20,7 +30,7 @@ def owed(connection: apsw.Connection, limit: int) -> list[Owed]:
 
 def _debt(number: int, encoded: bytes, n: int, at: float, *words: str) -> Owed:
     entry = decode_entry(encoded)
-    recipient = entry.envelope.recipients[n]
+    recipient = entry.named[n]
     action, status, reply, host, cause = words
     return Owed(
         number,

@@ -9,8 +9,10 @@ import msgspec
 from merpati.journal.events import Event
 from merpati.journal.rows import EventWriter
 from merpati.mail.envelope import Body
+from merpati.queue.debts import notices_of_expansion
 from merpati.queue.entry import Entry
 from merpati.queue.lanes import Lane, Lanes, raise_ready
+from merpati.queue.ledger import owe
 from merpati.queue.removal import remove_paid
 from merpati.queue.rows import CHUNK, encode_entry, first_chunk
 from merpati.queue.selection import plain
@@ -70,6 +72,8 @@ class Putting:
                 encode_entry(entry),
             ),
         )
+        for n, notice in notices_of_expansion(entry):
+            owe(connection, (arrival.message, n), notice, arrival.now)
         self._events.write(connection, arrival.events)
         if arrival.discharged:
             remove_paid(connection, arrival.discharged)

@@ -11,8 +11,8 @@ import apsw
 
 from merpati.queue.debts import delay_told_at, notice_of_delay
 from merpati.queue.entry import Entry, State, Waiting
+from merpati.queue.ledger import owe
 from merpati.queue.rows import decode_entry
-from merpati.queue.settling import owe
 from merpati.storage.rows import rows
 
 _LATE = "SELECT id, entry FROM message WHERE stays = 1 AND remind <= ? ORDER BY remind LIMIT ?"

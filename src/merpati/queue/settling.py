@@ -8,8 +8,9 @@ import msgspec
 
 from merpati.journal.events import Event
 from merpati.journal.rows import EventWriter
-from merpati.queue.entry import Notice, Settlement, State
+from merpati.queue.entry import Settlement, State
 from merpati.queue.lanes import look_again
+from merpati.queue.ledger import owe
 from merpati.queue.putting import stay
 from merpati.queue.removal import remove_finished
 
@@ -17,10 +18,6 @@ _UPDATE = (
     "UPDATE recipient SET state = ?, due = ?, attempts = attempts + ?, "
     "told = coalesce(?, told), reply = coalesce(nullif(?, ''), reply), "
     "cause = coalesce(nullif(?, ''), cause) WHERE message = ? AND n = ?"
-)
-_OWE = (
-    "INSERT INTO owed (message, n, action, at, status, reply, host, cause) "
-    "VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -77,12 +74,6 @@ def find(connection: apsw.Connection, entry_id: str, n: int) -> Place | None:
         (entry_id, n),
     ).fetchone()
     return None if row is None else Place(*row)
-
-
-def owe(connection: apsw.Connection, row: tuple[int, int], notice: Notice, at: float) -> None:
-    """Write a debt about recipient `row` (message, n)."""
-    words = notice.status, notice.reply, notice.host, notice.cause
-    connection.execute(_OWE, (*row, notice.action, at, *words))
 
 
 def _move(connection: apsw.Connection, settlement: Settlement, place: Place, at: float) -> bool:

@@ -12,8 +12,14 @@ from msgspec.structs import replace
 from merpati.clock import Clock
 from merpati.journal.events import Accepted, Attempt, Event, Opened, Refused
 from merpati.journal.parties import concerns, parties
-from merpati.mail.envelope import Body
-from merpati.queue.debts import delay_told_at, expired, notice_of_delay, notice_of_expiry
+from merpati.mail.envelope import Body, Recipient
+from merpati.queue.debts import (
+    delay_told_at,
+    expired,
+    notice_of_delay,
+    notice_of_expiry,
+    notices_of_expansion,
+)
 from merpati.queue.entry import (
     Claim,
     Entry,
@@ -168,6 +174,8 @@ class MemoryQueue:
             for n, recipient in enumerate(entry.envelope.recipients)
         }
         self._messages[entry.id] = _Message(entry, octets, rows, fresh_body)
+        for n, notice in notices_of_expansion(entry):
+            self._owe(entry, entry.named[n], notice)
         self.journal.keep(events)
         await self.forgive(discharged)
         self._wake()
@@ -241,7 +249,7 @@ class MemoryQueue:
         if message is None or row is None:
             return
         if settlement.notice:
-            self._owe(message.entry, row, settlement.notice)
+            self._owe(message.entry, row.recipient, settlement.notice)
         if settlement.state.is_final:
             self._end(message, row)
         else:
@@ -266,18 +274,18 @@ class MemoryQueue:
         if not message.rows and all(owed.entry.id != entry_id for owed in self._owed.values()):
             del self._messages[entry_id]
 
-    def _owe(self, entry: Entry, row: Waiting, notice: Notice) -> None:
+    def _owe(self, entry: Entry, recipient: Recipient, notice: Notice) -> None:
         self._last_debt += 1
         self._owed[self._last_debt] = Owed(
             self._last_debt,
             entry,
-            row.recipient,
+            recipient,
             notice.action,
             self._clock.now(),
             notice.status,
             notice.reply,
             notice.host,
-            final_address=str(row.recipient.address),
+            final_address=str(recipient.address),
             until=entry.expires,
             cause=notice.cause,
         )
@@ -434,7 +442,7 @@ class MemoryQueue:
             return
         site = self._sites.get(self._site(row.recipient.address.domain, row.route), _Site())
         why = site.why if site.until > self._clock.now() else ""
-        self._owe(message.entry, row, notice_of_delay(row, why))
+        self._owe(message.entry, row.recipient, notice_of_delay(row, why))
         message.rows[row.n] = replace(row, delay_told=True)
 
     async def expire(self, now: float, limit: int) -> int:
@@ -449,7 +457,7 @@ class MemoryQueue:
         for message, row in over:
             notice = notice_of_expiry(message.entry, row)
             if notice:
-                self._owe(message.entry, row, notice)
+                self._owe(message.entry, row.recipient, notice)
             self.journal.keep([expired(now, message.entry, row)])
             self._end(message, row)
         return len(over)

@@ -262,6 +262,18 @@ async def a_cause_is_kept_until_a_debt_needs_it(bench: Bench) -> None:
     assert (owed.status, owed.reply, owed.cause) == ("4.4.7", "452 full", "mailbox-full")
 
 
+async def an_expanded_alias_is_owed_a_notice_from_the_start(bench: Bench) -> None:
+    sales = Recipient(Address("sales", "a.test"), original="rfc822;sales@a.test")
+    await _put(bench, replace(an_entry(1), expanded=(sales,)))
+    (owed,) = await bench.queue.owed(10)
+    assert (owed.action, owed.status, owed.final_address) == ("expanded", "2.0.0", "sales@a.test")
+    for claim in await bench.queue.claim(NOW, 10):
+        await bench.queue.settle(becomes(claim, State.DELIVERED))
+    assert await _content(bench, an_entry(1)) == b"hello"
+    await bench.queue.forgive([owed.id])
+    assert await _content(bench, an_entry(1)) == b""
+
+
 async def a_delay_is_told_once_for_what_no_attempt_comes_near(bench: Bench) -> None:
     await bench.queue.hold("b.test", NOW + 80_000, "nobody answers")
     await _put(bench, an_entry(1), an_entry(2, sender=None))
@@ -409,6 +421,7 @@ CHECKS: tuple[Check, ...] = (
     a_forgiven_debt_is_gone,
     time_ends_what_waits_and_what_is_held,
     a_cause_is_kept_until_a_debt_needs_it,
+    an_expanded_alias_is_owed_a_notice_from_the_start,
     a_delay_is_told_once_for_what_no_attempt_comes_near,
     a_delay_is_left_to_the_attempt_that_has_it,
     a_missed_deadline_is_a_failure,
