@@ -1,81 +1,98 @@
-"""The protocol core used alone: one message sent over a plain blocking socket.
+"""The client's protocol core used alone: one message over a plain blocking socket.
 
-    python examples/smtp_client.py 127.0.0.1 1025 ann@b.test
+    python examples/smtp_client.py 127.0.0.1 2525 ann@a.test bob@b.test < message.eml
 
-No asyncio, no queue: `ClientConnection` hands out events, and each says what may be done next. It
-pipelines and uses BDAT where the server offers them.
+No asyncio, no queue: `ClientConnection` is fed octets, says what came of them, and what to send.
 """
 
+import re
 import socket
 import sys
+from collections.abc import Sequence
+from typing import TypeVar
 
 from merpati.mail.address import Address
 from merpati.mail.envelope import Envelope, Recipient
-from merpati.smtp.answers import Nonsense
 from merpati.smtp.client import ClientConnection, ClientSettings
 from merpati.smtp.client_events import (
-    ClientEvent,
     EnvelopeAnswered,
     Greeted,
     HelloAnswered,
     QuitAnswered,
+    ShutDown,
     VerdictGiven,
 )
-from merpati.smtp.outgoing import Outgoing
+from merpati.smtp.outgoing import Outgoing, hindrance
 
-SENDER = Address.parse("somebody@localhost")
-CONTENT = b"From: somebody@localhost\r\nSubject: Halo\r\n\r\nApa kabar?\r\n"
-
-
-def send(peer: socket.socket, to: Address, content: bytes) -> list[str]:
-    """One session with one message; what the server answered to it."""
-    smtp = ClientConnection(ClientSettings("localhost"))
-    recipient = Recipient(to)
-    outgoing = Outgoing(Envelope(SENDER, (recipient,)), (recipient,), len(content))
-    answers: list[str] = []
-    while True:
-        while (event := smtp.next_event()) is None:
-            peer.sendall(smtp.take())
-            if not (octets := peer.recv(65536)):
-                raise ConnectionError("the server hung up")
-            smtp.receive(octets)
-        if isinstance(event, QuitAnswered):
-            return answers
-        answers += go_on(smtp, event, outgoing, content)
+T = TypeVar("T")
 
 
-def go_on(
-    smtp: ClientConnection, event: ClientEvent, outgoing: Outgoing, content: bytes
-) -> list[str]:
-    """Do what comes next; the answers that decide about the message."""
-    match event:
-        case Greeted(answer) if answer.is_positive:
+class NotSent(Exception):
+    """The server would not have it; the text is what it said."""
+
+
+def wait_for(peer: socket.socket, smtp: ClientConnection, awaited: type[T]) -> T:
+    """Send what waits, and read until the replies amount to what is awaited."""
+    while (event := smtp.next_event()) is None:
+        peer.sendall(smtp.take())
+        octets = peer.recv(65536)
+        if not octets:
+            raise NotSent("the server closed the connection")
+        smtp.receive(octets)
+    if isinstance(event, awaited):
+        return event
+    raise NotSent(str(event.answer) if isinstance(event, ShutDown) else str(event))
+
+
+def open_session(peer: socket.socket, smtp: ClientConnection) -> None:
+    """Greeting and hello; HELO where EHLO is not known."""
+    answer = wait_for(peer, smtp, Greeted).answer
+    if answer.is_positive:
+        for _ in ("EHLO", "HELO"):
             smtp.hello()
-        case HelloAnswered(answer) if answer.is_positive:
-            smtp.begin(outgoing)
-        case EnvelopeAnswered(mailing) if mailing.wants_body:
-            smtp.write_body(content)
-            smtp.finish_body()
-        case EnvelopeAnswered(mailing):
-            smtp.quit()
-            refused = mailing.first_refusal
-            return [str(refused[1])] if refused else []
-        case VerdictGiven(mailing):
-            smtp.quit()
-            return [str(answer) for answer in mailing.verdicts]
-        case Nonsense(why=why):
-            raise ConnectionError(f"this server does not speak SMTP: {why}")
-        case _:
-            raise ConnectionError(f"the server does not want us: {event}")
-    return []
+            answer = wait_for(peer, smtp, HelloAnswered).answer
+            if answer.is_positive:
+                return
+    raise NotSent(str(answer))
 
 
-def main(host: str, port: int, to: Address) -> None:
-    """Send and print what was answered."""
-    with socket.create_connection((host, port), timeout=60) as peer:
-        for answer in send(peer, to, CONTENT):
-            print(answer)
+def send(
+    peer: socket.socket, sender: str, recipients: Sequence[str], content: bytes
+) -> dict[str, str]:
+    """Send one message; gives back who was refused and why. NotSent if nobody has it."""
+    smtp = ClientConnection(ClientSettings("localhost"))
+    open_session(peer, smtp)
+    outgoing = Outgoing(
+        Envelope(Address.parse(sender)),
+        tuple(Recipient(Address.parse(one)) for one in recipients),
+        size=len(content),
+        eight_bit=not content.isascii(),
+    )
+    why = hindrance(outgoing, smtp.capabilities, tls=False)
+    if why is not None:
+        raise NotSent(why.text)
+    mailing = smtp.begin(outgoing)
+    wait_for(peer, smtp, EnvelopeAnswered)
+    if mailing.first_refusal is not None:
+        raise NotSent(str(mailing.first_refusal[1]))
+    smtp.write_body(content)
+    smtp.finish_body()
+    (verdict,) = wait_for(peer, smtp, VerdictGiven).mailing.verdicts
+    if not verdict.is_positive:
+        raise NotSent(str(verdict))
+    smtp.quit()
+    wait_for(peer, smtp, QuitAnswered)
+    answers = zip(recipients, mailing.rcpts, strict=True)
+    return {who: str(answer) for who, answer in answers if not answer.is_positive}
+
+
+def main(host: str, port: str, sender: str, *recipients: str) -> None:
+    """Send what stands on standard input."""
+    content = re.sub(rb"\r?\n", b"\r\n", sys.stdin.buffer.read())
+    with socket.create_connection((host, int(port)), timeout=60) as peer:
+        for who, why in send(peer, sender, recipients, content).items():
+            print(f"{who}: {why}", file=sys.stderr)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]), Address.parse(sys.argv[3]))
+    main(*sys.argv[1:])
