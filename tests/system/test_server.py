@@ -266,3 +266,19 @@ def test_without_a_cursor_history_is_not_told_again(tmp_path: Path) -> None:
         wait_for(lambda: second in server.output())
         assert first not in server.output()
         assert 'merpati_messages_accepted_total{role="mx"} 1' in server.page("/metrics")[1]
+
+
+def test_whoever_asks_for_success_is_told_that_an_alias_was_expanded(server: Server) -> None:
+    server.ask("user", "add", "bob@a.test", "--password-stdin", text="secret words\n")
+    server.ask("user", "add", "eve@a.test", "--password-stdin", text="secret words\n")
+    server.ask("alias", "add", "all@a.test", "bob@a.test", "eve@a.test")
+    with smtplib.SMTP("127.0.0.1", server.mx, timeout=10) as client:
+        client.ehlo()
+        client.mail("ann@a.test")
+        assert client.rcpt("all@a.test", ["NOTIFY=SUCCESS,FAILURE"])[0] == 250
+        assert client.data(b"Subject: x\r\n\r\nhi\r\n")[0] == 250
+    wait_for(lambda: len(server.mails()) == 1)
+    notice = server.mails()[0].read_bytes()
+    assert b"Final-Recipient: rfc822; all@a.test\nAction: expanded\nStatus: 2.0.0\n" in notice
+    wait_for(lambda: server.ask_json("queue", "list") == [])
+    assert len(server.mails()) == 1
