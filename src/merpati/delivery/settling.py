@@ -17,7 +17,6 @@ from merpati.journal.events import (
     Event,
     Expired,
     Failed,
-    Unnoticed,
 )
 from merpati.mail.envelope import DeliverBy, Notify
 from merpati.queue.debts import (
@@ -27,6 +26,7 @@ from merpati.queue.debts import (
     delay_told_at,
     has_reader,
     missed_its_time,
+    untold,
 )
 from merpati.queue.entry import Entry, Notice, Settlement, State, Waiting
 
@@ -228,11 +228,8 @@ class _Case:
             return self._ended(state, None, (event,))
         if self.has_reader:
             return self._ended(state, self._notice("failed", status), (event,))
-        why = "about a notice" if self.entry.is_notice else "to the null sender"
-        unsaid = Unnoticed(
-            at=self.now, message=self.entry.id, address=self.address, action="failed", why=why
-        )
-        return self._ended(state, None, (event, unsaid))
+        unsaid = untold(self.now, self.entry, self.waiting)
+        return self._ended(state, None, (event, *unsaid))
 
     def _ended(self, state: State, notice: Notice | None, events: tuple[Event, ...]) -> Settled:
         settlement = Settlement(

@@ -2,7 +2,7 @@
 
 import math
 
-from merpati.journal.events import Expired, Failed
+from merpati.journal.events import Expired, Failed, Unnoticed
 from merpati.mail.envelope import Notify, Recipient
 from merpati.queue.entry import Entry, Notice, Waiting
 
@@ -59,6 +59,15 @@ def notice_of_expiry(entry: Entry, waiting: Waiting) -> Notice | None:
         return None
     status = BY_MISSED if missed_its_time(entry) else EXPIRED
     return Notice("failed", status, waiting.reply, cause=waiting.cause)
+
+
+def untold(at: float, entry: Entry, waiting: Waiting) -> list[Unnoticed]:
+    """The event of a failure that nobody can be told of, if this is one."""
+    if has_reader(entry) or Notify.FAILURE not in waiting.recipient.notify:
+        return []
+    why = "about a notice" if entry.is_notice else "to the null sender"
+    address = str(waiting.recipient.address)
+    return [Unnoticed(at=at, message=entry.id, address=address, action="failed", why=why)]
 
 
 def expired(at: float, entry: Entry, waiting: Waiting) -> Expired | Failed:

@@ -9,7 +9,7 @@ import apsw
 
 from merpati.journal.events import Event
 from merpati.journal.rows import EventWriter
-from merpati.queue.debts import expired, notice_of_expiry
+from merpati.queue.debts import expired, notice_of_expiry, untold
 from merpati.queue.entry import Entry, Listed, Selection, State, Waiting
 from merpati.queue.lanes import Lanes, look_again, raise_ready
 from merpati.queue.ledger import owe
@@ -145,8 +145,9 @@ class DeskWriter:
             if notice is not None:
                 owe(connection, row.key, notice, now)
         _end(connection, over)
-        events = [expired(now, row.listed.entry, row.listed.waiting) for row in over]
-        self._events.write(connection, events)
+        for row in over:
+            case = now, row.listed.entry, row.listed.waiting
+            self._events.write(connection, [expired(*case), *untold(*case)])
         return len(over)
 
     def _reroute(self, connection: apsw.Connection, rows: Sequence[Row], change: Change) -> None:

@@ -19,6 +19,7 @@ from merpati.queue.debts import (
     notice_of_delay,
     notice_of_expiry,
     notices_of_expansion,
+    untold,
 )
 from merpati.queue.entry import (
     Claim,
@@ -458,7 +459,8 @@ class MemoryQueue:
             notice = notice_of_expiry(message.entry, row)
             if notice:
                 self._owe(message.entry, row.recipient, notice)
-            self.journal.keep([expired(now, message.entry, row)])
+            case = now, message.entry, row
+            self.journal.keep([expired(*case), *untold(*case)])
             self._end(message, row)
         return len(over)
 

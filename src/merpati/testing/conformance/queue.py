@@ -4,7 +4,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from merpati.journal.events import Accepted, Attempt, Cancelled, Delivered, Failed, Held
+from merpati.journal.events import (
+    Accepted,
+    Attempt,
+    Cancelled,
+    Delivered,
+    Expired,
+    Failed,
+    Held,
+    Unnoticed,
+)
 from merpati.journal.journal import Journal
 from merpati.mail.address import Address
 from merpati.mail.envelope import Body, DeliverBy, Envelope, Recipient
@@ -296,6 +305,16 @@ async def a_delay_is_left_to_the_attempt_that_has_it(bench: Bench) -> None:
     await bench.queue.settle(becomes(claim, State.DELIVERED))
 
 
+async def an_end_that_nobody_can_be_told_of_is_in_the_journal(bench: Bench) -> None:
+    entry = an_entry(1, sender=None)
+    await _waiting(bench, entry)
+    assert await bench.queue.expire(NOW + 100_000, 10) == 1
+    assert await bench.queue.owed(10) == []
+    expired, unsaid = (await bench.journal.story(entry.id))[-2:]
+    assert isinstance(expired, Expired)
+    assert isinstance(unsaid, Unnoticed)
+
+
 async def a_missed_deadline_is_a_failure(bench: Bench) -> None:
     entry = an_entry(1)
     wish = DeliverBy(NOW + 50, must_return=True)
@@ -424,6 +443,7 @@ CHECKS: tuple[Check, ...] = (
     an_expanded_alias_is_owed_a_notice_from_the_start,
     a_delay_is_told_once_for_what_no_attempt_comes_near,
     a_delay_is_left_to_the_attempt_that_has_it,
+    an_end_that_nobody_can_be_told_of_is_in_the_journal,
     a_missed_deadline_is_a_failure,
     time_does_not_end_what_an_attempt_has,
     an_operator_holds_and_releases,
