@@ -3,7 +3,6 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from merpati.mail.envelope import DeliverBy
 from merpati.queue.ids import IdMaker, encode
 from merpati.queue.schedule import Schedule
 
@@ -19,24 +18,6 @@ def test_delays_grow_from_a_minute_to_four_hours() -> None:
 def test_jitter_stays_within_its_spread(attempts: int, chance: float) -> None:
     plain = Schedule().delay(attempts, 0.5)
     assert 0.8 * plain <= Schedule().delay(attempts, chance) <= 1.2 * plain
-
-
-def test_the_last_try_comes_before_the_end() -> None:
-    assert Schedule().next_due(NOW, 7, 0.5, NOW + 3_600) == NOW + 3_540
-
-
-def test_deliver_by_shortens_life_only_when_it_must_return() -> None:
-    schedule = Schedule()
-    assert schedule.expires(NOW) == NOW + 5 * 86_400
-    assert schedule.expires(NOW, DeliverBy(NOW + 60, must_return=True)) == NOW + 60
-    assert schedule.expires(NOW, DeliverBy(NOW + 60, must_return=False)) == NOW + 5 * 86_400
-
-
-def test_a_delay_is_told_after_four_hours_or_at_the_deadline() -> None:
-    schedule = Schedule()
-    assert not schedule.owes_delay_notice(NOW + 14_399, NOW)
-    assert schedule.owes_delay_notice(NOW + 14_400, NOW)
-    assert schedule.owes_delay_notice(NOW + 60, NOW, DeliverBy(NOW + 60, must_return=False))
 
 
 def test_ids_rise_within_a_millisecond_and_when_the_clock_goes_back() -> None:

@@ -84,12 +84,7 @@ class Blueprint:
 
     def schedule(self) -> Schedule:
         """Of attempts."""
-        queue = self.settings.document.queue
-        return Schedule(
-            delays=tuple(map(float, queue.retry)),
-            lifetime=float(queue.expire),
-            delay_notice=float(queue.delay_notice),
-        )
+        return Schedule(tuple(map(float, self.settings.document.queue.retry)))
 
     def settling(self) -> SettlingSettings:
         """Of what outcomes mean."""
