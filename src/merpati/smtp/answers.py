@@ -6,6 +6,7 @@ Strict where it matters (code, line and total length, classes 2 to 5), lenient w
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from merpati.smtp.status import Status
 
@@ -41,7 +42,7 @@ class Answer:
         matched = _STATUS.match(self.octets)
         if matched is None or int(matched[1]) != self.code // 100:
             return None
-        return Status(*map(int, matched.groups()))
+        return Status(int(matched[1]), int(matched[2]), int(matched[3]))
 
     @property
     def text(self) -> str:
@@ -75,6 +76,17 @@ class Nonsense:
     """What it was, cut."""
 
 
+# Servers say the same few short replies over and over: each is taken apart once.
+_SHORT = 80
+
+
+@lru_cache(maxsize=512)
+def _short(octets: bytes) -> Answer | None:
+    """The reply that these octets up to the first line's end are; None: it is not that simple."""
+    line = _LINE.fullmatch(octets)
+    return None if line is None or line[2] == b"-" else Answer(int(line[1]), octets)
+
+
 class AnswerReader:
     """Octets in, replies out. Holds at most one unfinished reply and what stands behind it."""
 
@@ -100,6 +112,10 @@ class AnswerReader:
     def next(self) -> Answer | Nonsense | None:
         """The next reply; None: more octets are needed."""
         buffer = self._buffer
+        end = buffer.find(b"\n", self._at) + 1
+        if 0 < end - self._start <= _SHORT and (answer := _short(buffer[self._start : end])):
+            self._start = self._at = end
+            return answer
         while True:
             line = _LINE.match(buffer, self._at)
             end = line.end() if line else len(buffer)

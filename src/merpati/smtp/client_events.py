@@ -37,16 +37,22 @@ class Mailing:
     @property
     def accepted(self) -> list[int]:
         """Which recipients were accepted, as indices. None are when MAIL or RSET was refused."""
-        for answer in (self.reset, self.mail):
-            if answer is not None and not answer.is_positive:
-                return []
+        if self._is_refused:
+            return []
         return [n for n, answer in enumerate(self.rcpts) if answer.code < 300]
+
+    @property
+    def _is_refused(self) -> bool:
+        """RSET or MAIL was refused, and nobody is accepted whatever was said behind it."""
+        reset, mail = self.reset, self.mail
+        return (reset is not None and reset.code >= 400) or (mail is not None and mail.code >= 400)
 
     @property
     def wants_body(self) -> bool:
         """Somebody was accepted and, behind DATA, the server waits for content."""
-        ready = self.chunked or (self.data is not None and self.data.is_positive)
-        return ready and bool(self.accepted)
+        if not self.chunked and (self.data is None or self.data.code >= 400):
+            return False
+        return bool(self.accepted)
 
     @property
     def first_refusal(self) -> tuple[Command, Answer] | None:
