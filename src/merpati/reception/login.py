@@ -44,6 +44,7 @@ WELCOME = Reply(235, "Authentication successful", Status(2, 7, 0))
 _WRONG = Reply(535, "Authentication credentials invalid", Status(5, 7, 8))
 _NOT_NOW = Reply(454, "Too many failed logins, try again later", Status(4, 7, 0))
 _BUSY = Reply(454, "Cannot check logins now, try again later", Status(4, 7, 0))
+_LIMITED = "too many failures"
 _MALFORMED = bad_syntax("Malformed authentication exchange")
 
 
@@ -139,12 +140,15 @@ class Login:
                 case Challenge(octets):
                     return Reply(334, b64encode(octets).decode())
                 case Succeeded():
+                    # Many may have been heard at once: what is above the limit is not told.
+                    if not self._may_try(step.username):
+                        return self._refuse(step.username, _LIMITED, _NOT_NOW)
                     return self._welcome(step)
                 case Rejected():
                     return await self._reject(step)
                 case VerifyPassword() | FetchKeys() | VerifyToken():
                     if not self._may_try(step.username):
-                        return self._refuse(step.username, "too many failures", _NOT_NOW)
+                        return self._refuse(step.username, _LIMITED, _NOT_NOW)
                     step = await self._answer(step)
                 case _:
                     assert_never(step)
@@ -193,6 +197,8 @@ class Login:
             return AUTH_CANCELLED
         if rejected.malformed:
             return self._refuse(rejected.username, rejected.why, _MALFORMED)
+        if not self._may_try(rejected.username):
+            return self._refuse(rejected.username, _LIMITED, _NOT_NOW)
         delay = self._logins.failures.failed(rejected.username.casefold(), self._client.ip)
         reply = self._refuse(rejected.username, rejected.why, _WRONG)
         await self._logins.clock.sleep(delay)
