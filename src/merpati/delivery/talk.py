@@ -74,6 +74,9 @@ class Talk:
         self._refused_in_a_row = 0
         self._heard = True
         """Something was heard since the connection lay idle."""
+        # RFC 9422 §4.1: MAILMAX counts every MAIL, also those that were refused.
+        known = (limits.memory.max_messages, self._smtp.capabilities.mail_max)
+        self._quota = min((limit for limit in known if limit), default=float("inf"))
 
     async def converse(self) -> End:
         """Transactions until a reason to end. Raises only what is a defect."""
@@ -108,12 +111,6 @@ class Talk:
         if self._refused_in_a_row >= settings.refused_in_a_row:
             return End(Ending.FRESH_START, "many refusals in a row")
         return None
-
-    @property
-    def _quota(self) -> float:
-        # RFC 9422 §4.1: MAILMAX counts every MAIL, also those that were refused.
-        known = (self._limits.memory.max_messages, self._smtp.capabilities.mail_max)
-        return min((limit for limit in known if limit), default=float("inf"))
 
     async def _draw(self) -> Flight | None:
         """The next transaction that this server can be given, its envelope begun."""

@@ -6,7 +6,6 @@ is UNKNOWN if the final octets had left, DEFERRED if some of the content had: a 
 every connection must not stand in the others' way for ever. Else it is UNTOUCHED.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from merpati.delivery.outcome import Outcome, Result
@@ -37,6 +36,7 @@ STAGES = {
     Command.LONE_DOT: Stage.BODY,
     Command.QUIT: Stage.BODY,
 }
+_AT_THE_END = (Command.CHUNK, Command.BODY)
 _UNTOUCHED = {Refusal.CONNECTION, Refusal.REPUTATION}
 _WAITS = {Refusal.GREYLIST: GREYLIST_WAIT, Refusal.STORAGE: STORAGE_WAIT}
 # A chunk that failed like this was not understood; the message itself was not looked at.
@@ -92,8 +92,8 @@ def judge(mailing: Mailing, waiting: tuple[Waiting, ...], around: Circumstances)
 
 
 def _judge_one(mailing: Mailing, n: int, who: Waiting, around: Circumstances) -> Judged:
-    attempt = _attempt(mailing, n, around)
     decisive = _decisive(mailing, n, around.lmtp)
+    attempt = _attempt(around, _dialogue(mailing, n, around, decisive))
     if decisive is None:
         return Judged(_undecided(mailing, who, attempt, around.why))
     command, answer = decisive
@@ -111,9 +111,9 @@ def _judge_one(mailing: Mailing, n: int, who: Waiting, around: Circumstances) ->
 
 
 def _decisive(mailing: Mailing, n: int, lmtp: bool) -> tuple[Command, Answer] | None:
-    for command, answer in ((Command.RSET, mailing.reset), (Command.MAIL, mailing.mail)):
-        if answer is not None and not answer.is_positive:
-            return command, answer
+    refusal = mailing.refusal_of_all
+    if refusal is not None:
+        return refusal
     if n >= len(mailing.rcpts):
         return None
     if not mailing.rcpts[n].is_positive:
@@ -178,7 +178,7 @@ def _result(meaning: Meaning, split: bool) -> Result:
     return Result.FAILED if meaning.permanent else Result.DEFERRED
 
 
-def _attempt(mailing: Mailing, n: int, around: Circumstances) -> Attempt:
+def _attempt(around: Circumstances, dialogue: list[Exchange]) -> Attempt:
     known = around.attempt
     return Attempt(
         route=known.route,
@@ -188,25 +188,28 @@ def _attempt(mailing: Mailing, n: int, around: Circumstances) -> Attempt:
         port=known.port,
         connection=known.connection,
         tls=known.tls,
-        dialogue=tuple(_dialogue(mailing, n, around)),
+        dialogue=tuple(dialogue),
         seconds=around.seconds,
     )
 
 
-def _dialogue(mailing: Mailing, n: int, around: Circumstances) -> Iterator[Exchange]:
+def _dialogue(
+    mailing: Mailing, n: int, around: Circumstances, decisive: tuple[Command, Answer] | None
+) -> list[Exchange]:
     """This recipient's own part of what was said; content and other recipients left out."""
+    said = []
     if mailing.mail is not None:
-        yield Exchange(_command(mailing.commands[0]), _text(mailing.mail))
+        said.append(Exchange(_command(mailing.commands[0]), _text(mailing.mail)))
     if n < len(mailing.rcpts):
-        yield Exchange(_command(mailing.commands[n + 1]), _text(mailing.rcpts[n]))
+        said.append(Exchange(_command(mailing.commands[n + 1]), _text(mailing.rcpts[n])))
     if mailing.data is not None:
-        yield Exchange("DATA", _text(mailing.data))
+        said.append(Exchange("DATA", _text(mailing.data)))
     end = f"BDAT {mailing.outgoing.size} LAST" if mailing.chunked else "."
-    decisive = _decisive(mailing, n, around.lmtp)
-    if decisive is not None and decisive[0] in (Command.CHUNK, Command.BODY):
-        yield Exchange(end, _text(decisive[1]), around.seconds)
+    if decisive is not None and decisive[0] in _AT_THE_END:
+        said.append(Exchange(end, _text(decisive[1]), around.seconds))
     elif mailing.finished and n in mailing.accepted:
-        yield Exchange(end, around.why and f"({around.why})", around.seconds)
+        said.append(Exchange(end, around.why and f"({around.why})", around.seconds))
+    return said
 
 
 def _command(line: bytes) -> str:

@@ -37,15 +37,18 @@ class Mailing:
     @property
     def accepted(self) -> list[int]:
         """Which recipients were accepted, as indices. None are when MAIL or RSET was refused."""
-        if self._is_refused:
+        if self.refusal_of_all is not None:
             return []
         return [n for n, answer in enumerate(self.rcpts) if answer.code < 300]
 
     @property
-    def _is_refused(self) -> bool:
-        """RSET or MAIL was refused, and nobody is accepted whatever was said behind it."""
-        reset, mail = self.reset, self.mail
-        return (reset is not None and reset.code >= 400) or (mail is not None and mail.code >= 400)
+    def refusal_of_all(self) -> tuple[Command, Answer] | None:
+        """RSET or MAIL refused: nobody is accepted, whatever was said behind it."""
+        if self.reset is not None and self.reset.code >= 400:
+            return Command.RSET, self.reset
+        if self.mail is not None and self.mail.code >= 400:
+            return Command.MAIL, self.mail
+        return None
 
     @property
     def wants_body(self) -> bool:
@@ -60,10 +63,8 @@ class Mailing:
 
         Recipients are only the reason when all were refused.
         """
-        if self.reset is not None and not self.reset.is_positive:
-            return Command.RSET, self.reset
-        if self.mail is not None and not self.mail.is_positive:
-            return Command.MAIL, self.mail
+        if self.refusal_of_all is not None:
+            return self.refusal_of_all
         if self.rcpts and not self.accepted:
             return Command.RCPT, self.rcpts[0]
         if self.data is not None and not self.data.is_positive:

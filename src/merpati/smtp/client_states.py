@@ -38,14 +38,14 @@ class Act(Enum):
     QUIT = "quit"
 
 
-ALLOWED: dict[Act, frozenset[Phase]] = {
+ALLOWED: dict[Act, tuple[Phase, ...]] = {
     # RFC 5321 §4.1.4: EHLO may come again at any time, as after STARTTLS it must.
-    Act.HELLO: frozenset({Phase.GREETED, Phase.READY}),
-    Act.START_TLS: frozenset({Phase.READY}),
-    Act.LOG_IN: frozenset({Phase.READY}),
-    Act.BEGIN: frozenset({Phase.READY, Phase.VERDICT}),
-    Act.WRITE_BODY: frozenset({Phase.BODY}),
-    Act.QUIT: frozenset({Phase.GREETED, Phase.READY}),
+    Act.HELLO: (Phase.GREETED, Phase.READY),
+    Act.START_TLS: (Phase.READY,),
+    Act.LOG_IN: (Phase.READY,),
+    Act.BEGIN: (Phase.READY, Phase.VERDICT),
+    Act.WRITE_BODY: (Phase.BODY,),
+    Act.QUIT: (Phase.GREETED, Phase.READY),
 }
 
 
