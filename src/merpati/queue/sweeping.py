@@ -1,12 +1,14 @@
 """Deletes what large messages and abandoned drafts left, in slices that ride with other commits."""
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 
 import apsw
 
 from merpati.queue.removal import sweep
 from merpati.storage.database import Database
+from merpati.storage.errors import StorageError
 
 
 class Sweeper:
@@ -16,10 +18,20 @@ class Sweeper:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._is_sweeping = False
+        self._unnoted: set[int] = set()
 
     async def abandon(self, draft: int) -> None:
-        """Nobody continues this draft."""
-        await self._database.write(partial(_abandon, draft=draft), rides=True)
+        """Nobody continues this draft. A disk that cannot note it now is asked again with the next.
+
+        Never fails: whoever abandons a draft has an answer for its client already.
+        """
+        self._unnoted.add(draft)
+        drafts = tuple(self._unnoted)
+        try:
+            await self._database.write(partial(_abandon, drafts=drafts), rides=True)
+        except StorageError:
+            return
+        self._unnoted.difference_update(drafts)
         self.look()
 
     def look(self) -> None:
@@ -44,8 +56,9 @@ class Sweeper:
         self._is_sweeping = False
 
 
-def _abandon(connection: apsw.Connection, draft: int) -> None:
-    connection.execute("UPDATE draft SET abandoned = 1 WHERE id = ?", (draft,))
+def _abandon(connection: apsw.Connection, drafts: Sequence[int]) -> None:
+    ids = [(draft,) for draft in drafts]
+    connection.executemany("UPDATE draft SET abandoned = 1 WHERE id = ?", ids)
 
 
 def _not_waited_for(future: "asyncio.Future[bool]") -> None:
