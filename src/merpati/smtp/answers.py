@@ -23,6 +23,18 @@ _STATUS = re.compile(rb"[2-5][0-9]{2}[ -]([245])\.([0-9]{1,3})\.([0-9]{1,3})(?![
 _CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
+# Code and enhanced code, with what must not stand behind them.
+_HEAD = len("250 2.123.123 ")
+
+
+@lru_cache(maxsize=512)
+def _status(head: bytes, severity: int) -> Status | None:
+    matched = _STATUS.match(head)
+    if matched is None or int(matched[1]) != severity:
+        return None
+    return Status(severity, int(matched[2]), int(matched[3]))
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """One reply of a server, complete."""
@@ -39,10 +51,7 @@ class Answer:
     @property
     def status(self) -> Status | None:
         """The enhanced status code, if its class is that of the code (RFC 2034 §4)."""
-        matched = _STATUS.match(self.octets)
-        if matched is None or int(matched[1]) != self.code // 100:
-            return None
-        return Status(int(matched[1]), int(matched[2]), int(matched[3]))
+        return _status(self.octets[:_HEAD], self.code // 100)
 
     @property
     def text(self) -> str:

@@ -7,10 +7,10 @@ where the message waits and never passed on (RFC 4865 §4.1).
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from merpati.mail.address import Address
-from merpati.mail.envelope import BodyType, Envelope, Notify, Recipient
+from merpati.mail.envelope import BodyType, DeliverBy, Envelope, Notify, Recipient
 from merpati.smtp.capabilities import Capabilities
 from merpati.smtp.errors import ProtocolError
 from merpati.smtp.status import Status
@@ -100,26 +100,28 @@ def _lateness(outgoing: Outgoing, offers: Capabilities) -> Hindrance | None:
 def mail_command(outgoing: Outgoing, offers: Capabilities) -> bytes:
     """MAIL FROM with every parameter that is wished and offered."""
     sender = outgoing.envelope.sender
-    parameters = [] if not offers.keywords else _mail_parameters(outgoing, offers)
-    return _line(" ".join((f"MAIL FROM:<{'' if sender is None else sender}>", *parameters)))
+    command = f"MAIL FROM:<{'' if sender is None else sender}>"
+    if offers.keywords:
+        command = " ".join((command, *_mail_parameters(outgoing, offers)))
+    return _line(command)
 
 
-def _mail_parameters(outgoing: Outgoing, offers: Capabilities) -> list[str]:
+def _mail_parameters(outgoing: Outgoing, offers: Capabilities) -> Iterator[str]:
     envelope = outgoing.envelope
-    needed = [
-        _body(outgoing, offers),
-        "SMTPUTF8" if outgoing.needs_utf8 else "",
-        "REQUIRETLS" if envelope.require_tls else "",
-        _by(outgoing) if offers.offers("DELIVERBY") else "",
-    ]
-    # RFC 1870 §6.1, and servers that run the rest of a refused chunk as commands: always.
-    size = f"SIZE={outgoing.size}" if offers.offers("SIZE") else ""
-    if outgoing.bare:
-        return [word for word in (size, *needed) if word]
-    wished = [size, *needed, *_dsn_of_message(envelope, offers)]
-    if envelope.priority and offers.offers("MT-PRIORITY"):
-        wished.append(f"MT-PRIORITY={envelope.priority}")
-    return [word for word in wished if word]
+    if "SIZE" in offers.keywords:
+        # RFC 1870 §6.1, and servers that run the rest of a refused chunk as commands: always.
+        yield f"SIZE={outgoing.size}"
+    body = _body(outgoing, offers)
+    if body:
+        yield body
+    if outgoing.needs_utf8:
+        yield "SMTPUTF8"
+    if envelope.require_tls:
+        yield "REQUIRETLS"
+    if envelope.deliver_by is not None and "DELIVERBY" in offers.keywords:
+        yield from _by(envelope.deliver_by, outgoing.deliver_in)
+    if not outgoing.bare:
+        yield from _wishes(envelope, offers)
 
 
 def _body(outgoing: Outgoing, offers: Capabilities) -> str:
@@ -129,28 +131,29 @@ def _body(outgoing: Outgoing, offers: Capabilities) -> str:
     return "BODY=8BITMIME" if eight_bit and offers.offers("8BITMIME") else ""
 
 
-def _by(outgoing: Outgoing) -> str:
+def _by(wish: DeliverBy, seconds: int | None) -> Iterator[str]:
     # RFC 2852 §4: by-time is at most nine digits; it may be negative with mode N only.
-    wish = outgoing.envelope.deliver_by
-    if wish is None or outgoing.deliver_in is None:
-        return ""
-    seconds = max(-999_999_999, min(999_999_999, outgoing.deliver_in))
-    return f"BY={seconds};{'R' if wish.must_return else 'N'}{'T' if wish.trace else ''}"
+    if seconds is not None:
+        seconds = max(-999_999_999, min(999_999_999, seconds))
+        yield f"BY={seconds};{'R' if wish.must_return else 'N'}{'T' if wish.trace else ''}"
 
 
-def _dsn_of_message(envelope: Envelope, offers: Capabilities) -> list[str]:
-    if not offers.offers("DSN"):
-        return []
-    ret = f"RET={envelope.ret.value}" if envelope.ret else ""
-    return [ret, f"ENVID={to_xtext(envelope.envelope_id)}" if envelope.envelope_id else ""]
+def _wishes(envelope: Envelope, offers: Capabilities) -> Iterator[str]:
+    """What can be done without."""
+    if envelope.ret and "DSN" in offers.keywords:
+        yield f"RET={envelope.ret.value}"
+    if envelope.envelope_id and "DSN" in offers.keywords:
+        yield f"ENVID={to_xtext(envelope.envelope_id)}"
+    if envelope.priority and "MT-PRIORITY" in offers.keywords:
+        yield f"MT-PRIORITY={envelope.priority}"
 
 
 def rcpt_command(recipient: Recipient, offers: Capabilities, bare: bool = False) -> bytes:
     """RCPT TO with what the sender asked about notices, where the server takes it."""
-    path: Address = recipient.address
-    if bare or not offers.offers("DSN"):
-        return _line(f"RCPT TO:<{path}>")
-    return _line(f"RCPT TO:<{path}>{_notify(recipient)}{_original(recipient, offers)}")
+    command = f"RCPT TO:<{recipient.address}>"
+    if not bare and "DSN" in offers.keywords:
+        command += _notify(recipient) + _original(recipient, offers)
+    return _line(command)
 
 
 def _notify(recipient: Recipient) -> str:
@@ -162,7 +165,9 @@ def _notify(recipient: Recipient) -> str:
 
 def _original(recipient: Recipient, offers: Capabilities) -> str:
     """ORCPT; a `utf-8` address in the ASCII form where SMTPUTF8 is not offered (RFC 6533 §3)."""
-    kind, _, address = (recipient.original or "").partition(";")
+    if recipient.original is None:
+        return ""
+    kind, _, address = recipient.original.partition(";")
     if not address:
         return ""
     if kind.lower() != "utf-8":
@@ -190,6 +195,7 @@ def to_xtext(text: str) -> str:
 def _line(text: str) -> bytes:
     """A command line. Refuses every control character, whoever brought it here."""
     octets = text.encode("utf-8")
-    if _FORBIDDEN.search(octets):
+    # What is not printable is not forbidden yet, but all that is forbidden is not printable.
+    if not text.isprintable() and _FORBIDDEN.search(octets):
         raise ProtocolError("a command with control characters is not sent")
     return octets + b"\r\n"
