@@ -269,10 +269,11 @@ class Connection(asyncio.BufferedProtocol):
         that says why.
         """
         self._filter = None
-        self._transport.write_eof()
         self.deadline = min(self.deadline or 0.0, self._wire.clock.monotonic() + LINGER_SECONDS)
         try:
+            # asyncio shuts the socket down at once, which fails when the peer has reset it.
+            self._transport.write_eof()
             while await self.read():
                 pass
-        except WireError:
+        except (WireError, OSError):
             return  # Whatever ended it, it has ended; the close that follows asks for no more.
