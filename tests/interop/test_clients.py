@@ -117,13 +117,13 @@ async def test_aiosmtplib(install: Install) -> None:
             start_tls=True,
             tls_context=trusting(),
         )
-        arrived(server, n)
+        assert b"selamat pagi" in arrived(server, n)
 
 
 @pytest.mark.parametrize("secure", ["yes", "no"])
 def test_nodemailer(install: Install, secure: str) -> None:
     needs("node", "nodejs")
-    needs(NODE / "node_modules/nodemailer", "npm install in tests/interop/node")
+    needs(NODE / "node_modules/nodemailer", "none; npm ci in tests/interop/node")
     server = install()
     port = server.submissions if secure == "yes" else server.submission
     printed = run(
