@@ -234,14 +234,15 @@ def test_bdat_counts_hold_after_a_refused_transaction(fortress: Fortress) -> Non
         assert caller.say("BDAT -1 LAST").startswith("5")
 
 
-@pytest.mark.xfail(reason="-bs carries lines only: a chunk waits for ever", strict=True)
-def test_sendmail_bs_carries_chunks_or_does_not_offer_them(fortress: Fortress) -> None:
-    talk = b"EHLO x\r\nMAIL FROM:<ann@a.test>\r\nRCPT TO:<ann@a.test>\r\n"
-    chunk = b"Subject: x\r\n\r\nx\r\n"
-    talk += b"BDAT %d LAST\r\n" % len(chunk) + chunk + b"QUIT\r\n"
-    try:
-        _, said = _run(fortress, talk, "sendmail", "-bs", seconds=6)
-    except subprocess.TimeoutExpired:
-        said = b""
-    assert b"CHUNKING" not in said or b"queued as" in said
-    assert b"221" in said
+def test_sendmail_bs_carries_chunks_as_they_are(fortress: Fortress) -> None:
+    budi, near = len(fortress.mails("budi")), set(fortress.files())
+    talk = b"EHLO x\nMAIL FROM:<ann@a.test>\nRCPT TO:<ann@a.test>\n"
+    chunk = b"Subject: x\r\n\r\n.\r\n" + EVIL + b".\r\n"
+    talk += b"BDAT %d LAST\n" % len(chunk) + chunk + b"QUIT\n"
+    _, said = _run(fortress, talk, "sendmail", "-bs")
+    assert said.count(b"queued as") == 1
+    assert b"\n221" in said
+    fortress.wait_drained()
+    (new,) = set(fortress.files()) - near
+    assert new.read_bytes().endswith(chunk.replace(b"\r\n", b"\n"))
+    assert len(fortress.mails("budi")) == budi

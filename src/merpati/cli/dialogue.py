@@ -1,6 +1,7 @@
 """SMTP between a command and the server: `sendmail -bs`, and callers without other rights."""
 
 import asyncio
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from merpati.wire.stream import Stream
 
 _CONNECT_SECONDS = 10.0
 _MAX_LINE = 1 << 20
+_CHUNK = re.compile(rb"BDAT +([0-9]{1,20})(?: +LAST)?[ \t]*\r?\n", re.IGNORECASE)
 
 
 async def carry(path: Path) -> None:
@@ -85,10 +87,24 @@ async def _converse(stream: Stream, replies: "_Replies") -> None:
         # A piece of a long line gets no line end of ours: what follows would become a line, and
         # a dot there the end of the content.
         stream.write(line if is_inside else line.rstrip(b"\r\n") + b"\r\n")
+        if code != b"354" and (chunk := _CHUNK.fullmatch(line)):
+            await _carry_chunk(stream, int(chunk[1]))
         await stream.drain()
         is_last = line.rstrip(b"\r\n") == b"." and not was_inside
         if not is_inside and (code != b"354" or is_last):
             code = await replies.carry()
+
+
+async def _carry_chunk(stream: Stream, size: int) -> None:
+    """RFC 3030: so many octets, whatever they are; nothing in them is a line of ours."""
+    while size and (octets := await asyncio.to_thread(_read, min(size, _MAX_LINE))):
+        size -= len(octets)
+        stream.write(octets)
+        await stream.drain()
+
+
+def _read(size: int) -> bytes:
+    return sys.stdin.buffer.read(size)
 
 
 def _goes_on(line: bytes) -> bool:
