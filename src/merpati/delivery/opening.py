@@ -110,19 +110,20 @@ class Opening:
         self._link.smtp.start_tls()
         refused = await self._expect("STARTTLS", Command.STARTTLS)
         if refused is not None:
-            plain = refused.ending is Ending.TURNED_AWAY and self._security.may_fall_back
-            alive = not refused.why.startswith("421")
-            return None if plain and alive else self._worse(refused)
+            return self._without_tls(refused)
         if self._link.stream.pending:
             return self._tls_failed("octets in the clear behind the 220 to STARTTLS")
         await self._shake_hands()
         self._link.smtp.secured()
         return await self._hello()
 
-    def _worse(self, refused: End) -> End:
-        if refused.ending is Ending.TURNED_AWAY and not refused.why.startswith("421"):
-            return self._tls_failed(refused.why)
-        return refused
+    def _without_tls(self, refused: End) -> End | None:
+        """After a plain no we go on where TLS was only a wish; a good-bye is one."""
+        if refused.why.startswith("421"):
+            return refused
+        if refused.ending is Ending.TURNED_AWAY and self._security.may_fall_back:
+            return None
+        return self._tls_failed(refused.why)
 
     async def _shake_hands(self) -> None:
         self._stage = Stage.STARTTLS

@@ -10,7 +10,7 @@ from merpati.delivery.conversation import Conversation
 from merpati.delivery.ending import End, Ending
 from merpati.delivery.lesson import PlainOnly, RecipientLimit, SiteMemory
 from merpati.delivery.outcome import Outcome, Result
-from merpati.delivery.transaction import TlsDemand, Transaction
+from merpati.delivery.transaction import TlsDemand, Transaction, Way
 from merpati.diagnosis.replies import Refusal, Stage
 from merpati.errors import MerpatiError
 from merpati.mail.envelope import Body, DeliverBy, Notify, Recipient
@@ -562,13 +562,13 @@ class Login(PlainServer):
             await super().command(line)
 
 
-def with_login(**changes: object) -> object:
+def with_login(**changes: object) -> Way:
     way = replace(WAY, username="ann@a.test", password="pencil-and-paper")
     return replace(way, **changes)  # type: ignore[arg-type]  # fields of a Way
 
 
 async def test_credentials_are_in_no_dialogue() -> None:
-    scene = Scene(Login, with_login(tls=TlsDemand.REQUIRED))  # type: ignore[arg-type]  # a Way
+    scene = Scene(Login, with_login(tls=TlsDemand.REQUIRED))
     scene.prepare = _verified
     await scene.play(a_message(1))
     assert scene.source.results() == [[D]]
@@ -597,7 +597,7 @@ async def test_a_refused_login(reply: str, ending: Ending) -> None:
         pass
 
     Refusing.reply = reply
-    scene = Scene(Refusing, with_login())  # type: ignore[arg-type]  # a Way
+    scene = Scene(Refusing, with_login())
     assert await scene.play(a_message(1)) is None
     assert scene.opened is not None
     assert (scene.opened.ending, scene.opened.stage) == (ending, Stage.AUTH)
@@ -608,7 +608,7 @@ async def test_a_password_is_not_sent_in_the_clear_because_tls_is_missing() -> N
         offers = ("PIPELINING", "AUTH PLAIN LOGIN")
 
     way = with_login(tls=TlsDemand.OPPORTUNISTIC)
-    scene = Scene(Stripped, way)  # type: ignore[arg-type]  # a Way
+    scene = Scene(Stripped, way)
     assert await scene.play(a_message(1)) is None
     assert scene.opened is not None
     assert scene.opened.ending is Ending.AUTH_FAILED
@@ -619,14 +619,14 @@ async def test_an_unproved_server_is_not_logged_in_to() -> None:
     class Impostor(Login):
         offers = ("AUTH SCRAM-SHA-256",)
 
-    scene = Scene(Impostor, with_login())  # type: ignore[arg-type]  # a Way
+    scene = Scene(Impostor, with_login())
     assert await scene.play(a_message(1)) is None
     assert scene.opened is not None
     assert scene.opened.ending is Ending.AUTH_FAILED
 
 
 async def test_credentials_that_nothing_can_carry_end_it_in_order() -> None:
-    scene = Scene(Login, with_login(password="a\0b"))  # type: ignore[arg-type]  # a Way
+    scene = Scene(Login, with_login(password="a\0b"))
     assert await scene.play(a_message(1)) is None
     assert scene.opened is not None
     assert scene.opened.ending is Ending.AUTH_FAILED
@@ -638,7 +638,7 @@ async def test_garbage_in_the_opening(verb: str) -> None:
         offers = ("AUTH PLAIN",)
 
     Server.verb = verb
-    scene = Scene(Server, with_login())  # type: ignore[arg-type]  # a Way
+    scene = Scene(Server, with_login())
     assert await scene.play(a_message(1)) is None
     assert scene.opened is not None
     assert scene.opened.ending is Ending.CONFUSED

@@ -1,0 +1,190 @@
+"""The same conversations over loopback sockets, with real TLS."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import trustme
+
+from merpati.clock import SystemClock
+from merpati.delivery.conversation import Conversation, Surroundings
+from merpati.delivery.ending import End, Ending
+from merpati.delivery.lesson import Lesson, PlainOnly, SiteMemory
+from merpati.delivery.link import ConversationSettings
+from merpati.delivery.outcome import Result
+from merpati.delivery.security import decide
+from merpati.delivery.transaction import Host, TlsDemand, Transaction, Way
+from merpati.journal.events import Event
+from merpati.smtp.rung import Rung
+from merpati.testing import broken
+from merpati.testing.conversations import WAY, ListSource, PatientClock, a_message
+from merpati.testing.plain_server import HangUp, Ledger, PlainServer
+from merpati.wire.dial import SocketDialer
+from merpati.wire.endpoint import Endpoint
+from merpati.wire.listen import Arrival, Listener
+from merpati.wire.loop import Wire
+from merpati.wire.sockets import bind, bound_to
+from merpati.wire.stream import Stream
+from merpati.wire.tls import TlsContext, server_context
+
+MakeServer = Callable[[Ledger], PlainServer]
+Serving = Callable[[MakeServer], AbstractAsyncContextManager["World"]]
+REQUIRED = replace(WAY, tls=TlsDemand.REQUIRED)
+OPPORTUNISTIC = replace(WAY, tls=TlsDemand.OPPORTUNISTIC)
+
+
+class World:
+    """A server at a port, and conversations with it."""
+
+    def __init__(self, wire: Wire, at: Endpoint, ca_file: str) -> None:
+        self.ledger = Ledger()
+        self.lessons: list[Lesson] = []
+        self.notes: list[Event] = []
+        self._wire = wire
+        self._at = at
+        self._ca_file = ca_file
+
+    async def play(
+        self,
+        *transactions: Transaction,
+        way: Way = WAY,
+        name: str = "mx.b.test",
+        memory: SiteMemory = SiteMemory(),  # noqa: B008 - frozen
+    ) -> tuple[End, list[list[Result]]]:
+        """How the conversation ended, and what became of what was taken."""
+        host = Host(name, self._at.ip, self._at.port)
+        settings = replace(ConversationSettings("us.test"), idle=0.0, idle_tls=0.0)
+        around = Surroundings(
+            settings,
+            self._dial,
+            SystemClock(),
+            lambda n: b"e" * n,
+            self.notes.append,
+            self.lessons.append,
+        )
+        security = decide(way, host, ca_file=self._ca_file)
+        conversation = Conversation(way, host, security, around, memory)
+        refused = await conversation.open()
+        if refused is not None:
+            return refused, []
+        clock = PatientClock()
+        source = ListSource(clock, transactions)
+        async with clock.running():
+            end = await conversation.run(source)
+        return end, source.results()
+
+    async def _dial(self, host: Host, seconds: float) -> Stream:
+        return await SocketDialer(self._wire).dial(Endpoint(host.ip, host.port), seconds)
+
+
+@pytest.fixture(name="authority", scope="module")
+def _authority() -> trustme.CA:
+    return trustme.CA(key_type=trustme.KeyType.ECDSA)
+
+
+@pytest.fixture(name="tls", scope="module")
+def _tls(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> TlsContext:
+    folder = tmp_path_factory.mktemp("tls")
+    issued = authority.issue_cert("mx.b.test", key_type=trustme.KeyType.ECDSA)
+    issued.private_key_pem.write_to_path(folder / "key.pem")
+    for n, pem in enumerate(issued.cert_chain_pems):
+        pem.write_to_path(folder / "cert.pem", append=n > 0)
+    return server_context(folder / "cert.pem", folder / "key.pem")
+
+
+@pytest.fixture(name="serving")
+def _serving(authority: trustme.CA, tmp_path: Path) -> Serving:
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+
+    @asynccontextmanager
+    async def serving(make: MakeServer) -> AsyncIterator[World]:
+        wire = Wire(SystemClock(), interval=0.05)
+        sock = bind(Endpoint("127.0.0.1", 0))
+        world = World(wire, bound_to(sock), str(tmp_path / "ca.pem"))
+        failures: list[Exception] = []
+
+        async def serve(arrival: Arrival) -> None:
+            await make(world.ledger).serve(arrival.stream)
+
+        listener = Listener(wire, serve, failures.append)
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(listener.run([sock]))
+            yield world
+            running.cancel()
+        assert failures == []
+
+    return serving
+
+
+def secured(tls: TlsContext) -> type[PlainServer]:
+    class Secured(PlainServer):
+        offers = ("STARTTLS", *PlainServer.offers)
+
+        async def starttls(self, line: str) -> None:
+            self.say("220 go ahead")
+            self.flush()
+            await self.stream.secure(tls)
+
+    return Secured
+
+
+@pytest.mark.parametrize("rung", list(Rung)[:4])
+@pytest.mark.parametrize("encrypted", [False, True])
+async def test_many_messages(
+    serving: Serving, tls: TlsContext, rung: Rung, encrypted: bool
+) -> None:
+    large = (b"x" * 62 + b"\r\n") * (3 * 1024 * 1024 // 64)
+    messages = [a_message(n) for n in range(20)] + [a_message(20, body=large), a_message(21)]
+    async with serving(secured(tls) if encrypted else PlainServer) as world:
+        way = REQUIRED if encrypted else WAY
+        end, results = await world.play(*messages, way=way, memory=SiteMemory(rung))
+    assert end == End(Ending.IDLE, transactions=22)
+    assert results == [[Result.DELIVERED]] * 22
+    assert world.ledger.received[20].content == large
+    assert world.ledger.verbs().count("STARTTLS") == encrypted
+
+
+async def test_required_tls_wants_the_right_name(serving: Serving, tls: TlsContext) -> None:
+    async with serving(secured(tls)) as world:
+        end, _ = await world.play(way=REQUIRED, name="other.test")
+        assert end.ending is Ending.TLS_FAILED
+        assert "certificate was not accepted" in end.why
+        end, results = await world.play(a_message(1), way=OPPORTUNISTIC, name="other.test")
+    assert results == [[Result.DELIVERED]]
+    assert world.lessons == []
+
+
+async def test_tls_that_is_broken_behind_220(serving: Serving) -> None:
+    class Gone(broken.BrokenTls):
+        async def line_of_handshake(self) -> None:
+            raise HangUp
+
+    for server in (broken.BrokenTls, Gone):
+        async with serving(server) as world:
+            end, _ = await world.play(way=OPPORTUNISTIC)
+            assert end.ending is Ending.TLS_FAILED
+            assert [type(one) for one in world.lessons] == [PlainOnly]
+
+
+@pytest.mark.parametrize("rung", [Rung.BDAT_LOOKAHEAD, Rung.DATA_LOOKAHEAD])
+async def test_a_host_that_dies_in_the_middle_of_a_large_message(
+    serving: Serving, rung: Rung
+) -> None:
+    body = (b"x" * 62 + b"\r\n") * (8 * 1024 * 1024 // 64)
+    async with serving(broken.GoneBeforeDot) as world:
+        end, results = await world.play(
+            a_message(1, body=body), a_message(2), memory=SiteMemory(rung)
+        )
+    assert end.ending is Ending.LOST
+    assert results in ([[Result.DEFERRED]], [[Result.UNKNOWN]])
+
+
+async def test_nobody_listens() -> None:
+    sock = bind(Endpoint("127.0.0.1", 0))
+    at = bound_to(sock)
+    sock.close()
+    end, _ = await World(Wire(SystemClock()), at, "").play()
+    assert end.ending is Ending.UNREACHABLE
