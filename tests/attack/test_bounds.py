@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import resource
 import select
 import signal
 import socket
@@ -10,6 +11,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -341,3 +343,27 @@ def test_a_long_hello_makes_no_line_too_long_for_others(fortress: Fortress) -> N
     (new,) = set(fortress.files()) - near
     assert max(map(len, new.read_bytes().split(b"\n"))) <= 998
     assert not re.search(rb"a{300}", new.read_bytes())
+
+
+def test_a_server_out_of_descriptors_serves_again_when_they_come_back(build: Build) -> None:
+    server = build(config=ROOMY)
+    server.start()
+    with greeted(server.mx):
+        used = len(list(Path(f"/proc/{server.pid}/fd").iterdir()))
+    resource.prlimit(server.pid, resource.RLIMIT_NOFILE, (used + 20, used + 20))
+    flood = [Caller(server.mx, f"127.0.3.{n % 9 + 1}") for n in range(60)]
+    time.sleep(0.5)
+    for caller in flood:
+        caller.close()
+    wait_for(lambda: _takes_mail(server), 10)
+    wait_for(lambda: server.files(), 10)
+    assert len(server.output()) < 20_000
+
+
+def _takes_mail(server: Fortress) -> bool:
+    with Caller(server.mx) as caller:
+        if not caller.reply().startswith("220"):
+            return False
+        caller.say("EHLO x.test")
+        _begin(caller)
+        return caller.say("Subject: x\r\n\r\nx\r\n.").startswith("250")

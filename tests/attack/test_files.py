@@ -171,6 +171,15 @@ def test_a_secret_that_others_can_read_stops_the_start(
     assert "chmod o=" in _wait_refusal(server)
 
 
+def test_a_data_directory_that_everybody_can_change_stops_the_start(tmp_path: Path) -> None:
+    server = Fortress(tmp_path / "s", config=MX_ONLY)
+    data = server.folder / "var"
+    data.mkdir()
+    data.chmod(0o777)
+    assert "chmod o-w" in _wait_refusal(server)
+    assert list(data.iterdir()) == []
+
+
 def test_a_second_server_on_the_same_data_is_refused(fortress: Fortress) -> None:
     said = _wait_refusal(fortress)
     assert "another Merpati" in said or "listen" in said

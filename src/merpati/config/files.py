@@ -40,6 +40,13 @@ def _data(settings: Settings) -> Found:
     if folder.exists() and not folder.is_dir():
         yield ("data",), f"{folder} is not a directory", ""
         return
+    if folder.exists() and folder.stat().st_mode & 0o002:
+        # Whoever can rename there can put a queue and passwords of their own in place of ours.
+        yield (
+            ("data",),
+            f"every user of this machine can change {folder}",
+            f"Run: chmod o-w {folder}",
+        )
     while not folder.exists():
         folder = folder.parent
     if not os.access(folder, os.W_OK | os.X_OK):
