@@ -105,8 +105,8 @@ class QueueStore:
         job = self._database.job(lambda connection: self._putting.put(connection, arrival))
         job.recover = partial(adopt, message=message)
         job.done = partial(self._stored, arrival, kept)
-        if fresh:
-            job.failed = partial(self._in_hand.give_back, octets, recipients)
+        room = (octets, recipients) if fresh else (0, 0)
+        job.failed = partial(self._not_stored, *room)
         await self._database.submit(job)
         if isinstance(content, ChunkDraft):
             content.is_put = True
@@ -131,6 +131,11 @@ class QueueStore:
             if not place.fresh:
                 self._ready.touch(first_due(entry), place.lane)
         self._ready.wake()
+
+    def _not_stored(self, octets: int, recipients: int) -> None:
+        self._in_hand.give_back(octets, recipients)
+        # In doubt: should it stand after all, it waits, and only a claim finds it.
+        self._ready.touch_all()
 
     def _new_message(self) -> int:
         message = self._next_message
