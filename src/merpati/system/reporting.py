@@ -33,9 +33,8 @@ class Reporting:
     ) -> None:
         self._queue, self._journal = stores.queue, stores.journal
         self._clock = clock
-        places = Places(settings.data)
-        self._cursor = places.cursor
-        self._wal = places.queue.with_name(f"{places.queue.name}-wal")
+        self._shard = stores.shard
+        self._cursor = Places(settings.data).cursor
         self._saved = _read(self._cursor)
         state = ("queue_recipients", "Recipients in the queue, by state.", "state")
         sites = ("sites_held", "Sites that get nothing for now.", "")
@@ -84,9 +83,7 @@ class Reporting:
         return await self._queue.count()
 
     async def _wal_size(self) -> Mapping[str, float]:
-        with suppress(FileNotFoundError):
-            return {"": float(self._wal.stat().st_size)}
-        return {"": 0.0}
+        return {"": float(self._shard.log_octets)}
 
     async def _held(self) -> Mapping[str, float]:
         return {"": float(len(await self._queue.held()))}
