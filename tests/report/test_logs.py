@@ -3,6 +3,8 @@
 import io
 import json
 
+import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -32,6 +34,19 @@ def test_credentials_do_not_reach_the_log() -> None:
     line = log_line(opened)
     assert b"AGFubgBzZWNyZXQ" not in line
     assert b"AUTH PLAIN" in line
+
+
+@pytest.mark.parametrize("sent", ["AUTH PLAIN c2VjcmV0", "auth plain c2VjcmV0"])
+def test_a_short_line_keeps_credentials_out_too(sent: str) -> None:
+    line = log_line(
+        Opened(at=1.0, connection="c", site="s", host="h", ip="", dialogue=(Exchange(sent, "235"),))
+    )
+    assert b"c2VjcmV0" not in line
+
+
+def test_a_plain_event_is_written_as_it_is() -> None:
+    event = Refused(at=1.0, stage="rcpt", reply="550 no", rule="relay", helo="a.test")
+    assert log_line(event) == msgspec.json.encode(event) + b"\n"
 
 
 def test_a_long_dialogue_is_left_out_and_the_rest_stays() -> None:

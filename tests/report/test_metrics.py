@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from merpati.journal.events import Accepted, Attempt, Deferred, Delivered, Expired, Refused
+from merpati.journal.events import Accepted, Attempt, Deferred, Delivered, Event, Expired, Refused
 from merpati.report.metrics import MAX_SERIES, Metrics
 from merpati.report.reader import Reader
 from merpati.testing.clock import VirtualClock
@@ -58,22 +58,37 @@ async def test_gauges_are_asked_when_the_page_is_read() -> None:
     assert "# TYPE merpati_queue_recipients gauge" in lines
 
 
+class Seen:
+    """Keeps when each event was, and how often it was told that no more came."""
+
+    def __init__(self) -> None:
+        self.at: list[float] = []
+        self.pauses = 0
+
+    def take(self, event: Event) -> None:
+        self.at.append(event.at)
+
+    def pause(self) -> None:
+        self.pauses += 1
+
+
 async def test_the_reader_shows_each_event_once_and_in_order() -> None:
     journal = MemoryJournal()
-    seen: list[float] = []
-    reader = Reader(journal, [lambda event: seen.append(event.at)], VirtualClock())
+    seen = Seen()
+    reader = Reader(journal, [seen], VirtualClock())
     journal.note(Expired(at=1.0), Expired(at=2.0))
     assert await reader.read() == 2
     journal.note(Expired(at=3.0))
     assert await reader.read() == 1
     assert await reader.read() == 0
-    assert seen == [1.0, 2.0, 3.0]
+    assert seen.at == [1.0, 2.0, 3.0]
+    assert seen.pauses == 3
 
 
 async def test_the_reader_goes_on_behind_its_cursor() -> None:
     journal = MemoryJournal()
     journal.note(Expired(at=1.0), Expired(at=2.0))
-    seen: list[float] = []
-    reader = Reader(journal, [lambda event: seen.append(event.at)], VirtualClock(), after=1)
+    seen = Seen()
+    reader = Reader(journal, [seen], VirtualClock(), after=1)
     await reader.read()
-    assert (seen, reader.cursor) == ([2.0], 2)
+    assert (seen.at, reader.cursor) == ([2.0], 2)

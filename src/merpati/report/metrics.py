@@ -78,6 +78,9 @@ class Metrics:
     def take(self, event: Event) -> None:
         """Count one event; those that nothing counts are passed over."""
 
+    def pause(self) -> None:
+        """Counting gathers nothing."""
+
     @take.register
     def _(self, event: Accepted) -> None:
         self.accepted.add(event.role or "local")

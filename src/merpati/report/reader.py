@@ -1,15 +1,26 @@
 """Follows the journal and shows each event to whoever counts or writes it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import Protocol
 
 from merpati.clock import Clock
 from merpati.journal.events import Event
 from merpati.journal.journal import Journal
 
-Taker = Callable[[Event], None]
-
 _PAGE = 500
 _LOOK_AGAIN = 1.0
+
+
+class Taker(Protocol):
+    """Whoever counts or writes events."""
+
+    def take(self, event: Event) -> None:
+        """One event; they come in order."""
+        ...
+
+    def pause(self) -> None:
+        """No more come for now: write out what was gathered."""
+        ...
 
 
 class Reader:
@@ -34,7 +45,9 @@ class Reader:
         """Show one page; how many events it had."""
         page = await self._journal.follow(self.cursor, _PAGE)
         for sequence, event in page:
-            for take in self._takers:
-                take(event)
+            for taker in self._takers:
+                taker.take(event)
             self.cursor = sequence
+        for taker in self._takers:
+            taker.pause()
         return len(page)

@@ -15,7 +15,7 @@ from merpati.config.settings import Settings
 from merpati.errors import MerpatiError
 from merpati.report.logs import EventLog
 from merpati.report.metrics import Gauge, Metrics
-from merpati.report.reader import Reader
+from merpati.report.reader import Reader, Taker
 from merpati.system.stores import Stores
 
 _SAVE_EVERY = 10.0
@@ -41,9 +41,9 @@ class Reporting:
         wal = ("wal_octets", "Octets of the write-ahead log of queue and journal.", "")
         own = {state: self._count, sites: self._held, wal: self._wal_size}
         self.metrics = Metrics({**own, **gauges})
-        takers = [self.metrics.take]
+        takers: list[Taker] = [self.metrics]
         if settings.document.log.events:
-            takers.append(EventLog(sys.stdout.buffer).take)
+            takers.append(EventLog(sys.stdout.buffer))
         self._reader = Reader(stores.journal, takers, clock, self._saved or 0)
 
     async def run(self) -> None:
