@@ -1,11 +1,10 @@
 """The client's protocol core used alone: one message over a plain blocking socket.
 
-    python examples/smtp_client.py 127.0.0.1 2525 ann@a.test bob@b.test < message.eml
+    python examples/smtp_client.py 127.0.0.1 1025 ann@b.test
 
 No asyncio, no queue: `ClientConnection` is fed octets, says what came of them, and what to send.
 """
 
-import re
 import socket
 import sys
 from collections.abc import Sequence
@@ -23,6 +22,8 @@ from merpati.smtp.client_events import (
     VerdictGiven,
 )
 from merpati.smtp.outgoing import Outgoing, hindrance
+
+CONTENT = b"From: example@localhost\r\nSubject: Halo\r\n\r\nSelamat pagi!\r\n"
 
 T = TypeVar("T")
 
@@ -86,11 +87,10 @@ def send(
     return {who: str(answer) for who, answer in answers if not answer.is_positive}
 
 
-def main(host: str, port: str, sender: str, *recipients: str) -> None:
-    """Send what stands on standard input."""
-    content = re.sub(rb"\r?\n", b"\r\n", sys.stdin.buffer.read())
+def main(host: str, port: str, *recipients: str) -> None:
+    """Send a greeting."""
     with socket.create_connection((host, int(port)), timeout=60) as peer:
-        for who, why in send(peer, sender, recipients, content).items():
+        for who, why in send(peer, "example@localhost", recipients, CONTENT).items():
             print(f"{who}: {why}", file=sys.stderr)
 
 

@@ -97,3 +97,21 @@ def test_who_was_refused_is_told(client: ModuleType) -> None:
 def test_why_it_was_not_sent(client: ModuleType, replies: list[bytes], why: str) -> None:
     with serving(reciting(*replies)) as peer, pytest.raises(client.NotSent, match=why):
         client.send(peer, "ann@a.test", ["bob@b.test"], b"Hello\r\n")
+
+
+def test_it_runs_as_its_first_lines_say(client: ModuleType) -> None:
+    server = load("smtp_server")
+    delivered: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def session() -> None:
+            peer, _ = listener.accept()
+            with peer:
+                server.serve(peer, delivered.append)
+
+        thread = threading.Thread(target=session)
+        thread.start()
+        host, port = listener.getsockname()
+        client.main(host, str(port), "ann@b.test")
+        thread.join(10)
+    assert delivered == [client.CONTENT]
