@@ -7,6 +7,8 @@ import pytest
 from tests.attack.caller import Caller, greeted
 from tests.attack.conftest import BALANCER, FRONT, TRUSTED, TRUSTED_FRONT, Fortress
 
+pytestmark = pytest.mark.slow
+
 IP = "127.0.0.1"
 # http://www.abuse.net/relay.html and nmap's smtp-open-relay, spelt with our names.
 TRICKS = [

@@ -8,6 +8,8 @@ import pytest
 from tests.attack.caller import Caller, greeted, trusting
 from tests.attack.conftest import TRUSTED, Fortress
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("door", ["mx", "submission"])
 @pytest.mark.parametrize(

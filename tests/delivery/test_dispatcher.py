@@ -3,6 +3,8 @@
 import asyncio
 from dataclasses import replace
 
+import pytest
+
 from merpati.delivery.dispatcher import DispatcherSettings
 from merpati.delivery.ending import End, Ending
 from merpati.delivery.outcome import Outcome, Result
@@ -359,6 +361,7 @@ async def test_days_of_failure_end_in_a_delay_notice_and_an_expiry(make_world):
     assert len(await world.events(Expired)) == 1
 
 
+@pytest.mark.slow
 async def test_ten_thousand_for_a_site_that_is_down_cost_one_hold_and_two_connections(make_world):
     world = make_world(routes=(SMARTHOST,))
     await world.put(*(an_entry(n, f"u{n}@a.test") for n in range(10_000)))

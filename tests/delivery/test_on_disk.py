@@ -44,6 +44,7 @@ async def put(world, count, domains, start=0):
     await asyncio.gather(*(world.queue.put(entry, body) for entry in entries))
 
 
+@pytest.mark.slow
 async def test_everything_is_sent_once(on_disk):
     host = on_disk.hosts["192.0.2.1"] = ScriptedHost(seconds=0.0)
     dispatcher = on_disk.build()
@@ -57,6 +58,7 @@ async def test_everything_is_sent_once(on_disk):
     assert len(await on_disk.events(Delivered)) == 600
 
 
+@pytest.mark.slow
 async def test_a_cohort_on_hold_is_not_touched_and_goes_when_it_is_resumed(on_disk):
     dispatcher = on_disk.build()
     async with asyncio.TaskGroup() as group:

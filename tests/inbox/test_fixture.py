@@ -120,6 +120,7 @@ def test_magic_recipients_are_refused_as_they_ask(
     assert merpati_inbox.messages() == []
 
 
+@pytest.mark.slow
 def test_slow_answers_later_than_an_impatient_application_waits(merpati_inbox: Inbox) -> None:
     with smtplib.SMTP(merpati_inbox.host, merpati_inbox.port, timeout=0.3) as client:
         client.ehlo()
@@ -147,12 +148,14 @@ def test_cleared_is_empty(merpati_inbox: Inbox) -> None:
     assert merpati_inbox.messages() == []
 
 
+@pytest.mark.slow
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("in the way")
     with pytest.raises(RuntimeError, match="did not start"):
         InboxProcess(tmp_path).start()
 
 
+@pytest.mark.slow
 def test_the_server_ends_with_the_tests_even_when_they_are_killed(tmp_path: Path) -> None:
     program = (
         "import os, sys; from pathlib import Path\n"

@@ -7,6 +7,8 @@ import signal
 import sys
 from pathlib import Path
 
+import pytest
+
 from merpati.journal.store import JournalStore
 from merpati.queue.entry import Selection
 from merpati.queue.store import QueueStore
@@ -71,6 +73,7 @@ async def what_is_there(path: Path) -> set[str]:
     return there
 
 
+@pytest.mark.slow
 async def test_nothing_acknowledged_is_lost_by_kill_9(tmp_path: Path) -> None:
     chance = random.Random(20)
     acknowledged: set[str] = set()
