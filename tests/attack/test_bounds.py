@@ -81,7 +81,6 @@ def test_large_messages_in_parallel_cost_little_memory(build: Build) -> None:
     assert highest - before < 150 * MEGABYTE, (highest - before) / MEGABYTE
 
 
-@pytest.mark.xfail(reason="room for large content has no limit for one address", strict=True)
 def test_an_address_that_drips_large_content_leaves_room_for_others(build: Build) -> None:
     server = build(config=ROOMY)
     server.start()

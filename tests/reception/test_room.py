@@ -35,6 +35,18 @@ async def test_who_waits_longest_comes_first(clock: VirtualClock) -> None:
     assert await second
 
 
+async def test_one_stranger_does_not_get_all_there_is(clock: VirtualClock) -> None:
+    room = Room(RoomSettings(shares=3, each=1), clock)
+    assert await room.take("192.0.2.7/32")
+    greedy = asyncio.create_task(room.take("192.0.2.7/32"))
+    await clock.advance(0.0)
+    assert not greedy.done()
+    assert await room.take("192.0.2.8/32")
+    assert await room.take()
+    room.give_back("192.0.2.7/32")
+    assert await greedy
+
+
 async def test_patience_ends(clock: VirtualClock) -> None:
     room = Room(RoomSettings(shares=1, patience=60.0), clock)
     assert await room.take()

@@ -6,7 +6,8 @@ is read from its client, who sees a slow connection.
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
+from contextlib import suppress
 from dataclasses import dataclass
 
 from merpati.clock import Clock
@@ -21,6 +22,8 @@ class RoomSettings:
 
     shares: int = 64
     """Large messages that are received at a time."""
+    each: int = 16
+    """Of them for one stranger (an address, or an IPv6 /64), so that no one can take them all."""
     patience: float = 60.0
     """Seconds that one waits for a share. RFC 5321 §4.5.3.2.5: a client waits three minutes."""
 
@@ -32,33 +35,51 @@ class Room:
         self._settings = settings
         self._clock = clock
         self._free = settings.shares
-        self._waiting: deque[asyncio.Future[bool]] = deque()
+        self._held: Counter[str] = Counter()
+        self._waiting: deque[tuple[str, asyncio.Future[bool]]] = deque()
 
-    async def take(self) -> bool:
+    async def take(self, who: str = "") -> bool:
         """Wait for a share, in the order of asking; False when none came free in time.
 
-        What was taken is given back once.
+        `who` names a stranger; "" is somebody trusted, who may have them all. What was taken is
+        given back once, in the same name.
         """
-        if self._free:
-            self._free -= 1
+        if self._free and self._may_have(who):
+            self._count(who)
             return True
         turn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiting.append(turn)
+        place = (who, turn)
+        self._waiting.append(place)
         try:
             return await self._wait(turn)
         except asyncio.CancelledError:
             if turn.done() and not turn.cancelled() and turn.result():
-                self.give_back()  # it came in the same moment
+                self.give_back(who)  # it came in the same moment
             raise
+        finally:
+            with suppress(ValueError):  # whoever was served has left the queue
+                self._waiting.remove(place)
 
-    def give_back(self) -> None:
-        """A share is free: the one who waits longest gets it."""
-        while self._waiting:
-            turn = self._waiting.popleft()
-            if not turn.done():
+    def give_back(self, who: str = "") -> None:
+        """A share is free: the one who waits longest and may have it gets it."""
+        self._free += 1
+        if who:
+            self._held[who] -= 1
+            self._held += Counter()  # what nobody holds is not kept
+        for name, turn in tuple(self._waiting):
+            if not turn.done() and self._may_have(name):
+                self._waiting.remove((name, turn))
+                self._count(name)
                 turn.set_result(True)
                 return
-        self._free += 1
+
+    def _may_have(self, who: str) -> bool:
+        return not who or self._held[who] < self._settings.each
+
+    def _count(self, who: str) -> None:
+        self._free -= 1
+        if who:
+            self._held[who] += 1
 
     async def _wait(self, turn: asyncio.Future[bool]) -> bool:
         async with asyncio.TaskGroup() as group:
@@ -70,5 +91,4 @@ class Room:
     async def _lose_patience(self, turn: asyncio.Future[bool]) -> None:
         await self._clock.sleep(self._settings.patience)
         if not turn.done():
-            self._waiting.remove(turn)
             turn.set_result(False)

@@ -7,6 +7,7 @@ by part, each waited for, so that a message of any size costs the memory of a fe
 from merpati.intake import TOO_MANY_HEADERS, Intake, Stamp, Stamped, storage_verdict
 from merpati.mail.envelope import DEFAULT_NOTIFY, Body, DeliverBy, Envelope, Recipient
 from merpati.mail.headers import Headers
+from merpati.policy.prefix import neighbourhoods
 from merpati.policy.rule import Facts
 from merpati.policy.verdict import Verdict
 from merpati.queue.queue import Draft
@@ -30,11 +31,11 @@ class Transaction:
     __slots__ = (
         "_draft",
         "_eight_bit",
-        "_has_share",
         "_held",
         "_held_size",
         "_intake",
         "_room",
+        "_share",
         "_size",
         "_stamp",
         "envelope",
@@ -45,7 +46,8 @@ class Transaction:
     def __init__(self, intake: Intake, room: Room, event: MailFrom, now: float) -> None:
         self._intake = intake
         self._room = room
-        self._has_share = False
+        self._share: str | None = None
+        """In whose name a share of the room is held."""
         self.envelope = _envelope(event, now)
         self.recipients: list[Recipient] = []
         self.flaw: Verdict | None = None
@@ -81,8 +83,8 @@ class Transaction:
             return
         self._held.append(octets)
         self._held_size += len(octets)
-        if self._held_size >= SMALL and not self._has_share:
-            await self._take_share()
+        if self._held_size >= SMALL and self._share is None:
+            await self._take_share(facts)
         if self._held_size >= PART:
             await self._flush(facts)
 
@@ -110,13 +112,16 @@ class Transaction:
             if self._draft is not None:
                 await self._draft.discard()
         finally:
-            if self._has_share:
-                self._has_share = False
-                self._room.give_back()
+            share, self._share = self._share, None
+            if share is not None:
+                self._room.give_back(share)
 
-    async def _take_share(self) -> None:
-        self._has_share = await self._room.take()
-        if not self._has_share:
+    async def _take_share(self, facts: Facts) -> None:
+        is_known = facts.trusted or facts.login is not None
+        who = "" if is_known else neighbourhoods(facts.client.ip)[0]
+        if await self._room.take(who):
+            self._share = who
+        else:
             self.flaw = NO_ROOM
             self._held.clear()
             self._held_size = 0

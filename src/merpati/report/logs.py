@@ -49,7 +49,9 @@ def log_line(event: Event) -> bytes:
 def _is_harmless(line: bytes) -> bool:
     """Whether a short line can stand as it is, as nearly all can: taking it apart costs 12 us."""
     # A backslash is the escape of a control character, or would be mistaken for ours.
-    return line.isascii() and b"\\" not in line and b"\x7f" not in line and b'"auth' not in line.lower()
+    if not line.isascii() or b"\\" in line or b"\x7f" in line:
+        return False
+    return b'"auth' not in line.lower()
 
 
 def _escaped(value: _Json) -> _Json:
