@@ -197,7 +197,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def overdue(self) -> None:
         """The sweep found that the deadline has passed."""
-        if self._closing:
+        if self._closing or self._error is not None:
             self._transport.abort()
         for future in (self._readable, self._drained):
             if future is not None and not future.done():
@@ -251,11 +251,16 @@ class Connection(asyncio.BufferedProtocol):
     def _break(self, error: WireError) -> None:
         self._error = self._error or error
         self._wake(self._readable)
+        # A peer that does not read keeps the close waiting for what is buffered, for so long.
+        self._limit(CLOSE_SECONDS)
         self._transport.close()
 
-    async def _say_goodbye(self) -> None:
-        latest = self._wire.clock.monotonic() + CLOSE_SECONDS
+    def _limit(self, seconds: float) -> None:
+        latest = self._wire.clock.monotonic() + seconds
         self.deadline = latest if self.deadline is None else min(self.deadline, latest)
+
+    async def _say_goodbye(self) -> None:
+        self._limit(CLOSE_SECONDS)
         if self._filter is not None:
             self._transport.write(self._filter.goodbye())
         self._closing = True
@@ -269,7 +274,7 @@ class Connection(asyncio.BufferedProtocol):
         that says why.
         """
         self._filter = None
-        self.deadline = min(self.deadline or 0.0, self._wire.clock.monotonic() + LINGER_SECONDS)
+        self._limit(LINGER_SECONDS)
         try:
             # asyncio shuts the socket down at once, which fails when the peer has reset it.
             self._transport.write_eof()
