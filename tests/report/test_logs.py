@@ -63,9 +63,10 @@ def test_very_many_recipients_do_not_make_a_line_long() -> None:
     assert len(log_line(accepted)) <= MAX_LINE
 
 
-def test_each_event_is_one_line_of_the_stream() -> None:
+async def test_each_event_is_one_line_of_the_stream() -> None:
     stream = io.BytesIO()
     log = EventLog(stream)
     for _ in range(3):
         log.take(Refused(at=1.0, stage="rcpt", reply="550", rule="relay"))
+    await log.pause()
     assert len(stream.getvalue().splitlines()) == 3

@@ -68,7 +68,7 @@ class Seen:
     def take(self, event: Event) -> None:
         self.at.append(event.at)
 
-    def pause(self) -> None:
+    async def pause(self) -> None:
         self.pauses += 1
 
 

@@ -1,5 +1,6 @@
 """Events as JSON lines: one event, one line, nothing secret, nothing that acts on a terminal."""
 
+import asyncio
 from typing import BinaryIO, TypeAlias
 
 import msgspec
@@ -24,13 +25,20 @@ class EventLog:
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
+        self._lines: list[bytes] = []
 
     def take(self, event: Event) -> None:
         """One line; on the stream for good after `pause`."""
-        self._stream.write(log_line(event))
+        self._lines.append(log_line(event))
 
-    def pause(self) -> None:
-        """Flush."""
+    async def pause(self) -> None:
+        """Write the lines, in a thread: a reader of the log that stalls must not stall the mail."""
+        if self._lines:
+            lines, self._lines = self._lines, []
+            await asyncio.to_thread(self._write, b"".join(lines))
+
+    def _write(self, octets: bytes) -> None:
+        self._stream.write(octets)
         self._stream.flush()
 
 

@@ -78,7 +78,7 @@ class Metrics:
     def take(self, event: Event) -> None:
         """Count one event; those that nothing counts are passed over."""
 
-    def pause(self) -> None:
+    async def pause(self) -> None:
         """Counting gathers nothing."""
 
     @take.register

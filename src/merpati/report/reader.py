@@ -18,7 +18,7 @@ class Taker(Protocol):
         """One event; they come in order."""
         ...
 
-    def pause(self) -> None:
+    async def pause(self) -> None:
         """No more come for now: write out what was gathered."""
         ...
 
@@ -49,5 +49,5 @@ class Reader:
                 taker.take(event)
             self.cursor = sequence
         for taker in self._takers:
-            taker.pause()
+            await taker.pause()
         return len(page)

@@ -6,6 +6,7 @@ every control character, so that no text of a stranger can forge a line.
 
 import sys
 import traceback
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -42,5 +43,7 @@ class Log:
     def _write(self, level: str, event: str, text: str) -> None:
         at = datetime.fromtimestamp(self._clock.now(), UTC)
         line = {"at": at, "level": level, "event": event, "text": text[-_MAX_TEXT:]}
-        self._stream.write(msgspec.json.encode(line).decode() + "\n")
-        self._stream.flush()
+        # Nobody is left to be told that the log cannot be written; the mail goes on.
+        with suppress(OSError, ValueError):
+            self._stream.write(msgspec.json.encode(line).decode() + "\n")
+            self._stream.flush()
