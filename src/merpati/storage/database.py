@@ -8,6 +8,7 @@ import apsw
 
 from merpati.clock import Clock
 from merpati.storage.connection import StorageSettings
+from merpati.storage.errors import StorageError
 from merpati.storage.job import Job
 from merpati.storage.reader import Reader
 from merpati.storage.writer import Writer
@@ -23,21 +24,24 @@ class Database:
         self.settings = settings
         self._writer = Writer(settings, clock)
         self._reader = Reader(settings)
+        self._is_open = False
 
     async def open(self) -> None:
         """Open, check and migrate the file. StorageError when it is refused, and untouched."""
         loop = asyncio.get_running_loop()
         await asyncio.to_thread(self._writer.start, loop)
         self._reader.start(loop)
+        self._is_open = True
 
     async def close(self) -> None:
-        """Commit what was handed over and close."""
+        """Commit what was handed over and close; what is asked later fails."""
+        self._is_open = False
         await asyncio.to_thread(self._reader.stop)
         await asyncio.to_thread(self._writer.stop)
 
     def submit(self, job: Job[T]) -> "asyncio.Future[T]":
         """Hand a job to the writer; the future ends when the commit is synced, or failed."""
-        self._writer.submit(cast(Job[object], job))  # the thread treats every result alike
+        self._hand_over(job, self._writer.submit)
         return job.future
 
     async def write(self, work: Work[T], *, rides: bool = False) -> T:
@@ -47,7 +51,7 @@ class Database:
     async def read(self, work: Work[T]) -> T:
         """Ask without changing; sees everything whose `write` has returned."""
         job = self.job(work)
-        self._reader.submit(cast(Job[object], job))  # as above
+        self._hand_over(job, self._reader.submit)
         return await job.future
 
     async def probe(self) -> None:
@@ -57,6 +61,15 @@ class Database:
     def job(self, work: Work[T], *, rides: bool = False) -> Job[T]:
         """A job whose future belongs to the running loop."""
         return Job(work, asyncio.get_running_loop().create_future(), rides=rides)
+
+    def _hand_over(self, job: Job[T], submit: Callable[[Job[object]], None]) -> None:
+        one = cast(Job[object], job)  # the threads treat every result alike
+        if self._is_open:
+            submit(one)
+            return
+        # No thread looks at it any more: whoever waits for it would wait for ever.
+        one.error = StorageError(f"{self.settings.path} is closed")
+        asyncio.get_running_loop().call_soon(one.finish)
 
     @property
     def log_octets(self) -> int:

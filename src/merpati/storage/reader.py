@@ -27,7 +27,9 @@ class Reader:
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin; the file is opened with the first question."""
         name = f"reader {self._settings.path.name}"
-        self._thread = threading.Thread(target=self._work, args=(loop,), name=name)
+        # An owner that fails before it closes must not keep the process from ending: what was
+        # acknowledged is synced, and the next start recovers.
+        self._thread = threading.Thread(target=self._work, args=(loop,), name=name, daemon=True)
         self._thread.start()
 
     def submit(self, job: Job[object]) -> None:

@@ -45,7 +45,9 @@ class Writer:
         """Open the file and begin; raises StorageError when it is refused. Blocks for the open."""
         self._connection = connect(self._settings)
         name = f"writer {self._settings.path.name}"
-        self._thread = threading.Thread(target=self._work, args=(loop,), name=name)
+        # An owner that fails before it closes must not keep the process from ending: what was
+        # acknowledged is synced, and the next start recovers.
+        self._thread = threading.Thread(target=self._work, args=(loop,), name=name, daemon=True)
         self._thread.start()
 
     def submit(self, job: Job[object]) -> None:
