@@ -18,6 +18,7 @@ from merpati.config.places import Places
 from merpati.config.settings import Settings, load
 from merpati.errors import MerpatiError
 from merpati.storage.lock import Lock
+from merpati.supervisor.descriptors import raise_limit, shortage
 from merpati.supervisor.notify import Notifier
 from merpati.supervisor.privileges import PrivilegeError, drop, give
 from merpati.supervisor.sockets import Sockets, listen
@@ -69,6 +70,7 @@ class Process:
         for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(name, self._remember)
         self._warn()
+        self._warn_of_shortage(raise_limit())
         user = self._settings.document.user
         self._make(self._places.data, user)
         self._lock.take()
@@ -160,8 +162,13 @@ class Process:
             return
         if os.geteuid() == 0 and not document.user:
             self._log.warning("root", "running as root: set user in merpati.toml")
-        if not document.port:
-            self._log.warning("ports", f"{self._settings.file} has no [[port]]: nobody can connect")
+
+    def _warn_of_shortage(self, limit: int) -> None:
+        document = self._settings.document
+        general = document.limits.connections
+        wanted = [port.connections or general for port in document.port]
+        if text := shortage(limit, wanted):
+            self._log.warning("descriptors", text)
 
     def _introduce_inbox(self) -> None:
         """To somebody who has just started it for the first time."""
