@@ -11,6 +11,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from merpati.cli.main import COMMANDS, merpati
+from merpati.clock import SystemClock
+from merpati.wire.certificates import make_self_signed
 
 Run = Callable[..., Result]
 
@@ -202,6 +204,58 @@ def test_config_check_looks_at_the_files_that_are_named(run: Run, tmp_path: Path
     assert result.exit_code == 78
     assert "c.pem does not exist" in result.stderr
     assert "chmod" in result.stderr
+
+
+PORT = '[[port]]\nrole = "mx"\nlisten = "127.0.0.1:2525"\n'
+ROUTE = '[[route]]\nmatch = ["*"]\nto = "smtp://h.test"\nusername = "u"\npassword_file = "p"\n'
+TLS = '[tls]\ncertificate = "c.pem"\nkey = "k.pem"\n'
+
+
+def fill(folder: Path, contents: dict[str, str]) -> None:
+    for name, content in contents.items():
+        (folder / name).write_text(content)
+        (folder / name).chmod(0o600)
+
+
+@pytest.mark.parametrize(
+    ("text", "contents", "line", "told"),
+    [
+        ("", {}, "", "[[port]]"),
+        (f'user = "no-such-user"\n{PORT}', {}, ":1", "no-such-user"),
+        (PORT + ROUTE, {}, ":8", "p does not exist"),
+        (PORT + ROUTE, {"p": "\n"}, ":8", "is empty"),
+        (PORT + TLS, {"c.pem": "x", "k.pem": "x"}, ":5", "PEM"),
+    ],
+)
+def test_what_serve_would_refuse_config_check_refuses(
+    run: Run, tmp_path: Path, text: str, contents: dict[str, str], line: str, told: str
+) -> None:
+    fill(tmp_path, {"merpati.toml": text} | contents)
+    for command in (("config", "check"), ("serve",)):
+        result = run(*command)
+        assert result.exit_code == 78, result.output
+        assert f"merpati.toml{line}: " in result.stderr
+        assert told in result.stderr
+
+
+def test_a_key_of_another_certificate_is_refused(run: Run, tmp_path: Path) -> None:
+    for name in ("c", "k"):
+        pair = tmp_path / f"{name}.pem", tmp_path / f"{name}.key"
+        make_self_signed(*pair, SystemClock(), ["a.test"], [])
+    (tmp_path / "c.key").rename(tmp_path / "k.pem")
+    (tmp_path / "merpati.toml").write_text(PORT + TLS)
+    ok(run("config", "check"))
+    (tmp_path / "k.key").rename(tmp_path / "k.pem")
+    result = run("config", "check")
+    assert (result.exit_code, "mismatch" in result.stderr) == (78, True)
+
+
+def test_the_process_ends_with_the_status_of_its_command(tmp_path: Path) -> None:
+    fill(tmp_path, {"merpati.toml": PORT + ROUTE, "p": "secret"})
+    (tmp_path / "p").chmod(0o644)
+    command = [sys.executable, "-m", "merpati.cli.main", "--config", str(tmp_path / "merpati.toml")]
+    done = subprocess.run([*command, "config", "check"], capture_output=True, check=False)
+    assert done.returncode == 78, done.stderr
 
 
 def test_config_show_says_where_each_value_came_from(run: Run) -> None:

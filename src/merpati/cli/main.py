@@ -95,13 +95,12 @@ def merpati(ctx: click.Context, config: Path | None) -> None:
 def main(arguments: Sequence[str] | None = None) -> None:
     """The entry point: run a command, say errors in words, exit."""
     try:
-        merpati.main(
+        # Without its standalone mode click returns the status that a command has ended with.
+        status = merpati.main(
             args=list(arguments) if arguments is not None else None,
             prog_name="merpati",
             standalone_mode=False,
         )
-    except click.exceptions.Exit as done:
-        sys.exit(done.exit_code)
     except click.Abort:
         sys.exit(130)
     except click.ClickException as mistake:
@@ -109,6 +108,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(mistake.exit_code)
     except BrokenPipeError:
         sys.exit(_hang_up())
+    sys.exit(status)
 
 
 def _hang_up() -> int:

@@ -1,6 +1,7 @@
 """What a merpati.toml must be beyond the types of its keys: how keys fit one another."""
 
 import ipaddress
+import json
 from collections.abc import Iterator
 
 from merpati.config.document import Document, PortTable, RouteTable
@@ -9,6 +10,7 @@ from merpati.config.locate import Lines, Path
 from merpati.config.read import say
 from merpati.config.routes import configured
 from merpati.delivery.route import RouteError
+from merpati.mail.address import AddressError, parse_domain
 from merpati.reception.port import Role
 from merpati.wire.endpoint import Endpoint
 
@@ -20,11 +22,30 @@ def is_loopback(end: Endpoint) -> bool:
 
 def check(document: Document, lines: Lines) -> list[Flaw]:
     """Every contradiction, with its line."""
-    found = [*_ports(document), *_routes(document), *_dns(document), *_queue(document)]
+    found = [
+        *_names(document),
+        *_ports(document),
+        *_routes(document),
+        *_dns(document),
+        *_queue(document),
+    ]
     return [Flaw(say(path), lines.of(path), what, hint) for path, what, hint in found]
 
 
 Found = Iterator[tuple[Path, str, str]]
+
+
+def _names(document: Document) -> Found:
+    if not document.hostname:
+        return
+    try:
+        name = parse_domain(document.hostname)
+    except AddressError as error:
+        name = f"[{error}]"
+    # RFC 5321 §2.3.5: EHLO and Received name the server by its domain name.
+    if name.startswith("["):
+        shown = json.dumps(document.hostname, ensure_ascii=False)
+        yield ("hostname",), f"{shown} is no domain name", 'Allowed: a name like "mail.a.test"'
 
 
 def _ports(document: Document) -> Found:
@@ -34,6 +55,8 @@ def _ports(document: Document) -> Found:
         if first != n and port.listen.port:
             yield ("port", n, "listen"), f"port {first + 1} listens there already", ""
         yield from _port(n, port)
+    if (http := document.http) and http.listen.port and http.listen in taken:
+        yield ("http", "listen"), f"port {taken[http.listen] + 1} listens there already", ""
 
 
 def _port(n: int, port: PortTable) -> Found:

@@ -1,37 +1,94 @@
-"""The files that a merpati.toml names, looked at before a server depends on them."""
+"""What a merpati.toml names on this machine, looked at before a server depends on it.
+
+`serve` looks before it starts and `config check` looks for a person: both refuse the same.
+"""
 
 import os
+import pwd
 from collections.abc import Iterator
 from pathlib import Path
 
-from merpati.config.errors import Flaw
+from merpati.config.document import TlsTable
+from merpati.config.errors import ConfigError, Flaw
 from merpati.config.locate import Path as KeyPath
 from merpati.config.read import say
+from merpati.config.routes import configured, read_password
 from merpati.config.settings import Settings
+from merpati.delivery.route import RouteError
+from merpati.wire.errors import TlsError
+from merpati.wire.tls import server_context
 
 
 def look(settings: Settings) -> list[Flaw]:
-    """What would stop a server: files that are missing, unreadable, or open to others."""
+    """What would stop a server: no door, no such user, files that are missing, unusable, or open
+    to others."""
     lines = settings.lines
+    found = [
+        *_doors(settings),
+        *_user(settings),
+        *_tls(settings),
+        *_passwords(settings),
+        *_data(settings),
+    ]
     return [
-        Flaw(say(path), lines.of(path) if lines else 0, what, hint)
-        for path, what, hint in [*_tls(settings), *_passwords(settings), *_data(settings)]
+        Flaw(say(path), lines.of(path) if lines else 0, what, hint) for path, what, hint in found
     ]
 
 
 Found = Iterator[tuple[KeyPath, str, str]]
 
 
+def _doors(settings: Settings) -> Found:
+    if not settings.document.port:
+        # A server that nobody can reach is the remains of a file, not somebody's wish.
+        yield (
+            ("port",),
+            "there is none, so nobody could connect",
+            'Write [[port]] with role = "mx" and listen = "[::]:25", say',
+        )
+
+
+def _user(settings: Settings) -> Found:
+    name = settings.document.user
+    try:
+        pwd.getpwnam(name or "root")
+    except KeyError:
+        yield ("user",), f'there is no user "{name}" on this machine', f"Run: useradd -r {name}"
+
+
 def _tls(settings: Settings) -> Found:
     if tls := settings.document.tls:
-        yield from _readable(settings.path(tls.certificate), ("tls", "certificate"))
-        yield from _secret(settings.path(tls.key), ("tls", "key"))
+        certificate = list(_readable(settings.path(tls.certificate), ("tls", "certificate")))
+        key = list(_secret(settings.path(tls.key), ("tls", "key")))
+        yield from certificate
+        yield from key
+        if not certificate and not key:
+            yield from _pair(settings, tls)
+
+
+def _pair(settings: Settings, tls: TlsTable) -> Found:
+    try:
+        server_context(settings.path(tls.certificate), settings.path(tls.key))
+    except TlsError as error:
+        hint = "Both must be PEM files, and the key that of the first certificate"
+        yield ("tls", "certificate"), str(error), hint
 
 
 def _passwords(settings: Settings) -> Found:
     for n, route in enumerate(settings.document.route):
-        if route.password_file:
-            yield from _secret(settings.path(route.password_file), ("route", n, "password_file"))
+        if not route.password_file:
+            continue
+        place: KeyPath = ("route", n, "password_file")
+        found = list(_secret(settings.path(route.password_file), place))
+        yield from found
+        if found:
+            continue
+        try:
+            configured(route, read_password(route, settings.base))
+        except ConfigError as error:
+            yield from ((place, f"{error.file} {flaw.what}", flaw.allowed) for flaw in error.flaws)
+        except RouteError as error:
+            yield place, str(error), ""
 
 
 def _data(settings: Settings) -> Found:

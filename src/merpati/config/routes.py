@@ -20,11 +20,11 @@ def configured(table: RouteTable, password: str) -> Route:
 
 def read_routes(document: Document, base: Path) -> list[Route]:
     """All routes in order, their passwords read from the files; ConfigError for one that fails."""
-    return [configured(table, _password(table, base)) for table in document.route]
+    return [configured(table, read_password(table, base)) for table in document.route]
 
 
-def _password(table: RouteTable, base: Path) -> str:
-    """The first line of the file."""
+def read_password(table: RouteTable, base: Path) -> str:
+    """The first line of the route's file; ConfigError, of that file, when there is none."""
     if not table.password_file:
         return ""
     file = base / table.password_file

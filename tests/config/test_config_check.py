@@ -1,0 +1,29 @@
+"""What a name and an address must be, beyond their types."""
+
+from pathlib import Path
+
+import pytest
+
+from merpati.config.errors import ConfigError
+from merpati.config.settings import load
+
+PORT = '[[port]]\nrole = "mx"\nlisten = "127.0.0.1:2525"\n'
+
+
+def refused(folder: Path, text: str) -> str:
+    file = folder / "merpati.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as error:
+        load(file)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("name", ["mail a test", "192.0.2.1", "[192.0.2.1]", "-a.test", "a..test"])
+def test_a_hostname_is_a_domain_name(tmp_path: Path, name: str) -> None:
+    told = refused(tmp_path, f'hostname = "{name}"\n{PORT}')
+    assert f'merpati.toml:1: hostname: "{name}" is no domain name' in told
+
+
+def test_the_http_door_and_a_port_cannot_share_an_address(tmp_path: Path) -> None:
+    told = refused(tmp_path, f'{PORT}[http]\nlisten = "127.0.0.1:2525"\n')
+    assert "merpati.toml:5: http, listen: port 1 listens there already" in told
