@@ -76,3 +76,34 @@ async def test_a_higher_priority_is_taken_out_before_the_rest(tmp_path: Path) ->
         await put(queue, [an_entry(1), urgent])
         (first,) = await queue.claim(NOW, 1)
         assert first.entry == urgent
+
+
+async def test_what_is_deferred_after_its_lane_moved_comes_due_at_the_new_site(
+    tmp_path: Path,
+) -> None:
+    async with a_queue(tmp_path) as queue:
+        await put(queue, [an_entry(1)])
+    async with a_queue(tmp_path) as queue:
+        (claim,) = await queue.claim(NOW, 10)
+        await queue.assign("b.test", "mx.test")
+        assert await queue.claim(NOW, 10) == []
+        await queue.settle([Settlement(claim.entry.id, 0, State.WAITING, due=NOW + 60)])
+        assert await queue.next_due() == NOW + 60
+        assert [one.entry.id for one in await queue.claim(NOW + 61, 10)] == [claim.entry.id]
+
+
+async def test_fresh_mail_deferred_after_its_lane_moved_comes_due_at_the_new_site(
+    tmp_path: Path,
+) -> None:
+    async with a_queue(tmp_path) as queue:
+        await put(queue, [an_entry(1, "x@a.test")])
+        await queue.assign("a.test", "mx.test")
+    async with a_queue(tmp_path) as queue:
+        (waiting,) = await queue.claim(NOW, 10)
+        await put(queue, [an_entry(2, "y@b.test")])
+        (fresh,) = await queue.claim(NOW, 10)
+        await queue.assign("b.test", "mx.test")
+        assert await queue.claim(NOW, 10) == []
+        await queue.settle([Settlement(waiting.entry.id, 0, State.DELIVERED)])
+        await queue.settle([Settlement(fresh.entry.id, 0, State.WAITING, due=NOW + 60)])
+        assert [one.entry.id for one in await queue.claim(NOW + 61, 10)] == [fresh.entry.id]

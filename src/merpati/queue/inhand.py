@@ -159,7 +159,11 @@ class InHand:
             self._fresh.setdefault(parcel.lane.site_name, deque()).append(parcel)
 
     def move(self, lane: int, new: Lane) -> None:
-        """A lane hangs on another site from now on."""
+        """A lane hangs on another site from now on, with what is claimed of it: a deferral is
+        looked for at the new one."""
+        for parcel in self._claimed.values():
+            if parcel.lane.id == lane:
+                parcel.lane = new
         for name, parcels in list(self._fresh.items()):
             moved = [parcel for parcel in parcels if parcel.lane.id == lane]
             if moved and name != new.site_name:
