@@ -137,6 +137,17 @@ async def test_what_is_held_is_told_as_held_until_its_release(counter: Counter) 
     assert await queued(counter, ask.Filter(state="held")) == []
 
 
+async def test_a_story_tells_what_waits_behind_a_hold(counter: Counter) -> None:
+    await populate(counter)
+    message = await submit(counter, "bob@b.test")
+    (line,) = await queued(counter)
+    await counter.ask(op.SITES_HOLD, ask.HoldSite(site=line.site, seconds=600, why="repairs"))
+    (story,) = await counter.ask(op.STORY, ask.AskStory(id=message))
+    (waits,) = story.waiting
+    assert (waits.address, waits.state, waits.site_why) == ("bob@b.test", "waiting", "repairs")
+    assert waits.next_try == waits.site_until > waits.since
+
+
 async def test_a_cancelled_message_is_gone_and_its_story_stays(counter: Counter) -> None:
     await populate(counter)
     message = await submit(counter, "bob@b.test")

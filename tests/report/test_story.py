@@ -26,6 +26,7 @@ from merpati.journal.events import (
     Unnoticed,
 )
 from merpati.report.story import chapters, tell
+from merpati.report.waiting import Waits
 
 ATTEMPT = Attempt(
     route="mx",
@@ -113,3 +114,49 @@ def test_what_strangers_said_cannot_act_on_a_terminal() -> None:
 
 def test_a_time_that_no_calendar_has_is_still_told() -> None:
     assert "1e+300" in tell([Held(at=1e300, by="root")])
+
+
+WAITS = Waits(
+    message="ID",
+    address="bob@b.test",
+    state="waiting",
+    since=0.0,
+    due=60.0,
+    site="smtp://192.0.2.7:2525?tls=off",
+    site_until=3600.0,
+    site_why="the connection was refused",
+)
+
+
+def test_a_message_behind_a_hold_says_why_until_when_and_how_to_end_it() -> None:
+    told = tell([ACCEPTED], waiting=[WAITS])
+    assert (
+        "1970-01-01 01:00:00Z  Next try for bob@b.test, which waits since 1970-01-01 00:00:00Z"
+        in told
+    )
+    assert "on hold until 1970-01-01 01:00:00Z: the connection was refused" in told
+    assert "Why: The server is there, but nothing answers at that port." in told
+    assert "Who can mend it: " in told
+    assert "merpati queue resume 'smtp://192.0.2.7:2525?tls=off'" in told
+
+
+def test_a_message_behind_a_hold_is_told_in_indonesian() -> None:
+    told = tell([ACCEPTED], "id", [WAITS])
+    assert "dijeda sampai 1970-01-01 01:00:00Z: sambungan ditolak" in told
+    assert "the connection" not in told
+
+
+def test_what_waits_for_its_time_alone_says_when_it_is_tried() -> None:
+    told = tell([], waiting=[msgspec.structs.replace(WAITS, site_until=0.0)])
+    assert told.startswith("1970-01-01 00:01:00Z  Next try for bob@b.test")
+    assert "on hold" not in told
+
+
+def test_a_message_that_an_operator_holds_says_how_to_release_it() -> None:
+    told = tell([], waiting=[msgspec.structs.replace(WAITS, state="held", site_until=0.0)])
+    assert "On hold for bob@b.test" in told
+    assert "merpati queue release" in told
+
+
+def test_who_can_mend_a_failure_is_told() -> None:
+    assert "Who can mend it: the sender" in tell([FAILED])

@@ -13,13 +13,17 @@ from merpati.api.doors import Doors
 from merpati.api.errors import Mistaken, Unknown
 from merpati.clock import Clock
 from merpati.directory.directory import Directory, Registrar, Secret
-from merpati.journal.events import SiteHeld
+from merpati.journal.events import Event, SiteHeld
 from merpati.journal.journal import Journal
 from merpati.mail.address import Address, AddressError, parse_domain
 from merpati.queue.entry import Listed, Selection, State
 from merpati.queue.queue import Desk, Queue, Sites
+from merpati.report.waiting import Waits
 from merpati.smtp.sasl.exchange import SaslError
 from merpati.smtp.sasl.preparation import password_of
+
+_MAX_WAITING = 100
+"""Recipients of one message that a story tells of as waiting."""
 
 BY = "operator"
 """Whom the journal names for what is done here."""
@@ -138,25 +142,49 @@ def _line(listed: Listed, now: float) -> ask.QueueLine:
 
 @dataclass(frozen=True, slots=True)
 class JournalOffice:
-    """What can be asked about the past."""
+    """What can be asked about the past, and about what it left waiting."""
 
     journal: Journal
+    desk: Desk
+    clock: Clock
 
     async def story(self, question: ask.AskStory) -> list[ask.Story]:
         """Of one message by its id, or of the newest of an address; the newest first."""
         if question.id:
             if not (events := await self.journal.story(question.id)):
                 raise Unknown(f"nothing is known of a message {question.id}")
-            return [ask.Story(message=question.id, events=events)]
+            return [await self._story(question.id, events)]
         if not question.address:
             raise Mistaken("an id or an address must be given")
         ids = await self.journal.search(question.address, question.limit)
-        return [ask.Story(message=one, events=await self.journal.story(one)) for one in ids]
+        return [await self._story(one, await self.journal.story(one)) for one in ids]
+
+    async def _story(self, message: str, events: list[Event]) -> ask.Story:
+        listed = await self.desk.search(Selection(ids=(message,)), _MAX_WAITING)
+        now = self.clock.now()
+        return ask.Story(
+            message=message, events=events, waiting=[_waits(one, now) for one in listed]
+        )
 
     async def refused(self, question: ask.AskStory) -> ask.Story:
         """The newest refusals that name an address."""
         events = await self.journal.refused(question.address, question.limit)
         return ask.Story(message="", events=events)
+
+
+def _waits(listed: Listed, now: float) -> Waits:
+    entry, waiting = listed.entry, listed.waiting
+    return Waits(
+        message=entry.id,
+        address=str(waiting.recipient.address),
+        state=state_name(waiting.state),
+        since=entry.received,
+        due=waiting.due,
+        attempts=waiting.attempts,
+        site=listed.site,
+        site_until=listed.site_hold if listed.site_hold > now else 0.0,
+        site_why=listed.site_why,
+    )
 
 
 def _address(text: str) -> Address:

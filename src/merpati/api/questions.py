@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from merpati.journal.events import Event
+from merpati.report.waiting import Waits
 
 MAX_LISTED = 10_000
 """Lines in one answer; more are asked for with `after`."""
@@ -129,6 +130,8 @@ class Story(Answer, frozen=True):
 
     message: str
     events: list[Event]
+    waiting: list[Waits] = []
+    """Its recipients that are still in the queue."""
 
 
 class Named(Question, frozen=True):

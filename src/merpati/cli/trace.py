@@ -28,7 +28,7 @@ async def trace(ctx: click.Context, what: str, limit: int, lang: str | None, as_
       merpati trace ann@a.test --lang id
     """
     settings = settings_of(ctx)
-    async with counter_of(settings) as counter:
+    async with counter_of(settings, only_looks=True) as counter:
         stories = await _stories(counter, what, limit)
         refused = await _refused(counter, what, limit)
     if as_json:
@@ -59,4 +59,4 @@ def _tell(stories: list[Story], language: str) -> None:
             click.echo()
         if story.message:
             click.echo(click.style(story.message, bold=True))
-        click.echo(tell(story.events, language), nl=False)
+        click.echo(tell(story.events, language, story.waiting), nl=False)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
+from merpati.diagnosis.cause import Diagnosis, Fault
 from merpati.diagnosis.dialogue import annotate, reply_parts
 from merpati.diagnosis.replies import Stage, classify
 from merpati.diagnosis.texts import DEFAULT_LANGUAGE, explain
@@ -20,8 +21,11 @@ from merpati.journal.events import (
     Opened,
     SiteHeld,
 )
+from merpati.report import waiting as queue_view
 from merpati.report.sentences import ACCEPTED_BY, LABELS, SENTENCES
 from merpati.report.shown import shown
+from merpati.report.waiting import Waits
+from merpati.report.wording import WORDINGS
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,16 +57,24 @@ class Chapter(msgspec.Struct, frozen=True, kw_only=True):
     diagnosis: Advice | None = None
 
 
-def chapters(events: Sequence[Event], language: str = DEFAULT_LANGUAGE) -> list[Chapter]:
-    """The story as a structure, in order of time; texts in `language`, English if unknown."""
+def chapters(
+    events: Sequence[Event], language: str = DEFAULT_LANGUAGE, waiting: Sequence[Waits] = ()
+) -> list[Chapter]:
+    """The story as a structure, in order of time; texts in `language`, English if unknown.
+
+    What waits still stands last: its time is the next try's.
+    """
     spoken = language if language in SENTENCES else DEFAULT_LANGUAGE
-    return [_chapter(event, spoken) for event in sorted(events, key=lambda event: event.at)]
+    past = [_chapter(event, spoken) for event in sorted(events, key=lambda event: event.at)]
+    return [*past, *(_waiting(one, spoken) for one in waiting)]
 
 
-def tell(events: Sequence[Event], language: str = DEFAULT_LANGUAGE) -> str:
+def tell(
+    events: Sequence[Event], language: str = DEFAULT_LANGUAGE, waiting: Sequence[Waits] = ()
+) -> str:
     """The story as text for a terminal, in UTC; what strangers said cannot act on it."""
     spoken = language if language in SENTENCES else DEFAULT_LANGUAGE
-    told = [_text(chapter, spoken) for chapter in chapters(events, spoken)]
+    told = [_text(chapter, spoken) for chapter in chapters(events, spoken, waiting)]
     return "\n".join(told) + "\n" if told else ""
 
 
@@ -76,6 +88,18 @@ def _chapter(event: Event, language: str) -> Chapter:
         details=tuple(_details(event, language)),
         dialogue=tuple(_line(exchange, language) for exchange in _dialogue(event)),
         diagnosis=_advice(event, language),
+    )
+
+
+def _waiting(waits: Waits, language: str) -> Chapter:
+    until = _time(waits.site_until)
+    found = queue_view.diagnosis(waits, language)
+    return Chapter(
+        at=waits.next_try if waits.state == "waiting" else waits.since,
+        kind=waits.state,
+        told=queue_view.told(waits, _time(waits.since), language),
+        details=(queue_view.hold(waits, until, language),) if waits.is_kept_back else (),
+        diagnosis=_advised(found) if found else None,
     )
 
 
@@ -155,7 +179,10 @@ def _advice(event: Event, language: str) -> Advice | None:
     cause = _cause(event)
     if not cause:
         return None
-    told = explain(cause, language)
+    return _advised(explain(cause, language))
+
+
+def _advised(told: Diagnosis) -> Advice:
     return Advice(
         cause=told.cause, fault=told.fault.value, summary=told.summary, advice=told.advice
     )
@@ -190,8 +217,10 @@ def _text(chapter: Chapter, language: str) -> str:
         lines += [f"      < {line.reply}"] if line.reply else []
         lines.append(f"          {line.meaning}")
     if chapter.diagnosis:
+        words = WORDINGS[language]
         lines += [
             f"    {labels['why']}: {chapter.diagnosis.summary}",
+            f"    {words.fault}: {words.operator_faults[Fault(chapter.diagnosis.fault)]}",
             f"    {labels['next']}: {chapter.diagnosis.advice}",
         ]
     return "\n".join(lines)

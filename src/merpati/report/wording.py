@@ -16,6 +16,9 @@ class Wording:
     next: str
     fault: str
     faults: dict[Fault, str]
+    """As the sender is told."""
+    operator_faults: dict[Fault, str]
+    """As whoever runs this server is told."""
     last_attempt: str
     until: str
     said: str
@@ -50,6 +53,14 @@ WORDINGS = {
             Fault.NETWORK: "those who run the network in between",
             Fault.NOBODY: "nobody needs to; it passes by itself",
         },
+        operator_faults={
+            Fault.SENDER: "the sender",
+            Fault.RECIPIENT: "the recipient",
+            Fault.THEIR_SERVER: "those who run the recipient's server",
+            Fault.OUR_SERVER: "you, who run this server, or the owner of the sender's domain",
+            Fault.NETWORK: "those who run the network in between",
+            Fault.NOBODY: "nobody needs to; it passes by itself",
+        },
         last_attempt="What the last attempt met",
         until="We try until",
         said="The words of {host}",
@@ -79,6 +90,14 @@ WORDINGS = {
             Fault.RECIPIENT: "penerima",
             Fault.THEIR_SERVER: "pengelola server penerima",
             Fault.OUR_SERVER: "pengelola server email atau domain Anda sendiri",
+            Fault.NETWORK: "pengelola jaringan di antaranya",
+            Fault.NOBODY: "tidak perlu siapa pun; akan selesai dengan sendirinya",
+        },
+        operator_faults={
+            Fault.SENDER: "pengirim",
+            Fault.RECIPIENT: "penerima",
+            Fault.THEIR_SERVER: "pengelola server penerima",
+            Fault.OUR_SERVER: "Anda sebagai pengelola server ini, atau pemilik domain pengirim",
             Fault.NETWORK: "pengelola jaringan di antaranya",
             Fault.NOBODY: "tidak perlu siapa pun; akan selesai dengan sendirinya",
         },

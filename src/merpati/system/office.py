@@ -52,7 +52,7 @@ def office_of(stores: Stores, clock: Clock, doors: Doors, resumed: Callable[[str
     queue = stores.queue
     return Office(
         QueueOffice(queue, queue, queue, clock, knows_route, resumed),
-        JournalOffice(stores.journal),
+        JournalOffice(stores.journal, queue, clock),
         DirectoryOffice(stores.directory, stores.directory, new_secret),
         doors,
     )
