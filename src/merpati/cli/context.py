@@ -16,7 +16,7 @@ from merpati.api.operations import Counter
 from merpati.cli.output import clean
 from merpati.config.errors import ConfigError
 from merpati.config.places import Places
-from merpati.config.settings import LOCAL_FILE, Settings, settle
+from merpati.config.settings import LOCAL_FILE, SYSTEM_FILE, VARIABLE, Settings, settle
 from merpati.errors import MerpatiError
 
 EX_TEMPFAIL = 75
@@ -24,6 +24,11 @@ EX_CONFIG = 78
 # A server that starts or stops owns the data and does not answer for a moment.
 _TRIES = 100
 _PAUSE = 0.05
+_NOWHERE = (
+    f"there is no merpati.toml: --config and ${VARIABLE} name none, and there is none of yours or "
+    f"root's at ./{LOCAL_FILE} (where sendmail does not look) nor at {SYSTEM_FILE}. Without one "
+    "only a running developer's inbox could be meant, and none runs: merpati serve"
+)
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -61,9 +66,23 @@ def settings_of(ctx: click.Context, here: Path | None = LOCAL_FILE) -> Settings:
         raise Misconfigured(str(error)) from error
 
 
+async def insist_on_server(settings: Settings) -> None:
+    """Without a merpati.toml only a running developer's inbox can be meant.
+
+    What its data were given while nobody serves them would never be seen again.
+    """
+    if settings.is_inbox and not await RemoteCounter(Places(settings.data).control).answers():
+        raise Misconfigured(_NOWHERE)
+
+
 @asynccontextmanager
-async def counter_of(settings: Settings) -> AsyncIterator[Counter]:
-    """The running server's counter, or one of our own while no server runs."""
+async def counter_of(settings: Settings, *, only_looks: bool = False) -> AsyncIterator[Counter]:
+    """The running server's counter, or one of our own while no server runs.
+
+    Who only looks may look into a developer's inbox that does not run.
+    """
+    if not only_looks:
+        await insist_on_server(settings)
     remote = RemoteCounter(Places(settings.data).control)
     for _ in range(_TRIES):
         if await remote.answers():

@@ -17,7 +17,7 @@ import click
 
 from merpati.api.operations import SUBMIT
 from merpati.api.questions import Queued, Submission
-from merpati.cli.context import NotNow, Refused, asked, counter_of, settings_of
+from merpati.cli.context import NotNow, Refused, asked, counter_of, insist_on_server, settings_of
 from merpati.config.check import is_loopback
 from merpati.config.places import Places
 from merpati.config.settings import Settings
@@ -315,6 +315,7 @@ async def _list_queue(settings: Settings) -> None:
 async def _talk(settings: Settings) -> None:
     from merpati.cli.dialogue import carry  # only for -bs
 
+    await insist_on_server(settings)
     try:
         await carry(Places(settings.data).smtp)
     except (WireError, OSError) as error:

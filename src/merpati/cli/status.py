@@ -19,7 +19,7 @@ async def status(ctx: click.Context, as_json: bool) -> None:
     Example:
       merpati status --json
     """
-    async with counter_of(settings_of(ctx)) as counter:
+    async with counter_of(settings_of(ctx), only_looks=True) as counter:
         told = await counter.ask(STATUS, Nothing())
     if as_json:
         say_json(told)
