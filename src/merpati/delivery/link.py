@@ -78,14 +78,19 @@ class Link:
         self.stream.deadline = self._clock.monotonic() + seconds
 
     async def event(self) -> ClientEvent:
-        """Send what waits, in one write, and read until the replies amount to something."""
+        """Send what waits, in one write, and read until the replies amount to something.
+
+        Each reply has its time, whole: a host that sends it octet by octet gets no more.
+        """
         smtp, stream = self.smtp, self.stream
+        timed = -1
         while (event := smtp.next_event()) is None:
             octets = smtp.take()
             if octets:
                 stream.write(octets)
-            waiting_for = smtp.waiting_for
-            self.allow(self._settings.end if waiting_for is None else self._patience[waiting_for])
+            if timed != smtp.answers:
+                timed = smtp.answers
+                self._allow_for(smtp.waiting_for)
             arrived = await stream.read()
             if not arrived:
                 raise WireLost("the other end closed the connection")
@@ -108,3 +113,6 @@ class Link:
             self.stream.write(self.smtp.take())
             self.allow(self._settings.block)
             await self.stream.drain()
+
+    def _allow_for(self, awaited: Command | None) -> None:
+        self.allow(self._settings.end if awaited is None else self._patience[awaited])

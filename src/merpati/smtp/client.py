@@ -64,6 +64,8 @@ class ClientConnection:
         self.phase = Phase.GREETING
         self.transactions = 0
         """MAIL commands so far, for MAILMAX."""
+        self.answers = 0
+        """Replies so far that were whole: the time for each begins when the last one came."""
         self._settings = settings
         self._reader = AnswerReader()
         self._out: list[bytes] = []
@@ -174,6 +176,7 @@ class ClientConnection:
             answer = self._reader.next()
             if answer is None:
                 return None
+            self.answers += 1
             event = self._take_answer(answer)
             if event is not None:
                 return event

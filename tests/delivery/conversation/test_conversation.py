@@ -23,6 +23,7 @@ from merpati.testing.conversations import WAY, ListSource, Scene, a_message
 from merpati.testing.pipes import HIGH_MARK, PipeStream, every, octet_by_octet, whole
 from merpati.testing.plain_server import HangUp, PlainServer
 from merpati.wire.errors import CertificateError, TlsError, WireRefused
+from merpati.wire.stream import Stream
 
 D, F, L, U, X = (
     Result.DELIVERED,
@@ -510,6 +511,7 @@ async def test_refused_starttls_is_borne_where_tls_is_a_wish(reply: str) -> None
     scene = Scene(NoTls, replace(WAY, tls=TlsDemand.REQUIRED))
     assert await scene.play(a_message(1)) is None
     assert scene.opened == End(Ending.TLS_FAILED, reply, Stage.STARTTLS)
+    assert scene.opened.connection == scene.opening.connection
 
 
 async def test_421_to_starttls_turns_away() -> None:
@@ -733,3 +735,26 @@ async def test_who_does_not_answer_quit_is_not_waited_for() -> None:
     scene = Scene(Sleepy)
     await scene.play(a_message(1))
     assert scene.clock.monotonic() < 10
+
+
+class Dripper:
+    """Greets for hours, an octet a minute."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+
+    async def serve(self, stream: Stream) -> None:
+        for octet in b"220 " + b"x" * 500:
+            stream.write(bytes([octet]))
+            await self.scene.clock.sleep(60.0)
+
+
+async def test_a_greeting_octet_by_octet_gets_no_more_time_than_another() -> None:
+    scene = Scene()
+    scene.server = lambda ledger: Dripper(scene)
+    async with scene.clock.running(), asyncio.TaskGroup() as scene.servers:
+        began = scene.clock.monotonic()
+        end = await scene.conversation().open()
+        assert scene.clock.monotonic() - began <= scene.settings.greeting + 1.0
+        assert end is not None
+        assert end.ending is Ending.UNREACHABLE
