@@ -75,7 +75,7 @@ class ClientConnection:
         self._verb = ""
         self._unasked = False
         self._mailing: Mailing | None = None
-        self._writer: ContentWriter = DottedContent()
+        self._writer: ContentWriter = DottedContent(0)
         self._login: Login  # Made by `log_in`: before it no reply to AUTH is owed.
 
     @property
@@ -348,12 +348,12 @@ class ClientConnection:
             self._unasked = True
             return None
         self.phase = Phase.BODY
+        size = mailing.outgoing.size
         if mailing.chunked:
-            size = mailing.outgoing.size
             self._out.append(b"BDAT %d LAST\r\n" % size)
             self._writer = CountedContent(size, mailing.outgoing.is_binary)
         else:
-            self._writer = DottedContent()
+            self._writer = DottedContent(size)
         return EnvelopeAnswered(mailing)
 
     def _on_verdict(self, command: Command, answer: Answer, mailing: Mailing) -> ClientEvent | None:

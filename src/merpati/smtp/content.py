@@ -38,6 +38,24 @@ class ContentWriter(Protocol):
         ...
 
 
+class _Count:
+    """Holds content to the size that was announced, so that half a message is never ended."""
+
+    def __init__(self, size: int) -> None:
+        self.left = size
+
+    def take(self, octets: bytes) -> None:
+        """Raises MiscountError as soon as there is too much."""
+        self.left -= len(octets)
+        if self.left < 0:
+            raise MiscountError("there is more content than was announced")
+
+    def end(self) -> None:
+        """Raises MiscountError when something is missing."""
+        if self.left:
+            raise MiscountError("there is less content than was announced")
+
+
 class LineCheck:
     """Refuses what is not lines that end in CRLF."""
 
@@ -60,14 +78,16 @@ class LineCheck:
 
 
 class DottedContent:
-    """Content behind DATA: dots stuffed, right across pieces, ended by CRLF.CRLF."""
+    """Content of n octets behind DATA: dots stuffed across pieces, ended by CRLF.CRLF."""
 
-    def __init__(self) -> None:
+    def __init__(self, size: int) -> None:
+        self._count = _Count(size)
         self._check = LineCheck()
         self._tail = b"\r\n"
 
     def write(self, octets: bytes) -> bytes:
         """RFC 5321 §4.5.2: a dot at the beginning of a line gets another before it."""
+        self._count.take(octets)
         self._check.look(octets)
         tail = self._tail
         self._tail = octets[-2:] if len(octets) > 1 else (tail + octets)[-2:]
@@ -76,6 +96,7 @@ class DottedContent:
 
     def finish(self) -> bytes:
         """RFC 5321 §4.1.1.4: the CRLF before the dot is the content's own, if it has one."""
+        self._count.end()
         self._check.end()
         return b".\r\n" if self._tail == b"\r\n" else b"\r\n.\r\n"
 
@@ -98,22 +119,19 @@ class CountedContent:
     """Content of one `BDAT n LAST` (RFC 3030 §2): exactly n octets, nothing stuffed."""
 
     def __init__(self, size: int, binary: bool = False) -> None:
-        self._left = size
+        self._count = _Count(size)
         self._check = None if binary else LineCheck()
 
     def write(self, octets: bytes) -> bytes:
         """The octets themselves."""
-        self._left -= len(octets)
-        if self._left < 0:
-            raise MiscountError("there is more content than was announced")
+        self._count.take(octets)
         if self._check is not None:
             self._check.look(octets)
         return octets
 
     def finish(self) -> bytes:
         """Nothing: the count is the end."""
-        if self._left:
-            raise MiscountError("there is less content than was announced")
+        self._count.end()
         if self._check is not None:
             self._check.end()
         return b""
@@ -121,4 +139,4 @@ class CountedContent:
     @property
     def is_complete(self) -> bool:
         """As soon as the count is reached."""
-        return self._left == 0
+        return self._count.left == 0

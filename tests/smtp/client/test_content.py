@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from merpati.smtp.content import ContentError, ContentWriter, CountedContent, DottedContent
+from merpati.smtp.content import (
+    ContentError,
+    ContentWriter,
+    CountedContent,
+    DottedContent,
+    MiscountError,
+)
 
 LINES = st.lists(
     st.binary(max_size=20).map(lambda line: re.sub(rb"[\r\n\0]", b"", line))
@@ -32,7 +38,7 @@ def test_what_leaves_is_lines_then_a_dot_and_unstuffed_it_is_the_body(
     body = b"".join(line + b"\r\n" for line in lines)
     if not ends:
         body = body.removesuffix(b"\r\n")
-    wire = write(DottedContent(), pieces(body, cuts))
+    wire = write(DottedContent(len(body)), pieces(body, cuts))
     *sent, rest = wire.split(b"\r\n")
     assert rest == b""
     assert sent.pop() == b"."
@@ -44,7 +50,7 @@ def test_what_leaves_is_lines_then_a_dot_and_unstuffed_it_is_the_body(
 @given(st.binary(max_size=60) | st.text("\r\n.x\0", max_size=12).map(str.encode), CUTS)
 def test_any_octets_leave_as_lines_or_not_at_all(body: bytes, cuts: list[int]) -> None:
     is_clean = not re.search(rb"\r(?!\n)|(?<!\r)\n|\0", body)
-    for writer in (DottedContent(), CountedContent(len(body))):
+    for writer in (DottedContent(len(body)), CountedContent(len(body))):
         try:
             wire = write(writer, pieces(body, cuts))
         except ContentError:
@@ -68,7 +74,7 @@ def test_any_octets_leave_as_lines_or_not_at_all(body: bytes, cuts: list[int]) -
     ],
 )
 def test_dots_are_stuffed_across_pieces(parts: list[bytes], wire: bytes) -> None:
-    assert write(DottedContent(), parts) == wire
+    assert write(DottedContent(sum(map(len, parts))), parts) == wire
 
 
 @pytest.mark.parametrize(
@@ -86,7 +92,8 @@ def test_dots_are_stuffed_across_pieces(parts: list[bytes], wire: bytes) -> None
     ],
 )
 def test_bare_line_ends_and_nul_never_leave(parts: list[bytes]) -> None:
-    for writer in (DottedContent(), CountedContent(sum(map(len, parts)))):
+    size = sum(map(len, parts))
+    for writer in (DottedContent(size), CountedContent(size)):
         with pytest.raises(ContentError):
             write(writer, parts)
 
@@ -97,14 +104,16 @@ def test_binary_content_is_counted_and_not_looked_at() -> None:
 
 
 def test_more_or_less_than_announced_does_not_leave() -> None:
-    with pytest.raises(ContentError, match="more content"):
-        CountedContent(2).write(b"xyz")
-    with pytest.raises(ContentError, match="less content"):
-        CountedContent(2, binary=True).finish()
+    for writer in (CountedContent(2), DottedContent(2)):
+        with pytest.raises(MiscountError, match="more content"):
+            writer.write(b"xyz")
+    for writer in (CountedContent(2, binary=True), DottedContent(2)):
+        with pytest.raises(MiscountError, match="less content"):
+            writer.finish()
 
 
 def test_a_chunk_is_complete_with_its_count_and_lines_with_their_dot_only() -> None:
-    chunk, lines = CountedContent(3), DottedContent()
+    chunk, lines = CountedContent(3), DottedContent(3)
     for writer in (chunk, lines):
         assert not writer.is_complete
         writer.write(b"x\r\n")
