@@ -143,10 +143,12 @@ def _check_integrity(connection: apsw.Connection, settings: StorageSettings) -> 
 
 def _migrate(connection: apsw.Connection, kind: Kind, version: int) -> None:
     for number, text in enumerate(migrations(kind)[version:], version + 1):
-        with connection:
-            connection.execute(text)
-            connection.execute(f"PRAGMA user_version={number}")
-            connection.execute(f"PRAGMA application_id={kind.application_id}")
+        # Not rolled back here: whatever fails closes the connection, and that undoes it.
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute(text)
+        connection.execute(f"PRAGMA user_version={number}")
+        connection.execute(f"PRAGMA application_id={kind.application_id}")
+        connection.execute("COMMIT")
 
 
 def migrations(kind: Kind) -> list[str]:

@@ -10,9 +10,18 @@ _FATAL = (apsw.IOError, apsw.CantOpenError, apsw.ProtocolError, *_DAMAGED)
 
 def translate(error: apsw.Error, path: str) -> StorageError:
     """What an operator should read about an error of SQLite."""
-    is_full = isinstance(error, apsw.FullError)
-    is_damaged = isinstance(error, _DAMAGED)
-    return StorageError(f"{path}: {error}", is_full=is_full, is_damaged=is_damaged)
+    if _is_full(error):
+        return StorageError(f"{path}: no space left on the disk ({error})", is_full=True)
+    return StorageError(f"{path}: {error}", is_damaged=isinstance(error, _DAMAGED))
+
+
+def _is_full(error: apsw.Error) -> bool:
+    if isinstance(error, apsw.FullError):
+        return True
+    # The index of the log lies in shared memory beside the file: where that cannot grow, SQLite
+    # says no more than "disk I/O error", and it is the first thing that is made at a start.
+    # apsw's type stubs do not know the attribute.
+    return bool(getattr(error, "extendedresult", 0) == apsw.SQLITE_IOERR_SHMSIZE)
 
 
 def loses_trust(error: BaseException) -> bool:

@@ -151,9 +151,10 @@ class Writer:
     def _recover(self, connection: apsw.Connection) -> None:
         """What was in doubt is settled and the log is folded back before anything is accepted."""
         try:
-            with connection:
-                for recover in self._doubtful:
-                    recover(connection)
+            connection.execute("BEGIN IMMEDIATE")
+            for recover in self._doubtful:
+                recover(connection)
+            connection.execute("COMMIT")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except apsw.Error as error:
             abandon(connection)

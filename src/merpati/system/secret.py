@@ -5,15 +5,31 @@ import os
 import secrets
 from pathlib import Path
 
+from merpati.errors import MerpatiError
+
 _OCTETS = 32
 
 
 def installation_secret(file: Path) -> bytes:
-    """Read it, or make it: invented salts must be the same after every restart."""
+    """Read it, or make it: invented salts must be the same after every restart.
+
+    MerpatiError when neither is possible.
+    """
+    try:
+        return _read(file) or _make(file)
+    except OSError as error:
+        raise MerpatiError(f"cannot keep {file}: {error.strerror}") from error
+
+
+def _read(file: Path) -> bytes:
     with contextlib.suppress(FileNotFoundError):
         found = file.read_bytes()
         if len(found) == _OCTETS:
             return found
+    return b""
+
+
+def _make(file: Path) -> bytes:
     made = secrets.token_bytes(_OCTETS)
     beside = file.with_suffix(".new")
     with contextlib.suppress(FileNotFoundError):

@@ -40,7 +40,9 @@ def make_self_signed(
         _write_whole(key, private, 0o600)
         _write_whole(certificate, signed.public_bytes(serialization.Encoding.PEM), 0o644)
     except OSError as error:
-        raise TlsError(f"cannot write {error.filename}: {error.strerror}") from error
+        # Only an `open` names its file; a disk that is full fails later.
+        named = error.filename or certificate.parent
+        raise TlsError(f"cannot write {named}: {error.strerror}") from error
 
 
 def _builder(
