@@ -15,6 +15,7 @@ hostname = "mx.a.test"
 [[port]]
 role = "mx"
 listen = "127.0.0.1:{port}"
+[limits]
 connections = {connections}
 """
 
