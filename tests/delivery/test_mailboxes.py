@@ -38,8 +38,8 @@ def deliver(tmp_path):
     directory.move_in("ann@here.test", "x")
     directory.alias("old@here.test", "ann@here.test")
 
-    async def run(body=A_BODY, to="ann@here.test", body_type=BodyType.SEVEN_BIT, refuse=0):
-        entry = an_entry(1, to)
+    async def run(body=A_BODY, to="ann@here.test", body_type=BodyType.SEVEN_BIT, refuse=0, size=0):
+        entry = an_entry(1, to, size=size or len(body.octets()))
         entry = replace(entry, envelope=replace(entry.envelope, body=body_type))
         row = Waiting(0, entry.envelope.recipients[0], State.IN_HAND, START)
         maildirs = FullDisk(settings, refuse) if refuse else Maildirs(settings)
@@ -67,7 +67,7 @@ async def test_a_streamed_body_is_the_same_as_one_in_memory(deliver):
         yield b"Subject: hello\r"
         yield b"\n\r\nhi\r\n"
 
-    outcome, files = await deliver(pieces)
+    outcome, files = await deliver(pieces, size=22)
     assert (outcome.result, files) == (Result.DELIVERED, [HEAD + b"Subject: hello\n\nhi\n"])
 
 
@@ -113,6 +113,17 @@ async def test_a_body_that_cannot_be_read_leaves_no_file_and_is_deferred(deliver
         yield b"Subject: half\r\n"
         raise MerpatiError("the store is damaged")
 
-    outcome, files = await deliver(pieces)
+    outcome, files = await deliver(pieces, size=22)
     assert (outcome.result, outcome.cause, files) == (Result.DEFERRED, "delivery-defect", [])
     assert "the store is damaged" in outcome.reply
+
+
+@pytest.mark.parametrize("size", [21, 23])
+async def test_a_body_of_another_size_than_was_accepted_is_never_seen_in_a_mailbox(deliver, size):
+    async def pieces():
+        yield A_BODY.octets()
+
+    for body in (pieces, A_BODY):
+        outcome, files = await deliver(body, size=size)
+        assert (outcome.result, outcome.cause, files) == (Result.DEFERRED, "delivery-defect", [])
+        assert f"22 octets were read of a message of {size}" in outcome.reply

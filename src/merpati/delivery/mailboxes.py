@@ -7,7 +7,7 @@ blocks. What the disk refuses is deferred, never lost: full or over quota is tem
 import asyncio
 import errno
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -23,7 +23,8 @@ from merpati.journal.events import Attempt
 from merpati.mail.address import Address
 from merpati.mail.envelope import Body, BodyType
 from merpati.mail.headers import Headers
-from merpati.queue.entry import Waiting
+from merpati.queue.entry import Entry, Waiting
+from merpati.storage.errors import StorageError
 
 T = TypeVar("T")
 Finished = Callable[[Transaction, Sequence[Outcome]], None]
@@ -82,29 +83,26 @@ class Mailboxes:
             if self._stopping:
                 return
             transaction, keep = self._ready.popleft()
-            self._finished(transaction, await self._guarded(transaction, keep))
-
-    async def _guarded(self, transaction: Transaction, keep: bool) -> list[Outcome]:
-        try:
-            return await (self._keep(transaction) if keep else self._deliver(transaction))
-        except Exception as error:
-            # A store that cannot be read now, or a defect of ours: the mail waits, others go on.
-            text = f"the mailbox could not be reached: {type(error).__name__}: {error}"
-            outcome = Outcome(0, Result.DEFERRED, text, "4.3.0", "delivery-defect")
-            return [_for(one, outcome) for one in transaction.recipients]
+            work = self._keep(transaction) if keep else self._deliver(transaction)
+            self._finished(transaction, await work)
 
     async def _keep(self, transaction: Transaction) -> list[Outcome]:
         """One copy for all, which tells the envelope."""
+        outcome = await _guarded(self._into_inbox(transaction))
+        return [_for(one, outcome) for one in transaction.recipients]
+
+    async def _into_inbox(self, transaction: Transaction) -> Outcome:
         recipients = [str(one.recipient.address) for one in transaction.recipients]
         fields = [("X-Envelope-From", _sender(transaction))]
         fields += [("X-Envelope-To", recipient) for recipient in recipients]
         unique = _unique(transaction, transaction.recipients[0].n)
         begin = partial(self._parts.maildirs.inbox, unique)
-        outcome = await self._store(transaction, begin, fields, "keep:")
-        return [_for(one, outcome) for one in transaction.recipients]
+        return await self._store(transaction, begin, fields, "keep:")
 
     async def _deliver(self, transaction: Transaction) -> list[Outcome]:
-        return [await self._to(one, transaction) for one in transaction.recipients]
+        return [
+            _for(one, await _guarded(self._to(one, transaction))) for one in transaction.recipients
+        ]
 
     async def _to(self, waiting: Waiting, transaction: Transaction) -> Outcome:
         try:
@@ -163,22 +161,43 @@ class Mailboxes:
     async def _write(
         self, transaction: Transaction, begin: Callable[[], Incoming], head: bytes
     ) -> None:
-        binary = transaction.entry.envelope.body is BodyType.BINARY
+        entry = transaction.entry
+        binary = entry.envelope.body is BodyType.BINARY
         if isinstance(transaction.body, Body):
-            await self._blocking(partial(_whole, begin, head, transaction.body.parts, binary))
+            parts = transaction.body.parts
+            _check_size(sum(map(len, parts)), entry)
+            await self._blocking(partial(_whole, begin, head, parts, binary))
             return
         incoming = await self._blocking(begin)
         try:
             await self._blocking(partial(incoming.write, head))
             append = incoming.write if binary else incoming.write_lines
+            size = 0
             async for piece in transaction.body():
+                size += len(piece)
                 await self._blocking(partial(append, piece))
+            _check_size(size, entry)
             await self._blocking(incoming.commit)
         finally:
             incoming.discard()
 
     async def _blocking(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._parts.executor, work)
+
+
+async def _guarded(delivery: Awaitable[Outcome]) -> Outcome:
+    """Its outcome; for a store that cannot be read now, or a defect of ours, that it waits."""
+    try:
+        return await delivery
+    except Exception as error:
+        text = f"the mailbox could not be reached: {type(error).__name__}: {error}"
+        return Outcome(0, Result.DEFERRED, text, "4.3.0", "delivery-defect")
+
+
+def _check_size(written: int, entry: Entry) -> None:
+    """Half a message is never made visible as a whole one."""
+    if written != entry.size:
+        raise StorageError(f"{written} octets were read of a message of {entry.size}")
 
 
 def _whole(

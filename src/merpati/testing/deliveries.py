@@ -25,7 +25,7 @@ DAY = 86_400.0
 
 
 def an_entry(
-    n: int, *to: str, sender: str = "eve@b.test", size: int = 20, now: float = START
+    n: int, *to: str, sender: str = "eve@b.test", size: int = 22, now: float = START
 ) -> Entry:
     """A message that was just accepted."""
     return Entry(
@@ -42,6 +42,7 @@ def an_entry(
 
 
 A_BODY = Body((b"Subject: hello\r\n\r\n", b"hi\r\n"))
+"""Of 22 octets."""
 
 
 @dataclass
