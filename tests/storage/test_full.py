@@ -33,11 +33,13 @@ def test_a_handle_without_room_for_its_index_is_not_used_again() -> None:
     assert loses_trust(an_error(apsw.SQLITE_IOERR_SHMSIZE))
 
 
+# Closing folds the log back, which fails as well; apsw reports here what has no caller to go to.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_disk_that_fills_up_at_the_first_start_is_named_wherever_it_does(tmp_path: Path) -> None:
-    whole = Fault()
-    connect(StorageSettings(tmp_path / "whole.db", vfs=FaultDisk(whole).name)).close()
     disk = FaultDisk(Fault(lasting=10**9, code=errno.ENOSPC, only="write"))
-    writes = whole.operations.count("write")
+    whole = connect(StorageSettings(tmp_path / "whole.db", vfs=disk.name))
+    writes = len(disk.fault.operations)
+    whole.close()
     for n in range(1, writes + 1):
         disk.fault.at = n
         disk.fault.operations.clear()
