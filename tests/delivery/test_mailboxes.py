@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -127,3 +128,51 @@ async def test_a_body_of_another_size_than_was_accepted_is_never_seen_in_a_mailb
         outcome, files = await deliver(body, size=size)
         assert (outcome.result, outcome.cause, files) == (Result.DEFERRED, "delivery-defect", [])
         assert f"22 octets were read of a message of {size}" in outcome.reply
+
+
+class SlowDisk(Maildirs):
+    """Each write waits until it is let go; what is written to a closed file is remembered."""
+
+    def __init__(self, settings):
+        super().__init__(settings)
+        self.writing, self.go = threading.Event(), threading.Event()
+        self.failures = []
+
+    def mailbox(self, address, unique):
+        incoming = super().mailbox(address, unique)
+        write = incoming.write
+
+        def slowly(octets):
+            self.writing.set()
+            self.go.wait(5)
+            try:
+                write(octets)
+            except OSError as error:
+                self.failures.append(error)
+
+        incoming.write = slowly
+        return incoming
+
+
+async def test_a_cancelled_delivery_waits_for_its_thread_and_leaves_nothing(tmp_path):
+    async def pieces():
+        yield A_BODY.octets()
+
+    disk = SlowDisk(MaildirSettings(tmp_path / "mail", tmp_path / "inbox", "h"))
+    directory = Residents()
+    directory.move_in("ann@here.test", "x")
+    entry = an_entry(1, "ann@here.test")
+    row = Waiting(0, entry.envelope.recipients[0], State.IN_HAND, START)
+    with ThreadPoolExecutor(1) as executor:
+        parts = MailboxParts(disk, directory, executor, VirtualClock())
+        mailboxes = Mailboxes(parts, lambda *_: None)
+        task = asyncio.create_task(mailboxes.run())
+        mailboxes.offer(Transaction(entry, (row,), pieces), keep=False)
+        await asyncio.to_thread(disk.writing.wait, 5)
+        task.cancel()
+        await asyncio.sleep(0.02)
+        disk.go.set()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert disk.failures == []
+    assert [file for file in (tmp_path / "mail").rglob("*") if file.is_file()] == []

@@ -9,6 +9,7 @@ import errno
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
@@ -168,8 +169,10 @@ class Mailboxes:
             _check_size(sum(map(len, parts)), entry)
             await self._blocking(partial(_whole, begin, head, parts, binary))
             return
-        incoming = await self._blocking(begin)
+        begun: list[Incoming] = []
         try:
+            await self._blocking(lambda: begun.append(begin()))
+            incoming = begun[0]
             await self._blocking(partial(incoming.write, head))
             append = incoming.write if binary else incoming.write_lines
             size = 0
@@ -179,10 +182,22 @@ class Mailboxes:
             _check_size(size, entry)
             await self._blocking(incoming.commit)
         finally:
-            incoming.discard()
+            for one in begun:
+                await self._blocking(one.discard)
 
     async def _blocking(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._parts.executor, work)
+        """Do it in a thread. Who is cancelled still waits for the thread.
+
+        Else it would write on to descriptors that were closed under it, or to others' by then.
+        """
+        working = asyncio.get_running_loop().run_in_executor(self._parts.executor, work)
+        try:
+            return await asyncio.shield(working)
+        except asyncio.CancelledError:
+            while not working.done():
+                with suppress(asyncio.CancelledError):
+                    await asyncio.wait((working,))
+            raise
 
 
 async def _guarded(delivery: Awaitable[Outcome]) -> Outcome:
