@@ -168,6 +168,14 @@ class LimitsTable(Table, frozen=True):
     recipients_per_hour: Annotated[
         int, Meta(ge=0), key("Recipients of one login: what a stolen password can send.")
     ] = _RULES.recipients_per_hour
+    free_space: Annotated[
+        Size | None,
+        key(
+            "Octets of the disk that are kept free: below it new mail is told to come later, and "
+            "what is queued goes on. Without it one and a half of the largest message, and at "
+            "least 5 % of the disk where that is less than 1 GiB. 0: until it is full."
+        ),
+    ] = None
 
 
 class QueueTable(Table, frozen=True):

@@ -54,12 +54,17 @@ class Blueprint:
         return RuleSettings(
             self.limits(table.message_size),
             login_required=table.role in _LOGIN_ROLES,
+            free_space=self.settings.document.limits.free_space,
             inbox=self.settings.is_inbox,
         )
 
     def own_rules(self) -> RuleSettings:
         """Of what programs on this machine hand in: no rates, all sizes."""
-        return RuleSettings(self.limits(None), inbox=self.settings.is_inbox)
+        return RuleSettings(
+            self.limits(None),
+            free_space=self.settings.document.limits.free_space,
+            inbox=self.settings.is_inbox,
+        )
 
     def limits(self, max_size: int | None) -> LimitSettings:
         """What one message, one peer, one account may use."""

@@ -9,6 +9,7 @@ import socket
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from functools import partial
 from weakref import WeakSet
 
 from merpati.clock import Clock
@@ -17,6 +18,7 @@ from merpati.directory.expansion import Expander
 from merpati.intake import Intake
 from merpati.mail.trace import Client, Tls
 from merpati.policy.rule import Facts
+from merpati.policy.rules.space import disk_of
 from merpati.policy.rules.table import RuleSettings, judge_of
 from merpati.queue.ids import IdMaker
 from merpati.reception.failures import Failures, FailureSettings
@@ -54,12 +56,13 @@ def intake_of(
     """The door into the queue behind one set of rules."""
     hostname = blueprint.settings.hostname
     expander = Expander(stores.directory, hostname, blueprint.postmaster())
+    measure = partial(disk_of, blueprint.settings.data)
     return Intake(
         settings=blueprint.intake(),
         queue=stores.queue,
         journal=stores.journal,
         expander=expander,
-        judge=judge_of(rules, expander, clock),
+        judge=judge_of(rules, expander, clock, measure),
         clock=clock,
         new_id=new_id,
     )

@@ -13,6 +13,7 @@ from merpati.directory.expansion import Expander
 from merpati.intake import Intake, IntakeSettings
 from merpati.journal.events import Fact
 from merpati.mail.address import Address
+from merpati.policy.rules.space import Measure
 from merpati.policy.rules.table import RuleSettings, judge_of
 from merpati.queue.ids import IdMaker
 from merpati.reception.failures import Failures, FailureSettings
@@ -63,6 +64,7 @@ class House:
     rules: RuleSettings = field(default_factory=RuleSettings)
     failures: FailureSettings = field(default_factory=FailureSettings)
     postmaster: Address | None = None
+    measure: Measure | None = None
 
     def __post_init__(self) -> None:
         self.queue = MemoryQueue(self.clock, self.journal)
@@ -79,7 +81,7 @@ class House:
             queue=self.queue,
             journal=self.journal,
             expander=expander,
-            judge=judge_of(self.rules, expander, self.clock),
+            judge=judge_of(self.rules, expander, self.clock, self.measure),
             clock=self.clock,
             new_id=IdMaker(self.clock.now, entropy).make,
         )

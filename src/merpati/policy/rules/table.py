@@ -12,6 +12,7 @@ from merpati.policy.rules.magic import Magic
 from merpati.policy.rules.recipients import Recipients
 from merpati.policy.rules.relay import Relay
 from merpati.policy.rules.sender import Sender
+from merpati.policy.rules.space import Measure, Space
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +25,23 @@ class RuleSettings:
     max_hops: int = 50
     max_unknown: int = 20
     """Unknown recipients in a stranger's session."""
+    free_space: int | None = None
+    """Octets of the disk that mail does not take; None: see `Space`."""
     inbox: bool = False
     """The developer's inbox: any sender, any recipient, failures by magic names."""
 
 
-def judge_of(settings: RuleSettings, expander: Expander, clock: Clock) -> Judge:
-    """The judge of one port."""
+def judge_of(
+    settings: RuleSettings, expander: Expander, clock: Clock, measure: Measure | None = None
+) -> Judge:
+    """The judge of one port; `measure` tells of the disk that mail is kept on."""
     rules: list[Rule] = [
         Limits(settings.limits, clock),
         Relay(expander, settings.login_required and not settings.inbox, settings.inbox),
         Hops(expander, settings.max_hops),
     ]
+    if measure is not None:
+        rules.append(Space(measure, settings.limits.max_size, clock, settings.free_space))
     if settings.inbox:
         rules.append(Magic(clock))
     else:
