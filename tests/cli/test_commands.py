@@ -171,6 +171,59 @@ def test_sites_are_suspended_and_resumed(run: Run) -> None:
     assert json.loads(ok(run("queue", "sites", "--json"))) == []
 
 
+ROUTED = """\
+[[port]]
+role = "mx"
+listen = "127.0.0.1:2525"
+[[route]]
+match = ["b.test", "c.test"]
+to = "smtp://relay.test"
+tls = "required"
+"""
+
+
+@pytest.mark.parametrize("name", ["smtp://relay.test", "smtp://relay.test:25?tls=required"])
+def test_a_route_is_suspended_as_it_is_written(populated: Run, tmp_path: Path, name: str) -> None:
+    fill(tmp_path, {"merpati.toml": ROUTED})
+    ok(populated("send", "--from", "ann@a.test", "--to", "budi@b.test", "--text", "x"))
+    told = ok(populated("queue", "suspend", name, "--for", "2h"))
+    assert "smtp://relay.test:25?tls=required gets nothing for 2h" in told
+    assert "mail for b.test" in told
+    (line,) = json.loads(ok(populated("queue", "list", "--json")))
+    assert line["site_held_until"] is not None
+    assert "1 recipient due now" in ok(populated("queue", "resume", "b.test"))
+    (line,) = json.loads(ok(populated("queue", "list", "--json")))
+    assert line["site_held_until"] is None
+
+
+def test_a_domain_can_be_suspended_before_its_first_mail(populated: Run) -> None:
+    ok(populated("queue", "suspend", "b.test"))
+    ok(populated("send", "--from", "ann@a.test", "--to", "budi@b.test", "--text", "x"))
+    (line,) = json.loads(ok(populated("queue", "list", "--json")))
+    assert line["site_held_until"] is not None
+
+
+@pytest.mark.parametrize("command", ["suspend", "resume"])
+@pytest.mark.parametrize("name", ["nonsense", "smtp://nowhere.test", "http://x", ""])
+def test_what_leads_nowhere_is_neither_suspended_nor_resumed(
+    populated: Run, command: str, name: str
+) -> None:
+    ok(populated("queue", "suspend", "b.test"))
+    result = populated("queue", command, name)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert f"no mail goes to {name!r} so far" in result.stderr
+    assert "known sites: b.test" in result.stderr
+
+
+def test_resuming_makes_due_what_had_been_tried(populated: Run) -> None:
+    ok(populated("send", "--from", "ann@a.test", "--to", "budi@b.test", "--text", "x"))
+    ok(populated("queue", "suspend", "b.test"))
+    told = ok(populated("queue", "retry", "--domain", "b.test"))
+    assert "1 recipient due now." in told
+    assert "is on hold until" in told
+    assert ok(populated("queue", "resume", "b.test")).endswith("1 recipient due now.\n")
+
+
 def test_a_hold_and_its_reason_stand_below_the_list_and_after_a_retry(populated: Run) -> None:
     ok(populated("send", "--from", "ann@a.test", "--to", "budi@b.test", "--text", "x"))
     assert "on hold" not in ok(populated("queue", "list"))

@@ -6,18 +6,19 @@ server runs, so that commands work either way.
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 
 from merpati.api import questions as ask
 from merpati.api.doors import Doors
 from merpati.api.errors import Mistaken, Unknown
+from merpati.api.moments import BY, moment, optional_moment
+from merpati.api.sites import SiteOffice
 from merpati.clock import Clock
 from merpati.directory.directory import Directory, Registrar, Secret
-from merpati.journal.events import Event, SiteHeld
+from merpati.journal.events import Event
 from merpati.journal.journal import Journal
 from merpati.mail.address import Address, AddressError, parse_domain
 from merpati.queue.entry import Listed, Selection, State
-from merpati.queue.queue import Desk, Queue, Sites
+from merpati.queue.queue import Desk, Queue
 from merpati.report.waiting import Waits
 from merpati.smtp.sasl.exchange import SaslError
 from merpati.smtp.sasl.preparation import password_of
@@ -25,22 +26,9 @@ from merpati.smtp.sasl.preparation import password_of
 _MAX_WAITING = 100
 """Recipients of one message that a story tells of as waiting."""
 
-BY = "operator"
-"""Whom the journal names for what is done here."""
-
 MakeSecret = Callable[[str, str, Secret | None], Awaitable[Secret]]
 """Of a program's name (empty for the own password), a password, and any secret that the account
 has already."""
-
-
-def moment(seconds: float) -> datetime:
-    """A stored time as it is shown."""
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=0)
-
-
-def optional_moment(seconds: float | None) -> datetime | None:
-    """The same for what may not have happened."""
-    return moment(seconds) if seconds else None
 
 
 def state_name(state: State) -> str:
@@ -54,12 +42,9 @@ class QueueOffice:
 
     queue: Queue
     desk: Desk
-    sites: Sites
     clock: Clock
     knows_route: Callable[[str], bool]
     """Whether a route of this name can be given to a message."""
-    resumed: Callable[[str], None]
-    """Told when a site is free again, so that deliveries forget what it taught them."""
 
     def _selection(self, wanted: ask.Filter) -> Selection:
         return Selection(
@@ -99,24 +84,6 @@ class QueueOffice:
             if len(octets) > question.octets:
                 return ask.Content(octets=octets[: question.octets], complete=False)
         return ask.Content(octets=octets, complete=True)
-
-    async def hold_site(self, question: ask.HoldSite) -> ask.Done:
-        """Keep a site's whole cohort back, or let it go."""
-        until = self.clock.now() + question.seconds if question.seconds else 0.0
-        why = (question.why or f"by an {BY}") if until else ""
-        event = SiteHeld(at=self.clock.now(), site=question.site, until=until, why=why, by=BY)
-        await self.sites.hold(question.site, until, why, [event])
-        if not until:
-            self.resumed(question.site)
-        return ask.Done()
-
-    async def held_sites(self, _: ask.Nothing) -> list[ask.HeldSite]:
-        """Sites on hold."""
-        held = await self.sites.held()
-        return [
-            ask.HeldSite(site=site, until=moment(until), why=why)
-            for site, (until, why) in sorted(held.items())
-        ]
 
 
 def _line(listed: Listed, now: float) -> ask.QueueLine:
@@ -305,6 +272,7 @@ class Office:
     """All counters of one server."""
 
     queue: QueueOffice
+    sites: SiteOffice
     journal: JournalOffice
     directory: DirectoryOffice
     doors: Doors

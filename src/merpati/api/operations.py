@@ -45,10 +45,10 @@ QUEUE_READ = Operation(
     "queue/read", ask.ReadMessage, ask.Content, lambda office, q: office.queue.read(q)
 )
 SITES_HOLD = Operation(
-    "sites/hold", ask.HoldSite, ask.Done, lambda office, q: office.queue.hold_site(q)
+    "sites/hold", ask.HoldSite, ask.SitesChanged, lambda office, q: office.sites.hold(q)
 )
 SITES_HELD = Operation(
-    "sites/held", ask.Nothing, list[ask.HeldSite], lambda office, q: office.queue.held_sites(q)
+    "sites/held", ask.Nothing, list[ask.HeldSite], lambda office, q: office.sites.held(q)
 )
 STORY = Operation("story", ask.AskStory, list[ask.Story], lambda office, q: office.journal.story(q))
 REFUSED = Operation("refused", ask.AskStory, ask.Story, lambda office, q: office.journal.refused(q))

@@ -102,11 +102,22 @@ class Content(Answer, frozen=True):
 
 
 class HoldSite(Question, frozen=True):
-    """Send nothing to a site for so long; 0 resumes it now."""
+    """Send nothing to a site for so long; 0 resumes it now and makes due what waits there."""
 
     site: Text
+    """A site's name, a domain, or a route as in merpati.toml."""
     seconds: Annotated[float, Meta(ge=0, le=365 * 86400)]
     why: Text = ""
+
+
+class SitesChanged(Answer, frozen=True):
+    """What was suspended or resumed."""
+
+    sites: tuple[str, ...]
+    domains: tuple[str, ...]
+    """Those whose mail goes there so far."""
+    changed: int = 0
+    """Recipients that a resume made due."""
 
 
 class HeldSite(Answer, frozen=True):

@@ -13,6 +13,7 @@ from merpati.config.values import Duration
 
 F = TypeVar("F", bound=Callable[..., Any])
 _PAGE = 1000
+_NAMED = 5
 
 
 Action = Literal["hold", "release", "retry", "cancel"]
@@ -203,7 +204,9 @@ async def _alter(ctx: click.Context, question: ask.AlterQueue, done: str) -> Non
 
 hold = _altering("hold", "held", "Keep it back until a release; it still expires.")
 release = _altering("release", "released", "Let go what was held.")
-retry = _altering("retry", "tried now", "Try now instead of at its time.")
+retry = _altering(
+    "retry", "due now", "Make it due now instead of at its time; a site on hold stays on hold."
+)
 cancel = _altering("cancel", "cancelled", "End it without a notice to anybody.")
 
 
@@ -233,10 +236,21 @@ async def route(ctx: click.Context, to: str, everything: bool, **chosen: Unpack[
 @click.pass_context
 @asked
 async def suspend(ctx: click.Context, site: str, seconds: float, why: str) -> None:
-    """Send nothing to SITE (as `queue list --json` names it) for a time."""
+    """Send nothing to SITE for a time: a domain, a route as in merpati.toml, or a site's name.
+
+    Mail goes in cohorts: what is sent through the same host waits together.
+
+    \b
+    Examples:
+      merpati queue suspend b.test --for 2h
+      merpati queue suspend smtp://127.0.0.1:2526 --why maintenance
+    """
     async with counter_of(settings_of(ctx)) as counter:
-        await counter.ask(op.SITES_HOLD, ask.HoldSite(site=site, seconds=seconds, why=why))
-    click.echo(f"{site} gets nothing for {Duration(seconds)}: merpati queue resume {site}")
+        question = ask.HoldSite(site=site, seconds=seconds, why=why)
+        done = await counter.ask(op.SITES_HOLD, question)
+    for one in done.sites:
+        click.echo(f"{clean(one)} gets nothing for {Duration(seconds)}: merpati queue resume {one}")
+    _say_cohort(done)
 
 
 @queue.command()
@@ -244,10 +258,21 @@ async def suspend(ctx: click.Context, site: str, seconds: float, why: str) -> No
 @click.pass_context
 @asked
 async def resume(ctx: click.Context, site: str) -> None:
-    """Send to SITE again, at once."""
+    """Send to SITE again, and try at once what waits there."""
     async with counter_of(settings_of(ctx)) as counter:
-        await counter.ask(op.SITES_HOLD, ask.HoldSite(site=site, seconds=0))
-    click.echo(f"{site} gets mail again.")
+        done = await counter.ask(op.SITES_HOLD, ask.HoldSite(site=site, seconds=0))
+    for one in done.sites:
+        click.echo(f"{clean(one)} gets mail again.")
+    _say_cohort(done)
+    click.echo(f"{counted(done.changed, 'recipient')} due now.")
+
+
+def _say_cohort(done: ask.SitesChanged) -> None:
+    """Whose mail it is, where the name does not say so."""
+    if done.domains and done.domains != done.sites:
+        more = len(done.domains) - _NAMED
+        named = ", ".join(map(clean, done.domains[:_NAMED])) + (f" and {more} more" * (more > 0))
+        click.echo(f"This is where mail for {named} goes.")
 
 
 @queue.command()

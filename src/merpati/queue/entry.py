@@ -160,3 +160,14 @@ class Listed:
     site: str = ""
     site_hold: float = 0.0
     site_why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedLane:
+    """Where a domain's mail hangs; with `route`, what an operator sent another way."""
+
+    domain: str
+    route: str
+    site: str
+    waiting: int
+    """Recipients in it that wait, or that an attempt has taken out of those that did."""

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from merpati.journal.events import Event
 from merpati.mail.envelope import Body
-from merpati.queue.entry import Claim, Entry, Listed, Owed, Selection, Settlement
+from merpati.queue.entry import Claim, Entry, Listed, ListedLane, Owed, Selection, Settlement
 
 
 class Draft(Protocol):
@@ -81,6 +81,10 @@ class Sites(Protocol):
 
         Until then a lane is its own site, by the name of its route or else its domain.
         """
+        ...
+
+    async def lanes(self) -> list[ListedLane]:
+        """Every lane that mail was ever put into, and its site."""
         ...
 
     async def hold(self, site: str, until: float, why: str, events: Sequence[Event] = ()) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import apsw
 
+from merpati.queue.entry import ListedLane
 from merpati.queue.lanes import Lane, Lanes, find_site, look_at_site
 
 
@@ -35,6 +36,15 @@ def hold(connection: apsw.Connection, lanes: Lanes, site: str, until: float, why
     look_at_site(connection, number)
     lanes.forget()
     return number
+
+
+def lanes(connection: apsw.Connection) -> list[ListedLane]:
+    """Every lane with the site that it hangs on."""
+    query = (
+        "SELECT domain, route, site.name, waiting FROM lane JOIN site ON site.id = lane.site "
+        "ORDER BY domain, route"
+    )
+    return [ListedLane(*row) for row in connection.execute(query)]
 
 
 def held(connection: apsw.Connection, now: float) -> dict[str, tuple[float, str]]:

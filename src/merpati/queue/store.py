@@ -19,7 +19,17 @@ from merpati.queue import desk, ledger, sites
 from merpati.queue.claiming import Answer, Question, claim
 from merpati.queue.desk import Change, DeskWriter, Page
 from merpati.queue.draft import ChunkDraft
-from merpati.queue.entry import Claim, Entry, Listed, Owed, Selection, Settlement, State, Waiting
+from merpati.queue.entry import (
+    Claim,
+    Entry,
+    Listed,
+    ListedLane,
+    Owed,
+    Selection,
+    Settlement,
+    State,
+    Waiting,
+)
 from merpati.queue.inhand import InHand, Parcel
 from merpati.queue.lanes import Lanes
 from merpati.queue.lifecycle import check_settlement
@@ -234,6 +244,10 @@ class QueueStore:
         self._ready.forget_sites(move.sites)
         self._ready.touch(0.0, move.lane)
         self._ready.wake()
+
+    async def lanes(self) -> list[ListedLane]:
+        """See `Sites`."""
+        return await self._database.read(sites.lanes)
 
     async def hold(self, site: str, until: float, why: str, events: Sequence[Event] = ()) -> None:
         """See `Sites`. Fresh mail of the site goes back to wait with its cohort."""

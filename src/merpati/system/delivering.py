@@ -91,6 +91,11 @@ class Delivering:
         self._dispatcher.resume(site)
 
     @property
+    def routes(self) -> Routes:
+        """Those in force."""
+        return self._routes
+
+    @property
     def octets(self) -> int:
         """Of bodies in memory that are being delivered."""
         return self._dispatcher.octets

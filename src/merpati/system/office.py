@@ -6,6 +6,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cache, partial
 
 from merpati import __version__
 from merpati.api import questions as ask
@@ -13,10 +14,12 @@ from merpati.api.doors import Doors
 from merpati.api.errors import Mistaken, Unreachable
 from merpati.api.office import DirectoryOffice, JournalOffice, Office, QueueOffice
 from merpati.api.operations import Counter, OwnCounter
+from merpati.api.sites import SiteOffice
 from merpati.clock import Clock, SystemClock
 from merpati.config.places import Places
+from merpati.config.routes import read_routes
 from merpati.config.settings import Settings
-from merpati.delivery.route import RouteError, parse_route
+from merpati.delivery.route import Kind, RouteError, Routes, parse_route
 from merpati.directory.directory import Secret
 from merpati.directory.password import make_secret
 from merpati.intake import OURSELVES, Intake
@@ -47,11 +50,27 @@ def knows_route(text: str) -> bool:
     return True
 
 
-def office_of(stores: Stores, clock: Clock, doors: Doors, resumed: Callable[[str], None]) -> Office:
-    """The office over these stores."""
+def host_of(routes: Routes, domain: str, forced: str) -> str:
+    """The site of the named host that mail of a domain is routed to; empty for any other way."""
+    try:
+        route = routes.choose(domain, forced)
+    except RouteError:
+        return ""
+    return route.site() if route.kind is Kind.HOST else ""
+
+
+def office_of(
+    stores: Stores,
+    clock: Clock,
+    doors: Doors,
+    routes: Callable[[], Routes],
+    resumed: Callable[[str], None],
+) -> Office:
+    """The office over these stores; `routes` are asked for when an operator names one."""
     queue = stores.queue
     return Office(
-        QueueOffice(queue, queue, queue, clock, knows_route, resumed),
+        QueueOffice(queue, queue, clock, knows_route),
+        SiteOffice(queue, queue, clock, lambda *lane: host_of(routes(), *lane), resumed),
         JournalOffice(stores.journal, queue, clock),
         DirectoryOffice(stores.directory, stores.directory, new_secret),
         doors,
@@ -141,4 +160,10 @@ async def own_counter(settings: Settings) -> AsyncIterator[Counter | None]:
             ids = IdMaker(clock.now, secrets.token_bytes)
             intake = intake_of(blueprint, blueprint.own_rules(), stores, clock, ids.make)
             doors = ClosedDoors(settings, stores, intake)
-            yield OwnCounter(office_of(stores, clock, doors, lambda _: None))
+            routes = cache(partial(_routes, settings, stores))
+            yield OwnCounter(office_of(stores, clock, doors, routes, lambda _: None))
+
+
+def _routes(settings: Settings, stores: Stores) -> Routes:
+    configured = read_routes(settings.document, settings.base)
+    return Routes(stores.directory, configured, keep_all=settings.is_inbox)

@@ -21,7 +21,7 @@ from merpati.api import http
 from merpati.api import questions as ask
 from merpati.api.client import short_path
 from merpati.api.errors import Mistaken
-from merpati.api.office import moment
+from merpati.api.moments import moment
 from merpati.clock import Clock
 from merpati.config.errors import ConfigError
 from merpati.config.files import look
@@ -180,7 +180,14 @@ class Server:
                 door.stop()
 
     async def _open_web(self, opened: AsyncExitStack) -> None:
-        office = office_of(self._house.stores, self._given.clock, self, self._delivering.resume)
+        delivering = self._delivering
+        office = office_of(
+            self._house.stores,
+            self._given.clock,
+            self,
+            lambda: delivering.routes,
+            delivering.resume,
+        )
         control = serving(http.control(office), _bind_deep(self._places.control), GRACE)
         await opened.enter_async_context(control)
         if table := self._settings.document.http:

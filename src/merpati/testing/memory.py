@@ -4,6 +4,7 @@ Nothing here survives the process; everything else is as the conformance suites 
 """
 
 import math
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -25,6 +26,7 @@ from merpati.queue.entry import (
     Claim,
     Entry,
     Listed,
+    ListedLane,
     Notice,
     Owed,
     Selection,
@@ -317,6 +319,18 @@ class MemoryQueue:
         if self._hold(domain, route) > self._clock.now():
             self._demote(site)
         self._wake()
+
+    async def lanes(self) -> list[ListedLane]:
+        """Of what was assigned and of what is here."""
+        rows = [row for _, row in self._rows()]
+        counts = Counter(
+            (row.recipient.address.domain, row.route) for row in rows if row.state is State.WAITING
+        )
+        here = {(row.recipient.address.domain, row.route) for row in rows}
+        return [
+            ListedLane(*lane, self._site(*lane), counts[lane])
+            for lane in sorted(here | set(self._site_of))
+        ]
 
     async def hold(self, site: str, until: float, why: str, events: Sequence[Event] = ()) -> None:
         """Remember it; 0 forgets it."""

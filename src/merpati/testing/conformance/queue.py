@@ -190,6 +190,11 @@ async def a_whole_cohort_is_held_and_resumed(bench: Bench) -> None:
     await _put(bench, an_entry(2, "c@x.test"))
     await bench.queue.hold("mx.shared.test", NOW + 600, "down")
     await _put(bench, an_entry(3, "d@y.test", "e@z.test"))
+    assert [(lane.domain, lane.site, lane.waiting) for lane in await bench.queue.lanes()] == [
+        ("x.test", "mx.shared.test", 2),
+        ("y.test", "mx.shared.test", 2),
+        ("z.test", "z.test", 0),
+    ]
     assert _addresses(await bench.queue.claim(NOW, 10)) == ["e@z.test"]
     assert await bench.queue.held() == {"mx.shared.test": (NOW + 600, "down")}
     assert await bench.queue.next_due() == NOW + 600
