@@ -81,7 +81,7 @@ async def test_guessing_names_ends_the_session(expander: Expander) -> None:
 
 async def test_a_list_with_some_stale_names_is_no_guessing(expander: Expander) -> None:
     facts = some_facts(to="nobody@a.test")
-    facts.unknown_recipients, facts.known_recipients = 20, 400
+    facts.unknown_recipients, facts.different_recipients = 20, 400
     await check(Recipients(expander), Moment.RCPT, facts, "550 5.1.1")
 
 

@@ -230,6 +230,43 @@ async def test_a_rule_may_end_the_connection() -> None:
     assert [event.address for event in refused] == [f"guess{n}@a.test" for n in range(3)]
 
 
+@pytest.mark.parametrize("again", ["ann@a.test", "ANN@a.test", "ann+{n}@a.test"])
+async def test_naming_one_user_often_earns_no_more_guesses(again: str) -> None:
+    house = House(rules=RuleSettings(max_unknown=2))
+    async with greeted(house.port()) as client:
+        await client.say("MAIL FROM:<eve@b.test>")
+        for n in range(10):
+            # Directories that know details and capitals find the one user under all of these.
+            house.residents.move_in(again.format(n=n))
+            reply = await client.say(f"RCPT TO:<{again.format(n=n)}>")
+            assert reply.startswith("250")
+        replies = [await client.say(f"RCPT TO:<guess{n}@a.test>") for n in range(3)]
+        assert [reply[:3] for reply in replies] == ["550", "550", "421"]
+
+
+async def test_what_a_list_found_counts_for_the_whole_session() -> None:
+    house = House(rules=RuleSettings(max_unknown=2))
+    for n in range(4):
+        house.residents.move_in(f"user{n}@a.test")
+    async with greeted(house.port()) as client:
+        for n in range(4):
+            reply = await client.send(MESSAGE, f"user{n}@a.test")
+            assert "queued as" in reply
+        await client.say("MAIL FROM:<eve@b.test>")
+        replies = [await client.say(f"RCPT TO:<stale{n}@a.test>") for n in range(5)]
+        assert [reply[:3] for reply in replies] == ["550"] * 4 + ["421"]
+
+
+async def test_guesses_before_tls_are_not_forgotten() -> None:
+    house = House(rules=RuleSettings(max_unknown=2))
+    async with greeted(house.port()) as client:
+        await client.say("MAIL FROM:<eve@b.test>", "RCPT TO:<x@a.test>", "RCPT TO:<y@a.test>")
+        await client.say("RSET")
+        await client.start_tls()
+        await client.say("MAIL FROM:<eve@b.test>")
+        assert (await client.say("RCPT TO:<z@a.test>")).startswith("421")
+
+
 async def test_vrfy_and_expn_tell_nothing() -> None:
     async with greeted(House().port()) as client:
         known, unknown = await client.say("VRFY ann@a.test"), await client.say("VRFY x@a.test")

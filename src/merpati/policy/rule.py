@@ -44,7 +44,11 @@ class Facts:
     """At MESSAGE: the header section, whole."""
     now: float = 0.0
     known_recipients: int = 0
+    """Accepted in this transaction, each as often as it was named."""
+    different_recipients: int = 0
+    """Accepted in this session, each counted once, whatever its detail (`ann+shop`)."""
     unknown_recipients: int = 0
+    """Refused in this session as nobody's."""
     tags: dict[str, str] = field(default_factory=dict)
 
 

@@ -166,6 +166,7 @@ async def rcpt_to(session: "Session", event: RcptTo) -> Reply:
     if verdict is None:
         _transaction(session).add(event)
         session.facts.known_recipients += 1
+        session.meet(event.recipient)
         return RECIPIENT_OK
     if verdict.rule == recipients.NAME:
         session.facts.unknown_recipients += 1  # That rule has a limit of its own for them.

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from merpati.wire.listen import Arrival
 
 _FAIR_EVENTS = 100
+_MOST_MET = 1000
+"""Different recipients that are remembered: a session may go on for days."""
 _DEFECT = Reply(421, "Local error, closing", Status(4, 3, 0))
 
 
@@ -49,6 +51,7 @@ class Session:
             xclient=port.lists_xclient(arrival.peer),
             now=port.clock.now(),
         )
+        self._met: set[tuple[str, str]] = set()
         self._content_since: float | None = None
         self._content_octets = 0
         self._hangs_up = False
@@ -103,6 +106,13 @@ class Session:
         facts.client = facts.client.introduced(name, known, extended=extended)
         facts.login = login
 
+    def meet(self, recipient: Address) -> None:
+        """Someone who exists was named; who was before is not counted again."""
+        if len(self._met) < _MOST_MET:
+            mailbox, _, _ = recipient.local.lower().partition("+")
+            self._met.add((mailbox, recipient.domain))
+            self.facts.different_recipients = len(self._met)
+
     def begin_content(self, transaction: "Transaction") -> None:
         """Content begins to come: its own deadline and count begin."""
         transaction.close_envelope(self.facts)
@@ -150,8 +160,11 @@ class Session:
 
     async def _secure(self) -> None:
         tls = await self._stream.secure(self.port.tls)
-        # RFC 3207 §4.2: all that was said before is forgotten.
+        # RFC 3207 §4.2: all that was said before is forgotten; what was guessed is still known.
+        before = self.facts
         self.facts = self.port.facts(self.arrival.peer, tls)
+        self.facts.unknown_recipients = before.unknown_recipients
+        self.facts.different_recipients = before.different_recipients
         self._smtp.secured(tls)
 
     def _answer(self, event: Event, reply: Reply | None) -> None:

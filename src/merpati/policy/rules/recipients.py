@@ -44,4 +44,5 @@ class Recipients:
 
     def _is_harvest(self, facts: Facts) -> bool:
         # A list server with stale names finds most of its recipients; a guesser finds few.
-        return facts.unknown_recipients >= max(self.max_unknown, facts.known_recipients)
+        # Each that exists counts once: naming one again and again earns no more guesses.
+        return facts.unknown_recipients >= max(self.max_unknown, facts.different_recipients)
