@@ -17,3 +17,12 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} may not be skipped here: {reason}"
     return report
+
+
+@pytest.fixture(autouse=True)
+def _own_umask() -> Generator[None, None, None]:
+    """What a server does to its process ends with the test that ran it here."""
+    before = os.umask(0)
+    os.umask(before)
+    yield
+    os.umask(before)

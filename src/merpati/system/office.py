@@ -145,7 +145,18 @@ async def own_counter(settings: Settings) -> AsyncIterator[Counter | None]:
     """A counter over stores of our own; None while somebody else owns the data."""
     places, clock = Places(settings.data), SystemClock()
     # What a command makes is as private as what the server makes.
-    os.umask(0o077)
+    before = os.umask(0o077)
+    try:
+        async with _own_counter(settings, places, clock) as counter:
+            yield counter
+    finally:
+        os.umask(before)
+
+
+@asynccontextmanager
+async def _own_counter(
+    settings: Settings, places: Places, clock: SystemClock
+) -> AsyncIterator[Counter | None]:
     try:
         places.data.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
