@@ -226,12 +226,19 @@ def test_resuming_makes_due_what_had_been_tried(populated: Run) -> None:
 
 def test_a_hold_and_its_reason_stand_below_the_list_and_after_a_retry(populated: Run) -> None:
     ok(populated("send", "--from", "ann@a.test", "--to", "budi@b.test", "--text", "x"))
-    assert "on hold" not in ok(populated("queue", "list"))
+    assert "on hold" not in populated("queue", "list").output
     ok(populated("queue", "suspend", "b.test", "--why", "moving"))
     for command in ("list", "retry"):
-        told = ok(populated("queue", command, "--domain", "b.test"))
+        told = populated("queue", command, "--domain", "b.test").output
         assert "b.test is on hold until" in told
         assert "moving (merpati queue resume b.test)" in told
+
+
+def test_in_a_pipe_each_line_of_the_list_is_a_recipient(populated: Run) -> None:
+    ok(populated("send", "--from", "ann@a.test", "--to", "budi@b.test", "--text", "x"))
+    ok(populated("queue", "suspend", "b.test"))
+    (line,) = ok(populated("queue", "list")).splitlines()
+    assert line.split("\t")[1:3] == ["budi@b.test", "waiting"]
 
 
 def test_status_and_reload_without_a_server(run: Run) -> None:

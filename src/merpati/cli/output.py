@@ -40,15 +40,20 @@ def say_table(headings: Sequence[str], rows: Iterable[Sequence[object]], empty: 
         _say_rich(headings, lines)
 
 
-def _say_rich(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
+def _say_rich(headings: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
     # rich takes longer to load than a command to run.
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*headings, box=None, pad_edge=False, header_style="bold")
+    console = Console(highlight=False)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    # The first column is what other commands are given: it stays whole, the others fold.
+    fits = max(len(line[0]) for line in lines) < console.width
+    for n, heading in enumerate(headings):
+        table.add_column(heading, no_wrap=fits and n == 0, overflow="fold")
     for line in lines:
         table.add_row(*(cell.replace("[", "\\[") for cell in line))
-    Console(highlight=False).print(table)
+    console.print(table)
 
 
 def _shown(cell: object) -> str:

@@ -1,6 +1,8 @@
 """`merpati queue`: what waits, why, and what an operator can do about it."""
 
+import sys
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from typing import Any, Literal, TypedDict, TypeVar, Unpack
 
 import click
@@ -113,16 +115,22 @@ async def say_queue(counter: op.Counter) -> None:
 
 
 def _say_lines(lines: list[ask.QueueLine]) -> None:
-    rows = ((line.id, line.recipient, line.state, line.due, line.reply) for line in lines)
+    rows = ((line.id, line.recipient, line.state, _next_try(line), line.reply) for line in lines)
     say_table(("id", "recipient", "state", "next try", "last answer"), rows, "The queue is empty.")
-    _say_holds(lines)
+    # In a pipe each line of the output is a recipient.
+    _say_holds(lines, err=not sys.stdout.isatty())
 
 
-def _say_holds(lines: Iterable[ask.QueueLine]) -> None:
-    """Until when and why nothing is tried, whatever the next try says."""
+def _next_try(line: ask.QueueLine) -> datetime:
+    """Not before the end of its site's hold."""
+    return max(line.due, line.site_held_until or line.due)
+
+
+def _say_holds(lines: Iterable[ask.QueueLine], *, err: bool = False) -> None:
+    """Until when and why nothing is tried."""
     held = {line.site: told for line in lines if (told := _hold(line))}
     for site, told in sorted(held.items()):
-        click.echo(f"{told} (merpati queue resume {clean(site)})")
+        click.echo(f"{told} (merpati queue resume {clean(site)})", err=err)
 
 
 def _hold(line: ask.QueueLine) -> str:
@@ -168,7 +176,7 @@ async def show(ctx: click.Context, message: str, as_json: bool) -> None:
 
 def _show(line: ask.QueueLine) -> None:
     click.echo(f"{clean(line.recipient)}: {line.state}, {counted(line.attempts, 'attempt')}")
-    click.echo(f"  next try {line.due.astimezone():%Y-%m-%d %H:%M:%S}, ", nl=False)
+    click.echo(f"  next try {_next_try(line).astimezone():%Y-%m-%d %H:%M:%S}, ", nl=False)
     click.echo(f"given up {line.expires.astimezone():%Y-%m-%d %H:%M:%S}")
     if line.reply:
         click.echo(f"  last answer: {clean(line.reply)}")
