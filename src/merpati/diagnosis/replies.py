@@ -139,6 +139,12 @@ _MAILBOX_FULL = _words(
 _DISABLED = _words(r"(?:mailbox|account|user|address)\b[^.]{0,30}(?:disabled|inactive|suspended)")
 _RELAY = _words(r"relay(?:ing)?\b[^.]{0,30}(?:denied|not (?:permitted|allowed)|prohibited|access)")
 _RELAY_US = _words(r"(?:unable|not (?:permitted|allowed|authori[sz]ed)) to relay|we do not relay")
+_NOT_OURS = _words(
+    r"not owned by (?:the )?(?:user|auth)|belongs to (?:some|an)\w* else",
+    r"(?:not (?:allowed|permitted|authori[sz]ed)|permissions?) to (?:send|use)\b[^.]{0,30}"
+    r"\b(?:as|from|sender|address)",
+    r"sender (?:address )?(?:rejected|mismatch)[^.]{0,20}not (?:owned|logged)",
+)
 _AUTH_NEEDED = _words(r"authentication (?:is )?required|must (?:issue|authenticate)|login first")
 _TLS_NEEDED = _words(r"must issue a starttls|starttls (?:is )?required|(?:tls|encryption) required")
 _SPAM = _words(
@@ -163,6 +169,7 @@ _OPENING = frozenset({Stage.CONNECT, Stage.HELLO})
 _AT_RCPT = frozenset({Stage.RCPT})
 _AT_MAIL = frozenset({Stage.MAIL})
 _AT_BODY = frozenset({Stage.DATA, Stage.BODY})
+_SENDER_TOLD = _AT_MAIL | _AT_RCPT
 _BUT_RCPT = frozenset(Stage) - _AT_RCPT
 
 _ROWS: tuple[_Row, ...] = (
@@ -186,6 +193,7 @@ _ROWS: tuple[_Row, ...] = (
     _Row(Refusal.CONNECTION, "tls-failed", at=frozenset({Stage.STARTTLS})),
     _Row(Refusal.CONNECTION, "auth-failed", at=frozenset({Stage.AUTH}), code="5.."),
     _Row(Refusal.CONNECTION, "server-busy", at=frozenset({Stage.AUTH})),
+    _Row(Refusal.SENDER, "sender-not-allowed", at=_SENDER_TOLD, code="5..", words=_NOT_OURS),
     # Who sends: authentication of the domain before reputation, since the texts name lists too.
     _Row(Refusal.SENDER, "spf-failed", status=r"7\.2[34]"),
     _Row(Refusal.SENDER, "dkim-failed", status=r"7\.2[0-2]"),
