@@ -24,6 +24,7 @@ from merpati.testing.memory import MemoryQueue
 
 SMARTHOST = "smtp://192.0.2.1:25"
 HOST = Host("mx", "192.0.2.1")
+_SELF = "certificate-self-signed"
 
 
 async def test_messages_reach_a_smarthost_and_leave_the_queue(make_world):
@@ -301,6 +302,29 @@ async def test_a_host_that_takes_no_mail_at_all_fails_what_waits_for_it(make_wor
         await world.clock.advance(2)
     (failed,) = await world.events(Failed)
     assert (failed.reply, failed.cause) == ("521 no mail here", "null-mx")
+
+
+@pytest.mark.parametrize(
+    ("ending", "why", "cause"),
+    [
+        (Ending.AUTH_FAILED, "535 5.7.8 no", "auth-failed"),
+        (Ending.TLS_FAILED, "the certificate was not accepted: self-signed certificate", _SELF),
+        (Ending.TLS_FAILED, "TLS is not offered", "tls-unavailable"),
+        (Ending.TLS_FAILED, "454 4.7.0 not now", "tls-failed"),
+        (Ending.UNREACHABLE, "the connection was refused", "route-unreachable"),
+    ],
+)
+async def test_a_connection_that_never_stood_is_named_with_its_cause(
+    make_world, ending, why, cause
+):
+    end = End(ending, why, connection="c1", tls="TLSv1.3 X")
+    world = make_world(hosts={"192.0.2.1": ScriptedHost(fails=end)}, routes=(SMARTHOST,))
+    async with world.running():
+        await world.put(an_entry(1, "ann@a.test"))
+        await world.clock.advance(2)
+    (deferred,) = await world.events(Deferred)
+    assert (deferred.cause, deferred.attempt.connection) == (cause, "c1")
+    assert deferred.attempt.tls == "TLSv1.3 X"
 
 
 async def test_mail_for_a_user_here_lies_in_the_maildir(make_world):

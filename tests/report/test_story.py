@@ -135,8 +135,8 @@ def test_a_message_behind_a_hold_says_why_until_when_and_how_to_end_it() -> None
         in told
     )
     assert "on hold until 1970-01-01 01:00:00Z: the connection was refused" in told
-    assert "Why: The server is there, but nothing answers at that port." in told
-    assert "Who can mend it: " in told
+    assert "Why: The host that a route of merpati.toml names cannot be reached at its port." in told
+    assert "Who can mend it: you, who run this server" in told
     assert "merpati queue resume 'smtp://192.0.2.7:2525?tls=off'" in told
 
 

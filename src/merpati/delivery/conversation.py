@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from merpati.clock import Clock
 from merpati.delivery.ending import End, Ending
@@ -77,15 +77,16 @@ class Conversation:
         try:
             stream = await self._around.dial(self._host, self._settings.connect)
         except WireError as error:
-            end = End(Ending.UNREACHABLE, error.cause, Stage.CONNECT)
+            end = End(Ending.UNREACHABLE, error.cause, Stage.CONNECT, connection=self._name)
             self._note_opened(end)
             return end
         self._link = Link(stream, self._smtp, self._around.clock, self._settings)
         refused = await self._open_over(self._link)
         self._note_opened(refused)
-        if refused is not None:
-            stream.abort()
-        return refused
+        if refused is None:
+            return None
+        stream.abort()
+        return replace(refused, connection=self._name, tls=self._tls)
 
     async def run(self, source: Source) -> End:
         """Draw transactions until a reason to end, settle each exactly once, then close."""
@@ -108,6 +109,11 @@ class Conversation:
         tls = self._opening.tls if self._opening else None
         return tls is not None and tls.verified
 
+    @property
+    def _tls(self) -> str:
+        tls = self._opening.tls if self._opening else None
+        return f"{tls.version} {tls.cipher}" if tls else ""
+
     async def _open_over(self, link: Link) -> End | None:
         def nonce() -> str:
             return self._around.entropy(18).hex()
@@ -125,7 +131,6 @@ class Conversation:
 
     def _note_opened(self, refused: End | None) -> None:
         opening, clock = self._opening, self._around.clock
-        tls = opening.tls if opening else None
         self._around.note(
             Opened(
                 at=clock.now(),
@@ -134,7 +139,7 @@ class Conversation:
                 host=self._host.name,
                 ip=self._host.ip,
                 port=self._host.port,
-                tls=f"{tls.version} {tls.cipher}" if tls else "",
+                tls=self._tls,
                 verified=self._is_verified,
                 dialogue=tuple(opening.dialogue) if opening else (),
                 error=refused.why[:MAX_TEXT] if refused else "",
@@ -143,7 +148,6 @@ class Conversation:
         )
 
     def _attempt(self) -> Attempt:
-        tls = self._opening.tls if self._opening else None
         return Attempt(
             route=self._way.route,
             site=self._way.site,
@@ -151,5 +155,5 @@ class Conversation:
             ip=self._host.ip,
             port=self._host.port,
             connection=self._name,
-            tls=f"{tls.version} {tls.cipher}" if tls else "",
+            tls=self._tls,
         )

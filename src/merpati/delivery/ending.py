@@ -1,6 +1,6 @@
 """Why a conversation ended, so that its owner knows what to do next."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from merpati.diagnosis.replies import Meaning, Stage
@@ -44,3 +44,7 @@ class End:
     """What the refusal meant, when a reply was the reason."""
     transactions: int = 0
     """How many were settled on this connection."""
+    connection: str = field(default="", compare=False)
+    """Names the Opened event of a connection that never stood."""
+    tls: str = field(default="", compare=False)
+    """Version and cipher, if it was encrypted before it failed."""

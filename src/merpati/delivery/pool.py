@@ -23,9 +23,10 @@ from merpati.delivery.line import Line, Ready, Report
 from merpati.delivery.mx import Exchanges, HostFinder, NoHosts
 from merpati.delivery.outcome import Outcome, Result
 from merpati.delivery.pacing import Pace
-from merpati.delivery.route import Route
+from merpati.delivery.route import Kind, Route
 from merpati.delivery.settling import is_over
 from merpati.delivery.transaction import Host, Source, Transaction, Way
+from merpati.diagnosis.own_words import cause_of
 from merpati.diagnosis.replies import Refusal, Stage
 from merpati.journal.events import Attempt
 
@@ -109,10 +110,10 @@ class SitePool:
         """The time."""
         return self._floor.clock.monotonic()
 
-    def offer(self, transaction: Transaction) -> None:
-        """Send this as soon as a connection is free."""
-        self._put(Ready(transaction))
-        self.consider()
+    def put(self, transaction: Transaction) -> None:
+        """Send this as soon as a connection is free; `consider` sees to it."""
+        self._ready.append(Ready(transaction))
+        self._recipients += len(transaction.recipients)
 
     def take(self, host: Host) -> Ready | None:
         """The next transaction for a line to `host`, if one may go now."""
@@ -289,11 +290,26 @@ class SitePool:
 
     def _outcome(self, failure: End, host: Host, result: Result) -> Outcome:
         attempt = Attempt(
-            route=self._route.name, site=self.site, host=host.name, ip=host.ip, port=host.port
+            route=self._route.name,
+            site=self.site,
+            host=host.name,
+            ip=host.ip,
+            port=host.port,
+            connection=failure.connection,
+            tls=failure.tls,
         )
-        cause = failure.meaning.cause if failure.meaning else _CAUSES.get(failure.ending, "")
         status = "5.3.2" if result is Result.FAILED else "4.4.1"
-        return Outcome(0, result, failure.why, status, cause or "site-down", attempt)
+        return Outcome(0, result, failure.why, status, self._cause(failure), attempt)
+
+    def _cause(self, failure: End) -> str:
+        """What is told: the words of the failure say more than how it ended."""
+        if failure.meaning:
+            return failure.meaning.cause
+        by_ending = _CAUSES.get(failure.ending, "site-down")
+        # A refused STARTTLS leaves a reply, which would be read as one to a greeting.
+        if failure.ending not in _TOLD_BY_WORDS or failure.why[:1].isdigit():
+            return by_ending
+        return cause_of(failure.why, on_a_route=self._route.kind is Kind.HOST) or by_ending
 
     def _nobody(self, why: NoHosts) -> None:
         self._settle_all(Outcome(0, why.result, why.reply, why.status, why.cause))
@@ -366,10 +382,6 @@ class SitePool:
                 waiter.future.set_result(ready)
             self._waiters.pop()
 
-    def _put(self, ready: Ready) -> None:
-        self._ready.append(ready)
-        self._recipients += len(ready.transaction.recipients)
-
     def _put_first(self, ready: Ready) -> None:
         self._ready.appendleft(ready)
         self._recipients += len(ready.transaction.recipients)
@@ -397,10 +409,13 @@ _NATURAL = (Ending.IDLE, Ending.AGE, Ending.QUOTA, Ending.FRESH_START)
 _CAUSES = {
     Ending.UNREACHABLE: "host-unreachable",
     Ending.LOST: "connection-lost",
-    Ending.TLS_FAILED: "tls-unavailable",
+    Ending.TLS_FAILED: "tls-failed",
     Ending.AUTH_FAILED: "auth-failed",
     Ending.CONFUSED: "protocol-error",
 }
+
+
+_TOLD_BY_WORDS = (Ending.UNREACHABLE, Ending.TLS_FAILED)
 
 
 def for_each(transaction: Transaction, outcome: Outcome) -> list[Outcome]:

@@ -30,6 +30,17 @@ _PHRASES = (
     _Phrase("no route to the host", "host-unreachable", "tidak ada jalur ke host itu"),
     _Phrase("the network is down", "host-unreachable", "jaringannya mati"),
     _Phrase("the host is down", "host-unreachable", "host itu mati"),
+    _Phrase(
+        "this source address is not available here",
+        "host-unreachable",
+        "alamat asal ini tidak ada di sini",
+    ),
+    _Phrase(
+        "this address family is not supported here",
+        "host-unreachable",
+        "jenis alamat ini tidak didukung di sini",
+    ),
+    _Phrase("the socket does not exist", "host-unreachable", "soket itu tidak ada"),
     _Phrase("the connection was reset", "connection-lost", "sambungan diputus pihak sana"),
     _Phrase(
         "the other end closed the connection", "connection-lost", "pihak sana menutup sambungan"
@@ -66,18 +77,24 @@ _PHRASES = (
     _Phrase("the site is left alone", "site-down", "situs ini sedang dibiarkan"),
     _Phrase("a defect of ours", "delivery-defect", "kesalahan di server ini"),
 )
+_NOT_REACHED = ("connection-refused", "timed-out", "host-unreachable")
 _LOGIN_REFUSED = (534, 535, 538)
 _MAX_REASON = 2000
 
 
-def cause_of(reason: str) -> str:
-    """The cause that a reason names; empty when nobody knows."""
+def cause_of(reason: str, *, on_a_route: bool = False) -> str:
+    """The cause that a reason names; empty when nobody knows.
+
+    `on_a_route`: an operator named the host, so that it is not the recipient's to mend.
+    """
     code, status, text = reply_parts(reason)
     if code:
         stage = Stage.AUTH if code in _LOGIN_REFUSED else Stage.CONNECT
         return classify(stage, code, status, text).cause
     phrase = _phrase(reason)
-    return phrase.cause if phrase else ""
+    if phrase is None:
+        return ""
+    return "route-unreachable" if on_a_route and phrase.cause in _NOT_REACHED else phrase.cause
 
 
 def translated(reason: str, language: str) -> str:

@@ -79,6 +79,8 @@ def diagnosis(waits: Waits, language: str) -> Diagnosis | None:
         return explain("held", language)
     if not waits.is_kept_back:
         return None
-    found = explain(cause_of(waits.site_why) or _UNKNOWN, language)
+    # A site of a route is called as the route is: `smtp://host:port`, `lmtp:unix:/path`.
+    on_a_route = ":" in waits.site
+    found = explain(cause_of(waits.site_why, on_a_route=on_a_route) or _UNKNOWN, language)
     resume = _RESUME[language].format(site=shown(shlex.quote(waits.site)))
     return Diagnosis(found.cause, found.fault, found.summary, f"{found.advice} {resume}")
