@@ -15,6 +15,7 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from pathlib import Path
 
+from merpati.storage.lock import Lock
 from merpati.testing.process import MerpatiProcess, free_port
 
 FOLDER = Path("demo-data")
@@ -45,8 +46,21 @@ listen = "127.0.0.1:{mx}"
 """
 
 
+def refuse_if_in_use() -> None:
+    """What an earlier demo left is deleted, but not under a demo that runs."""
+    for lock in FOLDER.glob("*/var/lock"):
+        owner = Lock(lock)
+        if not owner.try_take():
+            sys.exit(
+                f"A demo runs in {FOLDER.absolute()} already: end it with Ctrl-C, or start this "
+                "one in another folder."
+            )
+        owner.release()
+
+
 def start() -> tuple[MerpatiProcess, MerpatiProcess, dict[str, int]]:
     """Both servers, with their domains and people."""
+    refuse_if_in_use()
     shutil.rmtree(FOLDER, ignore_errors=True)
     ports = {name: free_port() for name in ("mx", "submission", "http", "theirs")}
     theirs = MerpatiProcess(FOLDER / "b.test", THEIRS.format(mx=ports["theirs"]), [ports["theirs"]])
