@@ -42,6 +42,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.queue = MemoryQueue(self.clock)
+        self.defects: list[BaseException] = []
         self.journal = self.queue.journal
         self.talker = ScriptedHosts(self.clock, self.hosts)
         self.maildirs = Maildirs(MaildirSettings(self.path / "mail", self.path / "inbox", "h"))
@@ -60,6 +61,7 @@ class World:
             mailboxes=MailboxParts(self.maildirs, self.directory, self.executor, self.clock),
             clock=self.clock,
             note=self.journal.note,
+            log=lambda event, error: self.defects.append(error),
         )
         return Dispatcher(self.settings, parts)
 

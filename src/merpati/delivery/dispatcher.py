@@ -21,14 +21,17 @@ from merpati.delivery.outcome import Outcome, Result
 from merpati.delivery.pacing import Paces
 from merpati.delivery.pool import PoolParts, SitePool, for_each, nothing
 from merpati.delivery.route import Kind, Route, RouteError, Routes
-from merpati.delivery.settler import Settler
-from merpati.delivery.settling import Settling, is_over
+from merpati.delivery.settler import Settler, set_aside
+from merpati.delivery.settling import Settled, Settling, is_over
 from merpati.delivery.siting import Siting
 from merpati.delivery.transaction import Transaction
 from merpati.errors import MerpatiError
 from merpati.journal.events import Event, Lifecycle, SiteHeld
-from merpati.queue.entry import Claim, Waiting
+from merpati.queue.entry import Claim, Entry, Settlement, State, Waiting
 from merpati.queue.queue import Queue, Sites
+
+_DEFECT = "delivery-defect"
+"""The cause of what waits for us, and the event that tells of a defect."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +70,8 @@ class DispatcherParts:
     clock: Clock
     note: Callable[[Event], None]
     """Takes events that ride with the next commit."""
+    log: Callable[[str, BaseException], None]
+    """Takes what nobody expected, with its trace."""
 
 
 class Dispatcher:
@@ -77,7 +82,7 @@ class Dispatcher:
         self._parts = parts
         self.clock = parts.clock
         self._in_hand = InHand(settings.recipients, settings.octets, settings.permits)
-        self._settler = Settler(parts.queue, parts.clock)
+        self._settler = Settler(parts.queue, parts.clock, parts.log)
         self._mailboxes = Mailboxes(parts.mailboxes, self._finished_here)
         self._group = asyncio.TaskGroup()
         self._wake = asyncio.Event()
@@ -143,8 +148,8 @@ class Dispatcher:
             return 0
         try:
             claims = await self._parts.queue.claim(self.clock.now(), room, self._full)
-        except MerpatiError as error:
-            self._note("claim-failed", str(error))
+        except Exception as error:
+            self._claim_failed(error)
             await self.clock.sleep(1.0)
             return 0
         await self._assign(self._hand_out(claims))
@@ -160,10 +165,17 @@ class Dispatcher:
         """When to look again at the latest; the sweep minds it, to the second."""
         try:
             due = await self._parts.queue.next_due()
-        except MerpatiError as error:
-            self._note("claim-failed", str(error))
+        except Exception as error:
+            self._claim_failed(error)
             return self.clock.now() + 1.0
         return math.inf if due is None else due
+
+    def _claim_failed(self, error: Exception) -> None:
+        """The store can be asked again; whatever it is, it is no reason to end."""
+        if isinstance(error, MerpatiError):
+            self._note("claim-failed", str(error))
+        else:
+            self.defect("claiming", error)
 
     def _hand_out(self, claims: Iterable[Claim]) -> dict[str, list[Transaction]]:
         """Give claims to where they go; those for sites that are full by the site's name."""
@@ -177,7 +189,7 @@ class Dispatcher:
                     by_route.setdefault((route, base), []).append(transaction)
         full: dict[str, list[Transaction]] = {}
         for (route, domain), transactions in by_route.items():
-            pool = self._send(route, domain, merge(transactions))
+            pool = self._try_send(route, domain, merge(transactions))
             if pool is not None and pool.is_full:
                 self._full.add(pool.site)
                 full.setdefault(pool.site, []).extend(transactions)
@@ -200,6 +212,27 @@ class Dispatcher:
             self._settle_all(
                 transaction, Outcome(0, Result.DEFERRED, str(error), "4.3.5", "no-route")
             )
+        except Exception as error:
+            self._wait_for_us("routing", [transaction], error)
+        return None
+
+    def _wait_for_us(self, doing: str, transactions: list[Transaction], error: Exception) -> None:
+        """What we cannot do now, by a store that fails or by a defect, these wait for."""
+        if isinstance(error, MerpatiError):
+            self._note("delivery-failing", f"{doing}: {error}")
+        else:
+            self.defect(doing, error)
+        text = f"{doing} failed here: {error or type(error).__name__}"
+        for transaction in transactions:
+            self._settle_all(transaction, Outcome(0, Result.DEFERRED, text, "4.3.0", _DEFECT))
+
+    def _try_send(
+        self, route: Route, domain: str, transactions: list[Transaction]
+    ) -> SitePool | None:
+        try:
+            return self._send(route, domain, transactions)
+        except Exception as error:
+            self._wait_for_us("sending", transactions, error)
             return None
 
     def _send(self, route: Route, domain: str, transactions: list[Transaction]) -> SitePool | None:
@@ -232,8 +265,16 @@ class Dispatcher:
             self._pools[site] = pool
         pool.exchanges = exchanges
         for transaction in transactions:
-            pool.offer(transaction)
+            pool.put(transaction)
+        self._consider(pool.consider)
         return pool
+
+    def _consider(self, consider: Callable[[], None]) -> None:
+        """Let a pool look after itself; what it has stays with it, whatever comes of that."""
+        try:
+            consider()
+        except Exception as error:
+            self.defect("looking after a site", error)
 
     def _look_up(self, route: Route, domain: str, transactions: list[Transaction]) -> None:
         key = (domain, route.site())
@@ -251,6 +292,9 @@ class Dispatcher:
         except asyncio.CancelledError:
             self._back(self._looking_up.pop(key))
             raise
+        except Exception as error:
+            self._wait_for_us(f"looking up {domain}", self._looking_up.pop(key), error)
+            return
         if isinstance(found, NoHosts):
             for transaction in self._looking_up.pop(key):
                 outcome = Outcome(0, found.result, found.reply, found.status, found.cause)
@@ -278,8 +322,8 @@ class Dispatcher:
     ) -> None:
         """Write the outcomes down with the next commit, then call `done`."""
         by_n = {waiting.n: waiting for waiting in transaction.recipients}
-        now, settling, entry = self.clock.now(), self._parts.settling, transaction.entry
-        settled = [settling.settle(entry, by_n[one.n], one, now, final) for one in outcomes]
+        entry = transaction.entry
+        settled = [self._judged(entry, by_n[one.n], one, final) for one in outcomes]
 
         def written() -> None:
             was_crowded = not self._in_hand.room
@@ -289,6 +333,16 @@ class Dispatcher:
                 self._wake.set()
 
         self._settler.add(settled, written)
+
+    def _judged(self, entry: Entry, waiting: Waiting, outcome: Outcome, final: bool) -> Settled:
+        now = self.clock.now()
+        try:
+            return self._parts.settling.settle(entry, waiting, outcome, now, final)
+        except Exception as error:
+            self.defect(f"settling {entry.id}", error)
+            delivered = outcome.result is Result.DELIVERED
+            state = State.DELIVERED if delivered else State.WAITING
+            return set_aside(Settlement(entry.id, waiting.n, state), now)
 
     def rest(self, rest: Rest) -> None:
         """Put a site on hold in the queue, then settle what goes back."""
@@ -303,6 +357,8 @@ class Dispatcher:
             await self._parts.sites.hold(rest.site, rest.until, rest.why, self._held_event(rest))
         except MerpatiError as error:
             self._note("hold-failed", f"{rest.site}: {error}")
+        except Exception as error:
+            self.defect(f"holding {rest.site}", error)
         finally:
             self.has_room(rest.site)
             for transaction in rest.transactions:
@@ -317,8 +373,9 @@ class Dispatcher:
         return [SiteHeld(at=self.clock.now(), site=rest.site, until=rest.until, why=rest.why)]
 
     def defect(self, what: str, error: Exception) -> None:
-        """Journal a defect of ours."""
-        self._note("delivery-defect", f"{what}: {type(error).__name__}: {error}")
+        """Journal a defect of ours, and log its trace."""
+        self._note(_DEFECT, f"{what}: {type(error).__name__}: {error}")
+        self._parts.log(_DEFECT, error)
 
     def has_room(self, site: str) -> None:
         """A site that was full can take more."""
@@ -346,7 +403,7 @@ class Dispatcher:
         while True:
             await self.clock.sleep(self._settings.sweep)
             for site, pool in list(self._pools.items()):
-                pool.sweep()
+                self._consider(pool.sweep)
                 if pool.is_empty:
                     del self._pools[site]
                     self._full.discard(site)

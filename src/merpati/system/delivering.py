@@ -142,6 +142,7 @@ class Delivering:
             mailboxes=self._mailboxes(threads),
             clock=clock,
             note=stores.journal.note,
+            log=self._log.defect,
         )
 
     def _mailboxes(self, threads: Executor) -> MailboxParts:
