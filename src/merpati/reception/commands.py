@@ -39,6 +39,7 @@ from merpati.smtp.replies import (
     CLOSING,
     NOT_IMPLEMENTED,
     OK,
+    OUT_OF_TURN,
     READY_FOR_TLS,
     RECIPIENT_OK,
     SENDER_OK,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
 _CROWDED = Verdict(
     Reply(421, "Too many connections, try again later", Status(4, 7, 0)), "crowd", close=True
 )
+_EARLY = Verdict(OUT_OF_TURN, "early", close=True)
 _PLAIN_TEXT_BEHIND = Verdict(
     Reply(421, "Octets behind STARTTLS, closing", Status(4, 7, 0)), "starttls", close=True
 )
@@ -78,8 +80,22 @@ async def connected(session: "Session", event: Connected) -> Reply:
         return _CROWDED.reply
     if session.port.is_stopping:
         return SHUTTING_DOWN
+    if await _talks_early(session):
+        session.refuse("connect", _EARLY)
+        return _EARLY.reply
     verdict = await session.judge(Moment.CONNECT)
     return verdict.reply if verdict else session.port.greeting
+
+
+async def _talks_early(session: "Session") -> bool:
+    """Whether a stranger at an mx port spoke before it was greeted, as programs do that do not
+    listen (RFC 5321 §4.3.1: the client waits for the greeting)."""
+    if not session.port.is_mx or session.facts.trusted:
+        return False
+    # What has arrived by now is read from the kernel in this turn of the loop. Nobody is kept
+    # waiting to see whether more comes.
+    await session.port.clock.sleep(0)
+    return session.arrival.stream.pending > 0
 
 
 async def hello(session: "Session", event: Hello) -> Reply:

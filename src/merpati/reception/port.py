@@ -89,6 +89,7 @@ class Port:
         self.tls = tls
         self.room = room or Room(RoomSettings(), clock)
         self.is_lmtp = settings.role is Role.LMTP
+        self.is_mx = settings.role is Role.MX
         self.is_stopping = False
         self.protocol = _protocol(settings, logins, can_encrypt=tls is not None)
         self.greeting = _greeting(settings, is_lmtp=self.is_lmtp)
