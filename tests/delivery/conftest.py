@@ -39,6 +39,7 @@ class World:
     routes: tuple[str, ...] = ()
     keep_all: bool = False
     settings: DispatcherSettings = field(default_factory=DispatcherSettings)
+    site_permits: int = 20
 
     def __post_init__(self) -> None:
         self.queue = MemoryQueue(self.clock)
@@ -56,7 +57,7 @@ class World:
             routes=Routes(self.directory, routes, self.keep_all),
             siting=Siting(SitingSettings(), finder, self.queue, self.clock),
             paces=Paces(PacingSettings(), lambda: 0.5),
-            pools=PoolParts(finder, self.talker.talk),
+            pools=PoolParts(finder, self.talker.talk, permits=self.site_permits),
             settling=Settling(SettlingSettings(), lambda attempts: 60.0 * attempts),
             mailboxes=MailboxParts(self.maildirs, self.directory, self.executor, self.clock),
             clock=self.clock,

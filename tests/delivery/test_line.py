@@ -2,6 +2,7 @@
 
 import asyncio
 
+from merpati.delivery.in_hand import Share
 from merpati.delivery.line import Line, Ready
 from merpati.delivery.outcome import Outcome, Result
 from merpati.delivery.transaction import Host, Transaction
@@ -67,3 +68,32 @@ async def test_a_line_that_breaks_off_doubts_only_what_had_a_permit():
     for report in desk.reports:
         report.done()
     assert desk.permits._value == 2
+
+
+async def test_a_site_that_withholds_its_verdicts_keeps_no_other_from_its_permits():
+    everybodys = asyncio.Semaphore(8)
+    silent, other = Share(everybodys, 2), Share(everybodys, 2)
+    waiting = [asyncio.create_task(silent.acquire()) for _ in range(20)]
+    await asyncio.sleep(0)
+    async with asyncio.timeout(1):
+        await other.acquire()
+        await other.acquire()
+    assert sum(one.done() for one in waiting) == 2
+    silent.release()
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert sum(one.done() for one in waiting) == 3
+    for one in waiting:
+        one.cancel()
+
+
+async def test_who_gives_up_waiting_for_a_permit_leaves_the_share_whole():
+    everybodys = asyncio.Semaphore(0)
+    share = Share(everybodys, 1)
+    waiting = asyncio.create_task(share.acquire())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    await asyncio.wait((waiting,))
+    everybodys.release()
+    async with asyncio.timeout(1):
+        await share.acquire()

@@ -14,7 +14,7 @@ from functools import partial
 
 from merpati.clock import Clock
 from merpati.delivery.floor import Rest
-from merpati.delivery.in_hand import InHand, merge
+from merpati.delivery.in_hand import InHand, Permits, merge
 from merpati.delivery.mailboxes import Mailboxes, MailboxParts
 from merpati.delivery.mx import Exchanges, NoHosts
 from merpati.delivery.outcome import Outcome, Result
@@ -97,7 +97,7 @@ class Dispatcher:
         parts.queue.on_ready(self._wake.set)
 
     @property
-    def permits(self) -> asyncio.Semaphore:
+    def permits(self) -> Permits:
         """One for each transaction between its final octets and the commit of its verdict."""
         return self._in_hand.permits
 

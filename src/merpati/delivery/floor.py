@@ -1,11 +1,11 @@
 """What the pools of a worker ask of the dispatcher that owns them."""
 
-import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from merpati.clock import Clock
+from merpati.delivery.in_hand import Permits
 from merpati.delivery.outcome import Outcome
 from merpati.delivery.transaction import Transaction
 
@@ -31,7 +31,7 @@ class Floor(Protocol):
         ...
 
     @property
-    def permits(self) -> asyncio.Semaphore:
+    def permits(self) -> Permits:
         """One for each transaction between its final octets and the commit of its verdict."""
         ...
 

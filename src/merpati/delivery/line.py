@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from merpati.delivery.in_hand import Permits
 from merpati.delivery.outcome import Outcome, Result
 from merpati.delivery.transaction import Host, Transaction
 
@@ -33,8 +34,8 @@ class Pool(Protocol):
     """What a line asks of its pool."""
 
     @property
-    def permits(self) -> asyncio.Semaphore:
-        """The worker's permits."""
+    def permits(self) -> Permits:
+        """The site's share of the worker's permits."""
         ...
 
     def take(self, host: Host) -> Ready | None:

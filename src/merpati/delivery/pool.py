@@ -18,6 +18,7 @@ from typing import Protocol
 from merpati.delivery.ending import End, Ending
 from merpati.delivery.families import Families
 from merpati.delivery.floor import Floor, Rest
+from merpati.delivery.in_hand import Share
 from merpati.delivery.lesson import Lesson, Setback, SiteMemory
 from merpati.delivery.line import Line, Ready, Report
 from merpati.delivery.mx import Exchanges, HostFinder, NoHosts
@@ -62,6 +63,8 @@ class PoolParts:
     families: Families = field(default_factory=Families)
     max_rcpt: int = 50
     """Recipients a transaction, unless the site bears less."""
+    permits: int = 20
+    """Of the worker's 64: for each of ten connections a verdict to come and one to be written."""
 
 
 @dataclass(slots=True)
@@ -78,6 +81,7 @@ class SitePool:
         self.site = site
         self.exchanges = Exchanges(())
         """Set by the dispatcher whenever the domain's hosts were looked up."""
+        self.permits = Share(floor.permits, parts.permits)
         self._route = route
         self._way = route.way(site)
         self._pace = pace
@@ -90,11 +94,6 @@ class SitePool:
         self._waiters: list[_Waiter] = []
         self._stopping = False
         self._paused_for = ""
-
-    @property
-    def permits(self) -> asyncio.Semaphore:
-        """The worker's permits."""
-        return self._floor.permits
 
     @property
     def is_empty(self) -> bool:
