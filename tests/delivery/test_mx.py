@@ -103,6 +103,13 @@ async def test_a_literal_of_nothing_fails():
     assert (await refused(ScriptedDns(), "[x]"))[1] == "5.1.3"
 
 
+async def test_a_host_of_a_route_without_an_address_is_waited_for():
+    looker = finder(ScriptedDns())
+    found = await looker.addresses(looker.fixed("relay.test", 587))
+    assert (found.result, found.status) == (Result.DEFERRED, "4.4.4")
+    assert found.cause == "route-unreachable"
+
+
 async def test_our_own_name_cuts_off_equals_and_worse():
     dns = ScriptedDns(
         mxs={"a.test": ((10, "b.test"), (20, "US.test"), (20, "c.test"), (30, "d.test"))},

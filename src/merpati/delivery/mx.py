@@ -241,6 +241,9 @@ def _loops_back(name: str) -> NoHosts:
 
 def _no_address(exchanges: Exchanges) -> NoHosts:
     text = f"none of the mail hosts {exchanges.name} has an address"
+    if not exchanges.from_dns:
+        # Whoever wrote the route can mend it, or the DNS that is seen from here.
+        return NoHosts(Result.DEFERRED, "4.4.4", text, "route-unreachable")
     return _failed("5.4.4", text, "no-address")
 
 
