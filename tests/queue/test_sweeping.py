@@ -4,6 +4,7 @@ import asyncio
 from pathlib import Path
 
 import apsw
+import pytest
 
 from merpati.journal.store import JournalStore
 from merpati.mail.envelope import Body
@@ -13,6 +14,7 @@ from merpati.queue.rows import CHUNK
 from merpati.queue.store import QueueStore
 from merpati.storage.connection import StorageSettings
 from merpati.storage.database import Database
+from merpati.storage.errors import StorageError
 from merpati.testing.clock import VirtualClock
 from merpati.testing.conformance.queue import NOW, an_entry
 
@@ -43,14 +45,14 @@ async def swept(database: Database) -> None:
 
 async def test_large_content_is_stored_whole(tmp_path: Path) -> None:
     database, queue = await opened(tmp_path / "0.db")
-    await queue.put(an_entry(1), LARGE)
+    await queue.put(an_entry(1, size=LARGE.size), LARGE)
     assert [len(piece) async for piece in queue.read(an_entry(1).id)] == [CHUNK] * 32 + [3]
     await database.close()
 
 
 async def test_a_delivered_large_message_is_gone_with_all_its_content(tmp_path: Path) -> None:
     database, queue = await opened(tmp_path / "0.db")
-    await queue.put(an_entry(1), LARGE)
+    await queue.put(an_entry(1, size=LARGE.size), LARGE)
     await queue.claim(NOW, 1)
     await queue.settle([Settlement(an_entry(1).id, 0, State.DELIVERED)])
     assert await queue.search(Selection(), 10) == []
@@ -60,7 +62,7 @@ async def test_a_delivered_large_message_is_gone_with_all_its_content(tmp_path: 
 
 async def test_one_transaction_removes_one_slice(tmp_path: Path) -> None:
     database, queue = await opened(tmp_path / "0.db")
-    await queue.put(an_entry(1), LARGE)
+    await queue.put(an_entry(1, size=LARGE.size), LARGE)
 
     def end(connection: apsw.Connection) -> list[tuple[int, int]]:
         connection.execute("DELETE FROM recipient")
@@ -95,6 +97,34 @@ async def test_a_draft_that_is_written_is_left_alone_by_the_sweep(tmp_path: Path
     async with asyncio.timeout(10):
         while await database.read(counted) != (1, 1):
             await asyncio.sleep(0)
-    await queue.put(an_entry(1), going)
+    await queue.put(an_entry(1, size=CHUNK), going)
     assert [len(piece) async for piece in queue.read(an_entry(1).id)] == [CHUNK]
+    await database.close()
+
+
+async def test_content_with_a_piece_gone_is_never_read_as_a_shorter_one(tmp_path: Path) -> None:
+    database, queue = await opened(tmp_path / "0.db")
+    await queue.put(an_entry(1, size=LARGE.size), LARGE)
+    await database.write(
+        lambda db: db.execute("DELETE FROM chunk WHERE id = (SELECT max(id) FROM chunk)")
+    )
+    with pytest.raises(StorageError, match="gone"):
+        assert [len(piece) async for piece in queue.read(an_entry(1).id)] == []
+    await database.close()
+
+
+async def test_content_of_another_size_than_was_accepted_is_not_read_to_its_end(
+    tmp_path: Path,
+) -> None:
+    database, queue = await opened(tmp_path / "0.db")
+    await queue.put(an_entry(1, size=5), Body((b"123456",)))
+    with pytest.raises(StorageError, match="too many"):
+        assert [piece async for piece in queue.read(an_entry(1).id)] == []
+    await database.close()
+
+
+async def test_what_is_not_in_the_queue_has_no_content_to_read(tmp_path: Path) -> None:
+    database, queue = await opened(tmp_path / "0.db")
+    with pytest.raises(StorageError, match="not in the queue"):
+        assert [piece async for piece in queue.read(an_entry(1).id)] == []
     await database.close()

@@ -42,10 +42,10 @@ class Story:
             await database.close()
             return
         for number in (1, 2, 3):
-            await self._put(queue, an_entry(number))
+            await self._put(queue, an_entry(number, size=20_000))
         await self._settle_first(queue)
         for number in (4, 5):
-            await self._put(queue, an_entry(number, "x@x.test", "y@y.test"))
+            await self._put(queue, an_entry(number, "x@x.test", "y@y.test", size=20_000))
         await database.close()
 
     async def _put(self, queue: QueueStore, entry: Entry) -> None:

@@ -57,7 +57,7 @@ async def live(folder: Path, recorder: Recorder, *, keeps_syncs: bool = True) ->
     await queue.open()
     promises = recorder.promises
     for number in range(60):
-        entry = an_entry(number)
+        entry = an_entry(number, size=5_200)
         await queue.put(entry, Body((content(entry),)), [accepted(entry)])
         promises.acknowledged.append(entry.id)
         for claim in await queue.claim(NOW, number % 2):

@@ -54,7 +54,11 @@ class Queue(Protocol):
         ...
 
     def read(self, entry_id: str) -> AsyncIterator[bytes]:
-        """The content in pieces of at most 256 KiB, no snapshot held between them."""
+        """The content in pieces of at most 256 KiB, no snapshot held between them.
+
+        Raises StorageError unless it is there whole, possibly after some of the pieces: who passes
+        them on sees the end before its last is final.
+        """
         ...
 
     async def settle(self, settlements: Sequence[Settlement], events: Sequence[Event] = ()) -> None:

@@ -39,12 +39,13 @@ from merpati.queue.queue import Draft
 from merpati.queue.readiness import Readiness
 from merpati.queue.reminding import Look, remind
 from merpati.queue.removal import remove_paid
-from merpati.queue.rows import first_chunk
+from merpati.queue.rows import decode_entry, first_chunk
 from merpati.queue.selection import ACTIONS, means
 from merpati.queue.settling import Settling, Verdicts
 from merpati.queue.sweeping import Sweeper
 from merpati.storage.database import Database
 
+from merpati.storage.errors import StorageError
 _ALTER_AT_ONCE = 500
 
 
@@ -182,13 +183,11 @@ class QueueStore:
 
     async def read(self, entry_id: str) -> AsyncIterator[bytes]:
         """See `Queue`: one short question a piece."""
-        message = await self._database.read(
-            lambda db: db.execute("SELECT id FROM message WHERE public = ?", (entry_id,)).get
-        )
-        if message is None:
-            return
+        message, left = await self._database.read(partial(_content_of, entry_id=entry_id))
         chunk = first_chunk(message)
-        while piece := await self._database.read(partial(_piece, chunk=chunk)):
+        while left > 0:
+            piece = await self._database.read(partial(_piece, chunk=chunk))
+            left -= len(piece)
             yield piece
             chunk += 1
 
@@ -199,6 +198,8 @@ class QueueStore:
         placed = [(one, self._in_hand.place(one.entry_id, one.n)) for one in settlements]
         verdicts = Verdicts(placed, events, self._clock.now())
         job = self._database.job(partial(self._settling.settle, verdicts=verdicts), rides=True)
+        if left:
+            raise StorageError(f"{entry_id} has {-left} octets too many", is_damaged=True)
         job.done = partial(self._settled, settlements)
         await self._database.submit(job)
 
@@ -355,7 +356,17 @@ class QueueStore:
         return ended
 
 
-def _piece(connection: apsw.Connection, chunk: int) -> bytes | None:
+def _content_of(connection: apsw.Connection, entry_id: str) -> tuple[int, int]:
+    """The message of that name and the octets of its content."""
+    row = connection.execute(
+        "SELECT id, entry FROM message WHERE public = ?", (entry_id,)
+    ).fetchone()
+    if row is None:
+        raise StorageError(f"{entry_id} is not in the queue any more")
+    return row[0], decode_entry(row[1]).size
+
+
+def _piece(connection: apsw.Connection, chunk: int) -> bytes:
     octets: bytes | None = connection.execute("SELECT octets FROM chunk WHERE id = ?", (chunk,)).get
     return octets
 
@@ -365,3 +376,5 @@ def _demote(connection: apsw.Connection, parcels: Sequence[Parcel]) -> None:
     for message in {parcel.message for parcel in parcels}:
         numbers = {w.n for p in parcels if p.message == message for w in p.claim.recipients}
         adopt(connection, message, numbers)
+    if not octets:
+        raise StorageError(f"a piece of a message is gone (chunk {chunk})", is_damaged=True)

@@ -37,6 +37,7 @@ from merpati.queue.entry import (
 from merpati.queue.lifecycle import check_settlement
 from merpati.queue.queue import Draft
 from merpati.queue.selection import ACTIONS, means
+from merpati.storage.errors import StorageError
 
 _PIECE = 256 * 1024
 
@@ -232,7 +233,9 @@ class MemoryQueue:
 
     async def read(self, entry_id: str) -> AsyncIterator[bytes]:
         """Pieces of the octets."""
-        octets = self._messages[entry_id].octets if entry_id in self._messages else b""
+        if entry_id not in self._messages:
+            raise StorageError(f"{entry_id} is not in the queue any more")
+        octets = self._messages[entry_id].octets
         for start in range(0, len(octets), _PIECE):
             yield octets[start : start + _PIECE]
 
