@@ -13,6 +13,7 @@ from merpati.queue.lanes import look_again
 from merpati.queue.ledger import owe
 from merpati.queue.putting import stay
 from merpati.queue.removal import remove_finished
+from merpati.queue.rows import decode_entry
 
 _UPDATE = (
     "UPDATE recipient SET state = ?, due = ?, attempts = attempts + ?, "
@@ -47,14 +48,16 @@ class Settling:
     def settle(self, connection: apsw.Connection, verdicts: Verdicts) -> bool:
         """All of one call; whether there is a rest that is to be swept.
 
-        What an operator or the clock has ended meanwhile stays ended.
+        What has ended meanwhile stays ended, and events that tell otherwise are not written.
         """
         lanes: Counter[int] = Counter()
         ended: set[int] = set()
         kept: set[int] = set()
+        unmoved: set[tuple[str, str]] = set()
         for settlement, place in verdicts.settlements:
             place = place or find(connection, settlement.entry_id, settlement.n)
             if place is None or not _move(connection, settlement, place, verdicts.at):
+                unmoved.add(_subject(connection, settlement))
                 continue
             _count(lanes, place, settlement.state)
             (ended if settlement.state.is_final else kept).add(place.message)
@@ -62,7 +65,10 @@ class Settling:
             stay(connection, kept)
         if lanes:
             look_again(connection, lanes)
-        self._events.write(connection, verdicts.events)
+        events = verdicts.events
+        if unmoved:
+            events = [event for event in events if unmoved.isdisjoint(_subjects(event))]
+        self._events.write(connection, events)
         return remove_finished(connection, ended)
 
 
@@ -98,6 +104,22 @@ def _move(connection: apsw.Connection, settlement: Settlement, place: Place, at:
     if settlement.notice is not None:
         owe(connection, row, settlement.notice, at)
     return True
+
+
+def _subject(connection: apsw.Connection, settlement: Settlement) -> tuple[str, str]:
+    """Message and address of a recipient whose row is gone; no address when the message is."""
+    encoded = connection.execute(
+        "SELECT entry FROM message WHERE public = ?", (settlement.entry_id,)
+    ).get
+    if encoded is None:
+        return settlement.entry_id, ""
+    recipient = decode_entry(encoded).envelope.recipients[settlement.n]
+    return settlement.entry_id, str(recipient.address)
+
+
+def _subjects(event: Event) -> tuple[tuple[str, str], ...]:
+    """What an event may be about: one recipient, or anybody of its message."""
+    return (event.message, event.address), (event.message, "")
 
 
 def _count(lanes: "Counter[int]", place: Place, after: State) -> None:

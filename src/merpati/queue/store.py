@@ -5,6 +5,7 @@ what is in hand is applied when its commit is told, in the order of commits, so 
 ran before a settlement is also believed before it.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,7 +17,7 @@ from merpati.journal.events import Event
 from merpati.journal.store import JournalStore
 from merpati.mail.envelope import Body
 from merpati.queue import desk, ledger, sites
-from merpati.queue.claiming import Answer, Question, claim
+from merpati.queue.claiming import Answer, Key, Question, claim
 from merpati.queue.desk import Change, DeskWriter, Page
 from merpati.queue.draft import ChunkDraft
 from merpati.queue.entry import (
@@ -44,8 +45,8 @@ from merpati.queue.selection import ACTIONS, means
 from merpati.queue.settling import Settling, Verdicts
 from merpati.queue.sweeping import Sweeper
 from merpati.storage.database import Database
-
 from merpati.storage.errors import StorageError
+
 _ALTER_AT_ONCE = 500
 
 
@@ -82,6 +83,9 @@ class QueueStore:
         self._settling = Settling(self._events)
         self._desk = DeskWriter(self._lanes, self._events)
         self._sweeper = Sweeper(database)
+        self._asking = asyncio.Lock()
+        """Held until it is told what a claim took out of storage: only then is it known what is in
+        nobody's hands and may be changed."""
         self._holds: dict[str, float] = {}
         self._next_message = 1
         database.on_rollback(self._lanes.forget)
@@ -163,6 +167,7 @@ class QueueStore:
         return claims
 
     async def _claim_stored(self, now: float, room: int, busy: frozenset[str]) -> list[Claim]:
+        await self._asking.acquire()
         question = Question(
             now,
             room,
@@ -173,11 +178,14 @@ class QueueStore:
         )
         claims: list[Claim] = []
         job = self._database.job(partial(claim, question=question))
+        # Not by `async with`: who waits for the claim may be cancelled, the claim may not.
         job.done = partial(self._found, claims, self._ready.touches)
+        job.failed = self._asking.release
         await self._database.submit(job)
         return claims
 
     def _found(self, claims: list[Claim], touches: int, answer: Answer) -> None:
+        self._asking.release()
         claims += self._in_hand.take_found(answer.found)
         self._ready.learn(answer, touches)
 
@@ -190,6 +198,8 @@ class QueueStore:
             left -= len(piece)
             yield piece
             chunk += 1
+        if left:
+            raise StorageError(f"{entry_id} has {-left} octets too many", is_damaged=True)
 
     async def settle(self, settlements: Sequence[Settlement], events: Sequence[Event] = ()) -> None:
         """See `Queue`. Rides with other commits, a little later than it could be."""
@@ -198,8 +208,6 @@ class QueueStore:
         placed = [(one, self._in_hand.place(one.entry_id, one.n)) for one in settlements]
         verdicts = Verdicts(placed, events, self._clock.now())
         job = self._database.job(partial(self._settling.settle, verdicts=verdicts), rides=True)
-        if left:
-            raise StorageError(f"{entry_id} has {-left} octets too many", is_damaged=True)
         job.done = partial(self._settled, settlements)
         await self._database.submit(job)
 
@@ -315,7 +323,8 @@ class QueueStore:
         await self._withdraw(selection)
         changed, after = 0, None
         while True:
-            page = Page(selection, _ALTER_AT_ONCE, after, self._in_hand.claimed_rows())
+            claimed = await self._claimed_rows()
+            page = Page(selection, _ALTER_AT_ONCE, after, claimed)
             change = Change(page, action, events_by, route, self._clock.now())
             job = self._database.job(partial(self._desk.alter, change=change))
             job.done = lambda _: self._ready.touch_all()
@@ -340,14 +349,20 @@ class QueueStore:
             job.done = lambda _: self._ready.touch_all()
             await self._database.submit(job)
 
+    async def _claimed_rows(self) -> list[Key]:
+        """What is in hand and will be until a job that is handed over at once has run: a later
+        claim runs behind that job."""
+        async with self._asking:
+            return self._in_hand.claimed_rows()
+
     async def remind(self, now: float, patience: float, limit: int) -> int:
         """See `Desk`."""
-        look = Look(now, patience, limit, frozenset(self._in_hand.claimed_rows()))
+        look = Look(now, patience, limit, frozenset(await self._claimed_rows()))
         return await self._database.write(partial(remind, look=look), rides=True)
 
     async def expire(self, now: float, limit: int) -> int:
         """See `Desk`."""
-        claimed = self._in_hand.claimed_rows()
+        claimed = await self._claimed_rows()
         ended = await self._database.write(
             lambda connection: self._desk.expire(connection, now, limit, claimed), rides=True
         )
@@ -368,6 +383,8 @@ def _content_of(connection: apsw.Connection, entry_id: str) -> tuple[int, int]:
 
 def _piece(connection: apsw.Connection, chunk: int) -> bytes:
     octets: bytes | None = connection.execute("SELECT octets FROM chunk WHERE id = ?", (chunk,)).get
+    if not octets:
+        raise StorageError(f"a piece of a message is gone (chunk {chunk})", is_damaged=True)
     return octets
 
 
@@ -376,5 +393,3 @@ def _demote(connection: apsw.Connection, parcels: Sequence[Parcel]) -> None:
     for message in {parcel.message for parcel in parcels}:
         numbers = {w.n for p in parcels if p.message == message for w in p.claim.recipients}
         adopt(connection, message, numbers)
-    if not octets:
-        raise StorageError(f"a piece of a message is gone (chunk {chunk})", is_damaged=True)
