@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from merpati.errors import MerpatiError
 from merpati.supervisor.notify import Notifier
 from merpati.supervisor.privileges import PrivilegeError, drop
 from merpati.supervisor.sockets import listen
+from merpati.testing.process import MerpatiProcess
 from merpati.wire.endpoint import Endpoint
 from merpati.wire.errors import WireTaken
 from merpati.wire.sockets import bound_to
@@ -45,7 +47,7 @@ def activated(code: str) -> subprocess.CompletedProcess[str]:
 def test_a_socket_of_systemd_is_taken_over() -> None:
     done = activated(
         "where = Endpoint('127.0.0.1', PORT)\n"
-        "one = started(where)[where]\n"
+        "one, = started(where)\n"
         "sys.exit(0 if one.fileno() == 3 and not os.get_inheritable(3) else 1)"
     )
     assert done.returncode == 0, done.stderr
@@ -58,7 +60,7 @@ def test_a_socket_of_systemd_that_is_not_configured_is_refused() -> None:
 
 def test_sockets_meant_for_another_process_are_left_alone(tmp_path: Path) -> None:
     environment = {"LISTEN_PID": "1", "LISTEN_FDS": "1"}
-    assert listen([], tmp_path, environment, os.getpid()) == {}
+    assert listen([], tmp_path, environment, os.getpid()) == []
 
 
 def test_what_cannot_be_bound_closes_what_was(tmp_path: Path) -> None:
@@ -70,13 +72,15 @@ def test_what_cannot_be_bound_closes_what_was(tmp_path: Path) -> None:
 
 def test_the_path_of_a_socket_starts_at_the_file(tmp_path: Path) -> None:
     where = Endpoint(path="run/lmtp")
-    with listen([where], tmp_path, {}, os.getpid())[where]:
+    [listening] = listen([where], tmp_path, {}, os.getpid())
+    with listening:
         assert (tmp_path / "run" / "lmtp").is_socket()
 
 
 def test_port_0_is_chosen_by_the_system(tmp_path: Path) -> None:
-    with listen([ANY], tmp_path, {}, os.getpid())[ANY] as one:
-        assert bound_to(one).port > 0
+    one, two = listen([ANY, ANY], tmp_path, {}, os.getpid())
+    with one, two:
+        assert 0 < bound_to(one).port != bound_to(two).port > 0
 
 
 def test_the_service_manager_is_told(tmp_path: Path) -> None:
@@ -129,3 +133,22 @@ def test_root_becomes_a_user_and_cannot_go_back() -> None:
 
 def test_privilege_errors_are_told_like_all_others() -> None:
     assert issubclass(PrivilegeError, MerpatiError)
+
+
+@pytest.mark.slow
+def test_two_ports_that_the_system_chooses_are_two_doors(tmp_path: Path) -> None:
+    port = '[[port]]\nrole = "{}"\nlisten = "127.0.0.1:0"\n'
+    config = 'hostname = "mx.a.test"\n' + port.format("mx") + port.format("lmtp")
+    with MerpatiProcess(tmp_path, config, []) as server:
+        end = time.monotonic() + 20
+        while '"event":"started"' not in server.output():
+            assert time.monotonic() < end, server.output()
+            time.sleep(0.02)
+        ports = [text.split() for text in server.ask_json("status")["ports"]]
+        assert [role for role, _ in ports] == ["mx", "lmtp"]
+        greetings = []
+        for _, where in ports:
+            at = Endpoint.parse(where)
+            with socket.create_connection((at.ip, at.port), 10) as client:
+                greetings.append(client.recv(200).split()[2])
+        assert greetings == [b"ESMTP", b"LMTP"]

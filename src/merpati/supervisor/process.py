@@ -7,6 +7,8 @@ privileges are dropped, and only then is anything opened that strangers' octets 
 import asyncio
 import os
 import signal
+import socket
+from collections.abc import Sequence
 from pathlib import Path
 
 import uvloop
@@ -21,7 +23,7 @@ from merpati.storage.lock import Lock
 from merpati.supervisor.descriptors import raise_limit, shortage
 from merpati.supervisor.notify import Notifier
 from merpati.supervisor.privileges import PrivilegeError, drop, give
-from merpati.supervisor.sockets import Sockets, listen
+from merpati.supervisor.sockets import listen
 from merpati.system.certificate import open_certificate
 from merpati.system.log import Log
 from merpati.system.server import Server, Surroundings, opened
@@ -58,7 +60,7 @@ class Process:
         self._log = Log(self._clock)
         self._lock = Lock(self._places.lock)
         self._notifier = Notifier(os.environ, os.getpid())
-        self._sockets: Sockets = {}
+        self._sockets: Sequence[socket.socket] = ()
         self._early: set[int] = set()
 
     def prepare(self) -> TlsContext:
@@ -90,14 +92,16 @@ class Process:
 
     def release(self) -> None:
         """Close what is still open; right after a failed start, too."""
-        for listening in self._sockets.values():
+        for listening in self._sockets:
             listening.close()
         self._lock.release()
 
     async def work(self, tls: TlsContext) -> None:
         """The worker, with the signals that reach it."""
+        ports = len(self._settings.document.port)
         given = Surroundings(
-            sockets=self._sockets,
+            ports=self._sockets[:ports],
+            web=next(iter(self._sockets[ports:]), None),
             tls=tls,
             clock=self._clock,
             log=self._log,

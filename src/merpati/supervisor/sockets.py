@@ -3,7 +3,7 @@
 import contextlib
 import os
 import socket
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from merpati.api.client import short_path
@@ -14,26 +14,23 @@ from merpati.wire.sockets import bind, bound_to
 # sd_listen_fds(3): passed descriptors begin behind standard error.
 _FIRST_DESCRIPTOR = 3
 
-Sockets = dict[Endpoint, socket.socket]
-"""Listening sockets by where the configuration says that they are."""
-
 
 def listen(
     wanted: Iterable[Endpoint], base: Path, environment: Mapping[str, str], pid: int
-) -> Sockets:
-    """A socket for every endpoint; those that systemd holds open are taken over.
+) -> Sequence[socket.socket]:
+    """A socket for every endpoint, in their order; those that systemd holds open are taken over.
 
     Paths of Unix sockets start at `base`. Raises WireError for one that cannot be bound, and
     MerpatiError for one of systemd's that the configuration does not name: it would take
     connections that nobody answers.
     """
-    sockets: Sockets = {}
+    sockets: list[socket.socket] = []
     with contextlib.ExitStack() as failed:
         given = {bound_to(one): one for one in _inherited(environment, pid)}
         for endpoint in wanted:
             place = Endpoint(path=str(base / endpoint.path)) if endpoint.path else endpoint
-            sockets[endpoint] = given.pop(place) if place in given else _bind(place)
-            failed.callback(sockets[endpoint].close)
+            sockets.append(given.pop(place) if place in given else _bind(place))
+            failed.callback(sockets[-1].close)
         if given:
             names = ", ".join(map(str, given))
             raise MerpatiError(f"systemd listens on {names}, which merpati.toml does not name")

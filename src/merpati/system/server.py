@@ -9,7 +9,7 @@ import gc
 import os
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -57,8 +57,10 @@ _THREADS = 4
 class Surroundings:
     """What the process gives to its worker."""
 
-    sockets: dict[Endpoint, socket.socket]
-    """Listening, by the address that the configuration names."""
+    ports: Sequence[socket.socket]
+    """Listening, in the order of the configuration's ports."""
+    web: socket.socket | None
+    """The same of the HTTP door, if there is one."""
     tls: TlsContext
     clock: Clock
     log: Log
@@ -80,7 +82,7 @@ class Server:
         self._house = house
         self._started = given.clock.now()
         self._stop = asyncio.Event()
-        self._doors: dict[Endpoint, Door] = {}
+        self._doors: list[Door] = []
         self._housekeeping = Housekeeping(house.stores.queue, house.stores.journal, given.clock)
         gauges = {
             ("connections_open", "Connections that stand, by port role.", "role"): self._open,
@@ -118,12 +120,14 @@ class Server:
         self._housekeeping.retention = float(self._settings.document.retention.journal)
         self._local.give(self._house.local_port(blueprint), ListenSettings())
         self._own_intake = self._house.intake(blueprint, blueprint.own_rules())
-        for table in self._settings.document.port:
+        # A reload never changes which ports there are (`system.reload`), so their order names them:
+        # port 0 of one address may stand there more than once.
+        for n, table in enumerate(self._settings.document.port):
             port, limits = self._house.port(blueprint, table), blueprint.listener(table)
-            if door := self._doors.get(table.listen):
-                door.give(port, limits)
+            if n < len(self._doors):
+                self._doors[n].give(port, limits)
             else:
-                self._doors[table.listen] = self._door(table.role.value, port, limits)
+                self._doors.append(self._door(table.role.value, port, limits))
 
     def _door(self, name: str, port: Port, settings: ListenSettings) -> Door:
         counted = partial(self._reporting.metrics.connections_in.add, name)
@@ -131,7 +135,7 @@ class Server:
 
     async def _open(self) -> dict[str, float]:
         standing = Counter[str]()
-        for door in [*self._doors.values(), self._local]:
+        for door in [*self._doors, self._local]:
             standing[door.name] += len(door.listener)
         return dict(standing)
 
@@ -168,15 +172,15 @@ class Server:
         """Open every door, wait for the end, and return when the last session is over."""
         async with AsyncExitStack() as opened, asyncio.TaskGroup() as sessions:
             await self._open_web(opened)
-            for where, door in self._doors.items():
-                sessions.create_task(door.run(self._given.sockets[where]))
+            for door, listening in zip(self._doors, self._given.ports, strict=True):
+                sessions.create_task(door.run(listening))
             sessions.create_task(self._local.run(_bind_deep(self._places.smtp)))
             self._settle_down()
             self._announce()
             await self._stop.wait()
             self._given.stopping()
             self._given.log.info("stopping", "no more connections; sessions end")
-            for door in [*self._doors.values(), self._local]:
+            for door in [*self._doors, self._local]:
                 door.stop()
 
     async def _open_web(self, opened: AsyncExitStack) -> None:
@@ -190,9 +194,9 @@ class Server:
         )
         control = serving(http.control(office), _bind_deep(self._places.control), GRACE)
         await opened.enter_async_context(control)
-        if table := self._settings.document.http:
+        if self._given.web is not None:
             public = http.public(self._trouble, self._reporting.metrics.exposition)
-            site = serving(public, self._given.sockets[table.listen], GRACE)
+            site = serving(public, self._given.web, GRACE)
             await opened.enter_async_context(site)
 
     @property
@@ -220,12 +224,13 @@ class Server:
     def _ports(self) -> tuple[str, ...]:
         """Where we listen, with the ports that the system chose."""
         document = self._settings.document
-        ports = [f"{port.role.value} {self._bound(port.listen)}" for port in document.port]
-        web = [f"http {self._bound(document.http.listen)}"] if document.http else []
-        return (*ports, *web)
-
-    def _bound(self, named: Endpoint) -> Endpoint:
-        return named if named.path else bound_to(self._given.sockets[named])
+        ports = [
+            f"{port.role.value} {_bound(port.listen, listening)}"
+            for port, listening in zip(document.port, self._given.ports, strict=True)
+        ]
+        if document.http and self._given.web is not None:
+            ports.append(f"http {_bound(document.http.listen, self._given.web)}")
+        return tuple(ports)
 
     async def submit(self, question: ask.Submission) -> ask.Queued:
         """A message of a program on this machine."""
@@ -257,6 +262,10 @@ class Server:
         """Begin to stop."""
         self.begin_stop()
         return ask.Done()
+
+
+def _bound(named: Endpoint, listening: socket.socket) -> Endpoint:
+    return named if named.path else bound_to(listening)
 
 
 def _bind_deep(path: Path) -> socket.socket:
