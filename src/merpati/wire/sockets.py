@@ -48,8 +48,7 @@ def _bind_unix(path: Path, mode: int) -> socket.socket:
     beside.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        listener.bind(str(beside))
-        beside.chmod(mode)
+        _bind_with_mode(listener, beside, mode)
         _listening(listener)
         beside.rename(path)
     except OSError:
@@ -57,6 +56,18 @@ def _bind_unix(path: Path, mode: int) -> socket.socket:
         beside.unlink(missing_ok=True)
         raise
     return listener
+
+
+def _bind_with_mode(listener: socket.socket, path: Path, mode: int) -> None:
+    """The file is never open to more than `mode`, and nothing is done to a path afterwards: who
+    owns the folder could have put a link there, and root would open up where it leads."""
+    # Linux gives the file the mode of the socket, less the umask; that is narrowed for us alone.
+    os.fchmod(listener.fileno(), mode)
+    before = os.umask(0o077 & ~mode)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(before)
 
 
 def _listening(listener: socket.socket) -> socket.socket:
