@@ -27,3 +27,21 @@ def test_a_hostname_is_a_domain_name(tmp_path: Path, name: str) -> None:
 def test_the_http_door_and_a_port_cannot_share_an_address(tmp_path: Path) -> None:
     told = refused(tmp_path, f'{PORT}[http]\nlisten = "127.0.0.1:2525"\n')
     assert "merpati.toml:5: http, listen: port 1 listens there already" in told
+
+
+def test_a_text_without_quotes_is_shown_with_them(tmp_path: Path) -> None:
+    told = refused(tmp_path, f"hostname = mail.a.test  # ours\n{PORT}")
+    assert "merpati.toml:1: this is not TOML: Invalid value. " in told
+    assert told.endswith('A text stands in quotes: hostname = "mail.a.test"')
+
+
+def test_one_domain_where_a_list_belongs_is_shown_in_brackets(tmp_path: Path) -> None:
+    told = refused(tmp_path, f'{PORT}[[route]]\nmatch = "b.test"\nto = "mx:"\n')
+    assert 'merpati.toml:5: route 1, match: "b.test" is not a list. Write ["b.test"]' in told
+
+
+@pytest.mark.parametrize("to", ["h.test:25", "ftp://h.test", "smtp://"])
+def test_a_bad_route_is_offered_nothing_that_is_refused_then(tmp_path: Path, to: str) -> None:
+    told = refused(tmp_path, f'{PORT}[[route]]\nmatch = ["*"]\nto = "{to}"\n')
+    assert "smtp://host:port" in told
+    assert "password@" not in told

@@ -152,7 +152,7 @@ def test_a_flaw_reads_as_file_line_key_and_what_is_allowed() -> None:
         ("port = 3", "[[port]]"),
         ("[port]", "[[port]]"),
         ("tls = 3", "[tls]"),
-        ('[dns]\nservers="127.0.0.1:53"', "array"),
+        ('[dns]\nservers="127.0.0.1:53"', 'Write ["127.0.0.1:53"]'),
         ("[dns]\nservers=[53]", "127.0.0.1:2525"),
     ],
 )

@@ -75,6 +75,7 @@ def explain(key: str, as_markdown: bool, as_json: bool) -> None:
 
 
 def _explain(key: Key) -> None:
-    default = f"default {key.default}" if key.default else "required"
+    absent = "required" if key.required else "optional"
+    default = f"default {key.default}" if key.default else absent
     click.echo(f"{click.style(key.name, bold=True)}  ({key.kind}, {default})")
     click.echo(f"  {key.text}\n")

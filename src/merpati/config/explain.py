@@ -49,8 +49,9 @@ class Key:
     """`port.listen`; the tables' names without the index."""
     kind: str
     default: str
-    """As it would be written; empty when the key must be given."""
+    """As it would be written; empty when there is none."""
     text: str
+    required: bool
 
 
 def keys(kind: type[Table] = Document, within: str = "") -> Iterator[Key]:
@@ -61,7 +62,7 @@ def keys(kind: type[Table] = Document, within: str = "") -> Iterator[Key]:
             yield from keys(table, f"{name}.")
         else:
             default = "" if field.required else toml(field.default)
-            yield Key(name, _kind(field.type), default, _text(field.type))
+            yield Key(name, _kind(field.type), default, _text(field.type), field.required)
 
 
 def _text(annotation: object) -> str:

@@ -1,9 +1,11 @@
 """From the text of a merpati.toml to its Document, strictly: every mistake is found and placed."""
 
 import difflib
+import re
 import tomllib
 import types
 import typing
+from collections.abc import Sequence
 from enum import Enum
 from typing import TypeVar
 
@@ -22,6 +24,8 @@ _KINDS = {
     "array": "a list in brackets",
     "object": "a table",
 }
+_UNQUOTED = re.compile(r"""\s*([A-Za-z0-9_-]+)\s*=\s*([^\s"'\[{#][^"'#]*?)\s*(?:#.*)?""")
+_PLAIN = re.compile(r"true|false|[0-9._+-]+")
 T = TypeVar("T", bound=Table)
 
 
@@ -127,6 +131,8 @@ def _parse(kind: object, value: object) -> object:
 def _explain(error: ValueError, annotation: object, value: object) -> tuple[str, str]:
     """(what is wrong, what is allowed) for a value that does not fit."""
     shown = msgspec.json.encode(value).decode()[:80]
+    if is_list(annotation) and isinstance(value, str | int):
+        return f"{shown} is not a list", f"Write [{shown}]"
     if not isinstance(error, msgspec.ValidationError):
         return f"{shown} does not fit", f"Allowed: {error}"
     if allowed := _allowed(annotation):
@@ -154,7 +160,7 @@ def read(text: str, file: str) -> tuple[Document, Lines]:
     try:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(file, [_unreadable(error)]) from None
+        raise ConfigError(file, [_unreadable(error, text)]) from None
     lines = Lines(text)
     reader = _Reader(lines)
     document = reader.table(Document, content, ())
@@ -163,9 +169,18 @@ def read(text: str, file: str) -> tuple[Document, Lines]:
     return document, lines
 
 
-def _unreadable(error: tomllib.TOMLDecodeError) -> Flaw:
+def _unreadable(error: tomllib.TOMLDecodeError, text: str) -> Flaw:
     """tomllib puts the place into its words: `… (at line 3, column 7)`."""
     what, _, place = str(error).rpartition(" (at ")
     digits = place.removeprefix("line ").partition(",")[0]
     line = int(digits) if digits.isdigit() else 0
-    return Flaw("", line, f"this is not TOML: {what or error}")
+    hint = _quotes(text.splitlines()[line - 1 : line]) if line else ""
+    return Flaw("", line, f"this is not TOML: {what or error}", hint)
+
+
+def _quotes(lines: Sequence[str]) -> str:
+    """For the most frequent slip of all."""
+    for line in lines:
+        if (slip := _UNQUOTED.fullmatch(line)) and not _PLAIN.fullmatch(slip[2]):
+            return f'A text stands in quotes: {slip[1]} = "{slip[2]}"'
+    return ""

@@ -102,9 +102,11 @@ class Target(str):
         try:
             return cls(parse_route(text).name)
         except RouteError as error:
+            # What else a route can be (a login in it) is not for this file.
+            what = str(error).partition("; allowed:")[0].partition(", allowed:")[0]
             raise ValueError(
                 '"smtp://host:port", "smtps://host:port", "lmtp://host:port", '
-                f'"lmtp:unix:/path" or "mx:" ({error})'
+                f'"lmtp:unix:/path" or "mx:" ({what})'
             ) from None
 
 
