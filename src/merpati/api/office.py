@@ -23,6 +23,8 @@ from merpati.report.waiting import Waits
 from merpati.smtp.sasl.exchange import SaslError
 from merpati.smtp.sasl.preparation import password_of
 
+# NIST SP 800-63B §5.1.1.2: eight at least, and no rules about their kinds.
+_MIN_PASSWORD = 8
 _MAX_WAITING = 100
 """Recipients of one message that a story tells of as waiting."""
 
@@ -215,6 +217,12 @@ class DirectoryOffice:
     async def set_password(self, question: ask.NewPassword) -> ask.Done:
         """The own password, or that of a program."""
         address = _address(question.address)
+        programs = {one.name for one in self.directory.secrets(address)} - {""}
+        if question.program in programs and not question.replace:
+            raise Mistaken(
+                f"{address} has a password for {question.program!r} already, which a program may "
+                "be using: choose another name, or say --replace"
+            )
         secret = await self._secret(address, question.program, question.password)
         await self.registrar.set_secret(address, secret)
         return ask.Done()
@@ -263,6 +271,8 @@ class DirectoryOffice:
             raise Mistaken(
                 "the password is too long or has characters that nobody can type"
             ) from error
+        if len(prepared) < _MIN_PASSWORD:
+            raise Mistaken(f"a password has at least {_MIN_PASSWORD} characters")
         known = self.directory.secrets(address)
         return await self.make_secret(program, prepared, known[0] if known else None)
 

@@ -165,11 +165,13 @@ class NewUser(Question, frozen=True):
 
 
 class NewPassword(Question, frozen=True):
-    """Replace the own password, or add or replace that of a program."""
+    """Replace the own password, or add that of a program."""
 
     address: Text
     password: Text
     program: Text = ""
+    replace: bool = False
+    """The program may have one already, which ends."""
 
 
 class Program(Question, frozen=True):

@@ -105,6 +105,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(130)
     except click.ClickException as mistake:
         mistake.show()
+        if isinstance(mistake, click.NoSuchOption) and mistake.option_name in {"--config", "-c"}:
+            click.echo("It stands before the command: merpati --config FILE COMMAND …", err=True)
         sys.exit(mistake.exit_code)
     except BrokenPipeError:
         sys.exit(_hang_up())

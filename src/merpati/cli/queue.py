@@ -204,10 +204,10 @@ async def _alter(ctx: click.Context, question: ask.AlterQueue, done: str) -> Non
         answer = await counter.ask(op.QUEUE_ALTER, question)
         is_retry = question.action == "retry"
         lines = await _lines(counter, question.filter, _PAGE) if is_retry else []
+    if not answer.changed and not question.everything:
+        raise Refused("nothing matched, or it is just being delivered: merpati queue list")
     click.echo(f"{counted(answer.changed, 'recipient')} {done}.")
     _say_holds(lines)
-    if not answer.changed and question.filter.ids:
-        raise Refused("nothing matched, or it is just being delivered: merpati queue list")
 
 
 hold = _altering("hold", "held", "Keep it back until a release; it still expires.")

@@ -33,6 +33,7 @@ class Chosen(TypedDict):
     """What the command line says."""
 
     config: Path | None
+    inbox: bool
     smtp: Endpoint | None
     http: Endpoint | None
     data: str | None
@@ -40,6 +41,7 @@ class Chosen(TypedDict):
 
 @click.command()
 @click.option("--config", type=click.Path(path_type=Path, dir_okay=False), help="The file.")
+@click.option("--inbox", is_flag=True, help="A developer's inbox, whatever merpati.toml there is.")
 @click.option("--smtp", type=Address(), help="The developer's inbox only: instead of port 1025.")
 @click.option("--http", type=Address(), help="The developer's inbox only: instead of port 8025.")
 @click.option("--data", help="The developer's inbox only: where to keep it; as $MERPATI_DATA.")
@@ -70,9 +72,11 @@ def serve(ctx: click.Context, no_uvloop: bool, **chosen: Unpack[Chosen]) -> None
 def _settings(ctx: click.Context, chosen: Chosen) -> Settings:
     if chosen["config"]:
         ctx.find_root().obj = chosen["config"]
-    settings = settings_of(ctx)
+    if chosen["inbox"] and ctx.find_root().obj:
+        raise Refused("--inbox and --config exclude each other: a developer's inbox has no file")
     smtp, http, data = chosen["smtp"], chosen["http"], chosen["data"]
-    if settings.is_inbox:
+    settings = None if chosen["inbox"] else settings_of(ctx)
+    if settings is None or settings.is_inbox:
         environment = {**os.environ, DATA_VARIABLE: data} if data else os.environ
         return developer_inbox(environment, smtp, http)
     if smtp or http or data:

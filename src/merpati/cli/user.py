@@ -9,6 +9,8 @@ from merpati.api import operations as op
 from merpati.api import questions as ask
 from merpati.cli.context import Refused, asked, counter_of, json_option, settings_of
 from merpati.cli.output import say_json, say_table
+from merpati.config.settings import Settings
+from merpati.mail.address import Address
 
 password_option = click.option(
     "--password-stdin", is_flag=True, help="Read the password from the first line of input."
@@ -30,6 +32,8 @@ def user() -> None:
 def _password(from_stdin: bool) -> str:
     """From the first line of input or asked for twice; never an argument, which others can see."""
     if not from_stdin:
+        if not sys.stdin.isatty():
+            raise Refused("no password given: use --password-stdin")
         typed: str = click.prompt("Password", hide_input=True, confirmation_prompt=True)
         return typed
     line = sys.stdin.readline().rstrip("\r\n")
@@ -46,6 +50,7 @@ def _password(from_stdin: bool) -> str:
 async def add(ctx: click.Context, address: str, password_stdin: bool) -> None:
     """Give ADDRESS a mailbox and a login. Its domain must be here already."""
     settings = settings_of(ctx)
+    await _insist_on_domain(settings, address)
     password = _password(password_stdin)
     async with counter_of(settings) as counter:
         await counter.ask(op.USERS_ADD, ask.NewUser(address=address, password=password))
@@ -55,6 +60,14 @@ async def add(ctx: click.Context, address: str, password_stdin: bool) -> None:
         how = "TLS" if port.role.value == "submissions" else "STARTTLS"
         click.echo(f"Mail programs send through {port.listen} ({how}).")
     click.echo(f"Next: merpati inbox list {address} shows what has come.")
+
+
+async def _insist_on_domain(settings: Settings, address: str) -> None:
+    """Nobody should think of a password twice for an address that cannot be."""
+    domain = Address.parse(address).domain
+    async with counter_of(settings) as counter:
+        if domain not in await counter.ask(op.DOMAINS, ask.Nothing()):
+            raise Refused(f"{domain} is no domain here: merpati domain add {domain}")
 
 
 @user.command()
@@ -137,16 +150,17 @@ def app_password() -> None:
 @app_password.command("add")
 @click.argument("address")
 @click.argument("program")
+@click.option("--replace", is_flag=True, help="Instead of the password that it has.")
 @password_option
 @click.pass_context
 @asked
 async def add_app_password(
-    ctx: click.Context, address: str, program: str, password_stdin: bool
+    ctx: click.Context, address: str, program: str, password_stdin: bool, replace: bool
 ) -> None:
     """Make a password for PROGRAM and print it once; it cannot be shown again."""
     settings = settings_of(ctx)
     password = _password(True) if password_stdin else _generated()
-    question = ask.NewPassword(address=address, password=password, program=program)
+    question = ask.NewPassword(address=address, password=password, program=program, replace=replace)
     async with counter_of(settings) as counter:
         await counter.ask(op.PASSWORDS_SET, question)
     click.echo(f"{program} logs in as {address} with this password from now on.", err=True)
