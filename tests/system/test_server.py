@@ -282,3 +282,24 @@ def test_whoever_asks_for_success_is_told_that_an_alias_was_expanded(server: Ser
     assert b"Final-Recipient: rfc822; all@a.test\nAction: expanded\nStatus: 2.0.0\n" in notice
     wait_for(lambda: server.ask_json("queue", "list") == [])
     assert len(server.mails()) == 1
+
+
+class PlainServer(Server):
+    """On Python's own event loop."""
+
+    def _command(self, *arguments: str) -> list[str]:
+        command = super()._command(*arguments)
+        return [*command, "--no-uvloop"] if arguments == ("serve",) else command
+
+
+def test_pythons_own_event_loop_serves_as_well(tmp_path: Path) -> None:
+    server = PlainServer(tmp_path)
+    server.populate()
+    with server:
+        message = server.send("ann@a.test")
+        wait_for(lambda: len(server.mails()) == 1)
+        wait_for(lambda: server.ask_json("queue", "list") == [])
+        kinds = [event["kind"] for event in server.ask_json("trace", message)["events"]]
+        assert kinds == ["accepted", "delivered"]
+        assert server.page("/healthz") == (200, "ok\n")
+        assert server.stop() == 0
