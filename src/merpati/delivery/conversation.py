@@ -17,7 +17,7 @@ from merpati.diagnosis.replies import Stage
 from merpati.errors import MerpatiError
 from merpati.journal.events import MAX_TEXT, Attempt, Event, Opened
 from merpati.smtp.client import ClientConnection, ClientSettings
-from merpati.wire.errors import WireError
+from merpati.wire.errors import WireError, WireLocal
 from merpati.wire.stream import Stream
 
 Dial = Callable[[Host, float], Awaitable[Stream]]
@@ -77,7 +77,8 @@ class Conversation:
         try:
             stream = await self._around.dial(self._host, self._settings.connect)
         except WireError as error:
-            end = End(Ending.UNREACHABLE, error.cause, Stage.CONNECT, connection=self._name)
+            ending = Ending.OURS if isinstance(error, WireLocal) else Ending.UNREACHABLE
+            end = End(ending, error.cause, Stage.CONNECT, connection=self._name)
             self._note_opened(end)
             return end
         self._link = Link(stream, self._smtp, self._around.clock, self._settings)

@@ -45,6 +45,8 @@ class DispatcherSettings:
     """Recipients a claim."""
     permits: int = 64
     """Transactions between their last octets and the commit of their verdict."""
+    connections: int = 500
+    """Open at once to all sites; the last quarter is for sites that have none."""
     lookups: int = 50
     """Domains looked up at once."""
     grace: float = 30.0
@@ -93,6 +95,7 @@ class Dispatcher:
         self._full: set[str] = set()
         self._held: dict[str, float] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._connections = 0
         self._stopping = False
         parts.queue.on_ready(self._wake.set)
 
@@ -283,7 +286,7 @@ class Dispatcher:
             waiting += transactions
             return
         self._looking_up[key] = list(transactions)
-        self.start(self._find(key, route, domain))
+        self._start(self._find(key, route, domain))
 
     async def _find(self, key: tuple[str, str], route: Route, domain: str) -> None:
         try:
@@ -348,7 +351,7 @@ class Dispatcher:
         """Put a site on hold in the queue, then settle what goes back."""
         # Nothing more is claimed for it until the queue knows of the hold.
         self._full.add(rest.site)
-        self.start(self._rest(rest))
+        self._start(self._rest(rest))
 
     async def _rest(self, rest: Rest) -> None:
         try:
@@ -392,11 +395,25 @@ class Dispatcher:
     def _note(self, what: str, detail: str) -> None:
         self._parts.note(Lifecycle(at=self.clock.now(), what=what, detail=detail))
 
-    def start(self, work: Coroutine[None, None, None]) -> None:
+    def may_connect(self, opened: int) -> bool:
+        """See `Floor`."""
+        most = self._settings.connections
+        return self._connections < (most * 3 // 4 if opened else most)
+
+    def connect(self, work: Coroutine[None, None, None]) -> None:
+        """See `Floor`."""
+        self._connections += 1
+        self._start(work).add_done_callback(self._disconnected)
+
+    def _disconnected(self, _: asyncio.Task[None]) -> None:
+        self._connections -= 1
+
+    def _start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
         """Run a connection or a look-up as a task that a stop may end."""
         task = self._group.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _sweep(self) -> None:
         """Now and then: idle lines, pools that nobody needs, holds that are over."""

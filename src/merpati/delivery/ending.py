@@ -19,6 +19,9 @@ class Ending(Enum):
     """Too many refused transactions in a row, or a failed BDAT; open another if there is work."""
     UNREACHABLE = "unreachable"
     """No connection was made, or it was lost before the greeting: suspend the host."""
+    OURS = "ours"
+    """We had no descriptor or memory for it: the host was not asked, and nothing is held against
+    it."""
     TURNED_AWAY = "turned away"
     """Greeting or EHLO refused, or 421: `meaning` says which rule applies."""
     LOST = "lost"

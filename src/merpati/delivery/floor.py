@@ -35,7 +35,11 @@ class Floor(Protocol):
         """One for each transaction between its final octets and the commit of its verdict."""
         ...
 
-    def start(self, work: Coroutine[None, None, None]) -> None:
+    def may_connect(self, opened: int) -> bool:
+        """Whether a site with so many connections may open another, for all the worker has."""
+        ...
+
+    def connect(self, work: Coroutine[None, None, None]) -> None:
         """Run a connection as a task."""
         ...
 

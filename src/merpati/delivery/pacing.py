@@ -51,6 +51,8 @@ class PacingSettings:
     """A host whose disk is full."""
     reputation: tuple[float, float] = (7200.0, 14_400.0)
     """A site that refuses our address: a time between these."""
+    ours: float = 10.0
+    """When this machine has no descriptor or memory left for a connection."""
     spread: float = 0.2
     """Probes come this share earlier or later, so that sites do not fall into step."""
     remembered: float = _DAY
@@ -149,6 +151,10 @@ class Pace:
     def pause(self, now: float) -> float:
         """Open nothing for a while; until when."""
         return self._hold.add(now, self._settings.hold, self._settings.longest_hold)
+
+    def pause_for_us(self, now: float) -> None:
+        """Open nothing for a moment, by no fault of the site: it counts for nothing."""
+        self._hold.until = max(self._hold.until, now + self._settings.ours)
 
     def suspend_host(self, host: str, now: float) -> None:
         """A host could not be reached. The window is not touched: others may be well."""

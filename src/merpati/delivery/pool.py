@@ -160,10 +160,12 @@ class SitePool:
             self._rest(self._pace.resumes_at(), self._paused_for or "the site is left alone")
             return
         opened = self._live + self._opening
-        while self._pace.may_open(now, opened, len(self._ready)):
+        while self._floor.may_connect(opened) and self._pace.may_open(
+            now, opened, len(self._ready)
+        ):
             self._opening += 1
             opened += 1
-            self._floor.start(self.connect())
+            self._floor.connect(self.connect())
 
     def stop(self) -> None:
         """Take nothing more up: idle lines close, what is ready goes back."""
@@ -210,7 +212,7 @@ class SitePool:
             if refused is None:
                 return
             failure = refused
-            if self._live or _is_about_us(failure):
+            if self._live or failure.ending is Ending.OURS or _is_about_us(failure):
                 break
         self._give_up(failure, host)
 
@@ -228,6 +230,8 @@ class SitePool:
         if refused is not None:
             if self._pace.memory(began).plain_only and not memory.plain_only:
                 return await self._talk(host)
+            if refused.ending is Ending.OURS:
+                return refused
             if refused.ending is Ending.UNREACHABLE:
                 self._parts.families.missed(host.ip, self.monotonic())
             if refused.ending is not Ending.TURNED_AWAY:
@@ -271,7 +275,10 @@ class SitePool:
         """No host was to be had."""
         now = self.monotonic()
         refusal = failure.meaning.refusal if failure.meaning else None
-        if refusal is Refusal.REPUTATION:
+        if failure.ending is Ending.OURS:
+            self._paused_for = failure.why
+            self._pace.pause_for_us(now)
+        elif refusal is Refusal.REPUTATION:
             self._rest(self._pace.refused_our_address(now), failure.why)
         elif failure.meaning and failure.meaning.permanent and refusal is Refusal.RECIPIENT:
             # RFC 7504 §4: 521 from every host: this domain takes no mail.

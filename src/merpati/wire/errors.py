@@ -4,6 +4,7 @@ WireError                 the connection failed; `.cause` says how
 ├── WireTimeout           a wait reached its deadline
 ├── WireRefused           the other end is there and does not want us
 ├── WireUnreachable       no way leads there
+├── WireLocal             this machine has no descriptor or memory left for it
 ├── WireLost              a connection that stood broke: reset, aborted, closed under us
 ├── WireTaken             an address or path that cannot be listened on
 ├── TlsError              the handshake or the encrypted stream failed
@@ -37,6 +38,10 @@ class WireRefused(WireError):
 
 class WireUnreachable(WireError):
     """No way leads there."""
+
+
+class WireLocal(WireError):
+    """This machine has no descriptor or memory left for it; the other end was not asked."""
 
 
 class WireLost(WireError):
@@ -74,6 +79,17 @@ _UNREACHABLE = {
     errno.EAFNOSUPPORT: "this address family is not supported here",
     errno.ENOENT: "the socket does not exist",
 }
+_LOCAL = {
+    errno.EMFILE: "this process has too many open files",
+    errno.ENFILE: "this machine has too many open files",
+    errno.ENOBUFS: "this machine has no buffer space left",
+    errno.ENOMEM: "this machine has no memory left",
+}
+_BY_NUMBER: tuple[tuple[type[WireError], dict[int, str]], ...] = (
+    (WireLocal, _LOCAL),
+    (WireUnreachable, _UNREACHABLE),
+    (WireLost, _LOST),
+)
 
 
 def from_os_error(error: BaseException) -> WireError:
@@ -83,10 +99,9 @@ def from_os_error(error: BaseException) -> WireError:
         return WireTimeout("the other end did not answer in time")
     if number == errno.ECONNREFUSED or isinstance(error, ConnectionRefusedError):
         return WireRefused("the connection was refused")
-    if number in _UNREACHABLE:
-        return WireUnreachable(_UNREACHABLE[number])
-    if number in _LOST:
-        return WireLost(_LOST[number])
+    for kind, texts in _BY_NUMBER:
+        if number in texts:
+            return kind(texts[number])
     if isinstance(error, ConnectionError):
         return WireLost("the connection was lost")
     return WireError(str(error) or type(error).__name__)
