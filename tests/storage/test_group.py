@@ -44,7 +44,7 @@ async def test_a_bad_job_fails_alone(database: Database) -> None:
         database.write(lambda connection: add(connection, 3)),
         return_exceptions=True,
     )
-    assert [type(end) for end in ends] == [type(None), ValueError, apsw.ConstraintError, type(None)]
+    assert [type(end) for end in ends] == [type(None), ValueError, StorageError, type(None)]
     assert await kept(database) == [1, 3]
 
 

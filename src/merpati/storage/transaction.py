@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import apsw
 
+from merpati.storage.foreign import translate
 from merpati.storage.job import Job
 
 # What says nothing about the disk: the job itself was wrong.
@@ -60,10 +61,16 @@ class Transaction:
         except Exception as error:
             if not _is_own_fault(error):
                 raise
-            job.error = error
+            job.error = self._translated(error)
             self._rolled_back()
             self._connection.execute("ROLLBACK TO job")
         self._connection.execute("RELEASE job")
+
+    def _translated(self, error: Exception) -> Exception:
+        """A refusal of SQLite in our words; what is no word of SQLite's is a defect, and shown."""
+        return (
+            translate(error, self._connection.filename) if isinstance(error, apsw.Error) else error
+        )
 
     def _roll_back(self) -> None:
         self._rolled_back()
