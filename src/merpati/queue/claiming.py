@@ -1,4 +1,5 @@
-"""Finding what is due, on the writer thread: sites, then lanes of each, then rows. Reads only.
+"""Finding what is due, on the writer thread: sites, then lanes of each, then rows. Only reads,
+but for a row that is damaged.
 
 What is claimed keeps its row as it was, so the question must pass over it: rows by their keys, and
 lanes and sites of which everything due is in hand already ("drained"), until something touches
@@ -11,9 +12,12 @@ from dataclasses import dataclass, field
 
 import apsw
 
+from merpati.journal.rows import EventWriter
+from merpati.queue.damage import hold_damaged
 from merpati.queue.entry import Entry, State, Waiting
 from merpati.queue.lanes import Lane
 from merpati.queue.rows import decode_entry
+from merpati.storage.errors import StorageError
 from merpati.storage.rows import rows
 
 _SITES_AT_ONCE = 64
@@ -81,16 +85,19 @@ class Answer:
     """When the next site outside the drained ones is ready."""
 
 
-def claim(connection: apsw.Connection, question: Question) -> Answer:
+def claim(connection: apsw.Connection, question: Question, events: EventWriter) -> Answer:
     """At most `room` recipients, the room shared out evenly by site, then by lane."""
-    return _Round(connection, question).go()
+    return _Round(connection, question, events).go()
 
 
 class _Round:
     """One claim: the question's picture plus what has been taken so far."""
 
-    def __init__(self, connection: apsw.Connection, question: Question) -> None:
+    def __init__(
+        self, connection: apsw.Connection, question: Question, events: EventWriter
+    ) -> None:
         self._connection = connection
+        self._events = events
         self._question = question
         self._answer = Answer()
         self._room = question.room
@@ -140,7 +147,18 @@ class _Round:
         by_message: dict[int, list[_Row]] = {}
         for row in due:
             by_message.setdefault(row[0], []).append(row)
-        return [self._found(lane, name, *one) for one in by_message.items()]
+        found = [self._found_or_held(lane, name, *one) for one in by_message.items()]
+        return [one for one in found if one is not None]
+
+    def _found_or_held(
+        self, lane: Lane, name: tuple[str, str], message: int, due: list[_Row]
+    ) -> Found | None:
+        try:
+            return self._found(lane, name, message, due)
+        except StorageError as error:
+            now = self._question.now
+            hold_damaged(self._connection, self._events, message, str(error), now)
+            return None
 
     def _found(self, lane: Lane, name: tuple[str, str], message: int, due: list[_Row]) -> Found:
         entry = decode_entry(

@@ -9,6 +9,7 @@ import apsw
 
 from merpati.journal.events import Event
 from merpati.journal.rows import EventWriter
+from merpati.queue.damage import Known
 from merpati.queue.debts import expired, notice_of_expiry, untold
 from merpati.queue.entry import Entry, Listed, Selection, State, Waiting
 from merpati.queue.lanes import Lanes, look_again, raise_ready
@@ -16,12 +17,13 @@ from merpati.queue.ledger import owe
 from merpati.queue.removal import remove_finished
 from merpati.queue.rows import decode_entry
 from merpati.queue.selection import ACTIONS, Action
+from merpati.storage.errors import StorageError
 from merpati.storage.rows import rows
 
 _KEY = "(r.message << 16 | r.n)"
 _ROW = (
     "SELECT m.entry, r.message, r.n, r.lane, r.state, r.due, r.attempts, r.told, r.reply, "
-    "r.cause, l.route, s.name, s.hold, s.why"
+    "r.cause, l.route, s.name, s.hold, s.why, r.address, m.public, m.received, m.expires"
 )
 # CROSS JOIN keeps this order: by messages in the order of the page, so that the first page of a
 # million is found without sorting them. What is rare is named first, as an `m.id IN`.
@@ -220,12 +222,23 @@ def _row(  # noqa: PLR0913, PLR0917 - one argument a column
     site: str,
     hold: float,
     why: str,
+    address: str,
+    public: str,
+    received: float,
+    expires: float,
 ) -> Row:
-    entry: Entry = decode_entry(encoded)
+    entry = _entry(encoded, Known(public, received, expires), n, address)
     shown = State.IN_HAND if (message, n) in claimed else State(state)
     recipient = entry.envelope.recipients[n]
     waiting = Waiting(n, recipient, shown, due, attempts, bool(told), reply, route, cause)
     return Row(Listed(entry, waiting, site, hold, why), message, lane)
+
+
+def _entry(encoded: bytes, known: Known, n: int, address: str) -> Entry:
+    try:
+        return decode_entry(encoded)
+    except StorageError:
+        return known.stand_in(n, address)
 
 
 def _keys(rows: Iterable[tuple[int, int]]) -> "apsw.CArrayBinding":

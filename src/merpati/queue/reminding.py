@@ -13,6 +13,7 @@ from merpati.queue.debts import delay_told_at, notice_of_delay
 from merpati.queue.entry import Entry, State, Waiting
 from merpati.queue.ledger import owe
 from merpati.queue.rows import decode_entry
+from merpati.storage.errors import StorageError
 from merpati.storage.rows import rows
 
 _LATE = "SELECT id, entry FROM message WHERE stays = 1 AND remind <= ? ORDER BY remind LIMIT ?"
@@ -40,7 +41,10 @@ def remind(connection: apsw.Connection, look: Look) -> int:
     """Owe what is due to be told; how many messages were looked at."""
     found = rows(connection, _LATE, (look.now, look.limit))
     for message, encoded in found:
-        entry = decode_entry(encoded)
+        entry = _entry(encoded)
+        if entry is None:
+            connection.execute("UPDATE message SET remind = NULL WHERE id = ?", (message,))
+            continue
         times = [
             delay_told_at(entry, recipient, look.patience)
             for recipient in entry.envelope.recipients
@@ -50,6 +54,13 @@ def remind(connection: apsw.Connection, look: Look) -> int:
         later = min((at for at in times if at > look.now), default=None)
         connection.execute("UPDATE message SET remind = ? WHERE id = ?", (later, message))
     return len(found)
+
+
+def _entry(encoded: bytes) -> Entry | None:
+    try:
+        return decode_entry(encoded)
+    except StorageError:
+        return None  # Nobody can be told; the claim that comes upon it holds it.
 
 
 def _tell(

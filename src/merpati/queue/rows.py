@@ -5,6 +5,7 @@ from functools import lru_cache
 import msgspec
 
 from merpati.queue.entry import Entry
+from merpati.storage.errors import StorageError
 
 _encode = msgspec.msgpack.Encoder().encode
 _decoder = msgspec.msgpack.Decoder(Entry)
@@ -22,8 +23,14 @@ def encode_entry(entry: Entry) -> bytes:
 
 @lru_cache(maxsize=64)
 def decode_entry(octets: bytes) -> Entry:
-    """The entry of a row; the last few are remembered, since one message has many lanes."""
-    return _decoder.decode(octets)
+    """The entry of a row; the last few are remembered, since one message has many lanes.
+
+    StorageError when the row holds something else: `damage` says what becomes of it.
+    """
+    try:
+        return _decoder.decode(octets)
+    except msgspec.DecodeError as error:
+        raise StorageError(f"an entry cannot be read: {error}", is_damaged=True) from error
 
 
 def first_chunk(message: int) -> int:

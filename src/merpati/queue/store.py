@@ -177,7 +177,7 @@ class QueueStore:
             dict(self._ready.drained_sites),
         )
         claims: list[Claim] = []
-        job = self._database.job(partial(claim, question=question))
+        job = self._database.job(partial(claim, question=question, events=self._events))
         # Not by `async with`: who waits for the claim may be cancelled, the claim may not.
         job.done = partial(self._found, claims, self._ready.touches)
         job.failed = self._asking.release

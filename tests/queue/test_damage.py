@@ -1,0 +1,64 @@
+"""A row that cannot be read is held and shown; whatever else is in the queue goes on."""
+
+from pathlib import Path
+
+from merpati.journal.events import Cancelled, Expired, Held
+from merpati.journal.store import JournalStore
+from merpati.mail.envelope import Body
+from merpati.queue.entry import Selection, State
+from merpati.queue.store import QueueStore
+from merpati.storage.connection import StorageSettings
+from merpati.storage.database import Database
+from merpati.testing.clock import VirtualClock
+from merpati.testing.conformance.queue import NOW, an_entry
+
+BAD, GOOD = an_entry(1), an_entry(2)
+
+
+async def opened(path: Path) -> tuple[Database, JournalStore, QueueStore]:
+    database = Database(StorageSettings(path, ride=0.0))
+    await database.open()
+    journal = JournalStore(database)
+    queue = QueueStore(database, journal, VirtualClock(NOW))
+    await queue.open()
+    return database, journal, queue
+
+
+async def with_a_bad_row(path: Path) -> tuple[Database, JournalStore, QueueStore]:
+    database, _, queue = await opened(path)
+    for entry in (BAD, GOOD):
+        await queue.put(entry, Body((b"hello",)))
+    spoil = "UPDATE message SET entry = x'ff' WHERE public = ?"
+    await database.write(lambda db: db.execute(spoil, (BAD.id,)).fetchall())
+    await database.close()
+    return await opened(path)
+
+
+async def test_what_cannot_be_read_is_held_and_the_rest_is_claimed(tmp_path: Path) -> None:
+    database, journal, queue = await with_a_bad_row(tmp_path / "0.db")
+    assert [one.entry for one in await queue.claim(NOW, 10)] == [GOOD]
+    (held,) = await journal.story(BAD.id)
+    assert isinstance(held, Held)
+    assert (held.address, held.by) == ("bob@b.test", "merpati")
+    assert held.why.startswith("an entry cannot be read")
+    assert await queue.count() == {"waiting": 0, "in_hand": 1, "held": 1}
+    await database.close()
+
+
+async def test_what_cannot_be_read_is_listed_and_can_be_cancelled(tmp_path: Path) -> None:
+    database, journal, queue = await with_a_bad_row(tmp_path / "0.db")
+    await queue.claim(NOW, 10)
+    (listed,) = await queue.search(Selection(state=State.HELD), 10)
+    assert (listed.entry.id, str(listed.waiting.recipient.address)) == (BAD.id, "bob@b.test")
+    assert await queue.alter(Selection(ids=[BAD.id]), "cancel", "ann") == 1
+    assert [type(event) for event in await journal.story(BAD.id)] == [Held, Cancelled]
+    await database.close()
+
+
+async def test_what_cannot_be_read_ends_in_time_and_reminds_nobody(tmp_path: Path) -> None:
+    database, journal, queue = await with_a_bad_row(tmp_path / "0.db")
+    assert await queue.remind(NOW + 500, 100.0, 10) == 2
+    assert await queue.expire(NOW + 90_000, 10) == 2
+    assert any(isinstance(event, Expired) for event in await journal.story(BAD.id))
+    assert {owed.entry.id for owed in await queue.owed(10)} == {GOOD.id}
+    await database.close()
