@@ -6,7 +6,7 @@ import math
 import pytest
 
 from merpati.delivery.bucket import Bucket
-from merpati.delivery.lesson import LowerRung, MessageLimit, PlainOnly, RecipientLimit, SiteMemory
+from merpati.delivery.lesson import LowerRung, MessageLimit, RecipientLimit, SiteMemory
 from merpati.delivery.pacing import Pace, Paces, PacingSettings
 from merpati.smtp.rung import Rung
 
@@ -87,9 +87,19 @@ def test_what_was_learned_is_believed_for_a_day():
     pace.learn(LowerRung(Rung.DATA_LOOKAHEAD, ""), 1)
     pace.learn(MessageLimit(7), 2)
     pace.learn(RecipientLimit(20), 3)
-    pace.learn(PlainOnly(""), 4)
-    assert pace.memory(86_399) == SiteMemory(Rung.LOCKSTEP, 7, 20, plain_only=True)
+    assert pace.memory(86_399) == SiteMemory(Rung.LOCKSTEP, 7, 20)
     assert pace.memory(86_401) == SiteMemory()
+
+
+def test_broken_tls_is_believed_of_its_host_for_ten_minutes():
+    pace = a_pace(hosts=3)
+    pace.tls_broke("192.0.2.1", 100)
+    assert pace.memory_for("192.0.2.1", 699).plain_only
+    assert not pace.memory_for("192.0.2.1", 700).plain_only
+    assert not pace.memory_for("192.0.2.2", 101).plain_only
+    for n in range(10, 14):
+        pace.tls_broke(f"192.0.2.{n}", 100)
+    assert not pace.memory_for("192.0.2.10", 101).plain_only
 
 
 def test_suspended_hosts_and_sites_are_bounded():

@@ -1,7 +1,8 @@
 """What a conversation learns about its site, as values for whoever owns the site (`pool`).
 
-Lessons arrive while the conversation runs; the owner keeps them in the site's `SiteMemory` (the
-first four for 24 h) and gives that to the conversations it opens next.
+Lessons arrive while the conversation runs; the owner keeps them in the site's `SiteMemory` (rungs
+and limits for 24 h, broken TLS for ten minutes and its host alone) and gives that to the
+conversations it opens next.
 """
 
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ class SiteMemory:
     max_rcpt: int = 100
     """Recipients a transaction."""
     plain_only: bool = False
-    """TLS broke when it was only a wish: the next connection goes without."""
+    """This host's TLS broke when it was only a wish: the next connection goes without."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,6 @@ from merpati.delivery.lesson import (
     Lesson,
     LowerRung,
     MessageLimit,
-    PlainOnly,
     RecipientLimit,
     Setback,
     SiteMemory,
@@ -57,10 +56,14 @@ class PacingSettings:
     """Probes come this share earlier or later, so that sites do not fall into step."""
     remembered: float = _DAY
     """How long the ladder and limits that were learned are believed."""
+    plain: float = 600.0
+    """How long a host whose TLS broke is talked to without, where TLS is a wish. Short: whoever
+    can break one handshake, or a restart that does, must not have the mail of a day in the clear.
+    """
     sites: int = 10_000
     """Sites that are remembered; the longest unused one is forgotten first."""
     hosts: int = 64
-    """Hosts of a site that are remembered as suspended."""
+    """Hosts of a site that are remembered as suspended or without TLS."""
 
 
 @dataclass(slots=True)
@@ -100,16 +103,29 @@ class Pace:
         self._hold = _Setbacks()
         self._down = _Setbacks()
         self._hosts: OrderedDict[str, _Setbacks] = OrderedDict()
+        self._plain_until: OrderedDict[str, float] = OrderedDict()
         self._memory = SiteMemory()
         self._forget_at = math.inf
         self._message = _Average(0.1)
         self._setup = _Average(0.5)
 
     def memory(self, now: float) -> SiteMemory:
-        """What the next conversation should know."""
+        """What is known of the site."""
         if now >= self._forget_at:
             self._memory, self._forget_at = SiteMemory(), math.inf
         return self._memory
+
+    def memory_for(self, host: str, now: float) -> SiteMemory:
+        """What the next conversation with a host should know."""
+        plain_only = now < self._plain_until.get(host, -math.inf)
+        return replace(self.memory(now), plain_only=True) if plain_only else self.memory(now)
+
+    def tls_broke(self, host: str, now: float) -> None:
+        """A handshake that was only wished for failed: this host goes without it for minutes."""
+        self._plain_until[host] = now + self._settings.plain
+        self._plain_until.move_to_end(host)
+        while len(self._plain_until) > self._settings.hosts:
+            self._plain_until.popitem(last=False)
 
     def may_open(self, now: float, opened: int, ready: int) -> bool:
         """Whether another connection pays and is allowed; `opened` counts those being opened.
@@ -223,8 +239,6 @@ class Pace:
         elif isinstance(lesson, RecipientLimit):
             limit = max(1, min(known.max_rcpt, lesson.count))
             self._remember(replace(known, max_rcpt=limit), now)
-        elif isinstance(lesson, PlainOnly):
-            self._remember(replace(known, plain_only=True), now)
         elif isinstance(lesson, Setback) and lesson.meaning.refusal is Refusal.RATE:
             self.bucket.slow_down(now)
 

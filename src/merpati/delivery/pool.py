@@ -19,7 +19,7 @@ from merpati.delivery.ending import End, Ending
 from merpati.delivery.families import Families
 from merpati.delivery.floor import Floor, Rest
 from merpati.delivery.in_hand import Share
-from merpati.delivery.lesson import Lesson, Setback, SiteMemory
+from merpati.delivery.lesson import Lesson, PlainOnly, Setback, SiteMemory
 from merpati.delivery.line import Line, Ready, Report
 from merpati.delivery.mx import Exchanges, HostFinder, NoHosts
 from merpati.delivery.outcome import Outcome, Result
@@ -224,11 +224,11 @@ class SitePool:
         def learn(lesson: Lesson) -> None:
             self._learn(lesson, host)
 
-        memory = self._pace.memory(began)
+        memory = self._pace.memory_for(host.ip, began)
         talk = self._parts.talker(self._way, host, memory, learn)
         refused = await self._guarded(talk.open(), host)
         if refused is not None:
-            if self._pace.memory(began).plain_only and not memory.plain_only:
+            if self._pace.memory_for(host.ip, began).plain_only and not memory.plain_only:
                 return await self._talk(host)
             if refused.ending is Ending.OURS:
                 return refused
@@ -322,6 +322,8 @@ class SitePool:
 
     def _learn(self, lesson: Lesson, host: Host) -> None:
         now = self.monotonic()
+        if isinstance(lesson, PlainOnly):
+            self._pace.tls_broke(host.ip, now)
         self._pace.learn(lesson, now)
         if not isinstance(lesson, Setback):
             return
