@@ -13,6 +13,7 @@ from merpati.directory.errors import DirectoryError
 from merpati.directory.expansion import Expander, Expansion
 from merpati.journal.events import MAX_TEXT, Accepted, Noticed, Refused
 from merpati.journal.journal import Journal
+from merpati.journal.parties import MAX_RECIPIENTS
 from merpati.mail.envelope import Body, Envelope
 from merpati.mail.headers import MAX_OCTETS, Headers
 from merpati.mail.trace import Client, date_time, received
@@ -30,6 +31,8 @@ OURSELVES = Client(ip="", role="local", protocol="")
 
 # RFC 6409 §8: only a submission server may complete a message; a relay must not.
 _COMPLETES = frozenset({"submission", "submissions", "local"})
+_WHOLE = frozenset({"data", "message"})
+"""Stages at which a refusal is about every recipient."""
 _OK = Status(2, 0, 0)
 _FULL = Verdict(Reply(452, "No space left, try again later", Status(4, 3, 1)), "storage")
 _BROKEN = Verdict(Reply(451, "Cannot store mail now, try again later", Status(4, 3, 0)), "storage")
@@ -313,4 +316,9 @@ def _refused(stage: str, facts: Facts, verdict: Verdict, at: float, line: bytes)
         sender=str(envelope.sender or "") if envelope else "",
         address=str(facts.recipient) if facts.recipient and stage == "rcpt" else "",
         line=line.decode("utf-8", "replace")[:MAX_TEXT],
+        recipients=_recipients(envelope) if envelope and stage in _WHOLE else (),
     )
+
+
+def _recipients(envelope: Envelope) -> tuple[str, ...]:
+    return tuple(str(one.address) for one in envelope.recipients[:MAX_RECIPIENTS])

@@ -76,6 +76,8 @@ class Refused(Fact, frozen=True, tag="refused", kw_only=True, omit_defaults=True
     role: str = ""
     sender: str = ""
     line: str = ""
+    recipients: tuple[str, ...] = ()
+    """Of a whole message that was refused; a refusal at RCPT is about `address`."""
 
 
 class LoggedIn(Fact, frozen=True, tag="logged-in", kw_only=True, omit_defaults=True):

@@ -39,7 +39,8 @@ class Journal(Protocol):
         ...
 
     async def refused(self, address: str, limit: int) -> list[Event]:
-        """The newest refusals that name an address (or `@domain`) as sender or recipient."""
+        """The newest refusals that name an address (or `@domain`) as sender, recipient or login,
+        and failed logins with it."""
         ...
 
     async def forget(self, before: float, limit: int) -> int:

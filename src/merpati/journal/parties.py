@@ -2,14 +2,23 @@
 
 from collections.abc import Iterable
 
-from merpati.journal.events import Accepted, Refused
+from merpati.journal.events import Accepted, LoginFailed, Refused
+
+Found = Accepted | Refused | LoginFailed
+"""The kinds of events that are found by an address."""
+MAX_RECIPIENTS = 100
+"""Of a refused message that it is found by: strangers pay nothing for what they are refused."""
 
 
-def parties(event: Accepted | Refused) -> set[str]:
+def parties(event: Found) -> set[str]:
     """Every address under which a message, or its refusal, can be asked for."""
-    named = {event.address, event.sender}
-    if isinstance(event, Accepted):
-        named.update(event.recipients, (alias for alias, _ in event.aliases))
+    if isinstance(event, LoginFailed):
+        named = {event.login}
+    elif isinstance(event, Refused):
+        named = {event.address, event.sender, event.login, *event.recipients[:MAX_RECIPIENTS]}
+    else:
+        named = {event.address, event.sender, *event.recipients}
+        named.update(alias for alias, _ in event.aliases)
     return {address.lower() for address in named if address}
 
 

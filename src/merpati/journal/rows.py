@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 import apsw
 import msgspec
 
-from merpati.journal.events import Accepted, Event, Opened, Refused
-from merpati.journal.parties import parties
+from merpati.journal.events import Event, Opened
+from merpati.journal.parties import Found, parties
 
 _encode = msgspec.json.Encoder().encode
 _decoder = msgspec.json.Decoder(Event)
@@ -38,7 +38,7 @@ class EventWriter:
         found = [
             (key, n)
             for n, event in enumerate(events, first)
-            if isinstance(event, Accepted | Refused)
+            if isinstance(event, Found)
             for key in keys(event)
         ]
         if found:
@@ -63,7 +63,7 @@ def decode(body: bytes) -> Event:
     return event
 
 
-def keys(event: Accepted | Refused) -> Iterator[str]:
+def keys(event: Found) -> Iterator[str]:
     """What `party` knows an event by."""
     return map(key, parties(event))
 

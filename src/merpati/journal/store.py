@@ -8,7 +8,8 @@ from typing import Any
 
 import apsw
 
-from merpati.journal.events import Accepted, Attempt, Event, Lifecycle, Refused
+from merpati.journal.events import Attempt, Event, Lifecycle
+from merpati.journal.parties import Found
 from merpati.journal.rows import EventWriter, decode, key, keys
 from merpati.storage.database import Database
 from merpati.storage.rows import rows
@@ -160,7 +161,7 @@ def _forget(connection: apsw.Connection, before: float, limit: int) -> int:
         [
             (found, seq)
             for seq, event in ((seq, decode(body)) for seq, body in old)
-            if isinstance(event, Accepted | Refused)
+            if isinstance(event, Found)
             for found in keys(event)
         ],
     )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from merpati.clock import Clock
-from merpati.journal.events import Accepted, Attempt, Event, Opened, Refused
+from merpati.journal.events import Accepted, Attempt, Event, LoginFailed, Opened, Refused
 from merpati.journal.parties import concerns, parties
 from merpati.mail.envelope import Body, Recipient
 from merpati.queue.debts import (
@@ -95,7 +95,7 @@ class MemoryJournal:
         found: list[Event] = [
             event
             for _, event in reversed(self._events)
-            if isinstance(event, Refused) and concerns(address, parties(event))
+            if isinstance(event, Refused | LoginFailed) and concerns(address, parties(event))
         ]
         return found[:limit]
 

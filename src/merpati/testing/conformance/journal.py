@@ -3,7 +3,16 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from merpati.journal.events import Accepted, Attempt, Delivered, Event, Exchange, Opened, Refused
+from merpati.journal.events import (
+    Accepted,
+    Attempt,
+    Delivered,
+    Event,
+    Exchange,
+    LoginFailed,
+    Opened,
+    Refused,
+)
 from merpati.journal.journal import Journal
 
 NOW = 1_800_000_000.0
@@ -99,6 +108,31 @@ async def a_refusal_is_found_by_its_addresses(journal: Journal) -> None:
     assert await journal.search("bob@b.test", 10) == ["m1"]
 
 
+async def a_refused_message_is_found_by_its_recipients_and_its_login(journal: Journal) -> None:
+    no = Refused(
+        at=NOW,
+        stage="message",
+        reply="552",
+        rule="size",
+        login="ann@a.test",
+        recipients=("bob@b.test", "Eve@c.test"),
+    )
+    await journal.append([no])
+    assert await journal.refused("bob@b.test", 10) == [no]
+    assert await journal.refused("eve@c.test", 10) == [no]
+    assert await journal.refused("ann@a.test", 10) == [no]
+
+
+async def a_failed_login_is_found_by_its_name(journal: Journal) -> None:
+    no = LoginFailed(
+        at=NOW - 3 * _DAY, login="Ann@a.test", ip="192.0.2.1", mechanism="PLAIN", why="wrong"
+    )
+    await journal.append([no, accepted("m1", "eve@b.test", "bob@b.test")])
+    assert await journal.refused("ann@a.test", 10) == [no]
+    await journal.forget(NOW - _DAY, 10)
+    assert await journal.refused("ann@a.test", 10) == []
+
+
 async def the_old_is_forgotten_in_slices(journal: Journal) -> None:
     old = [accepted(f"m{n}", "a@a.test", "b@b.test", at=NOW - 3 * _DAY + n) for n in range(5)]
     young = accepted("m9", "a@a.test", "b@b.test")
@@ -118,5 +152,7 @@ CHECKS: tuple[Check, ...] = (
     a_message_is_found_by_everyone_it_names,
     an_alias_that_was_expanded_is_found,
     a_refusal_is_found_by_its_addresses,
+    a_refused_message_is_found_by_its_recipients_and_its_login,
+    a_failed_login_is_found_by_its_name,
     the_old_is_forgotten_in_slices,
 )
