@@ -160,3 +160,98 @@ def test_a_message_that_an_operator_holds_says_how_to_release_it() -> None:
 
 def test_who_can_mend_a_failure_is_told() -> None:
     assert "Who can mend it: the sender" in tell([FAILED])
+
+
+REFUSED = Refused(
+    at=1.0,
+    stage="rcpt",
+    reply="550 5.7.1 Relaying denied",
+    rule="relay",
+    ip="192.0.2.9",
+    helo="printer",
+    login="ann@a.test",
+    sender="ann@a.test",
+    address="bob@b.test",
+)
+
+
+def test_a_refusal_says_who_was_refused_what_and_what_to_do() -> None:
+    told = tell([REFUSED])
+    assert "Refused at rcpt by rule relay: 550 5.7.1 Relaying denied" in told
+    assert "client: printer 192.0.2.9" in told
+    assert "login: ann@a.test" in told
+    assert "sender: ann@a.test" in told
+    assert "recipients: bob@b.test" in told
+    assert "Why: The recipient's domain is not one of this server" in told
+    assert "What to do: Log in on port 587 or 465." in told
+
+
+@pytest.mark.parametrize(
+    ("rule", "reply", "cause"),
+    [
+        ("relay", "530 5.7.0 Authentication required", "our-login-needed"),
+        ("recipients", "550 5.1.1 No such user here", "our-recipients"),
+        ("sender", "553 5.7.1 Sender address belongs to somebody else", "our-sender"),
+        ("syntax", "552 5.3.4 Too large", "our-size"),
+        ("content", "550 5.5.2 Bare LF", "our-content"),
+        ("a plugin's", "550 no", "our-rule"),
+    ],
+)
+def test_every_rule_of_ours_is_explained(rule: str, reply: str, cause: str) -> None:
+    [chapter] = chapters([Refused(at=1.0, stage="rcpt", reply=reply, rule=rule)])
+    assert chapter.diagnosis is not None
+    assert chapter.diagnosis.cause == cause
+
+
+@pytest.mark.parametrize(
+    ("why", "cause"),
+    [
+        ("wrong password or unknown user", "our-login"),
+        ("too many failures", "our-login-limit"),
+        ("suspended account", "our-login-suspended"),
+    ],
+)
+def test_a_failed_login_says_what_to_do(why: str, cause: str) -> None:
+    event = LoginFailed(at=1.0, login="ann@a.test", ip="192.0.2.1", mechanism="PLAIN", why=why)
+    [chapter] = chapters([event])
+    assert chapter.told == f"Login of ann@a.test from 192.0.2.1 failed: {why}"
+    assert chapter.diagnosis is not None
+    assert chapter.diagnosis.cause == cause
+    assert why not in tell([event], "id")
+
+
+def test_a_story_begins_with_its_message_though_the_connection_is_older() -> None:
+    opened = Opened(at=-5.0, connection="c", site="s", host="h", ip="192.0.2.7")
+    kinds = [chapter.kind for chapter in chapters([opened, FAILED, ACCEPTED])]
+    assert kinds == ["accepted", "opened", "failed"]
+
+
+def test_a_hold_without_a_reason_ends_without_a_colon() -> None:
+    [chapter] = chapters([Held(at=1.0, address="bob@b.test", by="operator")])
+    assert chapter.told == "Held for bob@b.test by operator"
+
+
+def test_no_english_is_left_in_an_indonesian_story() -> None:
+    told = tell(
+        [
+            Noticed(at=1.0, notice="N", action="failed", address="bob@b.test"),
+            REFUSED,
+            Opened(
+                at=1.0,
+                connection="c",
+                site="s",
+                host="h",
+                ip="192.0.2.7",
+                error="the connection was refused",
+            ),
+        ],
+        "id",
+    )
+    assert "(gagal)" in told
+    assert "saat menyebut penerima" in told
+    assert "sambungan ditolak" in told
+
+
+def test_a_connection_that_was_never_made_says_nothing_of_encryption() -> None:
+    opened = Opened(at=1.0, connection="c", site="s", host="h", ip="192.0.2.7", error="refused")
+    assert "encryption" not in tell([opened])

@@ -13,6 +13,7 @@ from merpati.mail.headers import MAX_OCTETS, Headers
 from merpati.queue.entry import Owed
 from merpati.queue.queue import Ledger, Queue
 from merpati.report.dsn import NoticeSettings, build
+from merpati.storage.errors import StorageError
 
 _AT_ONCE = 50
 _LOOK_AGAIN = 30.0
@@ -80,26 +81,39 @@ class Notices:
         payable = sorted((owed for owed in debts if owed.id not in self._put_off), key=_group)
         paid = 0
         for _, group in groupby(payable, key=_group):
-            paid += await self._pay_or_put_off(list(group))
+            try:
+                paid += await self._pay_or_put_off(list(group))
+            except StorageError:
+                # The next would fail likewise, and none of them is at fault: all wait for the
+                # next look. The rooms that store mail tell of a disk that fails.
+                return 0
         return paid
 
     async def _pay_or_put_off(self, owed: list[Owed]) -> int:
         try:
             await self._answer(owed)
+        except StorageError as error:
+            if not error.is_damaged:
+                raise
+            self._put_it_off(owed, error)
         except Exception as error:
             # Even a defect of ours: the debt stays in the ledger for later, the others go on.
-            until = self._clock.monotonic() + _PUT_OFF
-            self._put_off |= {one.id: until for one in owed}
-            self._journal.note(
-                Lifecycle(
-                    at=self._clock.now(),
-                    message=owed[0].entry.id,
-                    what="notice put off",
-                    detail=f"{type(error).__name__}: {error}"[:500],
-                )
+            self._put_it_off(owed, error)
+        else:
+            return len(owed)
+        return 0
+
+    def _put_it_off(self, owed: list[Owed], error: Exception) -> None:
+        until = self._clock.monotonic() + _PUT_OFF
+        self._put_off |= {one.id: until for one in owed}
+        self._journal.note(
+            Lifecycle(
+                at=self._clock.now(),
+                message=owed[0].entry.id,
+                what="notice put off",
+                detail=f"{type(error).__name__}: {error}"[:500],
             )
-            return 0
-        return len(owed)
+        )
 
     async def _answer(self, owed: list[Owed]) -> None:
         why = _must_not(owed[0])

@@ -22,6 +22,10 @@ LABELS = {
         "client": "client",
         "subject": "subject",
         "alias": "alias",
+        "login": "login",
+        "sender": "sender",
+        "recipients": "recipients",
+        "line": "it said",
         "tls": "encryption",
         "plain": "none",
         "reply": "answer",
@@ -37,6 +41,10 @@ LABELS = {
         "client": "klien",
         "subject": "subjek",
         "alias": "alias",
+        "login": "login",
+        "sender": "pengirim",
+        "recipients": "penerima",
+        "line": "katanya",
         "tls": "enkripsi",
         "plain": "tidak ada",
         "reply": "jawaban",
@@ -50,45 +58,83 @@ LABELS = {
     },
 }
 
+STAGES: dict[str, dict[str, str]] = {
+    "en": {},
+    "id": {
+        "connect": "saat tersambung",
+        "hello": "saat memperkenalkan diri",
+        "auth": "saat masuk",
+        "mail": "saat menyebut pengirim",
+        "rcpt": "saat menyebut penerima",
+        "data": "saat menyerahkan pesan",
+        "message": "sebagai pesan utuh",
+        "command": "karena perintahnya",
+    },
+}
+"""Where in the conversation, as a part of the sentence."""
+
+ACTIONS: dict[str, dict[str, str]] = {
+    "en": {},
+    "id": {
+        "failed": "gagal",
+        "delayed": "tertunda",
+        "delivered": "terkirim",
+        "relayed": "diteruskan",
+        "expanded": "dibagikan",
+    },
+}
+
+REASONS: dict[str, dict[str, str]] = {
+    "en": {},
+    "id": {
+        "wrong password or unknown user": "kata sandi salah atau pengguna tidak dikenal",
+        "too many failures": "terlalu sering gagal",
+        "suspended account": "akun ditangguhkan",
+        "the token was not accepted": "token tidak diterima",
+        "the client cancelled": "dibatalkan oleh klien",
+    },
+}
+"""Reasons of our own that no connection has; those stand in `diagnosis.own_words`."""
+
 SENTENCES = {
     "en": {
         "accepted": "Accepted {who}: {sender} writes to {recipients} ({size} octets), ID {message}",
         "refused": "Refused at {stage} by rule {rule}: {reply}",
         "logged-in": "{login} logged in from {ip} by {mechanism}",
-        "login-failed": "Login of {login} from {ip} failed: {why}",
+        "login-failed": "Login of {login} from {ip} failed{why}",
         "opened": "Connection to {host} [{ip}]:{port}: {error}",
         "delivered": "Delivered to {address} at {place}, {delay} s after it was accepted",
         "deferred": "Not yet delivered to {address} by {place}; tried again at {due}",
         "failed": "Failed for {address} at {place}",
         "expired": "Given up for {address} after {attempts} attempts: its time is over",
-        "held": "Held for {address} by {by}: {why}",
+        "held": "Held for {address} by {by}{why}",
         "released": "Released for {address} by {by}",
         "rerouted": "Sent another way for {address} by {by}: {route}",
         "cancelled": "Cancelled for {address} by {by}",
         "noticed": "The sender is told about {address} ({action}) by message {notice}",
-        "unnoticed": "The sender is not told about {address} ({action}): {why}",
-        "site-held": "Site {site} on hold: {why}",
-        "site-resumed": "Site {site} resumed: {why}",
+        "unnoticed": "The sender is not told about {address} ({action}){why}",
+        "site-held": "Site {site} on hold{why}",
+        "site-resumed": "Site {site} resumed{why}",
         "server": "Server: {what} {detail}",
     },
     "id": {
         "accepted": "Diterima {who}: {sender} kepada {recipients} ({size} oktet), ID {message}",
-        "refused": "Ditolak pada tahap {stage} oleh aturan {rule}: {reply}",
+        "refused": "Ditolak {stage} oleh aturan {rule}: {reply}",
         "logged-in": "{login} masuk dari {ip} dengan {mechanism}",
-        "login-failed": "{login} dari {ip} gagal masuk: {why}",
+        "login-failed": "{login} dari {ip} gagal masuk{why}",
         "opened": "Sambungan ke {host} [{ip}]:{port}: {error}",
         "delivered": "Terkirim kepada {address} di {place}, {delay} detik setelah diterima",
         "deferred": "Belum terkirim kepada {address} lewat {place}; dicoba lagi pada {due}",
         "failed": "Gagal untuk {address} di {place}",
         "expired": "Dihentikan untuk {address} setelah {attempts} percobaan: waktunya habis",
-        "held": "Ditahan untuk {address} oleh {by}: {why}",
+        "held": "Ditahan untuk {address} oleh {by}{why}",
         "released": "Dilepas untuk {address} oleh {by}",
         "rerouted": "Dialihkan untuk {address} oleh {by}: {route}",
         "cancelled": "Dibatalkan untuk {address} oleh {by}",
         "noticed": "Pengirim diberi tahu tentang {address} ({action}) lewat pesan {notice}",
-        "unnoticed": "Pengirim tidak diberi tahu tentang {address} ({action}): {why}",
-        "site-held": "Situs {site} dijeda: {why}",
-        "site-resumed": "Situs {site} dilanjutkan: {why}",
+        "unnoticed": "Pengirim tidak diberi tahu tentang {address} ({action}){why}",
+        "site-held": "Situs {site} dijeda{why}",
+        "site-resumed": "Situs {site} dilanjutkan{why}",
         "server": "Server: {what} {detail}",
     },
 }

@@ -1,5 +1,6 @@
 """The story of a message from its journal events: for a person, every line explained."""
 
+import math
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -7,7 +8,9 @@ import msgspec
 
 from merpati.diagnosis.cause import Diagnosis, Fault
 from merpati.diagnosis.dialogue import annotate, reply_parts
+from merpati.diagnosis.own_words import translated
 from merpati.diagnosis.replies import Stage, classify
+from merpati.diagnosis.rules import LOGINS, cause_of_rule
 from merpati.diagnosis.texts import DEFAULT_LANGUAGE, explain
 from merpati.journal.events import (
     Accepted,
@@ -18,11 +21,16 @@ from merpati.journal.events import (
     Exchange,
     Expired,
     Failed,
+    Held,
+    LoginFailed,
+    Noticed,
     Opened,
+    Refused,
     SiteHeld,
+    Unnoticed,
 )
 from merpati.report import waiting as queue_view
-from merpati.report.sentences import ACCEPTED_BY, LABELS, SENTENCES
+from merpati.report.sentences import ACCEPTED_BY, ACTIONS, LABELS, REASONS, SENTENCES, STAGES
 from merpati.report.shown import shown
 from merpati.report.waiting import Waits
 from merpati.report.wording import WORDINGS
@@ -65,7 +73,7 @@ def chapters(
     What waits still stands last: its time is the next try's.
     """
     spoken = language if language in SENTENCES else DEFAULT_LANGUAGE
-    past = [_chapter(event, spoken) for event in sorted(events, key=lambda event: event.at)]
+    past = [_chapter(event, spoken) for event in _in_order(events)]
     return [*past, *(_waiting(one, spoken) for one in waiting)]
 
 
@@ -76,6 +84,14 @@ def tell(
     spoken = language if language in SENTENCES else DEFAULT_LANGUAGE
     told = [_text(chapter, spoken) for chapter in chapters(events, spoken, waiting)]
     return "\n".join(told) + "\n" if told else ""
+
+
+def _in_order(events: Sequence[Event]) -> list[Event]:
+    """By time; but a story begins with its message, not with the connection that it used again."""
+    begin = min((event.at for event in events if isinstance(event, Accepted)), default=-math.inf)
+    return sorted(
+        events, key=lambda event: (max(event.at, begin), not isinstance(event, Accepted), event.at)
+    )
 
 
 def _chapter(event: Event, language: str) -> Chapter:
@@ -128,8 +144,21 @@ def _extra(event: Event, language: str) -> dict[str, str]:
     elif isinstance(event, Delivered):
         extra["delay"] = f"{event.delay:.1f}"
     elif isinstance(event, Opened):
-        extra["error"] = shown(event.error) or labels["made"]
+        extra["error"] = shown(translated(event.error, language)) or labels["made"]
+    elif isinstance(event, Refused):
+        extra["stage"] = STAGES[language].get(event.stage, shown(event.stage))
+    elif isinstance(event, Noticed | Unnoticed):
+        extra["action"] = ACTIONS[language].get(event.action, shown(event.action))
+        extra["why"] = _why(event, language)
+    elif isinstance(event, Held | SiteHeld | LoginFailed):
+        extra["why"] = _why(event, language)
     return extra
+
+
+def _why(event: Event, language: str) -> str:
+    """The reason of an event behind a colon; nothing where none was given."""
+    why = getattr(event, "why", "")
+    return f": {shown(REASONS[language].get(why) or translated(why, language))}" if why else ""
 
 
 def _attempt(event: Event) -> Attempt | None:
@@ -150,13 +179,28 @@ def _details(event: Event, language: str) -> list[str]:
         found += [(labels["alias"], " → ".join(pair)) for pair in event.aliases[:20]]
         found.append((labels["tls"], event.tls or labels["plain"]))
     if isinstance(event, Delivered | Failed | Deferred | Expired):
-        found.append((labels["reply"], event.reply))
+        found.append((labels["reply"], translated(event.reply, language)))
+    if isinstance(event, Refused):
+        found += _refused(event, labels)
     attempt = _attempt(event)
-    if attempt and attempt.host:
+    if attempt and attempt.host and (attempt.tls or attempt.dialogue):
         found.append((labels["tls"], attempt.tls or labels["plain"]))
-    if isinstance(event, Opened):
+    if isinstance(event, Opened) and (event.tls or not event.error):
         found.append((labels["tls"], event.tls or labels["plain"]))
     return [f"{label}: {shown(value)}" for label, value in found if value]
+
+
+def _refused(event: Refused, labels: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Who was refused what."""
+    client = " ".join(one for one in (event.helo, event.ip) if one)
+    recipients = (event.address,) if event.address else event.recipients
+    return [
+        (labels["client"], client),
+        (labels["login"], event.login),
+        (labels["sender"], event.sender),
+        (labels["recipients"], _word(recipients)),
+        (labels["line"], event.line),
+    ]
 
 
 def _dialogue(event: Event) -> Sequence[Exchange]:
@@ -191,6 +235,10 @@ def _advised(told: Diagnosis) -> Advice:
 def _cause(event: Event) -> str:
     if isinstance(event, Expired):
         return "expired"
+    if isinstance(event, Refused):
+        return cause_of_rule(event.rule, event.reply)
+    if isinstance(event, LoginFailed):
+        return LOGINS.get(event.why, "our-login")
     if not isinstance(event, Deferred | Failed):
         return ""
     if event.cause or not event.reply:
