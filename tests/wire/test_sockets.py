@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from merpati.wire.endpoint import Endpoint
+from merpati.wire.errors import WireTaken
 from merpati.wire.sockets import bind
 
 
@@ -48,3 +49,9 @@ def test_a_link_that_is_put_in_its_place_leads_nobody_elsewhere(
     with bind(Endpoint(path=str(path)), 0o666):
         assert path.is_symlink()
     assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+
+
+def test_an_address_of_another_machine_is_called_so() -> None:
+    # RFC 5737: no machine has this one.
+    with pytest.raises(WireTaken, match="this machine has no such address"):
+        bind(Endpoint("192.0.2.1", 2525))

@@ -1,5 +1,6 @@
 """Listening sockets: bound here once, then handed to the workers that accept on them."""
 
+import errno
 import os
 import socket
 import stat
@@ -17,9 +18,14 @@ def bind(where: Endpoint, mode: int = 0o660) -> socket.socket:
     try:
         return _bind_tcp(where) if where.ip else _bind_unix(Path(where.path), mode)
     except OSError as error:
-        known = from_os_error(error)
-        cause = known.cause if type(known) is not WireError else error.strerror or str(error)
-        raise WireTaken(f"cannot listen on {where}: {cause}") from error
+        raise WireTaken(f"cannot listen on {where}: {_cause(error)}") from error
+
+
+def _cause(error: OSError) -> str:
+    if error.errno == errno.EADDRNOTAVAIL:
+        return "this machine has no such address (ip address show lists those that it has)"
+    known = from_os_error(error)
+    return known.cause if type(known) is not WireError else error.strerror or str(error)
 
 
 def bound_to(listener: socket.socket) -> Endpoint:
