@@ -150,3 +150,8 @@ def test_long_names_of_sites_stay_different():
     names = {looker.site(Exchanges(((f"{'x' * 200}{n}",),))) for n in range(5)}
     assert len(names) == 5
     assert max(map(len, names)) < 200
+
+
+async def test_our_own_name_that_is_no_domain_is_told_as_that():
+    found = await finder(ScriptedDns()).exchanges("us.test")
+    assert (found.status, found.cause) == ("5.1.1", "own-name")

@@ -221,3 +221,27 @@ async def test_the_first_refusal_wins(expander: Expander) -> None:
     assert verdict
     assert verdict.rule == "relay"
     assert await judge.ask(Moment.RCPT, some_facts(to="ann@a.test")) is None
+
+
+async def test_roots_mail_at_our_own_name_goes_to_the_postmaster(residents: Residents) -> None:
+    expander = Expander(residents, "mx.a.test", Address.parse("ann@a.test"))
+    for local in ("root", "Postmaster"):
+        found = expander.find(Address.parse(f"{local}@MX.a.test"))
+        assert found is not None
+        assert found.mailboxes == (Address.parse("ann@a.test"),)
+    assert expander.is_here(Address.parse("root@mx.a.test"))
+    assert not expander.is_here(Address.parse("www-data@mx.a.test"))
+    assert expander.find(Address.parse("root@a.test")) is None
+
+
+async def test_roots_mail_goes_to_the_first_user_when_no_postmaster_is_named(
+    expander: Expander,
+) -> None:
+    found = expander.find(Address.parse("root@mx.a.test"))
+    assert found is not None
+    assert found.mailboxes == (Address.parse("ann@a.test"),)
+
+
+async def test_where_nobody_lives_roots_mail_is_not_ours() -> None:
+    expander = Expander(Residents(), "mx.a.test")
+    assert not expander.is_here(Address.parse("root@mx.a.test"))

@@ -92,8 +92,7 @@ class HostFinder:
         except DnsError as error:
             return _dns_failing(domain, error)
         if answer.found is Found.NO_NAME:
-            # RFC 5321 §5.1: a name that does not exist is reported as an error.
-            return _failed("5.1.2", f"the domain {domain} does not exist", "no-such-domain")
+            return self._no_name(domain)
         if answer.found is Found.NO_DATA or not answer.records:
             # RFC 5321 §5.1: without MX the domain is its own MX, of preference 0.
             return self._without_us(domain, (Mx(0, domain),))
@@ -102,6 +101,12 @@ class HostFinder:
             text = f"{domain} says in the DNS that it takes no mail (null MX)"
             return _failed("5.1.10", f"556 5.1.10 {text}", "null-mx")
         return self._without_us(domain, answer.records)
+
+    def _no_name(self, domain: str) -> NoHosts:
+        if domain.lower() == self._settings.hostname.lower():
+            return _failed("5.1.1", f"{domain} is this server's own name", "own-name")
+        # RFC 5321 §5.1: a name that does not exist is reported as an error.
+        return _failed("5.1.2", f"the domain {domain} does not exist", "no-such-domain")
 
     def fixed(self, host: str, port: int) -> Exchanges:
         """The one host that a route names."""

@@ -7,6 +7,8 @@ from merpati.directory.directory import Directory, Resolution
 from merpati.mail.address import Address
 from merpati.mail.envelope import Notify, Recipient
 
+_OF_THE_MACHINE = ("postmaster", "root")
+
 
 @dataclass(frozen=True, slots=True)
 class Expansion:
@@ -25,6 +27,7 @@ class Expander:
 
     RFC 5321 §4.5.1: mail for the postmaster of every domain here is taken. Where nobody has that
     name it goes to the configured reader, else to the first user of the domain or of this host.
+    So does the mail of root at this host's own name, which need not be a domain here.
     """
 
     directory: Directory
@@ -35,16 +38,20 @@ class Expander:
 
     def is_here(self, address: Address) -> bool:
         """Whether mail for this address ends here or is sent on by an alias of ours."""
-        return not address.domain or self.directory.is_local(address.domain)
+        return (
+            not address.domain
+            or self.directory.is_local(address.domain)
+            or (self._is_of_this_machine(address) and self._reader(address.domain) is not None)
+        )
 
     def find(self, address: Address) -> Resolution | None:
         """Where an address that is here leads; None: nobody. Raises DirectoryError for damage."""
         named = address if address.domain else Address(address.local, self.hostname)
         # This host's own name need not be a domain with users; it is ours all the same.
         found = self.directory.resolve(named) if self.is_here(named) else None
-        if found is not None or named.local.lower() != "postmaster":
+        if found is not None or not self._has_stand_in(named):
             return found
-        reader = self.postmaster or self._first_user(named.domain)
+        reader = self._reader(named.domain)
         return self._stand_in(named, reader) if reader else None
 
     def expand(self, recipients: Iterable[Recipient]) -> Expansion:
@@ -65,6 +72,17 @@ class Expander:
             for target in found.targets:
                 _merge(merged, _sent_on(recipient, target, named=bool(found.via)))
         return Expansion(tuple(merged.values()), tuple(steps), tuple(expanded))
+
+    def _has_stand_in(self, address: Address) -> bool:
+        return address.local.lower() == "postmaster" or self._is_of_this_machine(address)
+
+    def _is_of_this_machine(self, address: Address) -> bool:
+        """Whether the machine's own programs write to it, as cron does to root@HOSTNAME."""
+        is_own = address.domain.lower() == self.hostname.lower()
+        return is_own and address.local.lower() in _OF_THE_MACHINE
+
+    def _reader(self, domain: str) -> Address | None:
+        return self.postmaster or self._first_user(domain)
 
     def _first_user(self, domain: str) -> Address | None:
         user = self.directory.first_user(domain) or self.directory.first_user("")
