@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from merpati.journal.events import Accepted, LoggedIn, LoginFailed, Refused
+from merpati.mail.address import Address
 from merpati.mail.trace import Client, Tls
 from merpati.policy.rules.table import RuleSettings
 from merpati.reception.failures import FailureSettings
@@ -233,3 +234,13 @@ async def test_the_developers_inbox_takes_any_login_any_sender_and_any_recipient
     async with greeted(port, "127.0.0.1") as client:
         assert (await client.send(MESSAGE, "x@c.test")).startswith("250")
         assert (await client.send(MESSAGE, "reject-552@c.test")).startswith("552")
+
+
+async def test_a_suspended_account_is_journaled_as_that_and_told_nothing_else() -> None:
+    house = House()
+    house.residents.suspended.add(Address.parse("ann@a.test"))
+    login, reply = await respond(house, VerifyPassword("ann@a.test", "ann's secret"))
+    assert reply == "535 5.7.8 Authentication credentials invalid"
+    assert login.account is None
+    [event] = await house.events(LoginFailed)
+    assert event.why == "suspended account"

@@ -45,6 +45,7 @@ _WRONG = Reply(535, "Authentication credentials invalid", Status(5, 7, 8))
 _NOT_NOW = Reply(454, "Too many failed logins, try again later", Status(4, 7, 0))
 _BUSY = Reply(454, "Cannot check logins now, try again later", Status(4, 7, 0))
 _LIMITED = "too many failures"
+_SUSPENDED = "suspended account"
 _MALFORMED = bad_syntax("Malformed authentication exchange")
 
 
@@ -200,9 +201,15 @@ class Login:
         if not self._may_try(rejected.username):
             return self._refuse(rejected.username, _LIMITED, _NOT_NOW)
         delay = self._logins.failures.failed(rejected.username.casefold(), self._client.ip)
-        reply = self._refuse(rejected.username, rejected.why, _WRONG)
+        reply = self._refuse(rejected.username, self._why(rejected), _WRONG)
         await self._logins.clock.sleep(delay)
         return reply
+
+    def _why(self, rejected: Rejected) -> str:
+        """For the journal alone: the client is told the same of a suspended account."""
+        account = self._logins.account(rejected.username)
+        user = self._logins.directory.user(account) if account else None
+        return _SUSPENDED if user and user.suspended else rejected.why
 
     def _refuse(self, username: str, why: str, reply: Reply) -> Reply:
         self.account = None

@@ -18,6 +18,7 @@ class Residents:
     passwords: dict[Address, list[Secret]] = field(default_factory=dict)
     aliases: dict[Address, tuple[Address, ...]] = field(default_factory=dict)
     uses: list[tuple[int, float]] = field(default_factory=list)
+    suspended: set[Address] = field(default_factory=set)
     damaged: bool = False
     """Every alias leads in a circle."""
 
@@ -55,7 +56,8 @@ class Residents:
 
     def user(self, address: Address) -> User | None:
         """The user with this address."""
-        return User(address) if address in self.passwords else None
+        is_suspended = address in self.suspended
+        return User(address, is_suspended) if address in self.passwords else None
 
     def first_user(self, domain: str) -> User | None:
         """The first who moved in."""
@@ -64,7 +66,7 @@ class Residents:
 
     def secrets(self, address: Address) -> Sequence[Secret]:
         """What a login may use."""
-        return self.passwords.get(address, [])
+        return () if address in self.suspended else self.passwords.get(address, ())
 
     def may_send_as(self, login: Address, sender: Address) -> bool:
         """Itself, and aliases that lead to it."""
