@@ -43,6 +43,7 @@ from merpati.system.reload import unchangeable
 from merpati.system.reporting import Reporting
 from merpati.system.secret import installation_secret
 from merpati.system.stores import open_stores
+from merpati.system.walwatch import WalWatch
 from merpati.system.web import serving
 from merpati.wire.endpoint import Endpoint
 from merpati.wire.listen import ListenSettings
@@ -160,12 +161,14 @@ class Server:
 
     def _chores(self) -> list[Coroutine[None, None, None]]:
         """What runs beside the mail and must never stop it."""
+        clock, log, stores = self._given.clock, self._given.log, self._house.stores
+        watch = WalWatch(lambda: stores.shard.log_octets, stores.journal, clock, log)
         named = {
             "housekeeping": self._housekeeping.run,
             "reporting": self._reporting.run,
             "cursor": self._reporting.keep_place,
+            "wal": watch.run,
         }
-        clock, log = self._given.clock, self._given.log
         return [keep_on(name, work, clock, log) for name, work in named.items()]
 
     async def _serve(self) -> None:
