@@ -6,10 +6,14 @@ from merpati.queue.entry import Notice, Owed
 from merpati.queue.rows import decode_entry
 from merpati.storage.rows import rows
 
+# The messages of the oldest debts are all that a page of this size can hold: of any other, the
+# first debt already comes behind it. CROSS JOIN keeps this order, or all debts would be sorted.
 _OWED = (
+    "WITH oldest AS (SELECT message, min(id) AS first FROM "
+    "(SELECT id, message FROM owed ORDER BY id LIMIT ?1) GROUP BY message) "
     "SELECT o.id, m.entry, o.n, o.at, o.action, o.status, o.reply, o.host, o.cause "
-    "FROM owed o JOIN message m ON m.id = o.message "
-    "ORDER BY (SELECT min(id) FROM owed WHERE message = o.message), o.id LIMIT ?"
+    "FROM oldest CROSS JOIN owed o ON o.message = oldest.message "
+    "CROSS JOIN message m ON m.id = o.message ORDER BY oldest.first, o.id LIMIT ?1"
 )
 _OWE = (
     "INSERT INTO owed (message, n, action, at, status, reply, host, cause) "
