@@ -9,6 +9,7 @@ from merpati.mail.envelope import Body, Envelope
 from merpati.queue.entry import Owed
 from merpati.report.dsn import NoticeSettings
 from merpati.report.notices import Notices
+from merpati.storage.errors import StorageError
 from merpati.testing.clock import VirtualClock
 from merpati.testing.memory import MemoryJournal, MemoryQueue
 
@@ -40,14 +41,17 @@ class Counter:
 
     def __init__(self, books: Books, broken: str = "") -> None:
         self.books = books
+        self.error: MerpatiError = MerpatiError("broken")
+        self.asked = 0
         self.broken = broken
         self.sent: list[tuple[Envelope, list[str]]] = []
 
     async def accept_notice(
         self, envelope: Envelope, content: Body, answers: Sequence[Owed]
     ) -> str:
-        if any(str(owed.recipient.address) == self.broken for owed in answers):
-            raise MerpatiError("disk full")
+        self.asked += 1
+        if self.broken in ("all", *(str(owed.recipient.address) for owed in answers)):
+            raise self.error
         self.sent.append((envelope, [str(owed.recipient.address) for owed in answers]))
         await self.books.forgive([owed.id for owed in answers])
         return "id"
@@ -119,3 +123,36 @@ async def test_the_loop_pays_what_is_there_and_what_it_is_woken_for(
     await office.clock.advance(60)
     assert office.books.debts == []
     loop.cancel()
+
+
+async def test_storage_that_fails_ends_the_round_and_puts_nothing_off(
+    owed: Builder, original: bytes
+) -> None:
+    debts = [owed(), owed("delayed", id_=2), owed("relayed", id_=3)]
+    office = Office(debts, original, broken="all")
+    office.door.error = StorageError("no space left", is_full=True)
+    assert await office.notices.pay() == 0
+    assert office.door.asked == 1
+    office.door.broken = ""
+    assert await office.notices.pay() == 3
+
+
+async def test_a_debt_that_storage_refuses_comes_behind_the_others(
+    owed: Builder, original: bytes
+) -> None:
+    debts = [owed("delayed", to="x@b.test"), owed(id_=2)]
+    office = Office(debts, original, broken="x@b.test")
+    office.door.error = StorageError("constraint failed")
+    assert await office.notices.pay() == 0
+    assert await office.notices.pay() == 1
+    assert [one.id for one in office.books.debts] == [1]
+
+
+async def test_content_that_is_damaged_puts_off_its_own_debts_alone(
+    owed: Builder, original: bytes
+) -> None:
+    debts = [owed("delayed", to="x@b.test"), owed(id_=2)]
+    office = Office(debts, original, broken="x@b.test")
+    office.door.error = StorageError("a piece is gone", is_damaged=True)
+    assert await office.notices.pay() == 1
+    assert [one.id for one in office.books.debts] == [1]

@@ -18,6 +18,7 @@ from merpati.storage.errors import StorageError
 _AT_ONCE = 50
 _LOOK_AGAIN = 30.0
 _PUT_OFF = 600.0
+_NOBODY = "", ""
 
 
 class Door(Protocol):
@@ -46,6 +47,7 @@ class Notices:
         self._settings = settings
         self._woken = asyncio.Event()
         self._put_off: dict[int, float] = {}
+        self._at = _NOBODY
 
     def take_up(self, door: Door, settings: NoticeSettings) -> None:
         """Use these for the notices to come."""
@@ -74,20 +76,28 @@ class Notices:
                 pass
 
     async def pay(self) -> int:
-        """One round of at most 50 debts; how many are gone now."""
+        """One round of at most 50 debts; how many are gone now.
+
+        Storage that fails ends the round, and no debt is blamed for it: all wait for the next
+        look. Whoever stores mail tells of the disk.
+        """
+        paid = 0
+        try:
+            for group, owed in groupby(await self._payable(), key=_group):
+                self._at = group
+                paid += await self._pay_or_put_off(list(owed))
+        except StorageError:
+            return paid
+        self._at = _NOBODY
+        return paid
+
+    async def _payable(self) -> list[Owed]:
+        """By group; the one that the last round ended at comes last, should it be at fault."""
         now = self._clock.monotonic()
         self._put_off = {id_: until for id_, until in self._put_off.items() if until > now}
         debts = await self._ledger.owed(_AT_ONCE + len(self._put_off))
-        payable = sorted((owed for owed in debts if owed.id not in self._put_off), key=_group)
-        paid = 0
-        for _, group in groupby(payable, key=_group):
-            try:
-                paid += await self._pay_or_put_off(list(group))
-            except StorageError:
-                # The next would fail likewise, and none of them is at fault: all wait for the
-                # next look. The rooms that store mail tell of a disk that fails.
-                return 0
-        return paid
+        payable = [owed for owed in debts if owed.id not in self._put_off]
+        return sorted(payable, key=lambda owed: (_group(owed) == self._at, _group(owed)))
 
     async def _pay_or_put_off(self, owed: list[Owed]) -> int:
         try:
