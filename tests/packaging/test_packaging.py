@@ -70,13 +70,13 @@ def test_the_sample_is_a_good_configuration() -> None:
 
 
 def test_what_the_sample_leaves_commented_out_is_good_too(tmp_path: Path) -> None:
-    """Files that it names are looked for, and that is all that is missing."""
+    """Files and the user that it names are looked for, and that is all that is missing."""
     text = re.sub(r"^# (?=\[|\w+ = )", "", SAMPLE.read_text("utf-8"), flags=re.M)
     (tmp_path / "merpati.toml").write_text(text, "utf-8")
     settings = load(tmp_path / "merpati.toml")
     assert len(settings.document.port) == 7
     assert settings.document.route[0].username == "mail.a.test"
-    assert {flaw.what.rpartition(" ")[2] for flaw in look(settings)} <= {"exist", "to"}
+    assert {flaw.what.rpartition(" ")[2] for flaw in look(settings)} <= {"exist", "to", "machine"}
 
 
 def test_the_socket_opens_what_the_sample_names() -> None:
@@ -110,7 +110,10 @@ def test_the_container_copies_what_exists_and_runs_as_an_ordinary_user() -> None
 def server(tmp_path: Path) -> Iterator[int]:
     """The port of a server's HTTP door."""
     port = free_port()
-    config = f'data = "var"\n[http]\nlisten = "127.0.0.1:{port}"\n'
+    config = (
+        'data = "var"\n[[port]]\nrole = "lmtp"\nlisten = "unix:lmtp"\n'
+        f'[http]\nlisten = "127.0.0.1:{port}"\n'
+    )
     with MerpatiProcess(tmp_path / "server", config, [port]):
         yield port
 
