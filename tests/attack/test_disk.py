@@ -24,6 +24,8 @@ data = "disk/var"
 [[port]]
 role = "mx"
 listen = "127.0.0.1:{mx}"
+[limits]
+free_space = 0  # The store itself is what is tested here.
 [queue]
 retry = ["1s"]
 """
@@ -41,7 +43,7 @@ def small(tmp_path: Path) -> Iterator[Small]:
     server = Small(tmp_path, config=CONFIG)
     disk = tmp_path / "disk"
     disk.mkdir()
-    mounted = ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", disk]
+    mounted = ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(disk)]
     if subprocess.run(mounted, capture_output=True, check=False).returncode:
         pytest.skip("mounting is not allowed here")
     try:
@@ -128,5 +130,18 @@ def test_a_read_only_disk_is_a_refusal_at_the_start_and_a_tempfail_while_running
     assert "disk" in said.stdout + said.stderr
     subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
     small.start()
+    ballast = small.folder / "disk" / "ballast"
+    assert _try(small, "before").startswith("250")
+    wait_for(lambda: len(small.files()) == 1)
+    room = os.statvfs(small.folder / "disk")
+    ballast.write_bytes(bytes(room.f_bavail * room.f_frsize - 3 * 1024**2))
+    wait_for(lambda: _try(small, "too many").startswith("452 4.3.1 No space"), 5)
+    ballast.unlink()
+    wait_for(lambda: _try(small, "after").startswith("250"), 5)
+    wait_for(lambda: any(b"Subject: after" in one.read_bytes() for one in small.files()))
+    wait_for(lambda: small.ask_json("queue", "list") == [])
+
+
+def _try(small: Small, name: str) -> str:
     with greeted(small.mx) as caller:
-        assert _send(caller, "before", 1000).startswith("250")
+        return _send(caller, name, 1000)
