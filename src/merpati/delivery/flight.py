@@ -70,7 +70,7 @@ def hindered(transaction: Transaction, why: Hindrance, attempt: Attempt) -> list
     status = why.status
     cause = _HINDRANCES.get((status.severity, status.subject, status.detail), "refused")
     return [
-        Outcome(waiting.n, Result.FAILED, why.text, str(status), cause, attempt)
+        Outcome(waiting.n, Result.FAILED, why.text, str(status), cause, attempt, elsewhere=True)
         for waiting in transaction.recipients
     ]
 

@@ -28,6 +28,7 @@ class Report:
     seconds: float
     done: Callable[[], None]
     """Gives the permit back, if one was taken; called when the outcomes are on disk."""
+    host: Host
 
 
 class Pool(Protocol):
@@ -97,7 +98,7 @@ class Line:
         seconds = now - max(taken.at, self._last_end)
         self._last_end = now
         self._pool.report(
-            Report(taken.ready, outcomes, seconds, self._giving_back(taken, outcomes))
+            Report(taken.ready, outcomes, seconds, self._giving_back(taken, outcomes), self.host)
         )
 
     def close(self, reply: str) -> None:

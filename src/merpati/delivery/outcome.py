@@ -33,5 +33,7 @@ class Outcome:
     attempt: Attempt | None = None
     retry_after: float | None = None
     """Seconds; None: the schedule decides."""
+    elsewhere: bool = False
+    """FAILED by what this host lacks before anything was sent: another of the site may have it."""
     relayed_without_dsn: bool = False
     """Delivered to a host that does not offer DSN: a SUCCESS notice is ours to send (relayed)."""

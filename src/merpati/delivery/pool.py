@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from merpati.delivery.detour import Detours
 from merpati.delivery.ending import End, Ending
 from merpati.delivery.families import Families
 from merpati.delivery.floor import Floor, Rest
@@ -94,11 +95,14 @@ class SitePool:
         self._waiters: list[_Waiter] = []
         self._stopping = False
         self._paused_for = ""
+        self._hosts: tuple[Host, ...] = ()
+        self._detours = Detours(self, self._talk)
+        self._detouring = False
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing waits and nothing is open."""
-        return not self._ready and not self._live and not self._opening
+        return not (self._ready or self._live or self._opening or self._detouring)
 
     @property
     def is_full(self) -> bool:
@@ -174,6 +178,7 @@ class SitePool:
             if not waiter.future.done():
                 waiter.future.set_result(None)
         self._waiters.clear()
+        self._detours.stop()
         while self._ready:
             self._settle(self._pop().transaction, _UNTOUCHED)
 
@@ -200,11 +205,12 @@ class SitePool:
         if isinstance(hosts, NoHosts):
             self._nobody(hosts)
             return
+        self._hosts = hosts
         now = self.monotonic()
         # All suspended: the probe tries the first of them again.
         able = [host for host in hosts if not self._pace.is_suspended(host.ip, now)]
         if not able and not self._pace.is_probing:
-            self._rest(self._pace.first_of(hosts), "every host rests")
+            self._rest(self._pace.first_of(hosts), self._paused_for or "every host rests")
             return
         failure = End(Ending.UNREACHABLE)
         for host in able or hosts[:1]:
@@ -216,9 +222,22 @@ class SitePool:
                 break
         self._give_up(failure, host)
 
-    async def _talk(self, host: Host) -> End | None:
+    async def _detour(self) -> None:
+        """Ask the other hosts for what one of them lacks."""
+        self._opening += 1
+        try:
+            await self._detours.run(self._hosts)
+        except Exception as error:
+            self._floor.defect(f"asking the other hosts of {self.site}", error)
+        finally:
+            self._opening -= 1
+            self._detouring = False
+            self._detours.stop()
+            self.consider()
+
+    async def _talk(self, host: Host, line: Line | None = None) -> End | None:
         """A whole conversation; the reason if it never began."""
-        line = Line(self, host)
+        line = line or Line(self, host)
         began = self.monotonic()
 
         def learn(lesson: Lesson) -> None:
@@ -229,7 +248,7 @@ class SitePool:
         refused = await self._guarded(talk.open(), host)
         if refused is not None:
             if self._pace.memory_for(host.ip, began).plain_only and not memory.plain_only:
-                return await self._talk(host)
+                return await self._talk(host, line)
             if refused.ending is Ending.OURS:
                 return refused
             if refused.ending is Ending.UNREACHABLE:
@@ -239,6 +258,7 @@ class SitePool:
             return refused
         self._pace.opened_after(self.monotonic() - began)
         self._pace.host_works(host.ip)
+        self._paused_for = ""
         self._parts.families.reached(host.ip)
         self._opening -= 1
         self._live += 1
@@ -274,6 +294,7 @@ class SitePool:
     def _give_up(self, failure: End, host: Host) -> None:
         """No host was to be had."""
         now = self.monotonic()
+        self._paused_for = failure.why or failure.ending.value
         refusal = failure.meaning.refusal if failure.meaning else None
         if failure.ending is Ending.OURS:
             self._paused_for = failure.why
@@ -334,6 +355,9 @@ class SitePool:
 
     def report(self, report: Report) -> None:
         """A transaction was finished: learn from it, and settle it or take it up again."""
+        if self._may_go_elsewhere(report):
+            self._go_elsewhere(report)
+            return
         self._pace.done_after(report.seconds)
         if any(outcome.result is Result.DELIVERED for outcome in report.outcomes):
             self._pace.went_well(self.monotonic(), self._live + self._opening)
@@ -346,6 +370,17 @@ class SitePool:
             self._floor.settle(transaction, decided, self._way.lmtp, report.done)
         else:
             report.done()
+
+    def _may_go_elsewhere(self, report: Report) -> bool:
+        others = any(host.name != report.host.name for host in self._hosts)
+        return others and not self._stopping and all(one.elsewhere for one in report.outcomes)
+
+    def _go_elsewhere(self, report: Report) -> None:
+        report.done()
+        self._detours.add(report)
+        if not self._detouring:
+            self._detouring = True
+            self._floor.connect(self._detour())
 
     def _take_back(self, report: Report, untouched: set[int], progress: bool) -> bool:
         """Put untouched recipients first in line again, unless they came back too often."""
