@@ -107,3 +107,28 @@ async def test_fresh_mail_deferred_after_its_lane_moved_comes_due_at_the_new_sit
         await queue.settle([Settlement(waiting.entry.id, 0, State.DELIVERED)])
         await queue.settle([Settlement(fresh.entry.id, 0, State.WAITING, due=NOW + 60)])
         assert [one.entry.id for one in await queue.claim(NOW + 61, 10)] == [fresh.entry.id]
+
+
+async def test_nothing_is_remembered_of_lanes_and_sites_that_are_done(tmp_path: Path) -> None:
+    domains = [f"{number}.test" for number in range(20)]
+    async with a_queue(tmp_path) as queue:
+        await put(queue, [an_entry(n, f"x@{domain}") for n, domain in enumerate(domains)])
+    async with a_queue(tmp_path) as queue:
+        *done, last = await queue.claim(NOW, 100)
+        assert queue.remembered == 2 * len(domains)
+        await queue.settle([Settlement(one.entry.id, 0, State.DELIVERED) for one in done])
+        await queue.settle([Settlement(last.entry.id, 0, State.WAITING, due=NOW + 60)])
+        assert len(await queue.claim(NOW + 61, 100)) == 1
+        assert queue.remembered == 2
+
+
+async def test_a_hold_that_is_over_is_forgotten(tmp_path: Path) -> None:
+    async with a_queue(tmp_path) as queue:
+        for number in range(20):
+            await queue.hold(f"{number}.test", NOW + 60, "busy")
+        assert queue.remembered == 20
+        for number in range(20):
+            await queue.hold(f"{number}.test", 0, "")
+        assert queue.remembered == 0
+        await queue.hold("late.test", NOW - 60, "busy")
+        assert queue.remembered == 0

@@ -181,6 +181,10 @@ class InHand:
         """Rows that say WAITING and are claimed."""
         return {lane: frozenset(keys) for lane, keys in self._by_lane.items()}
 
+    def claimed_lanes(self) -> set[Lane]:
+        """Where rows say WAITING and are claimed."""
+        return {parcel.lane for parcel in self._claimed.values() if not parcel.is_fresh}
+
     def is_claimed(self, entry_id: str, n: int) -> bool:
         """Whether an attempt has this recipient."""
         return (entry_id, n) in self._claimed

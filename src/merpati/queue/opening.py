@@ -18,7 +18,7 @@ class Opened:
     """Whether anything waits at all."""
 
 
-def open_queue(connection: apsw.Connection) -> Opened:
+def open_queue(connection: apsw.Connection, now: float) -> Opened:
     """What was in hand waits again, drafts are abandoned, idle lanes and sites are forgotten."""
     adopt(connection)
     connection.execute("UPDATE draft SET abandoned = 1")
@@ -26,10 +26,12 @@ def open_queue(connection: apsw.Connection) -> Opened:
         "DELETE FROM lane WHERE waiting = 0 "
         "AND id NOT IN (SELECT lane FROM recipient WHERE state = 2)"
     )
-    connection.execute("DELETE FROM site WHERE hold = 0 AND id NOT IN (SELECT site FROM lane)")
+    connection.execute(
+        "DELETE FROM site WHERE hold <= ? AND id NOT IN (SELECT site FROM lane)", (now,)
+    )
     return Opened(
         _next_message(connection),
-        dict(rows(connection, "SELECT name, hold FROM site WHERE hold > 0")),
+        dict(rows(connection, "SELECT name, hold FROM site WHERE hold > ?", (now,))),
         bool(connection.execute("SELECT EXISTS (SELECT 1 FROM site WHERE ready IS NOT NULL)").get),
     )
 

@@ -4,7 +4,7 @@
 crossed may raise it.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Container, Iterable
 from dataclasses import dataclass, field
 
 from merpati.queue.claiming import Answer
@@ -46,10 +46,16 @@ class Readiness:
         for site in sites:
             self.drained_sites.pop(site, None)
 
-    def learn(self, answer: Answer, touches: int) -> None:
-        """What a claim saw that was asked when there had been this many touches."""
-        self.drained_lanes.update(answer.drained_lanes)
-        self.drained_sites.update(answer.drained_sites)
+    def learn(self, answer: Answer, touches: int, claimed: Collection[Lane]) -> None:
+        """What a claim saw that was asked when there had been this many touches.
+
+        Only where something is claimed does a row say other than what can be claimed: of all the
+        rest nothing is kept.
+        """
+        lanes = {lane.id for lane in claimed}
+        sites = {lane.site for lane in claimed}
+        self.drained_lanes = _only(lanes, self.drained_lanes | answer.drained_lanes)
+        self.drained_sites = _only(sites, self.drained_sites | answer.drained_sites)
         if touches == self.touches:
             self.next_ready = answer.next_ready
 
@@ -61,3 +67,7 @@ class Readiness:
     def _forget_drained(self) -> None:
         self.drained_lanes.clear()
         self.drained_sites.clear()
+
+
+def _only(ids: Container[int], drained: dict[int, float]) -> dict[int, float]:
+    return {id_: until for id_, until in drained.items() if id_ in ids}

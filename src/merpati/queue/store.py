@@ -92,7 +92,7 @@ class QueueStore:
 
     async def open(self) -> None:
         """Take up what an earlier process left: what it had in hand waits, its drafts go."""
-        opened: Opened = await self._database.write(open_queue)
+        opened: Opened = await self._database.write(partial(open_queue, now=self._clock.now()))
         self._next_message = opened.next_message
         self._holds = opened.holds
         self._sweeper.look()
@@ -187,7 +187,7 @@ class QueueStore:
     def _found(self, claims: list[Claim], touches: int, answer: Answer) -> None:
         self._asking.release()
         claims += self._in_hand.take_found(answer.found)
-        self._ready.learn(answer, touches)
+        self._ready.learn(answer, touches, self._in_hand.claimed_lanes())
 
     async def read(self, entry_id: str) -> AsyncIterator[bytes]:
         """See `Queue`: one short question a piece."""
@@ -275,10 +275,18 @@ class QueueStore:
         await self._database.submit(job)
 
     def _held_site(self, site: str, until: float, number: int) -> None:
+        now = self._clock.now()
         self._holds[site] = until
+        self._holds = {name: end for name, end in self._holds.items() if end > now}
         self._ready.forget_sites([number])
         self._ready.touch(until)
         self._ready.wake()
+
+    @property
+    def remembered(self) -> int:
+        """How many lanes, sites and holds are known in memory: of what is claimed or held alone."""
+        ready = self._ready
+        return len(ready.drained_lanes) + len(ready.drained_sites) + len(self._holds)
 
     async def held(self) -> dict[str, tuple[float, str]]:
         """See `Sites`."""
