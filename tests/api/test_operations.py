@@ -137,6 +137,13 @@ async def test_what_is_held_is_told_as_held_until_its_release(counter: Counter) 
     assert await queued(counter, ask.Filter(state="held")) == []
 
 
+async def test_crons_mail_to_root_waits_for_the_first_user(counter: Counter) -> None:
+    await populate(counter)
+    await submit(counter, "root@mx.a.test")
+    (line,) = await queued(counter)
+    assert line.recipient == "ann@a.test"
+
+
 async def test_a_story_tells_what_waits_behind_a_hold(counter: Counter) -> None:
     await populate(counter)
     message = await submit(counter, "bob@b.test")

@@ -48,7 +48,8 @@ class Expander:
         """Where an address that is here leads; None: nobody. Raises DirectoryError for damage."""
         named = address if address.domain else Address(address.local, self.hostname)
         # This host's own name need not be a domain with users; it is ours all the same.
-        found = self.directory.resolve(named) if self.is_here(named) else None
+        is_local = self.directory.is_local(named.domain)
+        found = self.directory.resolve(named) if is_local else None
         if found is not None or not self._has_stand_in(named):
             return found
         reader = self._reader(named.domain)
