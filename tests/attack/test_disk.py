@@ -130,6 +130,15 @@ def test_a_read_only_disk_is_a_refusal_at_the_start_and_a_tempfail_while_running
     assert "disk" in said.stdout + said.stderr
     subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
     small.start()
+    with greeted(small.mx) as caller:
+        assert _send(caller, "before", 1000).startswith("250")
+
+
+def test_below_the_free_space_nothing_begins_and_with_it_all_goes_on(small: Small) -> None:
+    small.stop()
+    config = small.config.read_text().replace("free_space = 0 ", 'free_space = "4MiB" ')
+    small.config.write_text(config)
+    small.start()
     ballast = small.folder / "disk" / "ballast"
     assert _try(small, "before").startswith("250")
     wait_for(lambda: len(small.files()) == 1)
