@@ -327,6 +327,18 @@ async def test_a_connection_that_never_stood_is_named_with_its_cause(
     assert deferred.attempt.tls == "TLSv1.3 X"
 
 
+async def test_a_hold_keeps_the_reason_of_the_failure_that_began_it(make_world):
+    end = End(Ending.UNREACHABLE, "the connection was refused", connection="c1")
+    world = make_world(hosts={"192.0.2.1": ScriptedHost(fails=end)}, routes=(SMARTHOST,))
+    async with world.running():
+        await world.put(an_entry(1, "ann@a.test"))
+        await world.clock.advance(2)
+        await world.put(an_entry(2, "bob@a.test"))
+        await world.clock.advance(2)
+        held = await world.queue.held()
+    assert {why for _, why in held.values()} == {"the connection was refused"}
+
+
 async def test_mail_for_a_user_here_lies_in_the_maildir(make_world):
     world = make_world()
     world.directory.move_in("ann@here.test", "secret")
