@@ -115,3 +115,16 @@ async def test_who_waits_in_vain_is_told_to_come_again(house: House) -> None:
         slow.stream.write(b".\r\n")
         assert "queued as" in await slow.reply()
         assert "queued as" in await waiting.send(LARGE, "ann@a.test")
+
+
+async def test_content_that_is_refused_already_holds_no_share(house: House) -> None:
+    port = house.port()
+    port.room = Room(RoomSettings(shares=1), house.clock)
+    async with greeted(port) as flawed, greeted(port) as other:
+        await flawed.say(*ENVELOPE)
+        flawed.stream.write(b"X: y\r\n" * 60_000)
+        await house.clock.advance(1.0)
+        assert "queued as" in await other.send(LARGE, "ann@a.test")
+        flawed.stream.write(b"\r\n.\r\n")
+        assert (await flawed.reply()).startswith("552 5.3.4")
+        assert "queued as" in await flawed.send(LARGE, "ann@a.test")

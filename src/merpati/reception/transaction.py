@@ -112,9 +112,12 @@ class Transaction:
             if self._draft is not None:
                 await self._draft.discard()
         finally:
-            share, self._share = self._share, None
-            if share is not None:
-                self._room.give_back(share)
+            self._give_share_back()
+
+    def _give_share_back(self) -> None:
+        share, self._share = self._share, None
+        if share is not None:
+            self._room.give_back(share)
 
     async def _take_share(self, facts: Facts) -> None:
         is_known = facts.trusted or facts.login is not None
@@ -146,12 +149,16 @@ class Transaction:
         try:
             await draft.write(octets)
         except StorageError as error:
-            self.flaw = storage_verdict(error)
+            self._give_up(storage_verdict(error))
 
     def _look_at(self, beginning: bytes, facts: Facts) -> None:
         facts.headers = Headers.scan(beginning)
         if facts.headers.truncated:
-            self.flaw = TOO_MANY_HEADERS
+            self._give_up(TOO_MANY_HEADERS)
+
+    def _give_up(self, flaw: Verdict) -> None:
+        self.flaw = flaw
+        self._give_share_back()  # What still comes is thrown away and needs no memory.
 
 
 def _envelope(event: MailFrom, now: float) -> Envelope:
