@@ -119,3 +119,21 @@ async def test_a_long_question_does_not_hold_up_a_commit(database: Database) -> 
         await database.write(lambda connection: add(connection, 1))
     over.set()
     assert await question == 1
+
+
+async def test_a_long_question_does_not_hold_up_the_next(database: Database) -> None:
+    begun, over = threading.Event(), threading.Event()
+
+    def ask(connection: apsw.Connection) -> int:
+        begun.set()
+        assert over.wait(10)
+        return 1
+
+    question = asyncio.ensure_future(database.read(ask))
+    await asyncio.to_thread(begun.wait, 10)
+    try:
+        async with asyncio.timeout(5):
+            assert await kept(database) == []
+    finally:
+        over.set()
+    assert await question == 1

@@ -1,4 +1,4 @@
-"""A thread for questions, so that an operator's search never holds up a commit.
+"""Threads for questions, so that an operator's search never holds up a commit, nor delivery.
 
 Each question is one short read; nobody keeps a snapshot across an await, which would grow the WAL.
 """
@@ -14,23 +14,28 @@ from merpati.storage.errors import StorageError
 from merpati.storage.foreign import loses_trust, translate
 from merpati.storage.job import Job, finish_all
 
+_THREADS = 2
+"""One that a long search may have, and one that goes on with the bodies of mail."""
+
 
 class Reader:
-    """Answers questions in order, over a connection of its own."""
+    """Begins questions in order, each on the first thread that is free."""
 
     def __init__(self, settings: StorageSettings) -> None:
         self._settings = settings
         self._queue: SimpleQueue[Job[object] | None] = SimpleQueue()
-        self._thread: threading.Thread | None = None
-        self._connection: apsw.Connection | None = None
+        self._threads: list[threading.Thread] = []
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Begin; the file is opened with the first question."""
-        name = f"reader {self._settings.path.name}"
-        # An owner that fails before it closes must not keep the process from ending: what was
-        # acknowledged is synced, and the next start recovers.
-        self._thread = threading.Thread(target=self._work, args=(loop,), name=name, daemon=True)
-        self._thread.start()
+        """Begin; the file is opened with the first question of a thread."""
+        for number in range(_THREADS):
+            asked = _Asked(self._settings, self._queue)
+            name = f"reader {number} {self._settings.path.name}"
+            # An owner that fails before it closes must not keep the process from ending: what was
+            # acknowledged is synced, and the next start recovers.
+            thread = threading.Thread(target=asked.work, args=(loop,), name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
 
     def submit(self, job: Job[object]) -> None:
         """Hand over a question; its answer is told on the loop."""
@@ -38,11 +43,24 @@ class Reader:
 
     def stop(self) -> None:
         """Answer what was asked, close, return. Blocks; call it off the loop."""
-        if self._thread is not None:
+        for _ in self._threads:
             self._queue.put(None)
-            self._thread.join()
+        for thread in self._threads:
+            thread.join()
 
-    def _work(self, loop: asyncio.AbstractEventLoop) -> None:
+
+class _Asked:
+    """One thread, over a connection of its own."""
+
+    def __init__(
+        self, settings: StorageSettings, questions: "SimpleQueue[Job[object] | None]"
+    ) -> None:
+        self._settings = settings
+        self._queue = questions
+        self._connection: apsw.Connection | None = None
+
+    def work(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Answer until it is told to stop."""
         while (job := self._queue.get()) is not None:
             self._answer(job)
             loop.call_soon_threadsafe(finish_all, [job])
