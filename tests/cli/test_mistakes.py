@@ -91,3 +91,12 @@ def test_a_developers_inbox_can_be_wanted_where_a_file_is(
     for words, is_inbox in ((["--inbox", "--data", "x"], True), ([], False)):
         with command.make_context("serve", list(words)) as ctx:
             assert _settings(ctx, ctx.params).is_inbox is is_inbox  # type: ignore[arg-type]  # as click makes it
+
+
+def test_without_a_user_the_developers_inbox_is_meant_where_there_is_one(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MERPATI_DATA", str(tmp_path / "data"))
+    assert "whose?" in told(run("inbox", "list"))
+    (tmp_path / "data" / "inbox").mkdir(parents=True)
+    assert run("inbox", "list").exit_code == 0

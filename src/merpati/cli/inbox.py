@@ -1,5 +1,6 @@
 """`merpati inbox`: what lies in a mailbox, of the developer's inbox or of a user here."""
 
+import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +13,7 @@ from merpati.cli.mailbox import MailboxError, Stored, find, messages
 from merpati.cli.output import clean, say_json, say_table
 from merpati.cli.reading import UnreadableError, parse, part_lines, text
 from merpati.config.places import Places
-from merpati.config.settings import Settings
+from merpati.config.settings import Settings, developer_inbox
 from merpati.delivery.maildir import Maildirs, MaildirSettings
 from merpati.mail.address import Address, AddressError
 from merpati.mail.headers import MAX_OCTETS, Headers
@@ -54,8 +55,10 @@ def folder_of(settings: Settings, user: str) -> Path:
     """The Maildir that is meant."""
     places = Places(settings.data)
     if not user:
-        if settings.is_inbox:
-            return places.inbox
+        # One that was started with --inbox is there beside the server's own merpati.toml.
+        own = places if settings.is_inbox else Places(developer_inbox(os.environ).data)
+        if settings.is_inbox or own.inbox.is_dir():
+            return own.inbox
         raise Refused("whose? Say --user ann@a.test (only the developer's inbox has one for all)")
     try:
         address = Address.parse(user)

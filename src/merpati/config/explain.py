@@ -32,7 +32,8 @@ _INTRODUCTION = """\
 Merpati reads one file, `merpati.toml`: the one given by `--config`, else by `$MERPATI_CONFIG`, else
 `./merpati.toml` (if it is yours or root's), else `/etc/merpati/merpati.toml`. Without any of them
 `merpati serve` is a developer's inbox on 127.0.0.1:1025 (web on 127.0.0.1:8025) that takes every
-message and sends none; it keeps them in `$MERPATI_DATA`, else `~/.local/share/merpati/inbox`.
+message and sends none; it keeps them in `$MERPATI_DATA`, else `~/.local/share/merpati/inbox`. Where
+there is a file, `merpati serve --inbox` is one all the same.
 `merpati config check` says what is wrong with a file, `merpati config show` what is in force and
 why, `merpati config explain KEY` what a key means. Paths are relative to the file. Times are
 seconds or `"90s"`, `"15m"`, `"4h"`, `"5d"`, `"2w"`; sizes are octets or `"64KiB"`, `"50MiB"`.
