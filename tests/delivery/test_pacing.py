@@ -108,12 +108,12 @@ def test_suspended_hosts_and_sites_are_bounded():
         pace.suspend_host(f"192.0.2.{n}", 0)
     assert [n for n in range(10) if pace.is_suspended(f"192.0.2.{n}", 1)] == [7, 8, 9]
     paces = Paces(PacingSettings(sites=2), lambda: 0.5)
-    first = paces.of("", "a")
-    paces.of("", "b")
-    assert paces.of("", "a") is first
-    paces.of("", "c")
-    paces.of("", "b")
-    assert paces.of("", "a") is not first
+    first = paces.of("a")
+    paces.of("b")
+    assert paces.of("a") is first
+    paces.of("c")
+    paces.of("b")
+    assert paces.of("a") is not first
 
 
 def test_a_complaint_halves_the_rate_and_it_grows_again():

@@ -53,8 +53,6 @@ class DispatcherSettings:
     """At a stop: for what is being sent to end by itself."""
     sweep: float = 1.0
     """Between looks at idle lines and at what comes due."""
-    source: str = ""
-    """Our address that connections leave from; empty: the system's choice."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +127,7 @@ class Dispatcher:
         if site in self._pools:
             self._pools[site].resume()
         else:
-            self._parts.paces.of(self._settings.source, site).resume()
+            self._parts.paces.of(site).resume()
         self._wake.set()
 
     async def _deliver(self) -> None:
@@ -263,7 +261,7 @@ class Dispatcher:
     ) -> SitePool:
         pool = self._pools.get(site)
         if pool is None:
-            pace = self._parts.paces.of(self._settings.source, site)
+            pace = self._parts.paces.of(site)
             pool = SitePool(site, route, pace, self, self._parts.pools)
             self._pools[site] = pool
         pool.exchanges = exchanges

@@ -37,8 +37,6 @@ class ConversationSettings:
     """A larger body goes with nothing behind it."""
     refused_in_a_row: int = 8
     """Fully refused transactions before a fresh connection (error budgets of Postfix and Exim)."""
-    strict_eight_bit: bool = False
-    """True: 8-bit content is not sent to a host without 8BITMIME (RFC 6152 §3); 5.6.3 instead."""
     ignored: frozenset[str] = frozenset()
     """EHLO keywords, upper case, that are taken as not offered."""
 

@@ -1,4 +1,4 @@
-"""How fast a site is approached: what it taught us, kept per (source, site), in memory.
+"""How fast a site is approached: what it taught us, kept per site, in memory.
 
 The window is the number of connections that may be open. It grows slowly while it is used up and
 everything goes well, and falls at once to what the site showed that it bears: simulated for half an
@@ -93,7 +93,7 @@ class _Average:
 
 
 class Pace:
-    """One site as seen from one of our addresses."""
+    """One site as it showed itself to us."""
 
     def __init__(self, settings: PacingSettings, chance: Chance) -> None:
         self._settings = settings
@@ -257,19 +257,18 @@ class Pace:
 
 @dataclass(slots=True)
 class Paces:
-    """The paces of all sites that were used lately."""
+    """The paces of all sites that were used lately; the system chooses the address we go from."""
 
     settings: PacingSettings
     chance: Chance
-    _known: OrderedDict[tuple[str, str], Pace] = field(default_factory=OrderedDict)
+    _known: OrderedDict[str, Pace] = field(default_factory=OrderedDict)
 
-    def of(self, source: str, site: str) -> Pace:
-        """The pace of a site from a source address (empty: whichever the system takes)."""
-        key = (source, site)
-        pace = self._known.get(key)
+    def of(self, site: str) -> Pace:
+        """The pace of a site."""
+        pace = self._known.get(site)
         if pace is None:
-            pace = self._known[key] = Pace(self.settings, self.chance)
-        self._known.move_to_end(key)
+            pace = self._known[site] = Pace(self.settings, self.chance)
+        self._known.move_to_end(site)
         while len(self._known) > self.settings.sites:
             self._known.popitem(last=False)
         return pace

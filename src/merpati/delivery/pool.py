@@ -76,7 +76,7 @@ class _Waiter:
 
 
 class SitePool:
-    """One site from one source address."""
+    """One site."""
 
     def __init__(self, site: str, route: Route, pace: Pace, floor: Floor, parts: PoolParts) -> None:
         self.site = site

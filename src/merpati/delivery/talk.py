@@ -137,7 +137,6 @@ class Talk:
             outgoing,
             self._smtp.capabilities,
             tls=self._limits.verified,
-            strict_eight_bit=self._limits.settings.strict_eight_bit,
         )
         if why is not None:
             outcomes = hindered(transaction, why, self._telling.attempt)

@@ -64,13 +64,11 @@ class Hindrance:
     text: str
 
 
-def hindrance(
-    outgoing: Outgoing, offers: Capabilities, *, tls: bool, strict_eight_bit: bool = False
-) -> Hindrance | None:
+def hindrance(outgoing: Outgoing, offers: Capabilities, *, tls: bool) -> Hindrance | None:
     """The reason why this message must not be sent to this server, if there is one.
 
     `tls`: the connection is encrypted and its certificate was verified. 8-bit content goes to
-    servers without 8BITMIME all the same, as everyone does it, unless `strict_eight_bit`.
+    servers without 8BITMIME all the same, as everyone does it.
     """
     if offers.size is not None and outgoing.size > offers.size:
         return Hindrance(Status(5, 3, 4), f"their limit is {offers.size} octets")
@@ -80,8 +78,6 @@ def hindrance(
         return Hindrance(Status(5, 6, 7), "SMTPUTF8 is not supported there")  # RFC 6531 §3.7.4.2
     if outgoing.is_binary and not {"CHUNKING", "BINARYMIME"} <= offers.keywords:
         return Hindrance(Status(5, 6, 3), "BINARYMIME is not supported there")  # RFC 3030 §3
-    if strict_eight_bit and outgoing.eight_bit and not offers.offers("8BITMIME"):
-        return Hindrance(Status(5, 6, 3), "8BITMIME is not supported there")  # RFC 6152 §3
     return _lateness(outgoing, offers)
 
 

@@ -341,13 +341,10 @@ async def test_what_a_server_cannot_have_is_not_sent(
     assert "MAIL" not in scene.ledger.verbs()
 
 
-async def test_eight_bit_content_is_kept_back_only_if_an_operator_says_so() -> None:
+async def test_eight_bit_content_goes_to_who_does_not_offer_it() -> None:
     scene = Scene(offering("PIPELINING"))
     await scene.play(a_message(1, eight_bit=True))
     assert scene.source.results() == [[D]]
-    scene.settings = replace(scene.settings, strict_eight_bit=True)
-    await scene.play(a_message(1, eight_bit=True))
-    assert scene.source.results() == [[F]]
 
 
 async def test_deliver_by_is_passed_on_as_what_is_left() -> None:
