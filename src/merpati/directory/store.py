@@ -15,7 +15,7 @@ from merpati.mail.address import Address
 from merpati.storage.connection import abandon, connect_reader
 from merpati.storage.database import Database
 from merpati.storage.errors import StorageError
-from merpati.storage.foreign import translate
+from merpati.storage.foreign import loses_trust, translate
 
 T = TypeVar("T")
 N = TypeVar("N")
@@ -37,7 +37,7 @@ class DirectoryStore:
 
     def __init__(self, database: Database, settings: DirectorySettings | None = None) -> None:
         self._database = database
-        self._rows: Rows | None = None
+        self._is_open = False
         self._connection: apsw.Connection | None = None
         self._used: dict[int, float] = {}
         remember = lru_cache(maxsize=(settings or DirectorySettings()).remembered)
@@ -49,14 +49,13 @@ class DirectoryStore:
 
     async def open(self) -> None:
         """With the database open: take a connection for questions on this thread."""
-        self._connection = connect_reader(self._database.settings)
-        self._rows = Rows(self._connection)
+        self._is_open = True
+        self._connect()
 
     def close(self) -> None:
         """Give the connection back; the database is closed by its owner. Idempotent."""
-        if self._connection is not None:
-            abandon(self._connection)
-            self._connection = self._rows = None
+        self._is_open = False
+        self._disconnect()
 
     def is_local(self, domain: str) -> bool:
         """See `Directory`."""
@@ -163,12 +162,25 @@ class DirectoryStore:
             cache.cache_clear()
 
     def _look(self, ask: Callable[[Rows, N], T], name: N) -> T:
-        if self._rows is None:
+        if not self._is_open:
             raise StorageError("the directory is not open")
         try:
-            return ask(self._rows, name)
+            return ask(Rows(self._connection or self._connect()), name)
         except apsw.Error as error:
+            if loses_trust(error):
+                self._disconnect()
             raise translate(error, str(self._database.settings.path)) from error
+
+    def _connect(self) -> apsw.Connection:
+        self._connection = connect_reader(self._database.settings)
+        # On the loop nothing may wait: a file that is locked for once is a temporary failure.
+        self._connection.set_busy_timeout(0)
+        return self._connection
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            abandon(connection)
 
 
 def _not_waited_for(future: "asyncio.Future[None]") -> None:

@@ -1,7 +1,7 @@
 """A disk that fails when told: an apsw VFS over the real one.
 
-Operations (open, write, sync, truncate) are counted; from the N-th on, for a while, they fail as a
-sick or a full device does.
+Operations (open, write, sync, truncate; reads where they alone do) are counted; from the N-th on,
+for a while, they fail as a sick or a full device does.
 """
 
 import errno
@@ -13,6 +13,7 @@ import apsw
 _NAMES = count(1)
 _CODES = {
     "open": apsw.SQLITE_CANTOPEN,
+    "read": apsw.SQLITE_IOERR_READ,
     "write": apsw.SQLITE_IOERR_WRITE,
     "sync": apsw.SQLITE_IOERR_FSYNC,
     "truncate": apsw.SQLITE_IOERR_TRUNCATE,
@@ -50,6 +51,11 @@ class _File(apsw.VFSFile):
     def __init__(self, fault: Fault, name: object, flags: list[int]) -> None:
         self._fault = fault
         super().__init__("", name, flags)  # type: ignore[arg-type]  # as apsw hands it over
+
+    def xRead(self, amount: int, offset: int) -> bytes:
+        if self._fault.only == "read":
+            self._fault.strike("read")
+        return super().xRead(amount, offset)
 
     def xWrite(self, data: bytes, offset: int) -> None:
         self._fault.strike("write")
