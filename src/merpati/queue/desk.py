@@ -14,9 +14,10 @@ from merpati.queue.debts import expired, notice_of_expiry, untold
 from merpati.queue.entry import Entry, Listed, Selection, State, Waiting
 from merpati.queue.lanes import Lanes, look_again, raise_ready
 from merpati.queue.ledger import owe
+from merpati.queue.lifecycle import TURNS, Turn
 from merpati.queue.removal import remove_finished
 from merpati.queue.rows import decode_entry
-from merpati.queue.selection import ACTIONS, Action
+from merpati.queue.selection import TOLD
 from merpati.storage.errors import StorageError
 from merpati.storage.rows import rows
 
@@ -118,7 +119,7 @@ class DeskWriter:
         self, connection: apsw.Connection, change: Change
     ) -> tuple[int, tuple[str, int] | None]:
         """Change one page; how many were changed, and behind whom the next page begins."""
-        action = ACTIONS[change.action]
+        action = TURNS[change.action]
         page = search(connection, change.page)
         chosen = [row for row in page if row.listed.waiting.state in action.applies]
         if change.action == "reroute":
@@ -167,7 +168,7 @@ class DeskWriter:
         look_again(connection, {lane: -number for lane, number in touched.items()})
 
 
-def _move(connection: apsw.Connection, rows: Sequence[Row], action: Action, at: float) -> None:
+def _move(connection: apsw.Connection, rows: Sequence[Row], action: Turn, at: float) -> None:
     if action.becomes is State.CANCELLED:
         _end(connection, rows)
         return
@@ -197,7 +198,7 @@ def _end(connection: apsw.Connection, rows: Sequence[Row]) -> None:
 def _told(row: Row, change: Change) -> Event:
     entry, waiting = row.listed.entry, row.listed.waiting
     address = str(waiting.recipient.address)
-    return ACTIONS[change.action].event(change.at, entry.id, address, change.by, change.route)
+    return TOLD[change.action](change.at, entry.id, address, change.by, change.route)
 
 
 def _cursor(rows: Sequence[Row], limit: int) -> tuple[str, int] | None:

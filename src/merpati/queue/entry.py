@@ -122,7 +122,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Settlement:
-    """What became of one claimed recipient, by `lifecycle.move` only."""
+    """What became of one claimed recipient, checked by `lifecycle.check_settlement`."""
 
     entry_id: str
     n: int

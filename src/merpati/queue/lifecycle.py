@@ -8,6 +8,8 @@ accepted ──> IN_HAND ──> DELIVERED | FAILED | EXPIRED | CANCELLED   (fin
            HELD
 """
 
+from dataclasses import dataclass
+
 from merpati.queue.entry import Settlement, State
 
 _FINAL = {State.DELIVERED, State.FAILED, State.EXPIRED, State.CANCELLED}
@@ -21,6 +23,29 @@ MOVES: dict[State, frozenset[State]] = {
     State.EXPIRED: frozenset(),
     State.CANCELLED: frozenset(),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What one of an operator's actions does to a recipient that no attempt has."""
+
+    applies: frozenset[State]
+    becomes: State | None
+    """None: the state stays."""
+    now: bool
+    """Due at once."""
+
+
+_LOOSE = frozenset({State.WAITING, State.HELD})
+
+TURNS: dict[str, Turn] = {
+    "hold": Turn(frozenset({State.WAITING}), State.HELD, now=False),
+    "release": Turn(frozenset({State.HELD}), State.WAITING, now=True),
+    "retry": Turn(frozenset({State.WAITING}), None, now=True),
+    "cancel": Turn(_LOOSE, State.CANCELLED, now=False),
+    "reroute": Turn(_LOOSE, None, now=True),
+}
+"""`alter`'s actions by name. What is in an attempt's hands is not touched by any."""
 
 
 def may_move(before: State, after: State) -> bool:

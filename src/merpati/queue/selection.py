@@ -1,11 +1,10 @@
-"""Whether a selection means a recipient, and which moves an operator's action makes."""
+"""Whether a selection means a recipient, and how an operator's action is told."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from merpati.journal.events import Cancelled, Event, Held, Released, Rerouted
 from merpati.mail.address import Address
-from merpati.queue.entry import Entry, Selection, State, Waiting
+from merpati.queue.entry import Entry, Selection, Waiting
 
 
 def plain(address: Address | None) -> str:
@@ -36,59 +35,21 @@ def _is(wanted: str, address: str) -> bool:
     return address.endswith(wanted) if wanted.startswith("@") else wanted in ("", address)
 
 
-@dataclass(frozen=True, slots=True)
-class Action:
-    """One thing that an operator can do: to whom, with what result, told by which event."""
-
-    applies: frozenset[State]
-    becomes: State | None
-    """None: the state stays."""
-    now: bool
-    """Due at once."""
-    event: Callable[[float, str, str, str, str], Event]
-    """Of time, message, address, who, route."""
-
-
-_LOOSE = frozenset({State.WAITING, State.HELD})
-
-ACTIONS: dict[str, Action] = {
-    "hold": Action(
-        frozenset({State.WAITING}),
-        State.HELD,
-        False,
-        lambda at, message, address, by, _: Held(at=at, message=message, address=address, by=by),
+TOLD: dict[str, Callable[[float, str, str, str, str], Event]] = {
+    "hold": lambda at, message, address, by, _: Held(
+        at=at, message=message, address=address, by=by
     ),
-    "release": Action(
-        frozenset({State.HELD}),
-        State.WAITING,
-        True,
-        lambda at, message, address, by, _: Released(
-            at=at, message=message, address=address, by=by
-        ),
+    "release": lambda at, message, address, by, _: Released(
+        at=at, message=message, address=address, by=by
     ),
-    "retry": Action(
-        frozenset({State.WAITING}),
-        None,
-        True,
-        lambda at, message, address, by, _: Released(
-            at=at, message=message, address=address, by=by
-        ),
+    "retry": lambda at, message, address, by, _: Released(
+        at=at, message=message, address=address, by=by
     ),
-    "cancel": Action(
-        _LOOSE,
-        State.CANCELLED,
-        False,
-        lambda at, message, address, by, _: Cancelled(
-            at=at, message=message, address=address, by=by
-        ),
+    "cancel": lambda at, message, address, by, _: Cancelled(
+        at=at, message=message, address=address, by=by
     ),
-    "reroute": Action(
-        _LOOSE,
-        None,
-        True,
-        lambda at, message, address, by, route: Rerouted(
-            at=at, message=message, address=address, by=by, route=route
-        ),
+    "reroute": lambda at, message, address, by, route: Rerouted(
+        at=at, message=message, address=address, by=by, route=route
     ),
 }
-"""`alter`'s actions by name. What is in an attempt's hands is not touched by any."""
+"""The event of each of `lifecycle.TURNS`, from time, message, address, who and route."""

@@ -33,7 +33,7 @@ from merpati.queue.entry import (
 )
 from merpati.queue.inhand import InHand, Parcel
 from merpati.queue.lanes import Lanes
-from merpati.queue.lifecycle import check_settlement
+from merpati.queue.lifecycle import TURNS, check_settlement
 from merpati.queue.opening import Opened, open_queue
 from merpati.queue.putting import Arrival, Placed, Putting, adopt, first_due
 from merpati.queue.queue import Draft
@@ -41,7 +41,7 @@ from merpati.queue.readiness import Readiness
 from merpati.queue.reminding import Look, remind
 from merpati.queue.removal import remove_paid
 from merpati.queue.rows import decode_entry, first_chunk
-from merpati.queue.selection import ACTIONS, means
+from merpati.queue.selection import means
 from merpati.queue.settling import Settling, Verdicts
 from merpati.queue.sweeping import Sweeper
 from merpati.storage.database import Database
@@ -326,7 +326,7 @@ class QueueStore:
         self, selection: Selection, action: str, events_by: str, route: str = ""
     ) -> int:
         """See `Desk`. In slices: each is one transaction, so that mail goes on meanwhile."""
-        if action not in ACTIONS:
+        if action not in TURNS:
             raise ValueError(f"no such action: {action}")
         await self._withdraw(selection)
         changed, after = 0, None

@@ -34,9 +34,9 @@ from merpati.queue.entry import (
     State,
     Waiting,
 )
-from merpati.queue.lifecycle import check_settlement
+from merpati.queue.lifecycle import TURNS, check_settlement
 from merpati.queue.queue import Draft
-from merpati.queue.selection import ACTIONS, means
+from merpati.queue.selection import TOLD, means
 from merpati.storage.errors import StorageError
 
 _PIECE = 256 * 1024
@@ -423,14 +423,14 @@ class MemoryQueue:
         )
 
     def _alter(self, message: _Message, row: Waiting, action: str, by: str, route: str) -> bool:
-        deed = ACTIONS[action]
+        deed = TURNS[action]
         state = State.WAITING if row.state is State.IN_HAND else row.state
         if state not in deed.applies:
             return False
         now = self._clock.now()
         after = deed.becomes or state
         address = str(row.recipient.address)
-        self.journal.keep([deed.event(now, message.entry.id, address, by, route)])
+        self.journal.keep([TOLD[action](now, message.entry.id, address, by, route)])
         if after.is_final:
             self._end(message, row)
         else:
