@@ -89,6 +89,10 @@ class Link:
             if timed != smtp.answers:
                 timed = smtp.answers
                 self._allow_for(smtp.waiting_for)
+            if smtp.answers:
+                # RFC 1122 §4.2.3.4 meets §4.2.3.2: a server with Nagle's algorithm sends the next
+                # of several replies when the last one is acknowledged, after 40 ms by default.
+                stream.quickack()
             arrived = await stream.read()
             if not arrived:
                 raise WireLost("the other end closed the connection")

@@ -45,6 +45,8 @@ class PipeStream:
         """What `secure` says was agreed; a test may set its own."""
         self.tls_error: TlsError | None = None
         """Set by a test: what `secure` raises on this end."""
+        self.quickacks = 0
+        """How often `quickack` was called."""
         self.server_name: str | None = None
         """The name that `secure` was asked to verify."""
         self._clock = clock
@@ -131,7 +133,8 @@ class PipeStream:
         other._changed.set()
 
     def quickack(self) -> None:
-        """Nothing is acknowledged here."""
+        """Nothing is acknowledged here; only counted."""
+        self.quickacks += 1
 
     async def _wait(self, ready: Callable[[], bool]) -> None:
         """Return when `ready`; raise when broken or overdue. Looks again whenever an end acts."""

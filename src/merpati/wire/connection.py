@@ -16,6 +16,7 @@ was begun are fed to the handshake and never read as commands.
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import cast
 
 from merpati.mail.trace import Tls
@@ -144,7 +145,10 @@ class Connection(asyncio.BufferedProtocol):
 
         The kernel falls back by itself, so it is asked anew whenever it matters.
         """
-        if self.peer.ip and (sock := self._transport.get_extra_info("socket")) is not None:
+        if not self.peer.ip or self._error is not None:
+            return
+        sock = self._transport.get_extra_info("socket")
+        with suppress(OSError):  # It is broken: whoever reads next is told so.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
     # What the event loop calls.

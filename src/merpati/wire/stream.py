@@ -27,6 +27,13 @@ class Stream(Protocol):
         """Hand octets to the kernel or to a bounded buffer. Never blocks."""
         ...
 
+    def quickack(self) -> None:
+        """Acknowledge at once what has arrived: the peer may hold its next reply back until then.
+
+        It holds for a moment only and is asked for anew.
+        """
+        ...
+
     async def drain(self) -> None:
         """Return when the write buffer is below its high mark (256 KiB)."""
         ...

@@ -755,3 +755,12 @@ async def test_a_greeting_octet_by_octet_gets_no_more_time_than_another() -> Non
         assert scene.clock.monotonic() - began <= scene.settings.greeting + 1.0
         assert end is not None
         assert end.ending is Ending.UNREACHABLE
+
+
+async def test_each_reply_that_others_follow_is_acknowledged_at_once() -> None:
+    """A server with Nagle's algorithm keeps the next one back until then: 44 ms a message."""
+    scene = Scene(split=octet_by_octet)
+    await scene.play(a_message(1))
+    (stream,) = scene.streams
+    replies = "".join(f"{one.reply}\r\n" for one in outcome_of(scene).attempt.dialogue)  # type: ignore[union-attr]
+    assert stream.quickacks >= len(replies)
