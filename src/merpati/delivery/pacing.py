@@ -100,6 +100,8 @@ class Pace:
         self._chance = chance
         self.window = min(settings.window, float(settings.cap))
         self.bucket = Bucket()
+        self.paused_for = ""
+        """Why it rests: kept here, since a pool that has nothing to do is let go of."""
         self._hold = _Setbacks()
         self._down = _Setbacks()
         self._hosts: OrderedDict[str, _Setbacks] = OrderedDict()

@@ -94,7 +94,6 @@ class SitePool:
         self._opening = 0
         self._waiters: list[_Waiter] = []
         self._stopping = False
-        self._paused_for = ""
         self._hosts: tuple[Host, ...] = ()
         self._detours = Detours(self, self._talk)
         self._detouring = False
@@ -161,7 +160,7 @@ class SitePool:
         if self._stopping or not self._ready:
             return
         if self._live + self._opening == 0 and now < self._pace.resumes_at():
-            self._rest(self._pace.resumes_at(), self._paused_for or "the site is left alone")
+            self._rest(self._pace.resumes_at(), self._pace.paused_for or "the site is left alone")
             return
         opened = self._live + self._opening
         while self._floor.may_connect(opened) and self._pace.may_open(
@@ -210,7 +209,7 @@ class SitePool:
         # All suspended: the probe tries the first of them again.
         able = [host for host in hosts if not self._pace.is_suspended(host.ip, now)]
         if not able and not self._pace.is_probing:
-            self._rest(self._pace.first_of(hosts), self._paused_for or "every host rests")
+            self._rest(self._pace.first_of(hosts), self._pace.paused_for or "every host rests")
             return
         failure = End(Ending.UNREACHABLE)
         for host in able or hosts[:1]:
@@ -258,7 +257,7 @@ class SitePool:
             return refused
         self._pace.opened_after(self.monotonic() - began)
         self._pace.host_works(host.ip)
-        self._paused_for = ""
+        self._pace.paused_for = ""
         self._parts.families.reached(host.ip)
         self._opening -= 1
         self._live += 1
@@ -284,7 +283,7 @@ class SitePool:
         if end.transactions or end.ending in _NATURAL:
             return
         now = self.monotonic()
-        self._paused_for = end.why or end.ending.value
+        self._pace.paused_for = end.why or end.ending.value
         if end.ending is Ending.TURNED_AWAY:
             self._pace.too_many(now, self._live)
         else:
@@ -294,10 +293,10 @@ class SitePool:
     def _give_up(self, failure: End, host: Host) -> None:
         """No host was to be had."""
         now = self.monotonic()
-        self._paused_for = failure.why or failure.ending.value
+        self._pace.paused_for = failure.why or failure.ending.value
         refusal = failure.meaning.refusal if failure.meaning else None
         if failure.ending is Ending.OURS:
-            self._paused_for = failure.why
+            self._pace.paused_for = failure.why
             self._pace.pause_for_us(now)
         elif refusal is Refusal.REPUTATION:
             self._rest(self._pace.refused_our_address(now), failure.why)
