@@ -91,6 +91,13 @@ def test_every_kind_of_listening_address_is_read(listen: str) -> None:
     assert str(document.port[0].listen) == listen
 
 
+def test_a_ports_own_limits_are_read_and_bounded() -> None:
+    port = '[[port]]\nrole = "mx"\nlisten = "127.0.0.1:25"\n'
+    (table,) = read(port + 'connections = 10\nmessage_size = "10MiB"\n', "f")[0].port
+    assert (table.connections, table.message_size) == (10, 10 * 1024 * 1024)
+    assert "connections" in str(flaw(port + "connections = 0\n"))
+
+
 def test_a_misspelt_key_is_placed_and_its_right_name_suggested() -> None:
     found = flaw('hostname = "a"\n\n[[port]]\nrole = "mx"\nlisten = "127.0.0.1:1"\ntrustet = []\n')
     assert (found.line, found.key) == (6, "port 1, trustet")

@@ -75,7 +75,8 @@ class PortTable(Table, frozen=True):
         Size | None, key("The largest message on this port, if not as in `[limits]`.")
     ] = None
     connections: Annotated[
-        int | None, Meta(ge=1), key("Connections at once on this port, if not as in `[limits]`.")
+        Annotated[int, Meta(ge=1)] | None,
+        key("Connections at once on this port, if not as in `[limits]`."),
     ] = None
 
 

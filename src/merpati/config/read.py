@@ -35,6 +35,7 @@ def bare(annotation: object) -> object:
         annotation = typing.get_args(annotation)[0]
     if typing.get_origin(annotation) in {types.UnionType, typing.Union}:
         (annotation,) = (arg for arg in typing.get_args(annotation) if arg is not types.NoneType)
+        return bare(annotation)
     return annotation
 
 
