@@ -87,3 +87,12 @@ def test_smtp_on_standard_input(install: Install) -> None:
     )
     run(sendmail(server), "-bs", text=dialogue)
     assert b"hello" in arrived(server)
+
+
+def test_standard_input_has_the_limits_of_the_configuration(install: Install) -> None:
+    server = install("[limits]\nmessage_size = 2000\n")
+    done = subprocess.run(
+        [str(sendmail(server)), "-bs"],
+        input="EHLO localhost\r\nQUIT\r\n", text=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    assert "250-SIZE 2000" in done.stdout

@@ -58,8 +58,18 @@ class Blueprint:
             inbox=self.settings.is_inbox,
         )
 
+    def own_port(self) -> PortSettings:
+        """Of the socket for programs on this machine."""
+        limits = self.settings.document.limits
+        return PortSettings(
+            role=Role.MX,
+            hostname=self.settings.hostname,
+            max_size=int(limits.message_size),
+            max_recipients=limits.recipients,
+        )
+
     def own_rules(self) -> RuleSettings:
-        """Of what programs on this machine hand in: no rates, all sizes."""
+        """Of what programs on this machine hand in; rates are for strangers, who are not here."""
         return RuleSettings(
             self.limits(None),
             free_space=self.settings.document.limits.free_space,

@@ -23,7 +23,7 @@ from merpati.policy.rules.table import RuleSettings, judge_of
 from merpati.queue.ids import IdMaker
 from merpati.reception.failures import Failures, FailureSettings
 from merpati.reception.login import Hasher, Logins
-from merpati.reception.port import Port, PortSettings, Role
+from merpati.reception.port import Port
 from merpati.reception.room import Room, RoomSettings
 from merpati.system.blueprint import Blueprint
 from merpati.system.stores import Stores
@@ -109,9 +109,8 @@ class Household:
 
     def local_port(self, blueprint: Blueprint) -> Port:
         """The same for programs of this machine."""
-        settings = PortSettings(Role.MX, blueprint.settings.hostname)
         intake = self.intake(blueprint, blueprint.own_rules())
-        return LocalPort(settings, intake, self.clock, room=self.room)
+        return LocalPort(blueprint.own_port(), intake, self.clock, room=self.room)
 
 
 def household(
