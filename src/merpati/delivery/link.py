@@ -84,14 +84,15 @@ class Link:
         timed = -1
         while (event := smtp.next_event()) is None:
             octets = smtp.take()
-            if octets:
-                stream.write(octets)
             if timed != smtp.answers:
                 timed = smtp.answers
                 self._allow_for(smtp.waiting_for)
-            if smtp.answers:
+            if octets:
+                stream.write(octets)
+            elif smtp.answers:
                 # RFC 1122 §4.2.3.4 meets §4.2.3.2: a server with Nagle's algorithm sends the next
                 # of several replies when the last one is acknowledged, after 40 ms by default.
+                # What we send acknowledges too, so this is for waits without anything to send.
                 stream.quickack()
             arrived = await stream.read()
             if not arrived:
