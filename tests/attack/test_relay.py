@@ -165,12 +165,20 @@ def test_trust_goes_by_what_the_balancer_says_not_by_the_balancer(fortress: Fort
             assert caller.say("RCPT TO:<y@c.test>").startswith(answer)
 
 
+def test_a_second_header_before_the_greeting_is_spoken_too_early(fortress: Fortress) -> None:
+    with Caller(fortress.mx, BALANCER) as caller:
+        header = b"PROXY TCP4 192.0.2.1 127.0.0.1 1 25\r\n"
+        caller.send(header + header)
+        assert caller.reply().startswith("554")
+
+
 def test_a_header_inside_a_proxied_connection_is_a_command(fortress: Fortress) -> None:
     """The client behind the balancer sends a header of its own."""
     with Caller(fortress.mx, BALANCER) as caller:
         header = f"PROXY TCP4 {TRUSTED} 127.0.0.1 1 25\r\n".encode()
-        caller.send(b"PROXY TCP4 192.0.2.1 127.0.0.1 1 25\r\n" + header)
+        caller.send(b"PROXY TCP4 192.0.2.1 127.0.0.1 1 25\r\n")
         assert caller.reply().startswith("220")
+        caller.send(header)
         assert caller.reply().startswith("500")
         caller.say("EHLO x.test")
         caller.say("MAIL FROM:<x@b.test>")
