@@ -64,7 +64,7 @@ class PoolParts:
     families: Families = field(default_factory=Families)
     max_rcpt: int = 50
     """Recipients a transaction, unless the site bears less."""
-    permits: int = 20
+    permits: int = 32
     """Of the worker's 64: for each of ten connections a verdict to come and one to be written."""
 
 

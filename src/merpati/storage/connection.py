@@ -44,8 +44,11 @@ class StorageSettings:
     kind: Kind = Kind.SHARD
     hold: float = 0.002
     """Seconds that a commit waits for company while there is load; alone it never waits."""
-    ride: float = 0.05
-    """Seconds that work which nobody waits for (settlements) may wait for a commit to ride on."""
+    ride: float = 0.002
+    """Seconds that settlements may wait for a commit to ride on.
+
+    Each holds a permit to send meanwhile: 50 ms let a site with 20 permits have 317 messages/s.
+    """
     riders: int = 32
     """That much of it is committed without waiting any longer."""
     batch: int = 256
