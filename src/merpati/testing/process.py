@@ -16,12 +16,20 @@ START_SECONDS = 20.0
 STOP_SECONDS = 40.0
 
 
+# The system may name the same port again as soon as it is free; two doors of one server may not.
+_given: set[int] = set()
+
+
 def free_port(family: socket.AddressFamily = socket.AF_INET) -> int:
-    """A TCP port on loopback that nobody listens on now."""
+    """A TCP port on loopback that nobody listens on now, and that was not given out before."""
     host = "::1" if family == socket.AF_INET6 else "127.0.0.1"
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.bind((host, 0))
-        return int(probe.getsockname()[1])
+    while True:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.bind((host, 0))
+            port = int(probe.getsockname()[1])
+        if port not in _given:
+            _given.add(port)
+            return port
 
 
 def wait_port(port: int, seconds: float = START_SECONDS) -> None:
