@@ -77,6 +77,12 @@ async def test_what_rides_is_kept_when_the_file_is_closed(tmp_path: Path) -> Non
     async with asyncio.timeout(5):
         await database.close()
         await rider
+    again = Database(StorageSettings(tmp_path / "1.db"))
+    await again.open()
+    try:
+        assert await kept(again) == [1]
+    finally:
+        await again.close()
 
 
 async def test_questions_are_answered_again_after_the_disk_failed(tmp_path: Path) -> None:
