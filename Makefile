@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 
-.PHONY: demo test check check-unit install format bench clean
+.PHONY: demo test check check-unit install format bench torture clean
 
 $(VENV)/.run: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Merpati needs Python 3.11 or newer: make PYTHON=python3.11 …")'
@@ -43,6 +43,10 @@ format: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks
+
+# RUNS="kill power" chooses; SHORT=1 takes the counts of CI; RESUME=folder goes on with a run that was stopped.
+torture: $(VENV)/.dev
+	$(BIN)/python -m torture $(RUNS) $(if $(SHORT),--short) $(if $(RESUME),--resume $(RESUME))
 
 clean:
 	rm -rf $(VENV) demo-data .pytest_cache .mypy_cache .ruff_cache

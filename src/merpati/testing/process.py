@@ -51,6 +51,10 @@ class MerpatiProcess:
         self.log = folder / "server.log"
         self._ports = tuple(ports)
         self._process: subprocess.Popen[bytes] | None = None
+        self.wrapper: tuple[str, ...] = ()
+        """What the server's command is handed to: a tracer, a limit."""
+        self.environment: dict[str, str] = {}
+        """What stands in the server's environment beside ours."""
         folder.mkdir(parents=True, exist_ok=True)
         self.config.write_text(config, "utf-8")
 
@@ -60,12 +64,29 @@ class MerpatiProcess:
         assert self._process is not None, "not started"
         return self._process.pid
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether there is no such process, or no longer."""
+        return self._process is None or self._process.poll() is not None
+
     def start(self) -> None:
         """Start the server; return when every port answers."""
+        self.spawn()
+        self.wait_up()
+
+    def spawn(self) -> None:
+        """Start the server and wait for nothing."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own command
-                self._command("serve"), stdout=log, stderr=log, stdin=subprocess.DEVNULL
+                [*self.wrapper, *self._command("serve")],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                env=os.environ | self.environment,
             )
+
+    def wait_up(self) -> None:
+        """Return when every port answers; AssertionError with the server's words otherwise."""
         try:
             for port in self._ports:
                 self._wait_up(port)

@@ -1,0 +1,25 @@
+"""Short forms of `make torture`: the same runs, fewer times."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from torture.__main__ import TORMENTS
+from torture.torment import Torment
+
+SEED = 2026
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("torment", TORMENTS.values(), ids=list(TORMENTS))
+async def test_what_was_promised_is_kept(torment: Torment, tmp_path: Path) -> None:
+    if missing := torment.missing():
+        pytest.skip(f"{torment.guarantee} went untested: {missing}")
+    for batch in torment.batches(torment.short, SEED, tmp_path):
+        batch.folder.mkdir()
+        outcome = await torment.run(batch)
+        print(*outcome.verdicts, outcome.figures, outcome.tally, sep="\n", file=sys.stderr)
+        assert outcome.holds, (outcome.flaws, [str(one) for one in outcome.verdicts])
+        assert outcome.count == batch.count

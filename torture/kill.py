@@ -1,0 +1,152 @@
+"""G1: kill -9 under load, at random moments, at named points, and while the server recovers.
+
+A named point is the N-th system call of a kind, by strace's injection: the signal comes as the
+call begins, so what it would have done is not done.
+"""
+
+import asyncio
+import contextlib
+import random
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from torture.generator import Generator, Pace
+from torture.oracle import compare
+from torture.server import Aim, Setup, Victim
+from torture.sink import Sink
+from torture.torment import Batch, Outcome, Torment, lacking
+
+POINTS = {
+    "before a page is written": "pwrite64",
+    "before a commit is synced": "fdatasync",
+    "before a file is synced": "fsync",
+    "before a reply leaves": "write,writev,sendto,sendmsg",
+    "as octets come in": "read,recvfrom,recvmsg",
+    "as a file opens": "openat",
+    "as a file gets its name": "rename,renameat,renameat2",
+    "as a file goes": "unlink,unlinkat,ftruncate",
+    "as a connection comes or goes": "accept4,connect,close,shutdown",
+}
+RECOVERY = "while it recovers"
+RANDOM = "at a random moment"
+_RECOVERING = ("pwrite64,fdatasync", "openat,ftruncate", "bind,listen,socket")
+_NTH = (1, 1, 2, 3, 5, 8, 13, 21, 34)
+_PATIENCE = 2.5
+"""Seconds that a named point is waited for; then it is any moment."""
+
+
+@dataclass(slots=True)
+class Killer:
+    """Chooses whom, how and when, from one seed."""
+
+    server: Victim
+    chance: random.Random
+    struck: Counter[str] = field(default_factory=Counter)
+    """How often by which way and at whom."""
+
+    def strike(self) -> None:
+        """Kill once, and bring the server back as its operator or supervisor would."""
+        tree = self.server.tree()
+        aim = self.chance.choice(list(Aim)) if len(tree) > 1 else Aim.WORKER
+        way = self.chance.random()
+        if way < 0.45:
+            name = self._at_a_point(aim)
+        else:
+            time.sleep(self.chance.uniform(0.05, 0.8))
+            name = RANDOM
+            self.server.strike(aim, self.chance)
+        self.struck[f"{name}: {aim.value}"] += 1
+        self._wait_struck(tree)
+        if way > 0.85 and self.server.has_ended:
+            self._die_again()
+        self.server.recover(len(tree), tree)
+
+    def _at_a_point(self, aim: Aim) -> str:
+        name, calls = self.chance.choice(list(POINTS.items()))
+        pid = self.server.tree()[0] if aim is Aim.SUPERVISOR else self.server.worker(self.chance)
+        with _tracing(pid, calls, self.chance.choice(_NTH)) as tracer:
+            try:
+                tracer.wait(_PATIENCE)
+            except subprocess.TimeoutExpired:
+                name = RANDOM
+        if name == RANDOM or aim is Aim.ALL:
+            self.server.strike(aim, self.chance)
+        return name
+
+    def _wait_struck(self, tree: list[int]) -> None:
+        """A signal takes a moment to be obeyed."""
+        end = time.monotonic() + 10
+        while self.server.tree() == tree:
+            assert time.monotonic() < end, "nobody died"
+            time.sleep(0.005)
+
+    def _die_again(self) -> None:
+        """Kill the next start in the middle of its recovery, too."""
+        self.server.kill()
+        self.server.spawn()
+        time.sleep(self.chance.uniform(0, 0.3))
+        calls = self.chance.choice(_RECOVERING)
+        with (
+            _tracing(self.server.pid, calls, self.chance.choice(_NTH)) as tracer,
+            contextlib.suppress(subprocess.TimeoutExpired),
+        ):
+            tracer.wait(_PATIENCE)
+        self.server.strike(Aim.ALL, self.chance)
+        self.server.kill()
+        self.struck[f"{RECOVERY}: all"] += 1
+
+
+@contextlib.contextmanager
+def _tracing(pid: int, calls: str, nth: int) -> Iterator[subprocess.Popen[bytes]]:
+    """Let the N-th of these calls of each thread kill the process."""
+    command = ["strace", "-f", "-qq", "-o", "/dev/null", "-p", str(pid), "-e", f"trace={calls}"]
+    inject = f"inject={calls}:signal=KILL:when={nth}"
+    tracer = subprocess.Popen([*command, "-e", inject], stderr=subprocess.DEVNULL)
+    try:
+        yield tracer
+    finally:
+        tracer.terminate()
+        tracer.wait(10)
+
+
+async def run(batch: Batch) -> Outcome:
+    """Load and kills in turn, then the comparison."""
+    chance = random.Random(batch.seed)
+    sink = Sink(offers_chunking=bool(batch.number % 2))
+    await sink.start()
+    server = Victim(batch.folder, Setup(f"smtp://127.0.0.1:{sink.port}"))
+    await asyncio.to_thread(server.populate)
+    await asyncio.to_thread(server.start)
+    generator = Generator(server.doors, batch.seed, Pace())
+    killer = Killer(server, chance)
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(generator.run())
+            for _ in range(batch.count):
+                await asyncio.to_thread(killer.strike)
+                sink.epoch += 1
+            generator.stop()
+        await server.drain()
+    finally:
+        status = await asyncio.to_thread(server.stop)
+        await sink.stop()
+    verdict = compare(generator.sent, sink, server.boxed(), workers=server.setup.workers)
+    flaws = [] if status == 0 else [f"the last stop ended with {status}"]
+    if "Traceback" in server.log.read_text("utf-8", "replace"):
+        flaws.append(f"a traceback in {server.log}")
+    return Outcome(batch.count, (verdict,), tuple(flaws), tally=tuple(killer.struck.items()))
+
+
+KILL = Torment(
+    name="kill",
+    guarantee="G1",
+    counted="kills",
+    full=1000,
+    short=25,
+    size=25,
+    run=run,
+    missing=lambda: lacking("strace"),
+)

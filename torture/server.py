@@ -1,0 +1,207 @@
+"""The server under torture: an installation on loopback, its doors, its processes.
+
+Where it has several processes, the first is the supervisor and its descendants are the workers.
+"""
+
+import asyncio
+import contextlib
+import os
+import random
+import signal
+import socket
+import time
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from merpati.api import operations as op
+from merpati.api import questions as ask
+from merpati.api.client import RemoteCounter
+from merpati.api.errors import ApiError
+from merpati.api.operations import A, Operation, Q
+from merpati.storage.errors import StorageError
+from merpati.testing.process import MerpatiProcess, free_port
+from torture.generator import BOX, Door
+from torture.sink import Taken, read_maildir
+
+RESTART_SECONDS = 30.0
+_CONFIG = """\
+hostname = "mx.a.test"
+data = "{data}"
+{workers}
+{before}
+[[port]]
+role = "mx"
+listen = "127.0.0.1:{smtp}"
+trusted = ["127.0.0.1/32"]
+[[port]]
+role = "lmtp"
+listen = "127.0.0.1:{lmtp}"
+trusted = ["127.0.0.1/32"]
+[[route]]
+match = ["*"]
+to = "{route}"
+tls = "off"
+[log]
+events = false
+{tables}
+"""
+
+
+class Aim(Enum):
+    """Which processes of the server are struck."""
+
+    WORKER = "worker"
+    SUPERVISOR = "supervisor"
+    ALL = "all"
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What differs between the servers of the runs."""
+
+    route: str
+    """Where all mail but that for the mailbox goes, as in `to` of a route."""
+    data: str = "var"
+    workers: int = 1
+    before: str = ""
+    """More lines before the first table,"""
+    tables: str = '[queue]\nretry = ["1s", "1s", "1s", "2s"]\n[limits]\nfree_space = 0'
+    """and more tables."""
+    wrapper: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+
+
+class Victim(MerpatiProcess):
+    """One server under torture."""
+
+    def __init__(self, folder: Path, setup: Setup) -> None:
+        self.setup = setup
+        self.data = folder / setup.data
+        smtp, lmtp = free_port(), free_port()
+        self.doors = [Door(smtp), Door(smtp), Door(smtp), Door(lmtp, is_lmtp=True)]
+        """Most load comes by SMTP."""
+        text = _CONFIG.format(
+            data=setup.data,
+            workers=f"workers = {setup.workers}" if setup.workers > 1 else "",
+            before=setup.before,
+            smtp=smtp,
+            lmtp=lmtp,
+            route=setup.route,
+            tables=setup.tables,
+        )
+        super().__init__(folder, text, [smtp, lmtp])
+        self.wrapper = setup.wrapper
+        self.environment = dict(setup.environment)
+
+    def populate(self) -> None:
+        """The one domain and mailbox of its own; the server does not run yet."""
+        self.ask("domain", "add", "a.test")
+        self.ask("user", "add", f"{BOX}@a.test", "--password-stdin", text="Merpati terbang 1\n")
+
+    def boxed(self) -> list[Taken]:
+        """What lies in its mailbox."""
+        return read_maildir(self.data / "mail" / "a.test" / BOX)
+
+    # Its processes.
+
+    def tree(self) -> list[int]:
+        """Every process of the server, the supervisor first."""
+        return [] if self.has_ended else [self.pid, *_descendants(self.pid)]
+
+    def worker(self, chance: random.Random) -> int:
+        """One process that takes and sends mail."""
+        first, *others = self.tree()
+        return chance.choice(others) if others else first
+
+    def strike(self, aim: Aim, chance: random.Random) -> None:
+        """kill -9 what is aimed at."""
+        if not (pids := self.tree()):
+            return
+        chosen = {Aim.ALL: pids, Aim.SUPERVISOR: pids[:1], Aim.WORKER: [self.worker(chance)]}
+        for pid in chosen[aim]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def recover(self, processes: int, left: list[int]) -> None:
+        """Return when `processes` run and every door answers.
+
+        A dead supervisor is started again, as the service manager does; `left` are processes that
+        must end by themselves before. A dead worker is the supervisor's business.
+        """
+        end = time.monotonic() + RESTART_SECONDS
+        if self.has_ended:
+            while still := [pid for pid in left if _is_alive(pid)]:
+                assert time.monotonic() < end, f"orphans: {still}"
+                time.sleep(0.01)
+            self.kill()
+            self.start()
+        while len(self.tree()) < processes:
+            assert time.monotonic() < end, f"{self.tree()} instead of {processes} processes"
+            time.sleep(0.02)
+        self.wait_greeting(end - time.monotonic())
+
+    def wait_greeting(self, seconds: float = RESTART_SECONDS) -> None:
+        """Return when the first door greets: the ports are open before the store is."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            with (
+                contextlib.suppress(OSError),
+                socket.create_connection(("127.0.0.1", self.doors[0].port), 1) as caller,
+            ):
+                caller.settimeout(max(0.1, end - time.monotonic()))
+                if caller.recv(4).startswith(b"220"):
+                    return
+            time.sleep(0.02)
+        raise AssertionError(f"no greeting after {seconds:.0f} s\n{self.output()}")
+
+    # Its queue.
+
+    async def tell(self, operation: Operation[Q, A], question: Q) -> A:
+        """Ask over the control socket, much faster than by a command."""
+        return await RemoteCounter(self.data / "control.sock").ask(operation, question)
+
+    async def queued(self) -> int:
+        """How many recipients are not settled."""
+        return sum((await self.tell(op.STATUS, ask.Nothing())).queue.values())
+
+    async def hurry(self) -> None:
+        """Let everything be tried at once, as an operator would."""
+        for held in await self.tell(op.SITES_HELD, ask.Nothing()):
+            await self.tell(op.SITES_HOLD, ask.HoldSite(site=held.site, seconds=0))
+        everything = ask.AlterQueue(filter=ask.Filter(), action="retry", everything=True)
+        await self.tell(op.QUEUE_ALTER, everything)
+
+    async def drain(self, seconds: float = 180.0) -> None:
+        """Return when the queue is empty, and was so for a moment: notices go the same way."""
+        end = time.monotonic() + seconds
+        empty = 0
+        while not await RemoteCounter(self.data / "control.sock").answers():
+            assert time.monotonic() < end, "the control socket does not answer"
+            await asyncio.sleep(0.1)
+        while empty < 3:
+            empty = 0 if await self.queued() else empty + 1
+            if not empty:
+                assert time.monotonic() < end, f"{await self.queued()} are queued still"
+                await self.hurry()
+            await asyncio.sleep(0.3)
+
+
+REFUSALS = (ApiError, StorageError, AssertionError, OSError, TimeoutError)
+"""What asking a server that is being tortured may end with."""
+
+
+def _descendants(pid: int) -> list[int]:
+    children: list[int] = []
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            children += map(int, (task / "children").read_text().split())
+    return [one for child in children for one in (child, *_descendants(child))]
+
+
+def _is_alive(pid: int) -> bool:
+    """Whether it runs; a zombie does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
