@@ -59,7 +59,7 @@ async def test_a_page_costs_the_same_however_many_debts_there_are(tmp_path: Path
     many = await owing(tmp_path / "1.db", [(1, 0), (2, 0)] * 30)
 
     def fill(connection: apsw.Connection) -> None:
-        copy = "INSERT INTO message SELECT ?, ?, received, expires, sender, 1, remind, entry "
+        copy = "INSERT INTO message SELECT ?, ?, received, expires, sender, 1, remind, entry, 0 "
         for number in range(10, 5_010):
             connection.execute(copy + "FROM message WHERE id = 1", (number, str(number)))
             owe(connection, (number, 0), Notice("failed", "5.1.1"), NOW)

@@ -1,6 +1,8 @@
 """A large message on its way in: chunks in the file, which is no message until it is put."""
 
+import zlib
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import partial
 
 import apsw
@@ -17,6 +19,8 @@ class ChunkDraft:
     ) -> None:
         self.message = message
         self.is_put = False
+        self.checksum = 0
+        """Of what was stored so far."""
         self._database = database
         self._abandon = abandon
         self._waiting = bytearray()
@@ -42,18 +46,27 @@ class ChunkDraft:
 
     async def _store(self, size: int) -> None:
         piece = bytes(self._waiting[:size])
-        await self._database.write(
-            partial(_insert, message=self.message, number=self._stored, piece=piece)
-        )
+        chunk = _Chunk(self.message, self._stored, piece, self.checksum)
+        self.checksum = await self._database.write(partial(_insert, chunk=chunk))
         del self._waiting[:size]
         self._stored += 1
 
 
-def _insert(connection: apsw.Connection, message: int, number: int, piece: bytes) -> None:
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    message: int
+    number: int
+    octets: bytes
+    before: int
+    """The checksum of what stands before it."""
+
+
+def _insert(connection: apsw.Connection, chunk: _Chunk) -> int:
+    """Store it; the checksum of everything so far."""
     # The first chunk comes with its draft row: start-up sweeps drafts and never scans chunks.
     # Written twice when a failed commit stood after all: the octets are the same.
-    if number == 0:
-        connection.execute("INSERT OR IGNORE INTO draft VALUES (?, 0)", (message,))
-    connection.execute(
-        "INSERT OR REPLACE INTO chunk VALUES (?, ?)", (first_chunk(message) + number, piece)
-    )
+    if chunk.number == 0:
+        connection.execute("INSERT OR IGNORE INTO draft VALUES (?, 0)", (chunk.message,))
+    key = first_chunk(chunk.message) + chunk.number
+    connection.execute("INSERT OR REPLACE INTO chunk VALUES (?, ?)", (key, chunk.octets))
+    return zlib.crc32(chunk.octets, chunk.before)

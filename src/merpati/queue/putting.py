@@ -13,12 +13,13 @@ from merpati.queue.debts import notices_of_expansion
 from merpati.queue.entry import Entry
 from merpati.queue.lanes import Lane, Lanes, raise_ready
 from merpati.queue.ledger import owe
+from merpati.queue.reading import checksum_of
 from merpati.queue.removal import remove_paid
 from merpati.queue.rows import CHUNK, encode_entry, first_chunk
 from merpati.queue.selection import plain
 from merpati.storage.rows import rows
 
-_MESSAGE = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, 0, ?)"
+_MESSAGE = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?)"
 _STAYS = "UPDATE message SET stays = 1 WHERE id = ? AND stays = 0"
 _CHUNK = "INSERT INTO chunk VALUES (?, ?)"
 _RECIPIENT = (
@@ -37,6 +38,8 @@ class Arrival(msgspec.Struct, frozen=True):
     may_be_fresh: bool
     events: Sequence[Event]
     discharged: Sequence[int]
+    streamed: int = 0
+    """The checksum of a content that was streamed in."""
 
 
 class Placed(msgspec.Struct, frozen=True):
@@ -57,7 +60,7 @@ class Putting:
     def put(self, connection: apsw.Connection, arrival: Arrival) -> list[Placed]:
         """Everything of one arrival."""
         entry = arrival.entry
-        self._put_content(connection, arrival)
+        checksum = self._put_content(connection, arrival)
         placed = self._put_recipients(connection, arrival)
         stays = not all(place.fresh for place in placed)
         connection.execute(
@@ -70,6 +73,7 @@ class Putting:
                 plain(entry.envelope.sender),
                 stays,
                 encode_entry(entry),
+                checksum,
             ),
         )
         for n, notice in notices_of_expansion(entry):
@@ -79,15 +83,17 @@ class Putting:
             remove_paid(connection, arrival.discharged)
         return placed
 
-    def _put_content(self, connection: apsw.Connection, arrival: Arrival) -> None:
+    def _put_content(self, connection: apsw.Connection, arrival: Arrival) -> int:
+        """Store it if it is not there yet; its checksum."""
         if arrival.body is None:
             connection.execute("DELETE FROM draft WHERE id = ?", (arrival.message,))
-            return
+            return arrival.streamed
         first = first_chunk(arrival.message)
         if arrival.body.size <= CHUNK:
             connection.execute(_CHUNK, (first, arrival.body.octets()))
         else:
             connection.executemany(_CHUNK, enumerate(pieces(arrival.body.parts), first))
+        return checksum_of(arrival.body.parts)
 
     def _put_recipients(self, connection: apsw.Connection, arrival: Arrival) -> list[Placed]:
         due = first_due(arrival.entry)

@@ -1,5 +1,7 @@
-"""How an entry stands in its row."""
+"""How an entry stands in its row: behind a mark and its checksum, since one wrong bit in it could
+send a message to somebody else."""
 
+import zlib
 from functools import lru_cache
 
 import msgspec
@@ -12,13 +14,17 @@ _decoder = msgspec.msgpack.Decoder(Entry)
 
 CHUNK = 256 * 1024
 """Octets of content in one row at most."""
+_MARK = b"\xc1"
+"""No MessagePack begins with it. What was stored before checksums were kept has none."""
+_SUM = 4
 NUMBER_BITS = 16
 """A chunk's key is message << 16 | number: 16 GiB a message."""
 
 
 def encode_entry(entry: Entry) -> bytes:
     """As a map by field names, so that a later version with more fields reads it."""
-    return _encode(entry)
+    encoded = _encode(entry)
+    return _MARK + zlib.crc32(encoded).to_bytes(_SUM) + encoded
 
 
 @lru_cache(maxsize=64)
@@ -28,9 +34,23 @@ def decode_entry(octets: bytes) -> Entry:
     StorageError when the row holds something else: `damage` says what becomes of it.
     """
     try:
-        return _decoder.decode(octets)
+        return _decoder.decode(_checked(octets))
     except msgspec.DecodeError as error:
         raise StorageError(f"an entry cannot be read: {error}", is_damaged=True) from error
+
+
+def has_checksum(octets: bytes) -> bool:
+    """Whether the entry of a row can be checked."""
+    return octets[:1] == _MARK
+
+
+def _checked(octets: bytes) -> bytes:
+    if not has_checksum(octets):
+        return octets
+    encoded = octets[1 + _SUM :]
+    if zlib.crc32(encoded).to_bytes(_SUM) != octets[1 : 1 + _SUM]:
+        raise StorageError("an entry cannot be read: its checksum does not match", is_damaged=True)
+    return encoded
 
 
 def first_chunk(message: int) -> int:

@@ -16,7 +16,7 @@ from merpati.clock import Clock
 from merpati.journal.events import Event
 from merpati.journal.store import JournalStore
 from merpati.mail.envelope import Body
-from merpati.queue import desk, ledger, sites
+from merpati.queue import desk, ledger, reading, sites
 from merpati.queue.claiming import Answer, Key, Question, claim
 from merpati.queue.desk import Change, DeskWriter, Page
 from merpati.queue.draft import ChunkDraft
@@ -40,12 +40,10 @@ from merpati.queue.queue import Draft
 from merpati.queue.readiness import Readiness
 from merpati.queue.reminding import Look, remind
 from merpati.queue.removal import remove_paid
-from merpati.queue.rows import decode_entry, first_chunk
 from merpati.queue.selection import means
 from merpati.queue.settling import Settling, Verdicts
 from merpati.queue.sweeping import Sweeper
 from merpati.storage.database import Database
-from merpati.storage.errors import StorageError
 
 _ALTER_AT_ONCE = 500
 
@@ -112,11 +110,11 @@ class QueueStore:
     ) -> None:
         """See `Queue`. Fresh and in hand if there is room for it."""
         now = self._clock.now()
-        message, body = await self._content(content)
+        message, body, streamed = await self._content(content)
         kept = body if body is not None and body.size <= self._settings.small else None
         octets, recipients = kept.size if kept else 0, len(entry.envelope.recipients)
         fresh = first_due(entry) <= now and self._in_hand.reserve(octets, recipients)
-        arrival = Arrival(message, entry, body, now, fresh, events, discharged)
+        arrival = Arrival(message, entry, body, now, fresh, events, discharged, streamed)
         job = self._database.job(lambda connection: self._putting.put(connection, arrival))
         job.recover = partial(adopt, message=message)
         job.done = partial(self._stored, arrival, kept)
@@ -128,13 +126,14 @@ class QueueStore:
         if discharged:
             self._sweeper.look()
 
-    async def _content(self, content: Body | Draft) -> tuple[int, Body | None]:
+    async def _content(self, content: Body | Draft) -> tuple[int, Body | None, int]:
+        """Its message, and the body, or the checksum of what was streamed in."""
         if isinstance(content, Body):
-            return self._new_message(), content
+            return self._new_message(), content, 0
         if not isinstance(content, ChunkDraft):
             raise TypeError("a draft of another queue")
         await content.flush()
-        return content.message, None
+        return content.message, None, content.checksum
 
     def _stored(self, arrival: Arrival, kept: Body | None, placed: Sequence[Placed]) -> None:
         entry = arrival.entry
@@ -191,15 +190,9 @@ class QueueStore:
 
     async def read(self, entry_id: str) -> AsyncIterator[bytes]:
         """See `Queue`: one short question a piece."""
-        message, left = await self._database.read(partial(_content_of, entry_id=entry_id))
-        chunk = first_chunk(message)
-        while left > 0:
-            piece = await self._database.read(partial(_piece, chunk=chunk))
-            left -= len(piece)
-            yield piece
-            chunk += 1
-        if left:
-            raise StorageError(f"{entry_id} has {-left} octets too many", is_damaged=True)
+        content = await self._database.read(partial(reading.begin, entry_id=entry_id))
+        while not content.is_over:
+            yield await self._database.read(content.next)
 
     async def settle(self, settlements: Sequence[Settlement], events: Sequence[Event] = ()) -> None:
         """See `Queue`. Rides with other commits, a little later than it could be."""
@@ -377,23 +370,6 @@ class QueueStore:
         if ended:
             self._sweeper.look()
         return ended
-
-
-def _content_of(connection: apsw.Connection, entry_id: str) -> tuple[int, int]:
-    """The message of that name and the octets of its content."""
-    row = connection.execute(
-        "SELECT id, entry FROM message WHERE public = ?", (entry_id,)
-    ).fetchone()
-    if row is None:
-        raise StorageError(f"{entry_id} is not in the queue any more")
-    return row[0], decode_entry(row[1]).size
-
-
-def _piece(connection: apsw.Connection, chunk: int) -> bytes:
-    octets: bytes | None = connection.execute("SELECT octets FROM chunk WHERE id = ?", (chunk,)).get
-    if not octets:
-        raise StorageError(f"a piece of a message is gone (chunk {chunk})", is_damaged=True)
-    return octets
 
 
 def _demote(connection: apsw.Connection, parcels: Sequence[Parcel]) -> None:

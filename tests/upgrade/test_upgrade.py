@@ -1,0 +1,69 @@
+"""Data of every earlier format opens, is brought to the present one, and nothing of it is lost."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from merpati.config.places import Places
+from merpati.mail.address import Address
+from merpati.queue.entry import Selection, State
+from merpati.storage.connection import Kind, migrations
+from merpati.system.stores import Stores, open_stores
+from merpati.testing.clock import VirtualClock
+from tests.upgrade import sample
+
+SAMPLES = sorted(path for path in Path(__file__).parent.iterdir() if "schema" in path.name)
+
+
+@pytest.fixture(params=SAMPLES, ids=lambda folder: folder.name)
+async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Stores]:
+    sample.unpack(request.param, tmp_path)
+    async with open_stores(Places(tmp_path), VirtualClock(sample.RECEIVED + 60)) as stores:
+        yield stores
+
+
+async def test_its_schema_is_the_present_one(stores: Stores) -> None:
+    version = await stores.shard.read(lambda db: db.execute("PRAGMA user_version").get)
+    assert version == len(migrations(Kind.SHARD))
+
+
+async def test_every_recipient_is_where_it_was(stores: Stores) -> None:
+    listed = await stores.queue.search(Selection(), 100)
+    states = {str(one.waiting.recipient.address): one.waiting.state for one in listed}
+    refused = set(sample.MESSAGES["refused"])
+    expected = {one for to in sample.MESSAGES.values() for one in to} - refused
+    held = sample.MESSAGES["held"][0]
+    assert states == {one: State.HELD if one == held else State.WAITING for one in expected}
+
+
+async def test_every_content_is_read_as_it_came(stores: Stores) -> None:
+    for number, subject in enumerate(sample.MESSAGES):
+        pieces = [piece async for piece in stores.queue.read(sample.entry(number, subject).id)]
+        assert b"".join(pieces) == sample.octets(subject)
+
+
+async def test_debts_people_and_stories_are_kept(stores: Stores) -> None:
+    (owed,) = await stores.queue.owed(10)
+    assert (owed.entry, owed.reply) == (sample.entry(4, "refused"), "550 5.1.1 no such user")
+    resolution = stores.directory.resolve(Address("sales", "a.test"))
+    assert resolution is not None
+    assert resolution.targets == (sample.ANN, Address("bob", "b.test"))
+    for number, subject in enumerate(sample.MESSAGES):
+        story = await stores.journal.story(sample.entry(number, subject).id)
+        assert story[0] == sample.accepted(sample.entry(number, subject))
+
+
+async def test_what_waits_is_claimed_whole(stores: Stores) -> None:
+    claims = await stores.queue.claim(sample.RECEIVED + 60, 100)
+    claimed = {claim.entry.id for claim in claims}
+    assert claimed == {
+        sample.entry(number, subject).id
+        for number, subject in enumerate(sample.MESSAGES)
+        if subject not in {"held", "refused"}
+    }
+
+
+def test_every_earlier_schema_of_the_queue_has_a_sample() -> None:
+    kept = {folder.name.rpartition("-")[2] for folder in SAMPLES}
+    assert kept >= {str(version) for version in range(1, len(migrations(Kind.SHARD)))}
