@@ -15,6 +15,7 @@ from merpati.delivery.transaction import Transaction
 from merpati.errors import MerpatiError
 from merpati.mail.envelope import Body, BodyType
 from merpati.queue.entry import State, Waiting
+from merpati.storage.errors import StorageError
 from merpati.testing.clock import VirtualClock
 from merpati.testing.deliveries import A_BODY, START, an_entry
 from merpati.testing.residents import Residents
@@ -93,6 +94,15 @@ async def test_a_message_that_was_here_before_is_a_loop(deliver):
     outcome, files = await deliver(body)
     assert (outcome.result, outcome.status, outcome.cause) == (Result.FAILED, "5.4.6", "loops-back")
     assert files == []
+
+
+async def test_a_damaged_body_leaves_no_file_and_is_held(deliver):
+    async def pieces():
+        yield b"Subject: half\r\n"
+        raise StorageError("its checksum does not match", is_damaged=True)
+
+    outcome, files = await deliver(pieces, size=22)
+    assert (outcome.result, outcome.cause, files) == (Result.DAMAGED, "damaged-here", [])
 
 
 async def test_the_body_is_not_mistaken_for_a_header(deliver):

@@ -6,7 +6,16 @@ import pytest
 
 from merpati.delivery.outcome import Outcome, Result
 from merpati.delivery.settling import Settling, SettlingSettings
-from merpati.journal.events import Attempt, Deferred, Delivered, Expired, Failed, Unnoticed
+from merpati.journal.events import (
+    BY_ITSELF,
+    Attempt,
+    Deferred,
+    Delivered,
+    Expired,
+    Failed,
+    Held,
+    Unnoticed,
+)
 from merpati.mail.address import Address
 from merpati.mail.envelope import DeliverBy, Notify, Recipient
 from merpati.queue.entry import State, Waiting
@@ -103,6 +112,17 @@ def test_no_notice_to_the_null_sender_or_about_a_notice(entry):
     settled = settle(FAILED, entry=entry)
     assert (settled.settlement.notice, kinds(settled)) == (None, [Failed, Unnoticed])
     assert settle(DEFERRED, entry=entry, after=5 * HOUR).settlement.notice is None
+
+
+@pytest.mark.parametrize("after", [60.0, 6 * DAY])
+def test_damaged_is_held_for_an_operator_as_if_it_was_never_tried(after):
+    damaged = Outcome(0, Result.DAMAGED, "its checksum does not match", "4.3.0", "damaged-here")
+    settled = settle(damaged, after=after)
+    settlement = settled.settlement
+    assert (settlement.state, settlement.attempted, settlement.notice) == (State.HELD, False, None)
+    assert (settlement.reply, settlement.cause) == ("its checksum does not match", "damaged-here")
+    (held,) = settled.events
+    assert (type(held), held.by, held.why) == (Held, BY_ITSELF, "its checksum does not match")
 
 
 def test_deferred_waits_as_the_schedule_says():

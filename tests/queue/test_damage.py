@@ -5,12 +5,12 @@ from pathlib import Path
 from merpati.journal.events import Cancelled, Expired, Held
 from merpati.journal.store import JournalStore
 from merpati.mail.envelope import Body
-from merpati.queue.entry import Selection, State
+from merpati.queue.entry import Notice, Selection, State
 from merpati.queue.store import QueueStore
 from merpati.storage.connection import StorageSettings
 from merpati.storage.database import Database
 from merpati.testing.clock import VirtualClock
-from merpati.testing.conformance.queue import NOW, an_entry
+from merpati.testing.conformance.queue import NOW, an_entry, becomes
 
 BAD, GOOD = an_entry(1), an_entry(2)
 
@@ -61,4 +61,34 @@ async def test_what_cannot_be_read_ends_in_time_and_reminds_nobody(tmp_path: Pat
     assert await queue.expire(NOW + 90_000, 10) == 2
     assert any(isinstance(event, Expired) for event in await journal.story(BAD.id))
     assert {owed.entry.id for owed in await queue.owed(10)} == {GOOD.id}
+    await database.close()
+
+
+async def test_a_debt_about_what_cannot_be_read_is_kept_and_hides_no_other(tmp_path: Path) -> None:
+    database, _, queue = await opened(tmp_path / "0.db")
+    for entry in (BAD, GOOD):
+        await queue.put(entry, Body((b"hello",)))
+    told = Notice("failed", "5.1.1")
+    for claim in await queue.claim(NOW, 10):
+        await queue.settle(becomes(claim, State.FAILED, notice=told))
+    spoil = "UPDATE message SET entry = x'ff' WHERE public = ?"
+    await database.write(lambda db: db.execute(spoil, (BAD.id,)).fetchall())
+    lost, sound = await queue.owed(10)
+    assert (lost.entry.id, lost.entry.envelope.sender) == (BAD.id, None)
+    assert lost.damage.startswith("an entry cannot be read")
+    assert (sound.entry, sound.damage) == (GOOD, "")
+    await database.close()
+
+
+async def test_a_recipient_whose_message_is_gone_is_held_and_the_rest_is_claimed(
+    tmp_path: Path,
+) -> None:
+    database, journal, queue = await with_a_bad_row(tmp_path / "0.db")
+    lose = "DELETE FROM message WHERE public = ?"
+    await database.write(lambda db: db.execute(lose, (BAD.id,)).fetchall())
+    assert [one.entry for one in await queue.claim(NOW, 10)] == [GOOD]
+    ((_, held),) = await journal.follow(0, 10)
+    assert isinstance(held, Held)
+    assert held.why == "an entry cannot be read: it is gone"
+    assert (await queue.count())["held"] == 1
     await database.close()

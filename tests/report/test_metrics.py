@@ -2,7 +2,17 @@
 
 from collections.abc import Mapping
 
-from merpati.journal.events import Accepted, Attempt, Deferred, Delivered, Event, Expired, Refused
+from merpati.journal.events import (
+    BY_ITSELF,
+    Accepted,
+    Attempt,
+    Deferred,
+    Delivered,
+    Event,
+    Expired,
+    Held,
+    Refused,
+)
 from merpati.report.metrics import MAX_SERIES, Metrics
 from merpati.report.reader import Reader
 from merpati.testing.clock import VirtualClock
@@ -19,7 +29,10 @@ async def test_events_are_counted_by_their_label() -> None:
     metrics.take(Accepted(at=0.0, sender="", recipients=(), size=50, role="mx"))
     metrics.take(Deferred(at=0.0, reply="", cause="greylisted"))
     metrics.take(Expired(at=0.0))
+    metrics.take(Held(at=0.0, by="operator"))
+    metrics.take(Held(at=0.0, by=BY_ITSELF))
     lines = await page(metrics)
+    assert "merpati_damaged_total 1" in lines
     assert 'merpati_messages_accepted_total{role="mx"} 2' in lines
     assert "merpati_received_octets_total 150" in lines
     assert 'merpati_deferred_total{cause="greylisted"} 1' in lines

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 
 from merpati.errors import MerpatiError
 from merpati.journal.events import Event, Lifecycle, Unnoticed
@@ -24,6 +25,7 @@ class Books(MemoryQueue):
         self.debts = debts
         self.content = content
         self.told: list[Event] = []
+        self.is_damaged = False
 
     async def owed(self, limit: int) -> list[Owed]:
         return self.debts[:limit]
@@ -34,6 +36,8 @@ class Books(MemoryQueue):
 
     async def read(self, entry_id: str) -> AsyncIterator[bytes]:
         yield self.content
+        if self.is_damaged:
+            raise StorageError("its checksum does not match", is_damaged=True)
 
 
 class Counter:
@@ -45,6 +49,7 @@ class Counter:
         self.asked = 0
         self.broken = broken
         self.sent: list[tuple[Envelope, list[str]]] = []
+        self.content = b""
 
     async def accept_notice(
         self, envelope: Envelope, content: Body, answers: Sequence[Owed]
@@ -52,6 +57,7 @@ class Counter:
         self.asked += 1
         if self.broken in ("all", *(str(owed.recipient.address) for owed in answers)):
             raise self.error
+        self.content = content.octets()
         self.sent.append((envelope, [str(owed.recipient.address) for owed in answers]))
         await self.books.forgive([owed.id for owed in answers])
         return "id"
@@ -154,5 +160,29 @@ async def test_content_that_is_damaged_puts_off_its_own_debts_alone(
     debts = [owed("delayed", to="x@b.test"), owed(id_=2)]
     office = Office(debts, original, broken="x@b.test")
     office.door.error = StorageError("a piece is gone", is_damaged=True)
+    assert await office.notices.pay() == 1
+    assert [one.id for one in office.books.debts] == [1]
+
+
+async def test_the_sender_is_told_without_a_word_of_what_is_damaged(
+    owed: Builder, original: bytes
+) -> None:
+    office = Office([owed()], original)
+    office.books.is_damaged = True
+    assert await office.notices.pay() == 1
+    assert office.door.sent != []
+    assert b"Laporan" not in office.door.content
+    assert b"Isi pesan" not in office.door.content
+    kept = [event for _, event in await office.journal.follow(0, 10)]
+    assert [event.what for event in kept if isinstance(event, Lifecycle)] == [
+        "notice without its message"
+    ]
+
+
+async def test_a_debt_about_nobody_knows_whom_is_kept_and_blocks_no_other(
+    owed: Builder, original: bytes
+) -> None:
+    lost = replace(owed(sender=None), damage="an entry cannot be read")
+    office = Office([lost, owed("delayed", id_=2)], original)
     assert await office.notices.pay() == 1
     assert [one.id for one in office.books.debts] == [1]

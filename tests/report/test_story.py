@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from merpati.journal.events import (
+    BY_ITSELF,
     Accepted,
     Attempt,
     Cancelled,
@@ -229,6 +230,16 @@ def test_a_story_begins_with_its_message_though_the_connection_is_older() -> Non
 def test_a_hold_without_a_reason_ends_without_a_colon() -> None:
     [chapter] = chapters([Held(at=1.0, address="bob@b.test", by="operator")])
     assert chapter.told == "Held for bob@b.test by operator"
+
+
+def test_what_is_damaged_is_told_with_what_to_do() -> None:
+    why = "the content of ID is damaged: its checksum does not match"
+    held = Held(at=1.0, message="ID", address="bob@b.test", by=BY_ITSELF, why=why)
+    [chapter] = chapters([held])
+    assert chapter.told == f"Held for bob@b.test by merpati: {why}"
+    assert chapter.diagnosis is not None
+    assert "merpati verify" in chapter.diagnosis.advice
+    assert "isi pesan rusak di disk" in tell([held], "id")
 
 
 def test_no_english_is_left_in_an_indonesian_story() -> None:

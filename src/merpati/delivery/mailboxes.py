@@ -205,6 +205,8 @@ async def _guarded(delivery: Awaitable[Outcome]) -> Outcome:
     try:
         return await delivery
     except Exception as error:
+        if isinstance(error, StorageError) and error.is_damaged:
+            return Outcome(0, Result.DAMAGED, str(error), "4.3.0", "damaged-here")
         text = f"the mailbox could not be reached: {type(error).__name__}: {error}"
         return Outcome(0, Result.DEFERRED, text, "4.3.0", "delivery-defect")
 

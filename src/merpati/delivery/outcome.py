@@ -14,6 +14,8 @@ class Result(Enum):
     FAILED = "failed"
     UNTOUCHED = "untouched"
     """Nothing was tried for it: attempts and back-off stay as they are."""
+    DAMAGED = "damaged"
+    """What is stored of its message cannot be trusted: it is held until an operator has looked."""
     UNKNOWN = "unknown"
     """The end of the data left us and no verdict came: the host may have it."""
 

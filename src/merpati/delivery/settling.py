@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from merpati.delivery.outcome import Outcome, Result
 from merpati.journal.events import (
+    BY_ITSELF,
     MAX_TEXT,
     Attempt,
     Deferred,
@@ -17,6 +18,7 @@ from merpati.journal.events import (
     Event,
     Expired,
     Failed,
+    Held,
 )
 from merpati.mail.envelope import DeliverBy, Notify
 from merpati.queue.debts import (
@@ -71,6 +73,8 @@ class Settling:
             return case.failed(outcome.status, outcome.cause)
         if outcome.result is Result.UNTOUCHED:
             return case.untouched(self._owes_delay_notice(case))
+        if outcome.result is Result.DAMAGED:
+            return case.held()
         if is_over(entry, now):
             return case.over()
         return self._later(case)
@@ -194,6 +198,26 @@ class _Case:
         after = self.outcome.retry_after
         due = self.waiting.due if after is None else self.now + after
         return Settled(self._waits(due, told, attempted=False))
+
+    def held(self) -> Settled:
+        """Nobody is sent what may not be what was accepted. A release tries it once more."""
+        settlement = Settlement(
+            self.entry.id,
+            self.waiting.n,
+            State.HELD,
+            due=self.now,
+            attempted=False,
+            reply=self.outcome.reply[:MAX_TEXT],
+            cause=self.outcome.cause,
+        )
+        event = Held(
+            at=self.now,
+            message=self.entry.id,
+            address=self.address,
+            by=BY_ITSELF,
+            why=self.outcome.reply[:MAX_TEXT],
+        )
+        return Settled(settlement, (event,))
 
     def deferred(self, due: float, told: bool) -> Settled:
         event = Deferred(

@@ -220,7 +220,9 @@ class Talk:
 
     def _unsendable(self, flight: Flight, error: ContentError | StorageError) -> _Over:
         """The content cannot go out, or cannot be read; the server is left without its end."""
-        if isinstance(error, StorageError | MiscountError):
+        if isinstance(error, StorageError) and error.is_damaged:
+            result, status, cause = Result.DAMAGED, "4.3.0", "damaged-here"
+        elif isinstance(error, StorageError | MiscountError):
             result, status, cause = Result.DEFERRED, "4.3.0", "delivery-defect"
         else:
             result, status, cause = Result.FAILED, "5.6.3", "binary-unsupported"

@@ -75,6 +75,8 @@ _PHRASES = (
     _Phrase("by an operator", "site-suspended", "oleh operator"),
     _Phrase("every host rests", "site-down", "semua host sedang dibiarkan"),
     _Phrase("the site is left alone", "site-down", "situs ini sedang dibiarkan"),
+    _Phrase("the content of .* is damaged", "damaged-here", "isi pesan rusak di disk"),
+    _Phrase("an entry cannot be read", "damaged-here", "amplop pesan rusak di disk"),
     _Phrase("a defect of ours", "delivery-defect", "kesalahan di server ini"),
 )
 _NOT_REACHED = ("connection-refused", "timed-out", "host-unreachable")

@@ -152,6 +152,10 @@ class Expired(Fact, frozen=True, tag="expired", kw_only=True, omit_defaults=True
     attempts: int = 0
 
 
+BY_ITSELF = "merpati"
+"""Who holds a message back because what is stored of it is damaged."""
+
+
 class Held(Fact, frozen=True, tag="held", kw_only=True, omit_defaults=True):
     """Held back by an operator or a rule."""
 

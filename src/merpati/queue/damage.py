@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import apsw
 
-from merpati.journal.events import Held
+from merpati.journal.events import BY_ITSELF, Held
 from merpati.journal.rows import EventWriter
 from merpati.mail.address import Address
 from merpati.mail.envelope import Envelope, Recipient
@@ -14,8 +14,10 @@ from merpati.queue.entry import Entry
 from merpati.queue.lanes import look_again
 from merpati.storage.rows import rows
 
-_BY = "merpati"
-_HOLD = "UPDATE recipient SET state = 2 WHERE message = ? AND state = 0 RETURNING lane, address"
+_HOLD = (
+    "UPDATE recipient SET state = 2, reply = ?, cause = 'damaged-here' "
+    "WHERE message = ? AND state = 0 RETURNING lane, address"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +40,11 @@ def hold_damaged(
     connection: apsw.Connection, events: EventWriter, message: int, why: str, now: float
 ) -> None:
     """Hold what waits of a message, so that no claim comes upon it again before an operator has."""
-    public = connection.execute("SELECT public FROM message WHERE id = ?", (message,)).get
-    held = rows(connection, _HOLD, (message,))
+    public = connection.execute("SELECT public FROM message WHERE id = ?", (message,)).get or ""
+    held = rows(connection, _HOLD, (why, message))
     gone = Counter(lane for lane, _ in held)
     look_again(connection, {lane: -count for lane, count in gone.items()})
-    told = [Held(at=now, message=public, address=address, by=_BY, why=why) for _, address in held]
+    told = [
+        Held(at=now, message=public, address=address, by=BY_ITSELF, why=why) for _, address in held
+    ]
     events.write(connection, told)

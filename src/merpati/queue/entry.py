@@ -107,6 +107,9 @@ class Owed:
     """For `delayed`: when we give up."""
     cause: str = ""
     """Why, as a key of `diagnosis`; for what expired: why the last attempt failed."""
+    damage: str = ""
+    """Why the entry cannot be read: it then stands in for what nobody knows, whom to tell above
+    all."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,8 @@ def decode_entry(octets: bytes) -> Entry:
 
     StorageError when the row holds something else: `damage` says what becomes of it.
     """
+    if not isinstance(octets, bytes):
+        raise StorageError("an entry cannot be read: it is gone", is_damaged=True)
     try:
         return _decoder.decode(_checked(octets))
     except msgspec.DecodeError as error:

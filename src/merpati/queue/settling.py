@@ -14,6 +14,7 @@ from merpati.queue.ledger import owe
 from merpati.queue.putting import stay
 from merpati.queue.removal import remove_finished
 from merpati.queue.rows import decode_entry
+from merpati.storage.errors import StorageError
 
 _UPDATE = (
     "UPDATE recipient SET state = ?, due = ?, attempts = attempts + ?, "
@@ -107,13 +108,17 @@ def _move(connection: apsw.Connection, settlement: Settlement, place: Place, at:
 
 
 def _subject(connection: apsw.Connection, settlement: Settlement) -> tuple[str, str]:
-    """Message and address of a recipient whose row is gone; no address when the message is."""
+    """Message and address of a recipient whose row is gone; no address when the message is, too,
+    or cannot be read."""
     encoded = connection.execute(
         "SELECT entry FROM message WHERE public = ?", (settlement.entry_id,)
     ).get
     if encoded is None:
         return settlement.entry_id, ""
-    recipient = decode_entry(encoded).envelope.recipients[settlement.n]
+    try:
+        recipient = decode_entry(encoded).envelope.recipients[settlement.n]
+    except StorageError:
+        return settlement.entry_id, ""
     return settlement.entry_id, str(recipient.address)
 
 

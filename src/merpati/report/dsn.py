@@ -252,6 +252,7 @@ def _gives_all_back(owed: Owed, original: bytes, settings: NoticeSettings) -> bo
         and envelope.ret is not Return.HEADERS
         and not envelope.require_tls
         and envelope.body is not BodyType.BINARY
+        and original != b""
         and b"\0" not in original
         and owed.entry.size <= settings.max_returned
         and len(original) <= settings.max_returned

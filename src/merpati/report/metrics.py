@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from functools import singledispatchmethod
 
 from merpati.journal.events import (
+    BY_ITSELF,
     Accepted,
     Cancelled,
     Deferred,
@@ -16,6 +17,7 @@ from merpati.journal.events import (
     Event,
     Expired,
     Failed,
+    Held,
     LoggedIn,
     LoginFailed,
     Noticed,
@@ -67,6 +69,7 @@ class Metrics:
         self.delivered = Counter("delivered", "Recipients delivered, by route.", "route")
         self.deferred = Counter("deferred", "Attempts put off, by cause.", "cause")
         self.failed = Counter("failed", "Recipients that failed, by cause.", "cause")
+        self.damaged = Counter("damaged", "Recipients held since their message is damaged.")
         self.notices = Counter("notices", "Delivery notices sent, by action.", "action")
         self.logins = Counter("logins", "Logins, by how they ended.", "result")
         self.connections = Counter("connections_out", "Connections made outward.", "result")
@@ -111,6 +114,10 @@ class Metrics:
     @take.register
     def _(self, event: Cancelled) -> None:
         self.failed.add("cancelled")
+
+    @take.register
+    def _(self, event: Held) -> None:
+        self.damaged.add(amount=event.by == BY_ITSELF)
 
     @take.register
     def _(self, event: Noticed) -> None:

@@ -116,16 +116,15 @@ class Notices:
     def _put_it_off(self, owed: list[Owed], error: Exception) -> None:
         until = self._clock.monotonic() + _PUT_OFF
         self._put_off |= {one.id: until for one in owed}
-        self._journal.note(
-            Lifecycle(
-                at=self._clock.now(),
-                message=owed[0].entry.id,
-                what="notice put off",
-                detail=f"{type(error).__name__}: {error}"[:500],
-            )
-        )
+        self._note(owed[0], "notice put off", f"{type(error).__name__}: {error}")
+
+    def _note(self, owed: Owed, what: str, why: str) -> None:
+        at, message = self._clock.now(), owed.entry.id
+        self._journal.note(Lifecycle(at=at, message=message, what=what, detail=why[:500]))
 
     async def _answer(self, owed: list[Owed]) -> None:
+        if owed[0].damage:
+            raise StorageError(owed[0].damage, is_damaged=True)
         why = _must_not(owed[0])
         original = b"" if why else await self._original(owed[0])
         why = why or _automatic(original)
@@ -136,7 +135,19 @@ class Notices:
         await self._door.accept_notice(report.envelope, report.content, owed)
 
     async def _original(self, owed: Owed) -> bytes:
-        """The message if it may be given back whole, else enough of it to have its headers."""
+        """The message if it may be given back whole, else enough of it to have its headers.
+
+        Nothing of what is damaged: the sender is told all the same.
+        """
+        try:
+            return await self._read(owed)
+        except StorageError as error:
+            if not error.is_damaged:
+                raise
+            self._note(owed, "notice without its message", str(error))
+            return b""
+
+    async def _read(self, owed: Owed) -> bytes:
         room = max(MAX_OCTETS, self._settings.max_returned + 1)
         pieces: list[bytes] = []
         async for piece in self._queue.read(owed.entry.id):

@@ -13,6 +13,7 @@ from merpati.diagnosis.replies import Stage, classify
 from merpati.diagnosis.rules import LOGINS, cause_of_rule
 from merpati.diagnosis.texts import DEFAULT_LANGUAGE, explain
 from merpati.journal.events import (
+    BY_ITSELF,
     Accepted,
     Attempt,
     Deferred,
@@ -240,7 +241,7 @@ def _cause(event: Event) -> str:
     if isinstance(event, LoginFailed):
         return LOGINS.get(event.why, "our-login")
     if not isinstance(event, Deferred | Failed):
-        return ""
+        return "damaged-here" if isinstance(event, Held) and event.by == BY_ITSELF else ""
     if event.cause or not event.reply:
         return event.cause
     code, status, text = reply_parts(event.reply)

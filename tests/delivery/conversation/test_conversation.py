@@ -393,6 +393,23 @@ async def test_content_that_cannot_be_read_is_tried_later() -> None:
     assert scene.source.results() == [[L]]
 
 
+@pytest.mark.parametrize("size", [64 * 1024, 4 * MIB])
+@pytest.mark.parametrize("rung", [Rung.BDAT_LOOKAHEAD, Rung.DATA_LOOKAHEAD])
+async def test_damaged_content_is_never_sent_to_its_end(rung: Rung, size: int) -> None:
+    async def damaged() -> AsyncIterator[bytes]:
+        for _ in range(2):
+            yield (b"x" * 62 + b"\r\n") * (size // 128)
+        raise StorageError("its checksum does not match", is_damaged=True)
+
+    scene = Scene(memory=SiteMemory(rung))
+    message = a_message(1, size=size)
+    end = await scene.play(Transaction(message.entry, message.recipients, damaged))
+    assert end is not None
+    assert end.ending is Ending.FRESH_START
+    assert (outcome_of(scene).result, outcome_of(scene).cause) == (Result.DAMAGED, "damaged-here")
+    assert scene.ledger.received == []
+
+
 async def test_a_size_that_does_not_hold_is_our_defect_and_no_fault_of_the_message() -> None:
     scene = Scene()
     await scene.play(a_message(1, size=5))
