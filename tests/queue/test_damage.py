@@ -92,3 +92,20 @@ async def test_a_recipient_whose_message_is_gone_is_held_and_the_rest_is_claimed
     assert held.why == "an entry cannot be read: it is gone"
     assert (await queue.count())["held"] == 1
     await database.close()
+
+
+async def test_a_recipient_that_its_entry_does_not_have_is_held_and_listed(tmp_path: Path) -> None:
+    database, journal, queue = await opened(tmp_path / "0.db")
+    for entry in (BAD, GOOD):
+        await queue.put(entry, Body((b"hello",)))
+    spoil = "UPDATE recipient SET n = 7 WHERE message = (SELECT id FROM message WHERE public = ?)"
+    await database.write(lambda db: db.execute(spoil, (BAD.id,)).fetchall())
+    await database.close()
+    database, journal, queue = await opened(tmp_path / "0.db")
+    assert [one.entry for one in await queue.claim(NOW, 10)] == [GOOD]
+    (held,) = await journal.story(BAD.id)
+    assert isinstance(held, Held)
+    assert held.why == "an entry cannot be read: it has no recipient number 7"
+    (listed,) = await queue.search(Selection(state=State.HELD), 10)
+    assert str(listed.waiting.recipient.address) == "bob@b.test"
+    await database.close()

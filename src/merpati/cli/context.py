@@ -90,7 +90,7 @@ async def counter_of(settings: Settings, *, only_looks: bool = False) -> AsyncIt
             return
         from merpati.system.office import own_counter  # opens the database
 
-        _become_owner(settings)
+        become_owner(settings)
 
         async with own_counter(settings) as counter:
             if counter is not None:
@@ -102,7 +102,7 @@ async def counter_of(settings: Settings, *, only_looks: bool = False) -> AsyncIt
     )
 
 
-def _become_owner(settings: Settings) -> None:
+def become_owner(settings: Settings) -> None:
     """Root makes files as the server's user would, or the server could not open them later."""
     user = settings.document.user
     if not user or os.geteuid() != 0:

@@ -25,6 +25,7 @@ COMMANDS = {
     "domain": "Domains whose mail ends here.",
     "user": "People and programs with a mailbox and a login.",
     "alias": "Addresses that lead to others.",
+    "verify": "Check that everything stored is whole.",
     "config": "Check, show and explain merpati.toml.",
     "completion": "Make your shell complete merpati's commands.",
 }

@@ -20,6 +20,10 @@ class Places:
         """Queue and journal of the first shard."""
         return self.data / "queue-0.db"
 
+    def queues(self) -> list[Path]:
+        """The shards that are there."""
+        return sorted(self.data.glob("queue-*.db"))
+
     @property
     def directory(self) -> Path:
         """Domains, users, aliases."""

@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 import apsw
 import msgspec
 
-from merpati.journal.events import Event, Opened
+from merpati.journal.events import Event, Lifecycle, Opened
 from merpati.journal.parties import Found, parties
+from merpati.storage.errors import StorageError
 
 _encode = msgspec.json.Encoder().encode
 _decoder = msgspec.json.Decoder(Event)
@@ -33,7 +34,7 @@ class EventWriter:
         self._last = first + len(events) - 1
         connection.executemany(
             "INSERT INTO event VALUES (?, ?, ?, ?)",
-            [(n, e.at, _thread(e), _encode(e)) for n, e in enumerate(events, first)],
+            [(n, e.at, thread_of(e), _encode(e)) for n, e in enumerate(events, first)],
         )
         found = [
             (key, n)
@@ -58,9 +59,20 @@ class EventWriter:
 
 
 def decode(body: bytes) -> Event:
-    """The event of a row."""
-    event: Event = _decoder.decode(body)
+    """The event of a row; StorageError when the row holds something else."""
+    try:
+        event: Event = _decoder.decode(body)
+    except (msgspec.DecodeError, TypeError) as error:
+        raise StorageError(f"an event cannot be read: {error}", is_damaged=True) from error
     return event
+
+
+def told(body: bytes) -> Event:
+    """The event of a row, or one that says that it is damaged: all others are still told."""
+    try:
+        return decode(body)
+    except StorageError as error:
+        return Lifecycle(at=0.0, what="damaged event", detail=str(error))
 
 
 def keys(event: Found) -> Iterator[str]:
@@ -74,6 +86,7 @@ def key(address: str) -> str:
     return f"{domain}@{local}"
 
 
-def _thread(event: Event) -> str:
+def thread_of(event: Event) -> str:
+    """What its row is found by."""
     # An Opened event belongs to its connection, which many messages' attempts name.
     return event.connection if isinstance(event, Opened) else event.message

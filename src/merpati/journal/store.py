@@ -10,7 +10,7 @@ import apsw
 
 from merpati.journal.events import Attempt, Event, Lifecycle
 from merpati.journal.parties import Found
-from merpati.journal.rows import EventWriter, decode, key, keys
+from merpati.journal.rows import EventWriter, key, keys, told
 from merpati.storage.database import Database
 from merpati.storage.rows import rows
 
@@ -75,7 +75,7 @@ class JournalStore:
         found = await self._rows(
             "SELECT seq, body FROM event WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit)
         )
-        return [(seq, decode(body)) for seq, body in found]
+        return [(seq, told(body)) for seq, body in found]
 
     async def last(self) -> int:
         """By the primary key."""
@@ -96,7 +96,7 @@ class JournalStore:
     async def refused(self, address: str, limit: int) -> list[Event]:
         """By the table of parties."""
         found = await self._rows(_named(address, "body", "thread = ''"), (*_range(address), limit))
-        return [decode(body) for (body,) in found]
+        return [told(body) for (body,) in found]
 
     async def forget(self, before: float, limit: int) -> int:
         """In one slice; call again while it removes `limit`. The newest event always stays, so
@@ -124,10 +124,10 @@ def _named(address: str, column: str, condition: str) -> str:
 
 
 def _story(connection: apsw.Connection, message: str) -> list[Event]:
-    told = _threads(connection, [message])
-    named = {attempt.connection for attempt in map(_attempt, told.values()) if attempt}
-    told |= _threads(connection, sorted(named - {""}))
-    return [told[seq] for seq in sorted(told)]
+    events = _threads(connection, [message])
+    named = {attempt.connection for attempt in map(_attempt, events.values()) if attempt}
+    events |= _threads(connection, sorted(named - {""}))
+    return [events[seq] for seq in sorted(events)]
 
 
 def _attempt(event: Event) -> Attempt | None:
@@ -143,7 +143,7 @@ def _threads(connection: apsw.Connection, threads: Sequence[str]) -> dict[int, E
         "AND thread IN (SELECT value FROM carray(?))",
         (apsw.carray(tuple(threads)),),
     )
-    return {seq: decode(body) for seq, body in found}
+    return {seq: told(body) for seq, body in found}
 
 
 def _forget(connection: apsw.Connection, before: float, limit: int) -> int:
@@ -160,7 +160,7 @@ def _forget(connection: apsw.Connection, before: float, limit: int) -> int:
         "DELETE FROM party WHERE address = ? AND seq = ?",
         [
             (found, seq)
-            for seq, event in ((seq, decode(body)) for seq, body in old)
+            for seq, event in ((seq, told(body)) for seq, body in old)
             if isinstance(event, Found)
             for found in keys(event)
         ],

@@ -189,6 +189,9 @@ class _Round:
 
 def _waiting(entry: Entry, route: str, row: _Row) -> Waiting:
     _, n, due, attempts, told, reply, cause = row
+    if n >= len(entry.envelope.recipients):
+        text = f"an entry cannot be read: it has no recipient number {n}"
+        raise StorageError(text, is_damaged=True)
     recipient = entry.envelope.recipients[n]
     return Waiting(n, recipient, State.WAITING, due, attempts, bool(told), reply, route, cause)
 

@@ -3,6 +3,7 @@
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import apsw
@@ -236,10 +237,11 @@ def _row(  # noqa: PLR0913, PLR0917 - one argument a column
 
 
 def _entry(encoded: bytes, known: Known, n: int, address: str) -> Entry:
-    try:
-        return decode_entry(encoded)
-    except StorageError:
-        return known.stand_in(n, address)
+    with suppress(StorageError):
+        entry = decode_entry(encoded)
+        if n < len(entry.envelope.recipients):
+            return entry
+    return known.stand_in(n, address)
 
 
 def _keys(rows: Iterable[tuple[int, int]]) -> "apsw.CArrayBinding":

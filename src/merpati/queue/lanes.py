@@ -92,6 +92,11 @@ def look_at_site(connection: apsw.Connection, site: int) -> None:
     connection.execute(_LOOK_AT_SITE + " WHERE id = ?", (site,))
 
 
+def look_at_all_sites(connection: apsw.Connection) -> None:
+    """Make every site true again."""
+    connection.execute(_LOOK_AT_SITE)
+
+
 def find_site(connection: apsw.Connection, name: str) -> int:
     """A site's id; made when it is new."""
     found = connection.execute("SELECT id FROM site WHERE name = ?", (name,)).get

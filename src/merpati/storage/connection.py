@@ -1,5 +1,6 @@
 """Opening a database file: pragmas, identity, integrity, migrations. Refuses, never overwrites."""
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
@@ -73,6 +74,17 @@ def connect(settings: StorageSettings) -> apsw.Connection:
         raise translate(error, str(settings.path)) from error
 
 
+def change(settings: StorageSettings, work: Callable[[apsw.Connection], None]) -> None:
+    """Open a file that nobody else works on, change it and close it. StorageError for a failure."""
+    connection = connect(settings)
+    try:
+        work(connection)
+    except apsw.Error as error:
+        raise translate(error, str(settings.path)) from error
+    finally:
+        abandon(connection)
+
+
 def connect_reader(settings: StorageSettings) -> apsw.Connection:
     """A connection for questions, to a file that `connect` has prepared."""
     try:
@@ -101,7 +113,7 @@ def _open(settings: StorageSettings, flags: int) -> apsw.Connection:
 
 def _prepare(connection: apsw.Connection, settings: StorageSettings) -> apsw.Connection:
     try:
-        version = _check_identity(connection, settings)
+        version = check_identity(connection, settings)
         connection.execute(_PRAGMAS.format(cache=settings.cache))
         if version:
             _check_integrity(connection, settings)
@@ -112,8 +124,11 @@ def _prepare(connection: apsw.Connection, settings: StorageSettings) -> apsw.Con
     return connection
 
 
-def _check_identity(connection: apsw.Connection, settings: StorageSettings) -> int:
-    """The file's schema version; 0 for a new, empty file. Nothing was written yet."""
+def check_identity(connection: apsw.Connection, settings: StorageSettings) -> int:
+    """The file's schema version; 0 for a new, empty file. Nothing was written yet.
+
+    StorageError for a file of another program or of a newer Merpati.
+    """
     application, version, tables = connection.execute(
         "SELECT * FROM pragma_application_id, pragma_user_version, "
         "(SELECT count(*) FROM sqlite_schema)"
@@ -126,7 +141,7 @@ def _check_identity(connection: apsw.Connection, settings: StorageSettings) -> i
             "move it away or name another data directory",
             is_damaged=True,
         )
-    newest = len(migrations(settings.kind))
+    newest = newest_schema(settings.kind)
     if version > newest:
         raise StorageError(
             f"{settings.path} was written by a newer Merpati (schema {version}, this one knows "
@@ -152,6 +167,11 @@ def _migrate(connection: apsw.Connection, kind: Kind, version: int) -> None:
         connection.execute(f"PRAGMA user_version={number}")
         connection.execute(f"PRAGMA application_id={kind.application_id}")
         connection.execute("COMMIT")
+
+
+def newest_schema(kind: Kind) -> int:
+    """The version that this program writes."""
+    return len(migrations(kind))
 
 
 def migrations(kind: Kind) -> list[str]:
