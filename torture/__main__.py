@@ -13,12 +13,14 @@ import time
 import traceback
 from pathlib import Path
 
+from torture.faults import FAULTS
 from torture.kill import KILL
+from torture.power import POWER
 from torture.record import Line, Record
 from torture.table import table
 from torture.torment import Batch, Outcome, Torment
 
-TORMENTS = {torment.name: torment for torment in (KILL,)}
+TORMENTS = {torment.name: torment for torment in (KILL, POWER, FAULTS)}
 
 
 def perform(torment: Torment, batch: Batch, record: Record) -> Line:

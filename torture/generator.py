@@ -39,6 +39,14 @@ class Sent:
     refused: dict[str, int] = field(default_factory=dict)
     """How often which code was said instead, as "452 4.3.1"."""
 
+    def add(self, other: "Sent") -> None:
+        """Take in what another generator sent."""
+        self.digests |= other.digests
+        self.offered |= other.offered
+        self.acknowledged |= other.acknowledged
+        for said, times in other.refused.items():
+            self.refused[said] = self.refused.get(said, 0) + times
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:

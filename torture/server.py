@@ -123,6 +123,13 @@ class Victim(MerpatiProcess):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
 
+    def kill_all(self) -> None:
+        """kill -9 everything, with the tracer around it; return when nothing of it is left."""
+        left = self.tree()
+        self.strike(Aim.ALL, random.Random(0))
+        self.kill()
+        self._wait_gone(left)
+
     def recover(self, processes: int, left: list[int]) -> None:
         """Return when `processes` run and every door answers.
 
@@ -131,15 +138,19 @@ class Victim(MerpatiProcess):
         """
         end = time.monotonic() + RESTART_SECONDS
         if self.has_ended:
-            while still := [pid for pid in left if _is_alive(pid)]:
-                assert time.monotonic() < end, f"orphans: {still}"
-                time.sleep(0.01)
+            self._wait_gone(left)
             self.kill()
             self.start()
         while len(self.tree()) < processes:
             assert time.monotonic() < end, f"{self.tree()} instead of {processes} processes"
             time.sleep(0.02)
         self.wait_greeting(end - time.monotonic())
+
+    def _wait_gone(self, pids: list[int]) -> None:
+        end = time.monotonic() + RESTART_SECONDS
+        while still := [pid for pid in pids if _is_alive(pid)]:
+            assert time.monotonic() < end, f"orphans: {still}"
+            time.sleep(0.01)
 
     def wait_greeting(self, seconds: float = RESTART_SECONDS) -> None:
         """Return when the first door greets: the ports are open before the store is."""
@@ -184,7 +195,7 @@ class Victim(MerpatiProcess):
             if not empty:
                 assert time.monotonic() < end, f"{await self.queued()} are queued still"
                 await self.hurry()
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(0.2)
 
 
 REFUSALS = (ApiError, StorageError, AssertionError, OSError, TimeoutError)
