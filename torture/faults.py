@@ -167,7 +167,11 @@ class Patient:
         self.server = Victim(self._folder, Setup(f"smtp://127.0.0.1:{self.sink.port}"))
         self._doors = [self.server.doors[0], self.server.doors[-1]]
         await asyncio.to_thread(self.server.populate)
+        await self._start()
+
+    async def _start(self) -> None:
         await asyncio.to_thread(self.server.start)
+        await asyncio.to_thread(self.server.wait_greeting)
 
     async def suffer(self, case: Case) -> None:
         """One case, and what it did to the server."""
@@ -181,18 +185,30 @@ class Patient:
         self.struck["struck" if injection.strikes() else "never came to it"] += 1
         if self.server.has_ended:
             self.flaws.append(f"{case.name}: the server ended: {self.server.output()[-600:]}")
-            await asyncio.to_thread(self.server.start)
+            await self._start()
         await self._heal(case)
         self.sink.epoch += 1
 
     async def _scenario(self, name: str, pace: Pace) -> None:
         generator = Generator(self._doors, _SEED, pace)
         generator.prefix = name
-        async with asyncio.timeout(60):
-            await generator.run()
+        async with asyncio.TaskGroup() as group:
+            working = group.create_task(generator.run())
+            watching = group.create_task(self._watch(name, generator))
+            await working
+            watching.cancel()
         harsh = [said for said in generator.sent.refused if not _LATER.match(said)]
         self.flaws += [f"{name}: was told {said}" for said in harsh]
         self.sent.add(generator.sent)
+
+    async def _watch(self, name: str, generator: Generator) -> None:
+        """Let nobody wait for a server that has ended, or for one that says nothing."""
+        for _ in range(300):
+            await asyncio.sleep(0.2)
+            if self.server.has_ended:
+                generator.stop()
+        generator.stop()
+        self.flaws.append(f"{name}: the scenario is not over after a minute")
 
     async def _heal(self, case: Case) -> None:
         """Without a restart mail is taken again, soon."""
@@ -219,7 +235,7 @@ class Patient:
             self.struck["did not start"] += 1
         await asyncio.to_thread(self.server.kill_all)
         self.server.wrapper = ()
-        await asyncio.to_thread(self.server.start)
+        await self._start()
 
 
 async def run(batch: Batch) -> Outcome:

@@ -1,5 +1,6 @@
 """A file is opened if it is ours and sound; anything else is refused and left as it was."""
 
+import errno
 from pathlib import Path
 
 import apsw
@@ -85,3 +86,14 @@ def test_a_lock_has_one_owner(tmp_path: Path) -> None:
             two.take()
     assert two.try_take()
     two.release()
+
+
+def test_a_step_that_cannot_be_read_is_a_refusal_in_words(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def without_descriptors(_: Kind) -> list[str]:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("merpati.storage.connection.migrations", without_descriptors)
+    with pytest.raises(StorageError, match=r"queue-0.db cannot be opened: .*Too many open files"):
+        connect(StorageSettings(tmp_path / "queue-0.db"))

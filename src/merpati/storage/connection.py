@@ -72,6 +72,8 @@ def connect(settings: StorageSettings) -> apsw.Connection:
         )
     except apsw.Error as error:
         raise translate(error, str(settings.path)) from error
+    except OSError as error:  # The migrations are files, too.
+        raise StorageError(f"{settings.path} cannot be opened: {error}") from error
 
 
 def change(settings: StorageSettings, work: Callable[[apsw.Connection], None]) -> None:
