@@ -3,6 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
+# Compiled once, not at each call: without it every run spends its first seconds on compiling tests.
+unexport PYTHONDONTWRITEBYTECODE
+
+UNIT := $(BIN)/pytest -q -n 2 -m "not interop and not slow" --hypothesis-profile quick tests
 
 .PHONY: demo test check check-unit install format bench torture clean
 
@@ -26,10 +30,10 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest -q -n 2 -m "not interop and not slow" tests
+	$(UNIT)
 
 check-unit: $(VENV)/.dev
-	$(BIN)/pytest -q -n 2 -m "not interop and not slow" tests
+	$(UNIT)
 
 test: $(VENV)/.dev
 	$(BIN)/ruff format --check .

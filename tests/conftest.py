@@ -1,9 +1,25 @@
-"""What all tests share: where MERPATI_NO_SKIP is set, a test that would be skipped fails."""
+"""What all tests share.
 
+Where MERPATI_NO_SKIP is set, a test that would be skipped fails. Property tests try 100 examples or
+a multiple of it; `--hypothesis-profile quick`, of `make check`, tries an eighth.
+"""
+
+import gc
 import os
 from collections.abc import Generator
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("whole", max_examples=100, deadline=None)
+settings.register_profile("quick", max_examples=12, deadline=None)
+settings.load_profile("whole")
+
+
+def pytest_collection_finish() -> None:
+    """The thousands of items stay to the end: the collector need not look at them again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

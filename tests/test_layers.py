@@ -1,6 +1,7 @@
 """The layers of the house: imports point only downwards, and some rooms do without some things."""
 
 import ast
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -34,10 +35,16 @@ def room(path: Path) -> str:
     return parts[0].removesuffix(".py")
 
 
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(ast.parse(path.read_text("utf-8"))))
+
+
+@cache
 def imports(path: Path) -> list[str]:
     """Dotted names of everything that a file imports, at any depth of its code."""
     names = []
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -59,7 +66,7 @@ def calls(path: Path) -> set[str]:
     """Dotted calls and attributes as written: `os.environ`, `time.time`."""
     return {
         f"{node.value.id}.{node.attr}"
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for node in nodes(path)
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
     }
 

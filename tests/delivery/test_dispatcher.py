@@ -390,6 +390,7 @@ async def test_a_forced_route_wins_over_the_configured_one(make_world):
     assert len(other.received) == 1
 
 
+@pytest.mark.slow
 async def test_days_of_failure_end_in_a_delay_notice_and_an_expiry(make_world):
     world = make_world(routes=(SMARTHOST,), settings=DispatcherSettings(sweep=60.0))
     async with world.running():

@@ -18,7 +18,8 @@ def named_in_code() -> set[str]:
     return {
         node.value.value
         for path in SOURCE.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if "cause=" in (source := path.read_text("utf-8"))
+        for node in ast.walk(ast.parse(source))
         if isinstance(node, ast.keyword)
         and node.arg == "cause"
         and isinstance(node.value, ast.Constant)

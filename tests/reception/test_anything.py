@@ -3,7 +3,7 @@
 import asyncio
 import re
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from merpati.journal.events import Accepted
@@ -59,7 +59,6 @@ async def converse(role: Role, lines: list[bytes], *, pipelined: bool) -> tuple[
         return house, b"".join(client.stream._inbox)
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.sampled_from([Role.MX, Role.SUBMISSION, Role.LMTP]), LINES, st.booleans())
 def test_any_octets_are_answered_by_replies_alone(
     role: Role, lines: list[bytes], pipelined: bool
@@ -68,7 +67,6 @@ def test_any_octets_are_answered_by_replies_alone(
     assert all(REPLY.fullmatch(line) for line in said.split(b"\r\n")[:-1])
 
 
-@settings(max_examples=60, deadline=None)
 @given(LINES)
 def test_no_octets_from_a_stranger_reach_anybody_elsewhere(lines: list[bytes]) -> None:
     async def told() -> list[Accepted]:

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from merpati.journal.store import JournalStore
 from merpati.mail.envelope import Body
 from merpati.queue.entry import Entry, Selection, Settlement, State
@@ -83,6 +85,7 @@ async def what_is_there(folder: Path) -> set[str]:
     return {entry.id for entry in entries}
 
 
+@pytest.mark.slow
 async def test_nothing_acknowledged_is_lost_by_a_power_cut(tmp_path: Path) -> None:
     chance = Random(7)
     recorder = Recorder(chance)

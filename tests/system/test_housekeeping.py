@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from merpati.mail.envelope import Body
 from merpati.system.housekeeping import Housekeeping
 from merpati.testing.clock import VirtualClock
@@ -11,6 +13,7 @@ from merpati.testing.memory import MemoryQueue
 HOUR = 3600.0
 
 
+@pytest.mark.slow
 async def test_mail_of_a_site_on_hold_is_told_of_and_ended_in_time() -> None:
     clock = VirtualClock(START)
     queue = MemoryQueue(clock)

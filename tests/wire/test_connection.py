@@ -174,6 +174,7 @@ async def use_connections(port, count: int) -> None:
         await stream.close()
 
 
+@pytest.mark.slow
 async def test_thousand_connections_leave_nothing_behind(serving_port) -> None:
     async with serving_port(echo) as port:
         for _ in range(20):

@@ -52,7 +52,7 @@ class Parrot:
             stream.abort()
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=2 * settings.default.max_examples)
 @given(REPLIES, st.booleans(), st.sampled_from(Rung), st.booleans(), st.booleans())
 def test_every_transaction_is_finished_once(
     said: list[bytes], stays: bool, rung: Rung, lmtp: bool, plain: bool
@@ -80,7 +80,6 @@ def test_every_transaction_is_finished_once(
     assert Result.DELIVERED not in everything or b"2" in b"".join(said)
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from([b"ok", b"no", b"later"]), max_size=12), st.sampled_from(Rung))
 def test_an_honest_server_and_we_agree_on_what_was_delivered(
     kinds: list[bytes], rung: Rung

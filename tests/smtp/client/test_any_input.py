@@ -109,7 +109,7 @@ class Owner:
             assert mailing.verdicts
 
 
-@settings(max_examples=400)
+@settings(max_examples=4 * settings.default.max_examples)
 @given(HEARD, CHOICES, st.sampled_from(Rung), st.booleans())
 def test_nothing_a_server_sends_breaks_the_client(
     heard: list[bytes], choices: list[int], rung: Rung, lmtp: bool

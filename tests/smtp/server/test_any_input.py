@@ -34,7 +34,7 @@ answers = st.dictionaries(
 )
 
 
-@settings(max_examples=300)
+@settings(max_examples=3 * settings.default.max_examples)
 @given(segments, answers, st.booleans(), st.booleans())
 def test_nothing_a_peer_sends_breaks_the_core(
     said: list[bytes], answers: Answers, is_lmtp: bool, is_secure: bool
