@@ -17,10 +17,7 @@ CLAIMED: dict[int, tuple[str, str]] = {
     2034: ("Enhanced status codes in replies", "done"),
     2047: ("Encoded words in header fields", "done"),
     2231: ("Parameter values in other scripts", "done"),
-    2852: (
-        "DELIVERBY",
-        "partly: mode N tells nothing of a relay to a host without it",
-    ),
+    2852: ("DELIVERBY", "done"),
     2920: ("PIPELINING", "done"),
     3030: ("CHUNKING and BINARYMIME", "done"),
     3207: ("STARTTLS", "done"),

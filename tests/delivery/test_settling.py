@@ -88,6 +88,23 @@ def test_by_with_trace_is_told_of_every_relay(notify, final, action):
     assert settle(DELIVERED, entry=by(3600.0, must_return=False)).settlement.notice is None
 
 
+@pytest.mark.parametrize(
+    ("notify", "final", "action"),
+    [
+        (None, False, "relayed"),
+        (Notify.SUCCESS, False, "relayed"),
+        (Notify.NEVER, False, None),
+        (None, True, None),
+    ],
+)
+def test_a_relay_that_keeps_no_deadline_is_told_of(notify, final, action):
+    timed = by(3600.0, must_return=False)
+    outcome = replace(DELIVERED, relayed_without_deadline=True)
+    notice = settle(outcome, entry=timed, notify=notify, final=final).settlement.notice
+    assert (notice.action if notice else None) == action
+    assert settle(outcome, notify=notify, final=final).settlement.notice is None
+
+
 def test_failed_owes_a_notice_in_the_hosts_words():
     settled = settle(FAILED)
     notice = settled.settlement.notice

@@ -10,6 +10,7 @@ from merpati.delivery.verdicts import Circumstances, Judged, judge
 from merpati.diagnosis.replies import Refusal
 from merpati.journal.events import Attempt
 from merpati.queue.entry import Waiting
+from merpati.smtp.capabilities import Capabilities
 from merpati.smtp.client_events import Mailing
 from merpati.smtp.outgoing import Hindrance, Outgoing
 
@@ -93,9 +94,17 @@ class Telling:
     """Without dialogue: what is the same for all of this connection."""
     lmtp: bool
 
-    def tell(self, flight: Flight, offers_dsn: bool, seconds: float, why: str = "") -> bool:
+    def tell(self, flight: Flight, offers: Capabilities, seconds: float, why: str = "") -> bool:
         """Settle a flight by its replies. `why` they ended, if they did. True: somebody has it."""
-        around = Circumstances(self.attempt, self.lmtp, offers_dsn, seconds, why)
+        wish = flight.transaction.entry.envelope.deliver_by
+        around = Circumstances(
+            self.attempt,
+            self.lmtp,
+            offers_dsn=offers.offers("DSN"),
+            keeps_deadline=wish is None or offers.offers("DELIVERBY"),
+            seconds=seconds,
+            why=why,
+        )
         judged = judge(flight.mailing, flight.recipients, around)
         for lesson in _lessons(flight, judged):
             self.learn(lesson)

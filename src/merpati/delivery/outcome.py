@@ -39,3 +39,5 @@ class Outcome:
     """FAILED by what this host lacks before anything was sent: another of the site may have it."""
     relayed_without_dsn: bool = False
     """Delivered to a host that does not offer DSN: a SUCCESS notice is ours to send (relayed)."""
+    relayed_without_deadline: bool = False
+    """Delivered to a host that does not offer DELIVERBY, which the message wished for."""

@@ -163,8 +163,10 @@ class _Case:
         notify, by = self.waiting.recipient.notify, self.entry.envelope.deliver_by
         if not self.has_reader:
             return False
-        # RFC 2852 §4: with by-trace each relay is told of, unless NOTIFY=NEVER.
-        if by and by.trace and not final and notify:
+        # RFC 2852 §4: with by-trace each relay is told of, and without it the one behind which
+        # nobody keeps the time; unless NOTIFY=NEVER.
+        is_last_to_know = self.outcome.relayed_without_deadline
+        if by and (by.trace or is_last_to_know) and not final and notify:
             return True
         # RFC 3461 §5.2: whoever understands DSN and is the last to do so tells of the success.
         return self.outcome.relayed_without_dsn and Notify.SUCCESS in notify

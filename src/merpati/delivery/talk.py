@@ -259,7 +259,7 @@ class Talk:
         self._flights.remove(flight)
         self.told += not why
         seconds = self._clock.monotonic() - flight.began
-        return self._telling.tell(flight, self._smtp.capabilities.offers("DSN"), seconds, why=why)
+        return self._telling.tell(flight, self._smtp.capabilities, seconds, why=why)
 
     async def _event(self, awaited: type[EnvelopeAnswered] | type[VerdictGiven]) -> None:
         """Return when it happens; whatever else does is a reason to end."""

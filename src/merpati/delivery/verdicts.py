@@ -60,6 +60,8 @@ class Circumstances:
     """Without its dialogue."""
     lmtp: bool = False
     offers_dsn: bool = True
+    keeps_deadline: bool = True
+    """False where the message has a BY= that the host does not offer to know of."""
     seconds: float = 0.0
     """From MAIL to the verdict."""
     why: str = ""
@@ -153,6 +155,7 @@ def _delivered(who: Waiting, answer: Answer, attempt: Attempt, around: Circumsta
         str(status) if status else "",
         attempt=attempt,
         relayed_without_dsn=ours,
+        relayed_without_deadline=not around.keeps_deadline,
     )
 
 

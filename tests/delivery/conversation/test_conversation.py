@@ -357,6 +357,17 @@ async def test_deliver_by_is_passed_on_as_what_is_left() -> None:
     assert any(line.endswith("BY=100;R") for line in scene.ledger.commands)
 
 
+@pytest.mark.parametrize("offers", [("PIPELINING",), ("DELIVERBY",)])
+async def test_a_host_that_does_not_know_of_deadlines_is_remembered(offers: tuple[str]) -> None:
+    scene = Scene(offering(*offers))
+    message = a_message(1)
+    wish = DeliverBy(scene.clock.now() + 100, must_return=False)
+    envelope = replace(message.entry.envelope, deliver_by=wish)
+    await scene.play(a_message(1, envelope=envelope))
+    assert outcome_of(scene).result is D
+    assert outcome_of(scene).relayed_without_deadline is ("DELIVERBY" not in offers)
+
+
 async def test_a_success_notice_is_ours_to_send_where_dsn_is_not_offered() -> None:
     for offers, ours in ((("DSN",), False), (("PIPELINING",), True)):
         scene = Scene(offering(*offers))
