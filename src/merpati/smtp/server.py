@@ -73,6 +73,7 @@ class ServerConnection:
         "_mail",
         "_now",
         "_offered",
+        "_orphaned",
         "_owed",
         "_read",
         "_replies",
@@ -128,7 +129,7 @@ class ServerConnection:
         """AUTH was answered with 235."""
         self._agreed = self._offered = make_basic_offer(self.settings)
         self._mail = MailParameters()
-        self._accepted = self._surplus = 0
+        self._accepted = self._surplus = self._orphaned = 0
         self._source: DotReader | ChunkReader = ChunkReader(self._buffer, 0, is_last=True)
         self._inspector = Inspector(0, 0)
         self._owed: bytes | CommandError = b""
@@ -351,7 +352,12 @@ class ServerConnection:
 
     def _swallow_out_of_order(self, is_last: bool) -> Event | None:
         self._owed = CommandError(out_of_order(self._state, Step.BDAT))
-        if self._state is State.MAIL and is_last and self._is_lmtp:
+        if is_last and self._is_lmtp and self._orphaned:
+            # RFC 2033 §4.2: who pipelined this behind a chunk whose refusal it had not seen counts
+            # a reply for each recipient; RFC 3030 §2 lets nobody else send it.
+            self._owed = self._owed.reply.octets * self._orphaned
+            self._orphaned = 0
+        elif self._state is State.MAIL and is_last and self._is_lmtp:
             # RFC 2033 §4.3: no recipient was accepted, so there is none to reply for.
             self._owed = b""
             self._enter(State.READY)
@@ -396,7 +402,7 @@ class ServerConnection:
 
     def _check_mail(self, event: Event) -> None:
         self._mail = cast(MailFrom, event).parameters  # Step.MAIL makes nothing else
-        self._accepted = self._surplus = 0
+        self._accepted = self._surplus = self._orphaned = 0
 
     def _check_data(self, event: Event) -> None:
         if self._mail.body is BodyType.BINARY:  # RFC 3030 §3
@@ -437,7 +443,12 @@ class ServerConnection:
             self._replies.append(self._written(reply))
         else:
             self._owed = reply.octets * (self._expected_replies if self._source.is_last else 1)
+            self._settle_chunk(reply)
             self._read = ServerConnection._read_swallowed
+
+    def _settle_chunk(self, reply: Reply) -> None:
+        if not reply.is_positive and not self._source.is_last:
+            self._orphaned = self._accepted
 
     def _settle_end(self, reply: Reply) -> None:
         self._refuse_praise_of_a_flaw([reply])
@@ -501,6 +512,7 @@ _SETTLE: Mapping[Step, Callable[[ServerConnection, Reply], None]] = {
     Step.XCLIENT: ServerConnection._settle_xclient,
     Step.DATA: ServerConnection._settle_data,
     Step.BDAT: ServerConnection._settle_bdat,
+    Step.CHUNK_END: ServerConnection._settle_chunk,
     Step.END: ServerConnection._settle_end,
 }
 

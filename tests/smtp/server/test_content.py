@@ -249,6 +249,20 @@ def test_lmtp_refuses_a_last_chunk_for_each_recipient(check: Check) -> None:
     check(THREE, (b"BDAT 1 LAST\r\nx", "452|452|452"), settings=LMTP, answers=answers)
 
 
+@pytest.mark.parametrize("refused", [ContentStarted, ChunkReceived])
+def test_lmtp_refuses_a_last_chunk_behind_a_refused_one_for_each_recipient(
+    check: Check, refused: type
+) -> None:
+    chunks = b"BDAT 1\r\nxBDAT 1\r\nyBDAT 1 LAST\r\nzBDAT 0 LAST\r\n"
+    said = "452|503|503|503|503|503"  # two chunks, one reply for each of three, and one of none
+    check(THREE, (chunks, said), settings=LMTP, answers={refused: Reply(452, "full")})
+
+
+def test_lmtp_last_chunk_behind_a_finished_message_is_refused_once(check: Check) -> None:
+    done = (b"BDAT 1 LAST\r\nx", "250|250|250")
+    check(THREE, done, (b"BDAT 0 LAST\r\n", "503"), settings=LMTP)
+
+
 def test_lmtp_data_without_recipients_fails_with_503(check: Check) -> None:
     check((b"MAIL FROM:<>\r\n", "250"), (b"DATA\r\n", "503"), settings=LMTP)
 
