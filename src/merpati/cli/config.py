@@ -1,12 +1,18 @@
 """`merpati config`: what is wrong, what is in force and why, what a key means."""
 
+import asyncio
+
 import click
 import msgspec
 
+from merpati.api.client import RemoteCounter
 from merpati.cli.context import EX_CONFIG, Refused, json_option, settings_of
 from merpati.cli.output import say_json, say_table
+from merpati.clock import SystemClock
+from merpati.config.advice import advise
 from merpati.config.explain import Key, effective, find, keys, markdown
 from merpati.config.files import look
+from merpati.config.places import Places
 from merpati.config.settings import Settings
 
 
@@ -29,13 +35,20 @@ def _name(settings: Settings) -> str:
 @config.command()
 @click.pass_context
 def check(ctx: click.Context) -> None:
-    """Say everything that is wrong with the file and the files it names."""
+    """Say everything that is wrong with the file and the files it names.
+
+    Warnings are about what does not stop a server: a certificate that expires within 14 days or is
+    for another name, a port that is in use, a file that `user` could not read at a reload.
+    """
     settings = settings_of(ctx)
     flaws = look(settings)
     for flaw in flaws:
         click.echo(flaw.tell(str(settings.file)), err=True)
     if flaws:
         raise click.exceptions.Exit(EX_CONFIG)
+    is_running = asyncio.run(RemoteCounter(Places(settings.data).control).answers())
+    for advice in advise(settings, SystemClock().now(), is_running=is_running):
+        click.echo(f"warning: {advice.tell(str(settings.file))}", err=True)
     click.echo(f"{_name(settings)}: good")
     if settings.document.workers > 1:
         click.echo(f"workers = {settings.document.workers}: this version uses one.", err=True)

@@ -1,6 +1,7 @@
-"""A certificate of our own making, so that the first start needs none from anybody.
+"""Certificates as files: one of our own making for the first start, and what one shows.
 
-Nobody can verify it, but opportunistic TLS between mail servers does not ask for that (RFC 7435).
+Nobody can verify our own, but opportunistic TLS between mail servers does not ask for that
+(RFC 7435).
 """
 
 import datetime
@@ -8,6 +9,7 @@ import ipaddress
 import os
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
@@ -20,6 +22,35 @@ from merpati.wire.errors import TlsError
 
 VALID_DAYS = 3650
 _COMMON_NAME_LIMIT = 64  # ub-common-name, RFC 5280 appendix A.1
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """What a certificate tells those who look. Times are seconds since 1970."""
+
+    begins: float
+    ends: float
+    names: tuple[str, ...]
+    """DNS names, lower case, `*.a.test` for all one label below it."""
+
+    def covers(self, name: str) -> bool:
+        """Whether it is for a host of this name (RFC 9525 §6.3: `*` is one whole label)."""
+        wanted = name.lower()
+        return wanted in self.names or f"*.{wanted.partition('.')[2]}" in self.names
+
+
+def read_shown(file: Path) -> Shown:
+    """The first certificate of a PEM file. Raises TlsError."""
+    try:
+        first = x509.load_pem_x509_certificate(file.read_bytes())
+        found = first.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        names = found.value.get_values_for_type(x509.DNSName)
+    except x509.ExtensionNotFound:
+        names = []  # RFC 9525 §2: the common name is no longer looked at.
+    except (OSError, ValueError) as error:
+        raise TlsError(f"{file} is no certificate: {error}") from error
+    begins, ends = first.not_valid_before_utc, first.not_valid_after_utc
+    return Shown(begins.timestamp(), ends.timestamp(), tuple(name.lower() for name in names))
 
 
 def make_self_signed(

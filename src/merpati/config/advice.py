@@ -1,0 +1,124 @@
+"""What does not stop a server and yet should be seen to: `config check` says it, `serve` starts.
+
+A certificate that has run out still encrypts, and most mail servers do not look at it; people's
+programs do.
+"""
+
+import os
+import pwd
+from collections.abc import Iterator
+from pathlib import Path
+
+from merpati.config.errors import Flaw
+from merpati.config.locate import Path as KeyPath
+from merpati.config.read import say
+from merpati.config.settings import Settings
+from merpati.wire.certificates import Shown, read_shown
+from merpati.wire.endpoint import Endpoint
+from merpati.wire.errors import TlsError, WireTaken
+from merpati.wire.sockets import bind
+
+_DAY = 86_400.0
+SOON = 14 * _DAY
+"""Seconds before its end when a certificate is spoken of: renewal had its chance by then."""
+
+Found = Iterator[tuple[KeyPath, str, str]]
+
+
+def advise(settings: Settings, now: float, *, is_running: bool) -> list[Flaw]:
+    """Everything worth a word. `is_running`: the ports are taken by this very server."""
+    lines = settings.lines
+    found = [*_certificate(settings, now), *_user(settings)]
+    if not is_running:
+        found += _ports(settings)
+    return [
+        Flaw(say(path), lines.of(path) if lines else 0, what, hint) for path, what, hint in found
+    ]
+
+
+def _certificate(settings: Settings, now: float) -> Found:
+    if not (tls := settings.document.tls):
+        return
+    place: KeyPath = ("tls", "certificate")
+    try:
+        shown = read_shown(settings.path(tls.certificate))
+    except TlsError:
+        return  # That it cannot be read is said as a flaw.
+    yield from _age(shown, now, place)
+    if not shown.covers(settings.hostname):
+        names = ", ".join(shown.names) or "none"
+        yield (
+            place,
+            f"is not for {settings.hostname}, as programs will say that check it",
+            f"It is for: {names}",
+        )
+
+
+def _age(shown: Shown, now: float, place: KeyPath) -> Found:
+    left = (shown.ends - now) / _DAY
+    if left < 0:
+        yield place, f"expired {-left:.0f} days ago", "Renew it, then: merpati reload"
+    elif shown.ends - now < SOON:
+        yield place, f"expires in {left:.0f} days", "Renew it, then: merpati reload"
+    elif now < shown.begins:
+        yield place, "is not valid yet", "Is the clock of this machine right?"
+
+
+def _user(settings: Settings) -> Found:
+    """Ports are opened and files first read as root; a reload reads them as `user`."""
+    try:
+        user = pwd.getpwnam(settings.document.user)
+    except KeyError:
+        return
+    document = settings.document
+    files: list[tuple[KeyPath, str]] = []
+    if document.tls:
+        files += [(("tls", "certificate"), document.tls.certificate)]
+        files += [(("tls", "key"), document.tls.key)]
+    files += [
+        (("route", n, "password_file"), route.password_file)
+        for n, route in enumerate(document.route)
+        if route.password_file
+    ]
+    for place, name in files:
+        file = settings.path(name)
+        if file.is_file() and not _may_read(user, file):
+            yield (
+                place,
+                f"{user.pw_name} cannot read {file}, so a reload would fail",
+                f"Run: chgrp {user.pw_name} {file} && chmod g+r {file}",
+            )
+
+
+def _may_read(user: pwd.struct_passwd, file: Path) -> bool:
+    """By owner, group and mode alone; access lists may say more."""
+    absolute = file.resolve()
+    groups = os.getgrouplist(user.pw_name, user.pw_gid)
+    return user.pw_uid == 0 or (
+        _may(user.pw_uid, groups, absolute, 0o4)
+        and all(_may(user.pw_uid, groups, folder, 0o1) for folder in absolute.parents)
+    )
+
+
+def _may(uid: int, groups: list[int], path: Path, wish: int) -> bool:
+    status = path.stat()
+    shift = 6 if status.st_uid == uid else 3 if status.st_gid in groups else 0
+    return bool(status.st_mode >> shift & wish)
+
+
+def _ports(settings: Settings) -> Found:
+    document = settings.document
+    doors: list[tuple[KeyPath, Endpoint]] = [
+        (("port", n, "listen"), port.listen) for n, port in enumerate(document.port)
+    ]
+    if document.http:
+        doors.append((("http", "listen"), document.http.listen))
+    for place, end in doors:
+        if not end.ip:
+            continue  # A Unix socket is replaced by binding it, which is not for a look.
+        try:
+            bind(end).close()
+        except WireTaken as error:
+            # Who may not open a port below 1024 is not who will.
+            if not isinstance(error.__cause__, PermissionError):
+                yield place, str(error), "Who has it: ss -ltnp (systemd may, for us)"

@@ -1,0 +1,100 @@
+"""What does not stop a server and is told all the same."""
+
+import pwd
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from merpati.config.advice import SOON, advise
+from merpati.config.settings import load
+from merpati.testing.clock import VirtualClock
+from merpati.wire.certificates import VALID_DAYS, make_self_signed, read_shown
+from merpati.wire.errors import TlsError
+
+NOW = 1_800_000_000.0
+DAY = 86_400.0
+END = NOW + VALID_DAYS * DAY
+
+Told = Callable[..., list[str]]
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Told:
+    """The warnings for a file at a time; its certificate is for mx.a.test."""
+    make_self_signed(
+        tmp_path / "cert.pem", tmp_path / "key.pem", VirtualClock(NOW), ["mx.a.test", "*.b.test"]
+    )
+
+    def tell(
+        now: float = NOW, hostname: str = "mx.a.test", listen: str = "127.0.0.1:0"
+    ) -> list[str]:
+        file = tmp_path / "merpati.toml"
+        file.write_text(
+            f'hostname = "{hostname}"\n[[port]]\nrole = "mx"\nlisten = "{listen}"\n'
+            '[tls]\ncertificate = "cert.pem"\nkey = "key.pem"\n'
+        )
+        return [flaw.tell("f") for flaw in advise(load(file), now, is_running=False)]
+
+    return tell
+
+
+@pytest.mark.parametrize(
+    ("now", "says"),
+    [
+        (NOW, None),
+        (END - SOON - 1, None),
+        (END - SOON + 1, "f:6: tls, certificate: expires in 14 days"),
+        (END + 2 * DAY, "f:6: tls, certificate: expired 2 days ago"),
+        (NOW - 2 * DAY, "f:6: tls, certificate: is not valid yet"),
+    ],
+)
+def test_the_end_of_a_certificate_is_told_in_time(told: Told, now: float, says: str | None) -> None:
+    assert [line.partition(".")[0] for line in told(now)] == ([says] if says else [])
+
+
+@pytest.mark.parametrize(
+    ("hostname", "covered"),
+    [
+        ("mx.a.test", True),
+        ("MX.A.test", True),
+        ("mail.b.test", True),
+        ("b.test", False),
+        ("a.b.b.test", False),
+        ("other.test", False),
+    ],
+)
+def test_a_certificate_for_another_name_is_told(told: Told, hostname: str, covered: bool) -> None:
+    lines = told(hostname=hostname)
+    assert lines == [] if covered else "It is for: mx.a.test, *.b.test" in lines[0]
+
+
+def test_a_port_that_is_taken_is_told_unless_we_have_it(told: Told, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        (line,) = told(listen=f"127.0.0.1:{port}")
+        assert f"f:4: port 1, listen: cannot listen on 127.0.0.1:{port}" in line
+        assert advise(load(tmp_path / "merpati.toml"), NOW, is_running=True) == []
+
+
+def test_a_file_that_the_user_cannot_read_is_told(told: Told, tmp_path: Path) -> None:
+    told()
+    file = tmp_path / "merpati.toml"
+    file.write_text('user = "nobody"\n' + file.read_text())
+    (tmp_path / "key.pem").chmod(0o600)
+    lines = [flaw.tell("f") for flaw in advise(load(file), NOW, is_running=False)]
+    assert any("nobody cannot read" in line and "key.pem" in line for line in lines)
+
+
+def test_root_reads_everything(told: Told, tmp_path: Path) -> None:
+    told()
+    file = tmp_path / "merpati.toml"
+    file.write_text(f'user = "{pwd.getpwuid(0).pw_name}"\n' + file.read_text())
+    assert advise(load(file), NOW, is_running=False) == []
+
+
+def test_what_is_no_certificate_is_no_certificate(tmp_path: Path) -> None:
+    (tmp_path / "x.pem").write_text("x")
+    with pytest.raises(TlsError):
+        read_shown(tmp_path / "x.pem")
