@@ -224,6 +224,23 @@ def test_resuming_makes_due_what_had_been_tried(populated: Run) -> None:
     assert ok(populated("queue", "resume", "b.test")).endswith("1 recipient due now.\n")
 
 
+def test_a_retry_lifts_the_hold_in_the_same_step(populated: Run) -> None:
+    ok(populated("send", "--from", "ann@a.test", "--to", "budi@b.test", "--text", "x"))
+    ok(populated("queue", "suspend", "b.test"))
+    told = ok(populated("queue", "retry", "--domain", "b.test", "--resume"))
+    assert told == "1 recipient due now.\nb.test gets mail again.\n"
+    (line,) = json.loads(ok(populated("queue", "list", "--json")))
+    assert line["site_held_until"] is None
+
+
+def test_the_host_of_a_route_is_suspended_before_its_first_mail(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "merpati.toml"
+    file.write_text(file.read_text() + '[[route]]\nmatch = ["*"]\nto = "smtp://relay.test"\n')
+    told = ok(run("queue", "suspend", "smtp://relay.test"))
+    assert told.startswith("smtp://relay.test:25 gets nothing for 1h")
+    assert "smtp://relay.test:25" in ok(run("queue", "sites"))
+
+
 def test_a_hold_and_its_reason_stand_below_the_list_and_after_a_retry(populated: Run) -> None:
     ok(populated("send", "--from", "ann@a.test", "--to", "budi@b.test", "--text", "x"))
     assert "on hold" not in populated("queue", "list").output

@@ -8,6 +8,7 @@ import pytest
 from merpati.delivery.dispatcher import DispatcherSettings
 from merpati.delivery.ending import End, Ending
 from merpati.delivery.outcome import Outcome, Result
+from merpati.delivery.route import parse_route
 from merpati.delivery.transaction import Host
 from merpati.diagnosis.replies import Meaning, Refusal, Stage
 from merpati.journal.events import Deferred, Delivered, Expired, Failed, Lifecycle, SiteHeld
@@ -340,6 +341,37 @@ async def test_a_hold_keeps_the_reason_of_the_failure_that_began_it(make_world):
         await world.clock.advance(2)
         held = await world.queue.held()
     assert {why for _, why in held.values()} == {"the connection was refused"}
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_a_suspended_host_gets_nothing_from_a_domain_that_comes_later(make_world, restarts):
+    world = make_world(hosts={"192.0.2.1": ScriptedHost()}, routes=(SMARTHOST,))
+    until = world.clock.now() + 600
+    site = parse_route(SMARTHOST).site()
+    await world.queue.hold(site, until, "repairs", [])
+    async with world.running() as dispatcher:
+        if not restarts:
+            dispatcher.suspend(site, until, "repairs")
+        await world.put(an_entry(1, "ann@new.test"))
+        await world.clock.advance(500)
+        assert world.talker.tried == []
+        assert await world.queue.held() == {site: (pytest.approx(until, abs=1), "repairs")}
+        assert await world.events(SiteHeld) == []
+        await world.clock.advance(110)
+        assert len(await world.events(Delivered)) == 1
+
+
+async def test_a_suspended_host_gets_its_mail_when_it_is_resumed(make_world):
+    world = make_world(hosts={"192.0.2.1": ScriptedHost()}, routes=(SMARTHOST,))
+    site = parse_route(SMARTHOST).site()
+    async with world.running() as dispatcher:
+        dispatcher.suspend(site, world.clock.now() + 600, "repairs")
+        await world.put(an_entry(1, "ann@new.test"))
+        await world.clock.advance(5)
+        await world.queue.hold(site, 0.0, "", [])
+        dispatcher.resume(site)
+        await world.clock.advance(5)
+        assert len(await world.events(Delivered)) == 1
 
 
 async def test_mail_for_a_user_here_lies_in_the_maildir(make_world):

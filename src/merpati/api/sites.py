@@ -4,7 +4,7 @@ The queue keeps mail in lanes, one a domain, and a lane hangs on a site: at firs
 host that it is sent to. People say a domain, a route as in merpati.toml, or a site as it is listed.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from merpati.api import questions as ask
@@ -31,6 +31,10 @@ class SiteOffice:
     host_of: Callable[[str, str], str]
     """The site of the host that a domain's mail is routed to (by a forced route, if any); empty
     where the DNS or a mailbox decides."""
+    hosts: Callable[[], Collection[str]]
+    """The sites of all hosts that routes name, also those that never had mail."""
+    suspended: Callable[[str, float, str], None]
+    """Told of a site, until when (seconds since 1970) and why."""
     resumed: Callable[[str], None]
     """Told when a site is free again, so that deliveries forget what it taught them."""
 
@@ -52,7 +56,10 @@ class SiteOffice:
         return ask.SitesChanged(sites=tuple(sites), domains=domains, changed=changed)
 
     def _to_come(self, question: ask.HoldSite, name: str, known: Iterable[str]) -> list[str]:
-        """A domain without any mail so far can be held: its first lane will be its own site."""
+        """What has had no mail so far can be held: the host of a route, or a domain, whose first
+        lane will be its own site."""
+        if question.seconds and (hosts := meant(name, (), self.hosts())):
+            return sorted(hosts)
         if question.seconds and _is_domain(name):
             return [name]
         listed = sorted(known)
@@ -68,7 +75,9 @@ class SiteOffice:
         why = (question.why or f"by an {BY}") if until else ""
         event = SiteHeld(at=now, site=site, until=until, why=why, by=BY)
         await self.sites.hold(site, until, why, [event])
-        if not until:
+        if until:
+            self.suspended(site, until, why)
+        else:
             self.resumed(site)
 
     async def _make_due(self, cohort: Iterable[ListedLane]) -> int:

@@ -18,7 +18,7 @@ _PAGE = 1000
 _NAMED = 5
 
 
-Action = Literal["hold", "release", "retry", "cancel"]
+Action = Literal["hold", "release", "cancel"]
 
 
 class Age(click.ParamType[float]):
@@ -202,20 +202,45 @@ def _altering(action: Action, done: str, text: str) -> click.Command:
 async def _alter(ctx: click.Context, question: ask.AlterQueue, done: str) -> None:
     async with counter_of(settings_of(ctx)) as counter:
         answer = await counter.ask(op.QUEUE_ALTER, question)
-        is_retry = question.action == "retry"
-        lines = await _lines(counter, question.filter, _PAGE) if is_retry else []
     if not answer.changed and not question.everything:
         raise Refused("nothing matched, or it is just being delivered: merpati queue list")
     click.echo(f"{counted(answer.changed, 'recipient')} {done}.")
-    _say_holds(lines)
 
 
 hold = _altering("hold", "held", "Keep it back until a release; it still expires.")
 release = _altering("release", "released", "Let go what was held.")
-retry = _altering(
-    "retry", "due now", "Make it due now instead of at its time; a site on hold stays on hold."
-)
 cancel = _altering("cancel", "cancelled", "End it without a notice to anybody.")
+
+
+@queue.command()
+@choosing
+@click.option("--all", "everything", is_flag=True, help="Really the whole queue.")
+@click.option("--resume", "resumes", is_flag=True, help="Lift the holds of their sites as well.")
+@click.pass_context
+@asked
+async def retry(
+    ctx: click.Context, everything: bool, resumes: bool, **chosen: Unpack[Chosen]
+) -> None:
+    """Make it due now instead of at its time; a site on hold stays on hold without --resume.
+
+    \b
+    Example:
+      merpati queue retry --domain b.test --resume
+    """
+    question = ask.AlterQueue(filter=_filter(chosen), action="retry", everything=everything)
+    await _alter(ctx, question, "due now")
+    async with counter_of(settings_of(ctx)) as counter:
+        lines = await _lines(counter, question.filter, _PAGE)
+        if resumes:
+            await _resume(counter, {line.site for line in lines if line.site_held_until})
+    if not resumes:
+        _say_holds(lines)
+
+
+async def _resume(counter: op.Counter, sites: Iterable[str]) -> None:
+    for site in sorted(sites):
+        await counter.ask(op.SITES_HOLD, ask.HoldSite(site=site, seconds=0))
+        click.echo(f"{clean(site)} gets mail again.")
 
 
 @queue.command()

@@ -121,6 +121,12 @@ class Dispatcher:
         self._stopping = True
         self._wake.set()
 
+    def suspend(self, site: str, until: float, why: str) -> None:
+        """An operator put a site on hold: domains whose first mail comes later wait as well."""
+        self._held[site] = until
+        left = until - self.clock.now()
+        self._parts.paces.of(site).suspend(self.clock.monotonic() + left, why)
+
     def resume(self, site: str) -> None:
         """An operator lifted a site's hold: try it now, whatever it taught us."""
         self._held.pop(site, None)
@@ -130,7 +136,21 @@ class Dispatcher:
             self._parts.paces.of(site).resume()
         self._wake.set()
 
+    async def _recall(self) -> None:
+        """Holds outlive a restart; of very many the longest, as many sites as are remembered."""
+        try:
+            held = await self._parts.sites.held()
+        except MerpatiError as error:
+            self._claim_failed(error)
+            return
+        longest = sorted(held.items(), key=lambda one: one[1][0])[
+            -self._parts.paces.settings.sites :
+        ]
+        for site, (until, why) in longest:
+            self.suspend(site, until, why)
+
     async def _deliver(self) -> None:
+        await self._recall()
         async with self._group as group:
             group.create_task(self._mailboxes.run())
             sweeper = group.create_task(self._sweep())

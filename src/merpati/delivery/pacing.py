@@ -204,6 +204,11 @@ class Pace:
         self._down.until = now + shortest + (longest - shortest) * self._chance()
         return self._down.until
 
+    def suspend(self, until: float, why: str) -> None:
+        """An operator wants the site left alone, also by mail that comes later; the last word."""
+        self._down.until = until
+        self.paused_for = why
+
     def resume(self) -> None:
         """An operator, or the end of the hold, lets the site be tried now."""
         self._hold.until = self._down.until = -math.inf

@@ -105,6 +105,11 @@ class Routes:
         self._keep_all = keep_all
         self._by_text = {route.name: route for route in self._routes}
 
+    @property
+    def hosts(self) -> set[str]:
+        """The sites of the hosts that the operator's routes name."""
+        return {route.site() for route in self._routes if route.kind is Kind.HOST}
+
     def choose(self, domain: str, forced: str = "") -> Route:
         """The way for a recipient domain. RouteError only for a forced route that is none.
 

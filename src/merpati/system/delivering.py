@@ -86,6 +86,10 @@ class Delivering:
         """Take nothing more out of the queue."""
         self._dispatcher.stop()
 
+    def suspend(self, site: str, until: float, why: str) -> None:
+        """An operator put a site on hold."""
+        self._dispatcher.suspend(site, until, why)
+
     def resume(self, site: str) -> None:
         """An operator lifted a site's hold."""
         self._dispatcher.resume(site)

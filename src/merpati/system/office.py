@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache, partial
+from typing import Protocol
 
 from merpati import __version__
 from merpati.api import questions as ask
@@ -59,18 +60,48 @@ def host_of(routes: Routes, domain: str, forced: str) -> str:
     return route.site() if route.kind is Kind.HOST else ""
 
 
+class Deliveries(Protocol):
+    """What deliveries under way are told of an operator's holds; the queue keeps them."""
+
+    def suspend(self, site: str, until: float, why: str) -> None:
+        """Leave a site alone until then, also with mail that comes later."""
+        ...
+
+    def resume(self, site: str) -> None:
+        """Try it now."""
+        ...
+
+
+class NoDeliveries:
+    """A command's: nothing is under way, and a server reads the holds when it starts."""
+
+    def suspend(self, site: str, until: float, why: str) -> None:
+        """Nobody to tell."""
+
+    def resume(self, site: str) -> None:
+        """Nobody to tell."""
+
+
 def office_of(
     stores: Stores,
     clock: Clock,
     doors: Doors,
     routes: Callable[[], Routes],
-    resumed: Callable[[str], None],
+    deliveries: Deliveries,
 ) -> Office:
     """The office over these stores; `routes` are asked for when an operator names one."""
     queue = stores.queue
     return Office(
         QueueOffice(queue, queue, clock, knows_route),
-        SiteOffice(queue, queue, clock, lambda *lane: host_of(routes(), *lane), resumed),
+        SiteOffice(
+            queue,
+            queue,
+            clock,
+            host_of=lambda *lane: host_of(routes(), *lane),
+            hosts=lambda: routes().hosts,
+            suspended=deliveries.suspend,
+            resumed=deliveries.resume,
+        ),
         JournalOffice(stores.journal, queue, clock),
         DirectoryOffice(stores.directory, stores.directory, new_secret),
         doors,
@@ -172,7 +203,7 @@ async def _own_counter(
             intake = intake_of(blueprint, blueprint.own_rules(), stores, clock, ids.make)
             doors = ClosedDoors(settings, stores, intake)
             routes = cache(partial(_routes, settings, stores))
-            yield OwnCounter(office_of(stores, clock, doors, routes, lambda _: None))
+            yield OwnCounter(office_of(stores, clock, doors, routes, NoDeliveries()))
 
 
 def _routes(settings: Settings, stores: Stores) -> Routes:

@@ -193,7 +193,7 @@ class Server:
             self._given.clock,
             self,
             lambda: delivering.routes,
-            delivering.resume,
+            delivering,
         )
         control = serving(http.control(office), _bind_deep(self._places.control), GRACE)
         await opened.enter_async_context(control)
