@@ -5,6 +5,7 @@ import click
 from merpati.api.operations import ALIASES, ALIASES_ADD, ALIASES_REMOVE
 from merpati.api.questions import Named, NewAlias, Within
 from merpati.cli.context import asked, counter_of, json_option, settings_of
+from merpati.cli.names import aliases, domains, offering, users
 from merpati.cli.output import say_json, say_table
 
 
@@ -21,7 +22,7 @@ def alias() -> None:
 
 @alias.command()
 @click.argument("address")
-@click.argument("targets", nargs=-1, required=True)
+@click.argument("targets", nargs=-1, required=True, shell_complete=offering(users))
 @click.pass_context
 @asked
 async def add(ctx: click.Context, address: str, targets: tuple[str, ...]) -> None:
@@ -32,7 +33,7 @@ async def add(ctx: click.Context, address: str, targets: tuple[str, ...]) -> Non
 
 
 @alias.command()
-@click.argument("address")
+@click.argument("address", shell_complete=offering(aliases))
 @click.pass_context
 @asked
 async def remove(ctx: click.Context, address: str) -> None:
@@ -43,7 +44,7 @@ async def remove(ctx: click.Context, address: str) -> None:
 
 
 @alias.command("list")
-@click.argument("domain", default="")
+@click.argument("domain", default="", shell_complete=offering(domains))
 @json_option
 @click.pass_context
 @asked

@@ -5,6 +5,7 @@ import click
 from merpati.api.operations import DOMAINS, DOMAINS_ADD, DOMAINS_REMOVE
 from merpati.api.questions import Named, Nothing
 from merpati.cli.context import asked, counter_of, json_option, settings_of
+from merpati.cli.names import domains, offering
 from merpati.cli.output import say_json, say_table
 
 
@@ -30,7 +31,7 @@ async def add(ctx: click.Context, name: str) -> None:
 
 
 @domain.command()
-@click.argument("name")
+@click.argument("name", shell_complete=offering(domains))
 @click.pass_context
 @asked
 async def remove(ctx: click.Context, name: str) -> None:

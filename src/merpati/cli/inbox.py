@@ -10,6 +10,7 @@ import msgspec
 
 from merpati.cli.context import Refused, json_option, settings_of
 from merpati.cli.mailbox import MailboxError, Stored, find, messages
+from merpati.cli.names import offering, users
 from merpati.cli.output import clean, say_json, say_table
 from merpati.cli.reading import UnreadableError, parse, part_lines, text
 from merpati.config.places import Places
@@ -75,7 +76,7 @@ def _chosen(ctx: click.Context, user: str, message: str) -> Stored:
 
 
 @inbox.command("list")
-@click.argument("user", default="")
+@click.argument("user", default="", shell_complete=offering(users))
 @click.option("--user", "user_too", default="", hidden=True)
 @json_option
 @click.pass_context

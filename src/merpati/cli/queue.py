@@ -10,6 +10,15 @@ import click
 from merpati.api import operations as op
 from merpati.api import questions as ask
 from merpati.cli.context import Refused, asked, counter_of, json_option, settings_of
+from merpati.cli.names import (
+    held_sites,
+    offering,
+    queued,
+    recipients,
+    senders,
+    their_domains,
+    their_sites,
+)
 from merpati.cli.output import clean, counted, say_json, say_table
 from merpati.config.values import Duration
 
@@ -51,10 +60,19 @@ class Chosen(TypedDict):
 def choosing(command: F) -> F:
     """The filter that every queue command understands; all that is given must match."""
     options = [
-        click.argument("ids", nargs=-1),
-        click.option("--domain", default="", help="Recipients of this domain."),
-        click.option("--sender", default="", help="From this address, @domain, or <> for notices."),
-        click.option("--recipient", default="", help="To this address or @domain."),
+        click.argument("ids", nargs=-1, shell_complete=offering(queued)),
+        click.option(
+            "--domain", default="", shell_complete=offering(their_domains),
+            help="Recipients of this domain.",
+        ),
+        click.option(
+            "--sender", default="", shell_complete=offering(senders),
+            help="From this address, @domain, or <> for notices.",
+        ),
+        click.option(
+            "--recipient", default="", shell_complete=offering(recipients),
+            help="To this address or @domain.",
+        ),
         click.option("--older", type=Age(), help="Received at least so long ago: 90s, 4h, 2d."),
         click.option(
             "--state", type=click.Choice(["waiting", "in-hand", "held"]), default=None,
@@ -156,7 +174,7 @@ async def _lines(counter: op.Counter, wanted: ask.Filter, limit: int | None) -> 
 
 
 @queue.command()
-@click.argument("message")
+@click.argument("message", shell_complete=offering(queued))
 @json_option
 @click.pass_context
 @asked
@@ -263,7 +281,7 @@ async def route(ctx: click.Context, to: str, everything: bool, **chosen: Unpack[
 
 
 @queue.command()
-@click.argument("site")
+@click.argument("site", shell_complete=offering(their_sites, their_domains))
 @click.option("--for", "seconds", type=Age(), default=3600.0, help="So long: 30m, 2h, 1d.")
 @click.option("--why", default="", help="For the journal and those who look.")
 @click.pass_context
@@ -287,7 +305,7 @@ async def suspend(ctx: click.Context, site: str, seconds: float, why: str) -> No
 
 
 @queue.command()
-@click.argument("site")
+@click.argument("site", shell_complete=offering(held_sites))
 @click.pass_context
 @asked
 async def resume(ctx: click.Context, site: str) -> None:

@@ -5,12 +5,13 @@ import click
 from merpati.api.operations import REFUSED, STORY, Counter
 from merpati.api.questions import AskStory, Story
 from merpati.cli.context import Refused, asked, counter_of, json_option, settings_of
+from merpati.cli.names import offering, queued, recipients, senders, users
 from merpati.cli.output import say_json
 from merpati.report.story import tell
 
 
 @click.command()
-@click.argument("what")
+@click.argument("what", shell_complete=offering(queued, recipients, senders, users))
 @click.option("--limit", type=click.IntRange(1, 1000), default=20, help="At most so many messages.")
 @click.option("--lang", type=click.Choice(["en", "id"]), help="The language; else as configured.")
 @json_option

@@ -8,6 +8,7 @@ import click
 from merpati.api import operations as op
 from merpati.api import questions as ask
 from merpati.cli.context import Refused, asked, counter_of, json_option, settings_of
+from merpati.cli.names import domains, offering, users
 from merpati.cli.output import say_json, say_table
 from merpati.config.settings import Settings
 from merpati.mail.address import Address
@@ -71,7 +72,7 @@ async def _insist_on_domain(settings: Settings, address: str) -> None:
 
 
 @user.command()
-@click.argument("address")
+@click.argument("address", shell_complete=offering(users))
 @password_option
 @click.pass_context
 @asked
@@ -85,7 +86,7 @@ async def passwd(ctx: click.Context, address: str, password_stdin: bool) -> None
 
 
 @user.command()
-@click.argument("address")
+@click.argument("address", shell_complete=offering(users))
 @click.pass_context
 @asked
 async def remove(ctx: click.Context, address: str) -> None:
@@ -96,7 +97,7 @@ async def remove(ctx: click.Context, address: str) -> None:
 
 
 @user.command()
-@click.argument("address")
+@click.argument("address", shell_complete=offering(users))
 @click.pass_context
 @asked
 async def suspend(ctx: click.Context, address: str) -> None:
@@ -106,7 +107,7 @@ async def suspend(ctx: click.Context, address: str) -> None:
 
 
 @user.command()
-@click.argument("address")
+@click.argument("address", shell_complete=offering(users))
 @click.pass_context
 @asked
 async def resume(ctx: click.Context, address: str) -> None:
@@ -122,7 +123,7 @@ async def _suspend(ctx: click.Context, address: str, *, suspended: bool) -> None
 
 
 @user.command("list")
-@click.argument("domain", default="")
+@click.argument("domain", default="", shell_complete=offering(domains))
 @json_option
 @click.pass_context
 @asked
@@ -148,7 +149,7 @@ def app_password() -> None:
 
 
 @app_password.command("add")
-@click.argument("address")
+@click.argument("address", shell_complete=offering(users))
 @click.argument("program")
 @click.option("--replace", is_flag=True, help="Instead of the password that it has.")
 @password_option
@@ -175,7 +176,7 @@ def _generated() -> str:
 
 
 @app_password.command("list")
-@click.argument("address")
+@click.argument("address", shell_complete=offering(users))
 @json_option
 @click.pass_context
 @asked
@@ -191,7 +192,7 @@ async def list_app_passwords(ctx: click.Context, address: str, as_json: bool) ->
 
 
 @app_password.command("revoke")
-@click.argument("address")
+@click.argument("address", shell_complete=offering(users))
 @click.argument("program")
 @click.pass_context
 @asked
