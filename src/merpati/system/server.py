@@ -50,8 +50,9 @@ from merpati.wire.listen import ListenSettings
 from merpati.wire.sockets import bind, bound_to
 from merpati.wire.tls import TlsContext
 
-# Threads for password hashes and files: they release the interpreter's lock, so two cores serve.
-_THREADS = 4
+# Threads: hashes and file writes release the interpreter's lock, so that two cores serve.
+_HASHERS = 4
+_WRITERS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,8 +282,12 @@ def _bind_deep(path: Path) -> socket.socket:
 async def opened(settings: Settings, given: Surroundings) -> AsyncIterator[Server]:
     """A server over its stores, which are closed when it is left."""
     places = Places(settings.data)
-    with ThreadPoolExecutor(_THREADS, "merpati") as threads:
+    # Two pools, so that a disk that hangs keeps nobody from logging in.
+    with (
+        ThreadPoolExecutor(_HASHERS, "hash") as hashers,
+        ThreadPoolExecutor(_WRITERS, "maildir") as writers,
+    ):
         async with open_stores(places, given.clock) as stores:
             secret = installation_secret(places.secret)
-            house = household(stores, given.clock, given.tls, threads, secret)
-            yield Server(settings, given, house, Delivering(settings, house, threads, given.log))
+            house = household(stores, given.clock, given.tls, hashers, secret)
+            yield Server(settings, given, house, Delivering(settings, house, writers, given.log))
