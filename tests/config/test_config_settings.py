@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from merpati.config.errors import ConfigError
 from merpati.config.explain import effective, find, keys, markdown
+from merpati.config.routes import read_routes
 from merpati.config.settings import developer_inbox, load, settle
 from merpati.config.settings import find as find_file
+from merpati.delivery.transaction import Switches
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "configuration.md"
 
@@ -68,3 +71,24 @@ def test_a_key_is_found_by_its_last_name_and_by_its_table() -> None:
 
 def test_the_documentation_is_up_to_date() -> None:
     assert DOCUMENTATION.read_text("utf-8") == markdown(), "run: merpati config explain --markdown"
+
+
+def test_the_switches_of_a_route_reach_it(file: Path) -> None:
+    file.write_text(
+        file.read_text() + '[[route]]\nmatch = ["b.test"]\nto = "mx:"\nlookahead = false\n'
+        'ehlo_ignore = ["chunking"]\nconnections = 2\nmax_messages = 20\nmax_recipients = 5\n'
+    )
+    (route,) = read_routes(load(file).document, file.parent)
+    assert route.switches == Switches(
+        lookahead=False,
+        ehlo_ignore=frozenset({"CHUNKING"}),
+        connections=2,
+        max_messages=20,
+        max_recipients=5,
+    )
+
+
+def test_a_limit_of_nothing_is_refused(file: Path) -> None:
+    file.write_text(file.read_text() + '[[route]]\nmatch = ["*"]\nto = "mx:"\nconnections = 0\n')
+    with pytest.raises(ConfigError, match="connections: 0 does not fit"):
+        load(file)

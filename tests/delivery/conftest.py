@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from merpati.delivery.pool import PoolParts
 from merpati.delivery.route import Routes, parse_route
 from merpati.delivery.settling import Settling, SettlingSettings
 from merpati.delivery.siting import Siting, SitingSettings
+from merpati.delivery.transaction import NO_SWITCHES, Switches
 from merpati.journal.events import Event
 from merpati.queue.entry import Entry
 from merpati.testing.clock import VirtualClock
@@ -37,6 +38,7 @@ class World:
     directory: Residents = field(default_factory=Residents)
     hosts: dict[str, ScriptedHost] = field(default_factory=dict)
     routes: tuple[str, ...] = ()
+    switches: Switches = NO_SWITCHES
     keep_all: bool = False
     settings: DispatcherSettings = field(default_factory=DispatcherSettings)
     site_permits: int = 20
@@ -50,7 +52,7 @@ class World:
 
     def build(self) -> Dispatcher:
         finder = HostFinder(MxSettings("us.test"), self.dns, lambda names: None)
-        routes = [parse_route(to) for to in self.routes]
+        routes = [replace(parse_route(to), switches=self.switches) for to in self.routes]
         parts = DispatcherParts(
             queue=self.queue,
             sites=self.queue,

@@ -9,7 +9,7 @@ from merpati.delivery.dispatcher import DispatcherSettings
 from merpati.delivery.ending import End, Ending
 from merpati.delivery.outcome import Outcome, Result
 from merpati.delivery.route import parse_route
-from merpati.delivery.transaction import Host
+from merpati.delivery.transaction import Host, Switches
 from merpati.diagnosis.replies import Meaning, Refusal, Stage
 from merpati.journal.events import Deferred, Delivered, Expired, Failed, Lifecycle, SiteHeld
 from merpati.queue.entry import Selection
@@ -90,6 +90,18 @@ async def test_a_limit_of_recipients_splits_the_rest_off_at_once(make_world):
         await world.clock.advance(3)
     assert len(await world.events(Delivered)) == 30
     assert max(len(one.recipients) for one in host.received[1:]) == 7
+
+
+async def test_a_host_is_used_within_what_the_operator_says(make_world):
+    host = ScriptedHost(seconds=1.0)
+    switches = Switches(connections=1, max_recipients=7)
+    world = make_world(hosts={"192.0.2.1": host}, routes=(SMARTHOST,), switches=switches)
+    async with world.running():
+        await world.put(an_entry(1, *(f"u{n}@a.test" for n in range(30))))
+        await world.clock.advance(30)
+    assert len(await world.events(Delivered)) == 30
+    assert max(len(one.recipients) for one in host.received) == 7
+    assert host.opened == 1
 
 
 async def test_a_dead_ipv6_family_costs_no_attempt(make_world):

@@ -1,9 +1,11 @@
 """Which way mail goes, and how a way is written."""
 
+from dataclasses import replace
+
 import pytest
 
 from merpati.delivery.route import BY_MX, KEEP, MAILBOX, Kind, RouteError, Routes, parse_route
-from merpati.delivery.transaction import TlsDemand
+from merpati.delivery.transaction import Switches, TlsDemand
 from merpati.testing.residents import Residents
 
 
@@ -78,6 +80,16 @@ def test_smtps_without_tls_is_a_contradiction():
 def test_ways_that_demand_different_tls_are_different_sites():
     wish, must = (parse_route("mx:", tls=tls) for tls in (None, TlsDemand.REQUIRED))
     assert wish.site("mx.a.test") != must.site("mx.a.test")
+
+
+def test_ways_with_different_switches_are_different_sites():
+    plain = parse_route("mx:", ("a.test",))
+    told = replace(plain, switches=Switches(lookahead=False, ehlo_ignore=frozenset({"SIZE"})))
+    assert plain.site("mx.a.test") == "mx.a.test"
+    assert told.site("mx.a.test") == "mx.a.test?lookahead=no&ehlo_ignore=SIZE"
+    assert told.way("x").switches == told.switches
+    limits = Switches(connections=1, max_messages=2, max_recipients=3)
+    assert str(limits) == "connections=1&max_messages=2&max_recipients=3"
 
 
 def test_local_domains_come_before_routes():

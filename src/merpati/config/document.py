@@ -131,6 +131,32 @@ class RouteTable(Table, frozen=True):
         str, key("File with the login's password, relative to this file; nobody else may read it.")
     ] = ""
 
+    lookahead: Annotated[
+        bool,
+        key(
+            "Whether the next message's envelope is sent behind a body, before the body's answer. "
+            "Where a host stumbles over it we notice and stop by ourselves."
+        ),
+    ] = True
+    ehlo_ignore: Annotated[
+        tuple[str, ...],
+        key(
+            'Extensions not to use though the host offers them: `["CHUNKING"]` for a proxy that '
+            'loses what comes by BDAT, `["PIPELINING"]` for one command at a time, `["SIZE"]`, ...'
+        ),
+    ] = ()
+    connections: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        key("Connections at once to one site of this route. Without it up to 10, as it bears."),
+    ] = None
+    max_messages: Annotated[
+        Annotated[int, Meta(ge=1)] | None, key("Messages in one connection, then a new one.")
+    ] = None
+    max_recipients: Annotated[
+        Annotated[int, Meta(ge=1)] | None,
+        key("Recipients in one transaction, if fewer than 50."),
+    ] = None
+
 
 class DeliveryTable(Table, frozen=True):
     """How mail leaves."""

@@ -1,11 +1,13 @@
 """The `[[route]]` tables as delivery knows them."""
 
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
 from merpati.config.document import Document, RouteTable
 from merpati.config.errors import ConfigError, Flaw
 from merpati.delivery.route import Route, parse_route
+from merpati.delivery.transaction import Switches
 
 
 def configured(table: RouteTable, password: str) -> Route:
@@ -15,7 +17,17 @@ def configured(table: RouteTable, password: str) -> Route:
         scheme, _, host = to.partition("://")
         login = f"{quote(table.username, safe='')}:{quote(password, safe='')}"
         to = f"{scheme}://{login}@{host}"
-    return parse_route(to, table.match, table.tls)
+    return replace(parse_route(to, table.match, table.tls), switches=_switches(table))
+
+
+def _switches(table: RouteTable) -> Switches:
+    return Switches(
+        lookahead=table.lookahead,
+        ehlo_ignore=frozenset(keyword.upper() for keyword in table.ehlo_ignore),
+        connections=table.connections,
+        max_messages=table.max_messages,
+        max_recipients=table.max_recipients,
+    )
 
 
 def read_routes(document: Document, base: Path) -> list[Route]:

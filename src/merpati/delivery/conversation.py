@@ -64,8 +64,9 @@ class Conversation:
         self._settings = surroundings.settings
         self._memory = memory
         self._name = surroundings.entropy(10).hex()
+        ignored = self._settings.ignored | way.switches.ehlo_ignore
         self._smtp = ClientConnection(
-            ClientSettings(self._settings.hostname, way.lmtp, self._settings.ignored), memory.rung
+            ClientSettings(self._settings.hostname, way.lmtp, ignored), memory.rung
         )
         self._link: Link | None = None
         self._opening: Opening | None = None

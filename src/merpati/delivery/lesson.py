@@ -5,8 +5,9 @@ and limits for 24 h, broken TLS for ten minutes and its host alone) and gives th
 conversations it opens next.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from merpati.delivery.transaction import Switches
 from merpati.diagnosis.replies import Meaning, Stage
 from merpati.smtp.rung import Rung
 
@@ -23,6 +24,18 @@ class SiteMemory:
     """Recipients a transaction."""
     plain_only: bool = False
     """This host's TLS broke when it was only a wish: the next connection goes without."""
+
+
+def limited(memory: SiteMemory, switches: Switches) -> SiteMemory:
+    """What is known, within what the operator says."""
+    rung = memory.rung if switches.lookahead else max(memory.rung, Rung.NO_LOOKAHEAD)
+    messages = [n for n in (memory.max_messages, switches.max_messages) if n is not None]
+    return replace(
+        memory,
+        rung=rung,
+        max_messages=min(messages, default=None),
+        max_rcpt=min(memory.max_rcpt, switches.max_recipients or memory.max_rcpt),
+    )
 
 
 @dataclass(frozen=True, slots=True)

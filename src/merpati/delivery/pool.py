@@ -10,6 +10,7 @@ hold for one of our users, since the others' mail goes there too.
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -20,7 +21,7 @@ from merpati.delivery.ending import End, Ending
 from merpati.delivery.families import Families
 from merpati.delivery.floor import Floor, Rest
 from merpati.delivery.in_hand import Share
-from merpati.delivery.lesson import Lesson, PlainOnly, Setback, SiteMemory
+from merpati.delivery.lesson import Lesson, PlainOnly, Setback, SiteMemory, limited
 from merpati.delivery.line import Line, Ready, Report
 from merpati.delivery.mx import Exchanges, HostFinder, NoHosts
 from merpati.delivery.outcome import Outcome, Result
@@ -163,8 +164,11 @@ class SitePool:
             self._rest(self._pace.resumes_at(), self._pace.paused_for or "the site is left alone")
             return
         opened = self._live + self._opening
-        while self._floor.may_connect(opened) and self._pace.may_open(
-            now, opened, len(self._ready)
+        most = self._way.switches.connections or math.inf
+        while (
+            opened < most
+            and self._floor.may_connect(opened)
+            and self._pace.may_open(now, opened, len(self._ready))
         ):
             self._opening += 1
             opened += 1
@@ -243,7 +247,8 @@ class SitePool:
             self._learn(lesson, host)
 
         memory = self._pace.memory_for(host.ip, began)
-        talk = self._parts.talker(self._way, host, memory, learn)
+        known = limited(memory, self._way.switches)
+        talk = self._parts.talker(self._way, host, known, learn)
         refused = await self._guarded(talk.open(), host)
         if refused is not None:
             if self._pace.memory_for(host.ip, began).plain_only and not memory.plain_only:
@@ -437,7 +442,8 @@ class SitePool:
 
     def _cut(self, ready: Ready) -> Ready:
         """At most so many recipients as a transaction bears; the others wait in front."""
-        most = min(self._parts.max_rcpt, self._pace.memory(self.monotonic()).max_rcpt)
+        known = limited(self._pace.memory(self.monotonic()), self._way.switches)
+        most = min(self._parts.max_rcpt, known.max_rcpt)
         whole = ready.transaction
         if len(whole.recipients) <= most:
             return ready

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from merpati.delivery.transaction import TlsDemand, Way
+from merpati.delivery.transaction import NO_SWITCHES, Switches, TlsDemand, Way
 from merpati.directory.directory import Directory
 from merpati.errors import MerpatiError
 
@@ -49,6 +49,7 @@ class Route:
     password: str = ""
     match: tuple[str, ...] = ("*",)
     """Recipient domains: exact, `*.a.test` for all below it, `*` for all."""
+    switches: Switches = NO_SWITCHES
 
     @property
     def is_here(self) -> bool:
@@ -65,8 +66,9 @@ class Route:
     def site(self, base: str = "") -> str:
         """The name of a site on this route; what is talked to differently is another site."""
         name = base or self.name
-        demand = "" if self.tls is TlsDemand.OPPORTUNISTIC else f"?tls={self.tls.value}"
-        return name + demand
+        demand = "" if self.tls is TlsDemand.OPPORTUNISTIC else f"tls={self.tls.value}"
+        told = "&".join(filter(None, (demand, str(self.switches))))
+        return f"{name}?{told}" if told else name
 
     def way(self, site: str) -> Way:
         """How to talk to the hosts of a site on this route."""
@@ -78,6 +80,7 @@ class Route:
             tls=self.tls,
             username=self.username,
             password=self.password,
+            switches=self.switches,
         )
 
 

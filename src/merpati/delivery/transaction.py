@@ -35,6 +35,36 @@ class Host:
 
 
 @dataclass(frozen=True, slots=True)
+class Switches:
+    """What an operator knows of a route's hosts that they do not say themselves."""
+
+    lookahead: bool = True
+    """The next message's envelope may leave behind a body."""
+    ehlo_ignore: frozenset[str] = frozenset()
+    """Keywords of EHLO, upper case, that are taken as not said."""
+    connections: int | None = None
+    """At most so many at once."""
+    max_messages: int | None = None
+    """At most so many a connection."""
+    max_recipients: int | None = None
+    """At most so many a transaction."""
+
+    def __str__(self) -> str:
+        """Those that differ from the defaults, for the name of a site: `lookahead=no&…`."""
+        told = {
+            "lookahead": "" if self.lookahead else "no",
+            "ehlo_ignore": ",".join(sorted(self.ehlo_ignore)),
+            "connections": self.connections,
+            "max_messages": self.max_messages,
+            "max_recipients": self.max_recipients,
+        }
+        return "&".join(f"{name}={value}" for name, value in told.items() if value)
+
+
+NO_SWITCHES = Switches()
+
+
+@dataclass(frozen=True, slots=True)
 class Way:
     """How to talk to the hosts of a site."""
 
@@ -46,6 +76,7 @@ class Way:
     tls: TlsDemand = TlsDemand.OPPORTUNISTIC
     username: str = ""
     password: str = ""
+    switches: Switches = NO_SWITCHES
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from merpati.delivery.conversation import Conversation
 from merpati.delivery.ending import End, Ending
 from merpati.delivery.lesson import PlainOnly, RecipientLimit, SiteMemory
 from merpati.delivery.outcome import Outcome, Result
-from merpati.delivery.transaction import TlsDemand, Transaction, Way
+from merpati.delivery.transaction import Switches, TlsDemand, Transaction, Way
 from merpati.diagnosis.replies import Refusal, Stage
 from merpati.errors import MerpatiError
 from merpati.mail.envelope import Body, DeliverBy, Notify, Recipient
@@ -345,6 +345,16 @@ async def test_eight_bit_content_goes_to_who_does_not_offer_it() -> None:
     scene = Scene(offering("PIPELINING"))
     await scene.play(a_message(1, eight_bit=True))
     assert scene.source.results() == [[D]]
+
+
+async def test_an_extension_that_the_operator_rules_out_is_not_used() -> None:
+    switches = Switches(ehlo_ignore=frozenset({"CHUNKING", "SIZE"}))
+    scene = Scene(offering("PIPELINING", "CHUNKING", "SIZE"), replace(WAY, switches=switches))
+    await scene.play(a_message(1))
+    assert scene.source.results() == [[D]]
+    said = " ".join(scene.ledger.commands)
+    assert "BDAT" not in said
+    assert "SIZE=" not in said
 
 
 async def test_deliver_by_is_passed_on_as_what_is_left() -> None:
