@@ -203,6 +203,25 @@ def test_a_domain_can_be_suspended_before_its_first_mail(populated: Run) -> None
     assert line["site_held_until"] is not None
 
 
+def test_a_new_user_is_told_names_to_connect_to(run: Run, tmp_path: Path) -> None:
+    file = tmp_path / "merpati.toml"
+    ports = (
+        ("submission", "0.0.0.0:587"),
+        ("submission", "[::]:587"),
+        ("submissions", "[::1]:465"),
+    )
+    file.write_text(
+        'hostname = "mx.a.test"\n'
+        + "".join(f'[[port]]\nrole = "{role}"\nlisten = "{listen}"\n' for role, listen in ports)
+    )
+    ok(run("domain", "add", "a.test"))
+    told = ok(run("user", "add", "ann@a.test", "--password-stdin", text="secret words\n"))
+    assert [line for line in told.splitlines() if "send through" in line] == [
+        "Mail programs send through mx.a.test:587 (STARTTLS).",
+        "Mail programs send through [::1]:465 (TLS).",
+    ]
+
+
 @pytest.mark.parametrize("command", ["suspend", "resume"])
 @pytest.mark.parametrize("name", ["nonsense", "smtp://nowhere.test", "http://x", ""])
 def test_what_leads_nowhere_is_neither_suspended_nor_resumed(

@@ -18,6 +18,9 @@ password_option = click.option(
 )
 
 
+_EVERY_ADDRESS = {"0.0.0.0", "::"}  # noqa: S104 - read, not listened on
+
+
 @click.group()
 def user() -> None:
     """People and programs with a mailbox and a login, which is their address.
@@ -56,11 +59,22 @@ async def add(ctx: click.Context, address: str, password_stdin: bool) -> None:
     async with counter_of(settings) as counter:
         await counter.ask(op.USERS_ADD, ask.NewUser(address=address, password=password))
     click.echo(f"{address} has a mailbox now and logs in with this address and the password.")
-    ports = [port for port in settings.document.port if port.role.value.startswith("submission")]
-    for port in ports:
-        how = "TLS" if port.role.value == "submissions" else "STARTTLS"
-        click.echo(f"Mail programs send through {port.listen} ({how}).")
+    for place in _ways_in(settings):
+        click.echo(f"Mail programs send through {place}.")
     click.echo(f"Next: merpati inbox list {address} shows what has come.")
+
+
+def _ways_in(settings: Settings) -> list[str]:
+    """Where a program connects to; every address of the machine goes by its name."""
+    ways = {"submission": "STARTTLS", "submissions": "TLS"}
+    places = [
+        f"{settings.hostname}:{port.listen.port} ({how})"
+        if port.listen.ip in _EVERY_ADDRESS
+        else f"{port.listen} ({how})"
+        for port in settings.document.port
+        if (how := ways.get(port.role.value))
+    ]
+    return list(dict.fromkeys(places))
 
 
 async def _insist_on_domain(settings: Settings, address: str) -> None:
