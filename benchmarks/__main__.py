@@ -1,108 +1,156 @@
-"""`python -m benchmarks [--rounds N] [--scale F]`: P1, P2 and P4 with Postfix beside Merpati.
+"""`python -m benchmarks`: Merpati beside Postfix, Exim, Haraka and aiosmtpd in one run.
+
+    python -m benchmarks                        # P1, P2, P4, P8, TLS and P10: about ten minutes
+    python -m benchmarks --full                 # every case: about an hour
+    python -m benchmarks --only P2,bdat --servers merpati,postfix --rounds 1
+    python -m benchmarks --show FILE...         # the table and the chart of kept results
 
 Rounds are interleaved, figures are medians. `ratio` is server CPU over generator CPU of the same
-runs: it holds still when a shared machine's speed does not.
+runs: it holds still when a shared machine's speed does not. Only runs of smtp-source have it; our
+generator says instead how long the server took from the final dot to its 250. A server that is
+not installed (benchmarks/peers.sh does it), or cannot do what a case needs, has a row that says so.
 """
 
 import argparse
 import os
-import shutil
-import statistics
 import sys
 import tempfile
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
-from benchmarks.load import PATH, Load, Run, drive
-from benchmarks.servers import Discard, Merpati, Postfix, Server, Sink
-from merpati.testing.process import free_port
+from benchmarks import chart, idle, result, table
+from benchmarks.cases import CASES, FIELD, Case
+from benchmarks.load import Run, drive
+from benchmarks.result import Result
+from benchmarks.servers import Certificate, OwnSink, Setup, Sink, Unable, tool
+
+WARM_UP = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One row: a scenario with one server."""
-
-    scenario: str
-    server: str
-    count: int
-    build: Callable[[Path, int], Server]
-    to_sink: bool = False
-
-
-def cases() -> list[Case]:
-    """Peers next to one another, so that they share the machine's mood."""
-    dead = free_port()
-    return [
-        Case("P1 receive, durable", "merpati", 20_000, lambda f, _: Merpati(f, dead)),
-        Case("P1 receive, durable", "postfix", 4_000, lambda f, _: Postfix(f, dead, hold=True)),
-        Case("P2 relay, durable", "merpati", 12_000, Merpati, to_sink=True),
-        Case("P2 relay, durable", "postfix", 3_000, Postfix, to_sink=True),
-        Case("P4 receive, discard", "merpati", 30_000, lambda f, _: Discard(f)),
-    ]
-
-
-def measure(case: Case, folder: Path, scale: float) -> Run:
-    """One run on a fresh server, its warm-up not counted."""
-    sink = Sink(folder / "sink") if case.to_sink else None
-    server = case.build(folder / case.server, sink.port if sink else 0)
-    server.start()
+def measure(case: Case, server: str, folder: Path, seconds: float) -> Run:
+    """One run on a fresh server of about so many seconds; its warm-up is not counted."""
+    certificate = Certificate(folder.parent / "certificate")
+    sink = sink_for(case.setup, folder / "sink", certificate) if case.relays else None
     try:
-        for count in (200, int(case.count * scale)):
-            before = sink.count() if sink else 0
-            target = before + count
-            run = drive(
-                Load(count),
-                server.port,
-                server.pid,
-                lambda target=target: sink is None or sink.count() >= target,  # type: ignore[misc]
-            )
-        return run
+        setup = replace(case.setup, out=sink.port if sink else 0)
+        running = FIELD[server](folder / "server", setup, certificate)
+        running.start()
+        try:
+            return warm_and_run(case, running.port, running.pid, sink, seconds)
+        finally:
+            running.stop()
     finally:
-        server.stop()
         if sink:
             sink.stop()
 
 
-def main() -> None:
-    """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--scale", type=float, default=1.0, help="times the number of messages")
-    parser.add_argument("--only", default="", help="scenarios that begin with this, as P2")
-    options = parser.parse_args()
-    if not shutil.which("smtp-source", path=PATH):
-        sys.exit("smtp-source is not installed: it comes with Postfix (Debian: postfix)")
-    wanted = [case for case in cases() if case.scenario.startswith(options.only)]
-    runs: dict[Case, list[Run]] = {case: [] for case in wanted}
+def warm_and_run(
+    case: Case, port: int, root: int, sink: Sink | OwnSink | None, seconds: float
+) -> Run:
+    """A short run first says how many messages take so many seconds."""
+    total = 0
+    warm = count = min(case.load.most, max(WARM_UP, 2 * case.load.sessions))
+    for is_warm_up in (True, False):
+        total += count
+        until = (sink, total)
+        run = drive(case.load, count, (port, root), lambda until=until: arrived(*until))  # type: ignore[misc]
+        if is_warm_up:
+            count = min(case.load.most, max(warm, int(run.rate * seconds)))
+    return run
+
+
+def arrived(sink: Sink | OwnSink | None, total: int) -> bool:
+    """Whether the sink has them all."""
+    return sink is None or sink.count() >= total
+
+
+def sink_for(setup: Setup, folder: Path, certificate: Certificate) -> Sink | OwnSink:
+    """smtp-sink where it will do."""
+    if setup.tls or setup.many:
+        return OwnSink(folder, certificate if setup.tls else None, setup.many)
+    return Sink(folder)
+
+
+def attempt(case: Case, server: str, base: Path, seconds: float) -> Result:
+    """One run in a folder of its own; what went wrong is a result, too."""
+    with tempfile.TemporaryDirectory(dir=base, ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        try:
+            return Result(case.name, server, measure(case, server, folder, seconds))
+        except (Unable, AssertionError, OSError, RuntimeError) as why:
+            return Result(case.name, server, unable=" ".join(str(why).split())[:200])
+
+
+def compare(options: argparse.Namespace, cases: list[Case]) -> list[Result]:
+    """All rounds. A server that could not be measured in a case is not asked again."""
+    results: list[Result] = []
     base = Path(os.environ.get("MERPATI_BENCH_DIR", "/var/tmp"))
-    for round_ in range(options.rounds):
-        for case in wanted:
-            with tempfile.TemporaryDirectory(prefix="merpati-bench-", dir=base) as folder:
-                runs[case].append(measure(case, Path(folder), options.scale))
-            latest = runs[case][-1]
-            print(
-                f"round {round_ + 1} {case.scenario} {case.server}: {latest.rate:.0f}/s",
-                file=sys.stderr,
-            )
-    print_table(runs)
+    with tempfile.TemporaryDirectory(prefix="merpati-bench-", dir=base) as name:
+        Path(name).chmod(0o755)
+        for number in range(options.rounds):
+            for case in cases:
+                for server in wanted(case, options.servers):
+                    if any((r.case, r.server) == (case.name, server) and r.unable for r in results):
+                        continue
+                    results.append(attempt(case, server, Path(name), options.seconds))
+                    tell(number, results[-1], options.keep)
+    return results
 
 
-def print_table(runs: dict[Case, list[Run]]) -> None:
-    """Markdown, one row a case, with the speed against Postfix where it has a row."""
-    print("| scenario | server | msgs/s (min-max) | CPU us a message | ratio | x Postfix |")
-    print("|---|---|---|---|---|---|")
-    rates = {case: statistics.median(run.rate for run in done) for case, done in runs.items()}
-    postfix = {case.scenario: rate for case, rate in rates.items() if case.server == "postfix"}
-    for case, done in runs.items():
-        low, high = min(run.rate for run in done), max(run.rate for run in done)
-        cost = statistics.median(run.cost for run in done)
-        ratio = statistics.median(run.ratio for run in done)
-        times = f"{rates[case] / postfix[case.scenario]:.1f}" if case.scenario in postfix else ""
-        print(
-            f"| {case.scenario} | {case.server} | {rates[case]:.0f} ({low:.0f}-{high:.0f}) "
-            f"| {cost:.0f} | {ratio:.1f} | {times} |"
-        )
+def wanted(case: Case, servers: str) -> list[str]:
+    """The servers of a case that were asked for."""
+    names = [name.strip() for name in servers.split(",") if name]
+    return [server for server in case.servers if not names or server.split(",")[0] in names]
+
+
+def tell(number: int, latest: Result, keep: Path | None) -> None:
+    """Progress on standard error, and a line in the file."""
+    what = f"{latest.run.rate:.0f}/s" if latest.run else f"not measured: {latest.unable}"
+    print(f"round {number + 1} {latest.case} {latest.server}: {what}", file=sys.stderr)
+    if keep:
+        with keep.open("a") as file:
+            file.write(latest.line() + "\n")
+
+
+def arguments() -> argparse.Namespace:
+    """Of the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=2.5, help="about the length of a run")
+    parser.add_argument("--full", action="store_true", help="every case")
+    parser.add_argument("--only", default="", help="cases by name, with commas between")
+    parser.add_argument("--servers", default="", help="servers by name, with commas between")
+    parser.add_argument("--keep", type=Path, help="append each run to this file")
+    parser.add_argument("--show", type=Path, nargs="+", help="show kept runs, measure nothing")
+    parser.add_argument("--chart", type=Path, help="write the chart to this file")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure and print, or print what was kept."""
+    options = arguments()
+    only = options.only.split(",") if options.only else []
+    names = [case.name for case in CASES]
+    if unknown := set(only) - {*names, "P10"}:
+        sys.exit(f"no case {', '.join(unknown)}; there are {', '.join([*names, 'P10'])}")
+    if options.show:
+        results = result.read(options.show)
+    else:
+        try:
+            tool("smtp-source")
+        except Unable as why:
+            sys.exit(str(why))
+        cases = [c for c in CASES if (c.name in only if only else options.full or c.is_usual)]
+        results = compare(options, cases)
+    if results:
+        print(table.table(results))
+    if not options.show and (not only or "P10" in only):
+        print("\n" + idle.table())
+    if options.chart and results:
+        options.chart.write_text(chart.chart(results), "utf-8")
 
 
 if __name__ == "__main__":

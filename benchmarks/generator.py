@@ -1,13 +1,13 @@
 """Load of our own, for what smtp-source cannot do: TLS, AUTH, pipelining, BDAT, many recipients.
 
-    python -m benchmarks.generator PORT [--count N] [--size OCTETS] [--sessions N] [--recipients N]
-        [--tls none|starttls|implicit] [--login NAME:PASSWORD] [--style steps|pipelined|bdat]
-        [--rate MESSAGES_A_SECOND] [--domains N] [--fresh]
+    python -m benchmarks.generator PORT [--count N] [--size OCTETS] [--sessions N]
+        [--recipients N] [--tls none|starttls|implicit] [--login NAME:PASSWORD] [--fresh]
+        [--style steps|pipelined|bdat] [--rate MESSAGES_A_SECOND] [--domains N]
 
-It prints one line of JSON: what was sent, seconds, its own CPU, and how long the server took from
-the last octet of a message to its 250. With `--rate` messages begin at their time, whether or not
-the server keeps up, and `late` says by how much the last ones began behind it. It runs as a process
-of its own and thinks little: about 25 us of CPU a message of 10 KB.
+It prints one line of JSON: what was sent, from when to when (CLOCK_MONOTONIC), its own CPU, and
+how long the server took from the last octet of a message to its 250. With `--rate` messages begin
+at their time, whether or not the server keeps up, and `late` says by how much the last ones began
+behind it. It runs as a process of its own and thinks little: 25 to 40 us of CPU a message of 10 KB.
 """
 
 import argparse
@@ -25,7 +25,7 @@ from typing import cast
 
 import uvloop
 
-LIMIT = 170.0
+LIMIT = 55.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class Work:
         self.plan = plan
         self.next = 0
         self.done = 0
-        self.began = 0.0
+        self.began = self.ended = 0.0
         self.waits: list[float] = []
         self.late: list[float] = []
         self.finished = asyncio.get_running_loop().create_future()
@@ -101,6 +101,7 @@ class Work:
         self.waits.append(seconds)
         self.done += 1
         if self.done == self.plan.count and not self.finished.done():
+            self.ended = time.monotonic()
             self.finished.set_result(None)
 
     def fail(self, error: Exception) -> None:
@@ -136,8 +137,6 @@ class Session(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        if self._is_upgrading:
-            return
         plan = self._work.plan
         hello = [b"EHLO load.test\r\n"]
         if plan.tls == "starttls":
@@ -182,11 +181,13 @@ class Session(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         assert self._context is not None
         try:
-            await loop.start_tls(self._transport, self, self._context, server_hostname="localhost")
+            secured = await loop.start_tls(
+                self._transport, self, self._context, server_hostname="localhost"
+            )
         except OSError as error:
             self._work.fail(error)
             return
-        # uvloop hands the protocol its new transport only here.
+        self._transport = cast(asyncio.Transport, secured)
         self._is_upgrading = False
         self._write(self._groups.popleft())
 
@@ -289,11 +290,12 @@ def cpu() -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def report(work: Work, seconds: float, spent: float) -> dict[str, object]:
+def report(work: Work, began: float, spent: float) -> dict[str, object]:
     """One line of JSON."""
     return {
         "count": work.done,
-        "seconds": round(seconds, 4),
+        "began": began,
+        "ended": work.ended,
         "cpu": round(spent, 4),
         "p50": percentile(work.waits, 0.5),
         "p90": percentile(work.waits, 0.9),
@@ -317,12 +319,12 @@ def main() -> None:
     parser.add_argument("--fresh", action="store_true")
     plan = Plan(**vars(parser.parse_args()))
     gc.disable()
-    began, before = time.perf_counter(), cpu()
+    began, before = time.monotonic(), cpu()
     try:
         work = uvloop.run(send(plan))
     except (OSError, RuntimeError, TimeoutError) as error:
         sys.exit(f"the load failed: {error or type(error).__name__}")
-    print(json.dumps(report(work, time.perf_counter() - began, cpu() - before)))
+    print(json.dumps(report(work, began, cpu() - before)))
 
 
 if __name__ == "__main__":

@@ -1,16 +1,39 @@
-"""The servers that are measured side by side, each started fresh in a folder of its own."""
+"""What is measured: servers, each started fresh in its own folder, and the sinks behind them."""
 
-import contextlib
 import os
-import pwd
 import shutil
+import struct
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from benchmarks.load import PATH
+from merpati.clock import SystemClock
 from merpati.testing.process import MerpatiProcess, free_port, wait_port
+from merpati.wire.certificates import make_self_signed
+
+LOGIN = "load@a.test:terbang tinggi"
+HERE = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a scenario needs of a server."""
+
+    out: int = 0
+    """The port of the sink that mail is relayed to."""
+    hold: bool = False
+    """Keep everything: only receiving is measured."""
+    discard: bool = False
+    """Forget everything: only the protocol is measured."""
+    tls: bool = False
+    """Offer STARTTLS, and use it towards the sink."""
+    login: bool = False
+    """Take mail from LOGIN alone."""
+    many: bool = False
+    """dA-B.test goes to 127.1.A.B."""
 
 
 class Server(Protocol):
@@ -26,20 +49,59 @@ class Server(Protocol):
     def stop(self) -> None: ...
 
 
+class Unable(Exception):
+    """This server cannot be measured here, or cannot do that; the text says why."""
+
+
+class Certificate:
+    """One key for every server and sink, so that all pay the same for their handshakes."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file, self.key = folder / "certificate.pem", folder / "key.pem"
+        if not self.file.exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            make_self_signed(self.file, self.key, SystemClock(), ["mx.example.org"])
+            self.file.chmod(0o644)
+
+
+class Background:
+    """A process of ours that is ended by us, with its output in a file."""
+
+    def __init__(self, command: list[str], log: Path) -> None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        self._log = log
+        with log.open("ab") as out:
+            self._process = subprocess.Popen(
+                command, stdout=out, stderr=out, env={**os.environ, "PATH": PATH}, cwd=HERE
+            )
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def wait_up(self, port: int) -> None:
+        """Return when it listens; Unable with its last words otherwise."""
+        try:
+            wait_port(port)
+        except TimeoutError as error:
+            self.stop()
+            raise Unable(f"{error}: {self._log.read_text()[-300:]}") from None
+
+    def stop(self) -> None:
+        self._process.terminate()
+        self._process.wait(30)
+
+
 class Sink:
     """smtp-sink with its running counter."""
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
-        folder.mkdir(parents=True)
         self._counter = folder / "count"
         user = ["-u", "nobody"] if os.geteuid() == 0 else []
         command = ["smtp-sink", "-c", "-m", "2000", *user, f"inet:127.0.0.1:{self.port}", "1024"]
-        with self._counter.open("wb") as out:
-            self._process = subprocess.Popen(
-                command, stdout=out, stderr=subprocess.DEVNULL, env={**os.environ, "PATH": PATH}
-            )
-        wait_port(self.port)
+        self._process = Background(command, self._counter)
+        self._process.wait_up(self.port)
 
     def count(self) -> int:
         """Messages received so far."""
@@ -48,42 +110,104 @@ class Sink:
         return int(counts[-1]) if counts else 0
 
     def stop(self) -> None:
-        self._process.terminate()
-        self._process.wait(10)
+        self._process.stop()
+
+
+class OwnSink:
+    """Ours, for TLS and for many hosts."""
+
+    def __init__(self, folder: Path, certificate: Certificate | None, many: bool) -> None:
+        self.port = free_port()
+        folder.mkdir(parents=True)
+        self._counter = folder / "count"
+        self._counter.write_bytes(bytes(8))
+        pair = []
+        if certificate:
+            pair = ["--certificate", str(certificate.file), "--key", str(certificate.key)]
+        command = [sys.executable, "-m", "benchmarks.sink", str(self.port), str(self._counter)]
+        command += [*pair, *(["--many"] if many else [])]
+        self._process = Background(command, folder / "log")
+        self._process.wait_up(self.port)
+
+    def count(self) -> int:
+        """Messages received so far."""
+        return int(struct.unpack("Q", self._counter.read_bytes())[0])
+
+    def stop(self) -> None:
+        self._process.stop()
 
 
 MERPATI = """\
 hostname = "mx.example.org"
 data = "var"
+workers = {workers}
 [[port]]
-role = "mx"
+role = "{role}"
 listen = "127.0.0.1:{port}"
-trusted = ["127.0.0.1/32"]
+trusted = [{trusted}]
+[tls]
+certificate = "{certificate.file}"
+key = "{certificate.key}"
+[limits]
+connections_per_address = 2000
+"""
+ROUTE = """\
 [[route]]
 match = ["*"]
 to = "smtp://127.0.0.1:{out}"
-tls = "off"
-{more}
+tls = "{tls}"
+"""
+BY_DNS = """\
+[dns]
+servers = ["127.0.0.1:{zone}"]
+[delivery]
+mx_port = {out}
 """
 
 
 class Merpati:
-    """One worker with the defaults, relaying to `out`; a dead `out` is a durable receiver."""
+    """The defaults with so many workers; a route to where nobody listens makes it keep all mail."""
 
-    def __init__(self, folder: Path, out: int, more: str = "") -> None:
+    def __init__(self, folder: Path, setup: Setup, certificate: Certificate, workers: int) -> None:
         self.port = free_port()
-        text = MERPATI.format(port=self.port, out=out, more=more)
-        self._server = MerpatiProcess(folder, text, [self.port])
+        self._setup, self._workers = setup, workers
+        self._zone: Background | None = None
+        zone = free_port()
+        if setup.many:
+            command = [sys.executable, "-m", "benchmarks.zone", str(zone)]
+            self._zone = Background(command, folder / "zone.log")
+        out = free_port() if setup.hold else setup.out
+        way = BY_DNS if setup.many else ROUTE
+        text = (MERPATI + way).format(
+            workers=workers,
+            role="submission" if setup.login else "mx",
+            port=self.port,
+            trusted="" if setup.login else '"127.0.0.1/32"',
+            certificate=certificate,
+            out=out,
+            zone=zone,
+            tls="opportunistic" if setup.tls else "off",
+        )
+        self.process = MerpatiProcess(folder, text, [self.port])
 
     @property
     def pid(self) -> int:
-        return self._server.pid
+        return self.process.pid
 
     def start(self) -> None:
-        self._server.start()
+        if self._setup.login:
+            name, _, password = LOGIN.partition(":")
+            self.process.ask("domain", "add", "a.test")
+            self.process.ask("user", "add", name, "--password-stdin", text=password + "\n")
+        self.process.start()
+        if self._workers > 1 and "uses one worker" in self.process.output():
+            self.stop()
+            raise Unable("this version uses one worker")
 
     def stop(self) -> None:
-        self._server.stop()
+        self.process.stop()
+        if self._zone:
+            self._zone.stop()
 
 
 class Discard:
@@ -91,8 +215,8 @@ class Discard:
 
     def __init__(self, folder: Path) -> None:
         self.port = free_port()
-        self._log = folder
-        self._process: subprocess.Popen[bytes] | None = None
+        self._folder = folder
+        self._process: Background | None = None
 
     @property
     def pid(self) -> int:
@@ -101,113 +225,17 @@ class Discard:
 
     def start(self) -> None:
         command = [sys.executable, "-m", "benchmarks.discard", str(self.port)]
-        self._process = subprocess.Popen(command)
-        wait_port(self.port)
+        self._process = Background(command, self._folder / "log")
+        self._process.wait_up(self.port)
 
     def stop(self) -> None:
         assert self._process is not None
-        self._process.terminate()
-        self._process.wait(10)
+        self._process.stop()
 
 
-# Postfix as its own documentation tunes it for throughput on one machine: more processes, no
-# flow delay, connections to the next hop kept.
-POSTFIX = """\
-compatibility_level = 3.6
-queue_directory = {folder}/spool
-data_directory = {folder}/data
-command_directory = /usr/sbin
-daemon_directory = /usr/lib/postfix/sbin
-meta_directory = /etc/postfix
-mail_owner = postfix
-setgid_group = postdrop
-myhostname = mx.example.org
-mydestination =
-local_recipient_maps =
-alias_maps =
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-mynetworks = 127.0.0.0/8
-relayhost = [127.0.0.1]:{out}
-maillog_file = {folder}/maillog
-maillog_file_prefixes = {folder}
-default_process_limit = 120
-in_flow_delay = 0
-smtp_destination_concurrency_limit = 10
-initial_destination_concurrency = 10
-smtp_connection_cache_on_demand = yes
-smtp_connection_cache_destinations = [127.0.0.1]
-smtp_connection_reuse_time_limit = 300s
-qmgr_message_active_limit = 20000
-max_use = 10000
-smtpd_peername_lookup = no
-smtp_dns_support_level = disabled
-smtp_host_lookup = native
-smtpd_client_connection_count_limit = 0
-smtpd_client_connection_rate_limit = 0
-smtpd_recipient_restrictions = permit_mynetworks, reject_unauth_destination
-smtpd_tls_security_level = none
-smtp_tls_security_level = none
-message_size_limit = 0
-{more}
-"""
-SERVICES = """\
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-verify unix - - n - 1 verify
-flush unix n - n 1000? 0 flush
-proxymap unix - - n - - proxymap
-smtp unix - - n - - smtp
-relay unix - - n - - smtp
-error unix - - n - - error
-retry unix - - n - - error
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
-"""
-
-
-class Postfix:
-    """Debian's Postfix, relaying to `out`, or keeping everything on hold."""
-
-    def __init__(self, folder: Path, out: int, hold: bool = False) -> None:
-        self.port = free_port()
-        self._folder = folder
-        more = "smtpd_client_restrictions = check_client_access static:HOLD" if hold else ""
-        self._main = POSTFIX.format(folder=folder, out=out, more=more)
-
-    @property
-    def pid(self) -> int:
-        return int((self._folder / "spool/pid/master.pid").read_text())
-
-    def start(self) -> None:
-        for name in ("etc", "spool", "data"):
-            (self._folder / name).mkdir(parents=True)
-        owner = pwd.getpwnam("postfix")
-        os.chown(self._folder / "data", owner.pw_uid, owner.pw_gid)
-        for folder in (self._folder, self._folder.parent):
-            folder.chmod(0o755)
-        (self._folder / "etc/main.cf").write_text(self._main)
-        service = f"127.0.0.1:{self.port} inet n - n - - smtpd\n"
-        (self._folder / "etc/master.cf").write_text(service + SERVICES)
-        self._control("start")
-        wait_port(self.port)
-
-    def stop(self) -> None:
-        self._control("stop")
-        with contextlib.suppress(OSError):
-            shutil.rmtree(self._folder)
-
-    def _control(self, word: str) -> None:
-        subprocess.run(
-            ["postfix", "-c", self._folder / "etc", word],
-            env={**os.environ, "PATH": PATH},
-            check=True,
-            capture_output=True,
-            timeout=60,
-        )
+def tool(name: str) -> str:
+    """Where a program is; Unable when it is not."""
+    found = shutil.which(name, path=PATH)
+    if not found:
+        raise Unable(f"{name} is not installed (Debian: postfix)")
+    return found

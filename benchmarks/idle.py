@@ -1,0 +1,74 @@
+"""`python -m benchmarks.idle`: P10, what each server takes while nothing happens.
+
+Memory is the proportional set size of all its processes: shared pages count once. Beside it how
+long a start takes until the port answers, and for Merpati how long `merpati --help` takes.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from benchmarks.cases import FIELD, RELAYS
+from benchmarks.load import family
+from benchmarks.peers import Peer
+from benchmarks.servers import Certificate, Setup, Unable
+
+SETTLE = 2.0
+
+
+def memory(root: int, keeper: bool) -> tuple[float, int]:
+    """MiB (PSS) and processes of a tree; a keeper is ours, not the server's."""
+    pids = [pid for pid in family(root) if not (keeper and pid == root)]
+    kib = 0
+    for pid in pids:
+        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
+        kib += next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
+    return kib / 1024, len(pids)
+
+
+def idle(name: str, folder: Path, certificate: Certificate) -> str:
+    """One row."""
+    server = FIELD[name](folder / name, Setup(hold=True), certificate)
+    began = time.monotonic()
+    try:
+        server.start()
+    except Unable as why:
+        return f"| {name} | not measured: {why} | | |"
+    try:
+        seconds = time.monotonic() - began
+        time.sleep(SETTLE)
+        mib, processes = memory(server.pid, isinstance(server, Peer))
+    finally:
+        server.stop()
+    return f"| {name} | {mib:.0f} | {processes} | {seconds:.2f} |"
+
+
+def help_milliseconds(times: int = 7) -> float:
+    """The median of starts of `merpati --help`."""
+    spent = []
+    for _ in range(times):
+        began = time.monotonic()
+        command = [sys.executable, "-m", "merpati.cli.main", "--help"]
+        subprocess.run(command, check=True, capture_output=True)
+        spent.append((time.monotonic() - began) * 1e3)
+    return statistics.median(spent)
+
+
+def table() -> str:
+    """Every server of the field that relays."""
+    lines = ["| P10 idle | PSS MiB | processes | answers after s |", "|---|---|---|---|"]
+    base = Path(os.environ.get("MERPATI_BENCH_DIR", "/var/tmp"))
+    with tempfile.TemporaryDirectory(prefix="merpati-bench-", dir=base) as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        certificate = Certificate(folder)
+        lines += [idle(one, folder, certificate) for one in RELAYS]
+    return "\n".join([*lines, "", f"`merpati --help`: {help_milliseconds():.0f} ms"])
+
+
+if __name__ == "__main__":
+    print(table())
