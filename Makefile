@@ -46,7 +46,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 
 bench: $(VENV)/.dev
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks --chart docs/performance.svg
 
 # RUNS="kill power" chooses; SHORT=1 takes the counts of CI; RESUME=folder goes on with a run that was stopped.
 torture: $(VENV)/.dev

@@ -121,9 +121,10 @@ class OwnSink:
         folder.mkdir(parents=True)
         self._counter = folder / "count"
         self._counter.write_bytes(bytes(8))
-        pair = []
+        self._waits = folder / "waits"
+        pair = ["--waits", str(self._waits)]
         if certificate:
-            pair = ["--certificate", str(certificate.file), "--key", str(certificate.key)]
+            pair += ["--certificate", str(certificate.file), "--key", str(certificate.key)]
         command = [sys.executable, "-m", "benchmarks.sink", str(self.port), str(self._counter)]
         command += [*pair, *(["--many"] if many else [])]
         self._process = Background(command, folder / "log")
@@ -132,6 +133,10 @@ class OwnSink:
     def count(self) -> int:
         """Messages received so far."""
         return int(struct.unpack("Q", self._counter.read_bytes())[0])
+
+    def waits(self) -> list[float]:
+        """Seconds that each message was under way, in the order of their arrival."""
+        return [one for (one,) in struct.iter_unpack("d", self._waits.read_bytes())]
 
     def stop(self) -> None:
         self._process.stop()

@@ -2,7 +2,8 @@
 
 With `--certificate` and `--key` it offers STARTTLS; with `--many` it listens on 127.1.0.1 to
 127.1.3.250 too, so that a thousand domains have a host each. It offers PIPELINING and CHUNKING.
-COUNTER is a file of 8 octets with the number of messages taken.
+COUNTER is a file of 8 octets with the number of messages taken; with `--waits FILE` the seconds
+that each of them was under way, as our generator stamped it, are appended to FILE as doubles.
 """
 
 import argparse
@@ -10,6 +11,8 @@ import asyncio
 import gc
 import mmap
 import ssl
+import struct
+import time
 from pathlib import Path
 from typing import cast
 
@@ -21,13 +24,17 @@ END = b"\r\n.\r\n"
 class Counter:
     """Shared with whoever maps the same file."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, waits: Path | None) -> None:
         with file.open("r+b") as opened:
             self._octets = memoryview(mmap.mmap(opened.fileno(), 8)).cast("Q")
 
-    def add(self) -> None:
-        """One more."""
+        self._waits = waits.open("ab", buffering=0) if waits else None
+
+    def add(self, began: float) -> None:
+        """One more, which its sender began then."""
         self._octets[0] += 1
+        if self._waits:
+            self._waits.write(struct.pack("d", time.monotonic() - began))
 
 
 class Taking(asyncio.Protocol):
@@ -38,6 +45,7 @@ class Taking(asyncio.Protocol):
         self._context = context
         self._is_secure = False
         self._buffer = bytearray()
+        self._began = 0.0
         self._awaited = 0
         """Octets that a BDAT still owes; -1: until the final dot."""
 
@@ -88,6 +96,8 @@ class Taking(asyncio.Protocol):
             self._transport.close()
             return False
         else:
+            if verb == b"MAIL":
+                self._began = stamp(line)
             replies.append(b"250 ok\r\n")
         return True
 
@@ -106,7 +116,7 @@ class Taking(asyncio.Protocol):
             if self._awaited:
                 return False
         self._awaited = 0
-        self._counter.add()
+        self._counter.add(self._began)
         replies.append(b"250 taken\r\n")
         return True
 
@@ -116,6 +126,12 @@ class Taking(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         secured = await loop.start_tls(self._transport, self, self._context, server_side=True)
         self._transport = cast(asyncio.Transport, secured)
+
+
+def stamp(line: bytes) -> float:
+    """The seconds in MAIL FROM:<tMICROSECONDS@…>; 0 from other senders."""
+    digits = line.partition(b"<t")[2].partition(b"@")[0]
+    return int(digits) / 1e6 if digits.isdigit() else 0.0
 
 
 async def serve(port: int, counter: Counter, context: ssl.SSLContext | None, many: bool) -> None:
@@ -136,6 +152,7 @@ def main() -> None:
     parser.add_argument("counter", type=Path)
     parser.add_argument("--certificate", type=Path)
     parser.add_argument("--key", type=Path)
+    parser.add_argument("--waits", type=Path)
     parser.add_argument("--many", action="store_true")
     options = parser.parse_args()
     context = None
@@ -143,7 +160,7 @@ def main() -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(options.certificate, options.key)
     gc.freeze()
-    uvloop.run(serve(options.port, Counter(options.counter), context, options.many))
+    uvloop.run(serve(options.port, Counter(options.counter, options.waits), context, options.many))
 
 
 if __name__ == "__main__":
