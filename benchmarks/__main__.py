@@ -15,6 +15,7 @@ import argparse
 import os
 import sys
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -90,7 +91,7 @@ def compare(options: argparse.Namespace, cases: list[Case]) -> list[Result]:
         Path(name).chmod(0o755)
         for number in range(options.rounds):
             for case in cases:
-                for server in wanted(case, options.servers):
+                for server in wanted(case.servers, options.servers):
                     if any((r.case, r.server) == (case.name, server) and r.unable for r in results):
                         continue
                     results.append(attempt(case, server, Path(name), options.seconds))
@@ -98,10 +99,10 @@ def compare(options: argparse.Namespace, cases: list[Case]) -> list[Result]:
     return results
 
 
-def wanted(case: Case, servers: str) -> list[str]:
-    """The servers of a case that were asked for."""
-    names = [name.strip() for name in servers.split(",") if name]
-    return [server for server in case.servers if not names or server.split(",")[0] in names]
+def wanted(servers: Sequence[str], asked: str) -> list[str]:
+    """Those of the servers that were asked for; Merpati means with any number of workers."""
+    names = [name.strip() for name in asked.split(",") if name]
+    return [server for server in servers if not names or server.split(",")[0] in names]
 
 
 def tell(number: int, latest: Result, keep: Path | None) -> None:
@@ -148,7 +149,7 @@ def main() -> None:
     if results:
         print(table.table(results))
     if not options.show and (not only or "P10" in only):
-        print("\n" + idle.table())
+        print("\n" + idle.table(wanted(idle.RELAYS, options.servers)))
     if options.chart and results:
         options.chart.write_text(chart.chart(results), "utf-8")
 

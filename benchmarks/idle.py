@@ -4,12 +4,15 @@ Memory is the proportional set size of all its processes: shared pages count onc
 long a start takes until the port answers, and for Merpati how long `merpati --help` takes.
 """
 
+import contextlib
 import os
+import re
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Collection
 from pathlib import Path
 
 from benchmarks.cases import FIELD, RELAYS
@@ -22,12 +25,12 @@ SETTLE = 2.0
 
 def memory(root: int, keeper: bool) -> tuple[float, int]:
     """MiB (PSS) and processes of a tree; a keeper is ours, not the server's."""
-    pids = [pid for pid in family(root) if not (keeper and pid == root)]
-    kib = 0
-    for pid in pids:
-        text = Path(f"/proc/{pid}/smaps_rollup").read_text()
-        kib += next(int(line.split()[1]) for line in text.splitlines() if line.startswith("Pss:"))
-    return kib / 1024, len(pids)
+    shares = []
+    for pid in family(root):
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            text = "" if keeper and pid == root else Path(f"/proc/{pid}/smaps_rollup").read_text()
+            shares += [int(kib) for kib in re.findall(r"^Pss: +(\d+)", text, re.MULTILINE)]
+    return sum(shares) / 1024, len(shares)
 
 
 def idle(name: str, folder: Path, certificate: Certificate) -> str:
@@ -58,15 +61,15 @@ def help_milliseconds(times: int = 7) -> float:
     return statistics.median(spent)
 
 
-def table() -> str:
-    """Every server of the field that relays."""
+def table(servers: Collection[str] = RELAYS) -> str:
+    """Servers of the field that relay."""
     lines = ["| P10 idle | PSS MiB | processes | answers after s |", "|---|---|---|---|"]
     base = Path(os.environ.get("MERPATI_BENCH_DIR", "/var/tmp"))
     with tempfile.TemporaryDirectory(prefix="merpati-bench-", dir=base) as name:
         folder = Path(name)
         folder.chmod(0o755)
         certificate = Certificate(folder)
-        lines += [idle(one, folder, certificate) for one in RELAYS]
+        lines += [idle(one, folder, certificate) for one in RELAYS if one in servers]
     return "\n".join([*lines, "", f"`merpati --help`: {help_milliseconds():.0f} ms"])
 
 

@@ -95,7 +95,7 @@ class Goal:
 
 async def fill(path: Path, count: int, domains: int) -> None:
     """Dead recipients straight into a queue's file, as if they had been accepted over the day."""
-    path.parent.mkdir(parents=True, mode=0o700)
+    path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
     clock = SystemClock()
     new_id = IdMaker(clock.now, random.randbytes).make
     database = Database(StorageSettings(path, hold=0.0, ride=0.0))
