@@ -23,7 +23,7 @@ from benchmarks import chart, idle, result, table
 from benchmarks.cases import CASES, FIELD, Case
 from benchmarks.load import Run, drive
 from benchmarks.result import Result
-from benchmarks.servers import Certificate, OwnSink, Setup, Sink, Unable, tool
+from benchmarks.servers import Certificate, OwnSink, Server, Setup, Sink, Unable, tool
 
 WARM_UP = 100
 
@@ -37,7 +37,7 @@ def measure(case: Case, server: str, folder: Path, seconds: float) -> Run:
         running = FIELD[server](folder / "server", setup, certificate)
         running.start()
         try:
-            return warm_and_run(case, running.port, running.pid, sink, seconds)
+            return warm_and_run(case, running, sink, seconds)
         finally:
             running.stop()
     finally:
@@ -45,16 +45,14 @@ def measure(case: Case, server: str, folder: Path, seconds: float) -> Run:
             sink.stop()
 
 
-def warm_and_run(
-    case: Case, port: int, root: int, sink: Sink | OwnSink | None, seconds: float
-) -> Run:
+def warm_and_run(case: Case, server: Server, sink: Sink | OwnSink | None, seconds: float) -> Run:
     """A short run first says how many messages take so many seconds."""
     total = 0
     warm = count = min(case.load.most, max(WARM_UP, 2 * case.load.sessions))
     for is_warm_up in (True, False):
         total += count
         until = (sink, total)
-        run = drive(case.load, count, (port, root), lambda until=until: arrived(*until))  # type: ignore[misc]
+        run = drive(case.load, count, server, lambda until=until: arrived(*until))  # type: ignore[misc]
         if is_warm_up:
             count = min(case.load.most, max(warm, int(run.rate * seconds)))
     return run

@@ -89,7 +89,7 @@ CASES = (
     Case("fresh", "relay, a connection each", Load(fresh=True)),
     Case("steps", "relay, each command awaited", Load(style="steps")),
     Case("pipelined", "relay, pipelined"),
-    Case("bdat", "relay, BDAT", Load(style="bdat")),
+    Case("bdat", "relay, BDAT", Load(style="bdat"), Setup(chunking=True)),
     Case("rcpt-10", "relay, 10 recipients", Load(style="pipelined", recipients=10)),
     Case("rcpt-50", "relay, 50 recipients", Load(style="pipelined", recipients=50)),
     size("size-1KB", 1_024, 40_000),

@@ -86,7 +86,7 @@ def deliver(server: Merpati, sink: OwnSink, domains: int) -> None:
     """A message to each, and wait until its connection is gone."""
     target = sink.count() + domains
     load = Load(style="pipelined", size=1_000, domains=domains)
-    drive(load, domains, (server.port, server.pid), lambda: sink.count() >= target)
+    drive(load, domains, server, lambda: sink.count() >= target)
     time.sleep(REST)
 
 

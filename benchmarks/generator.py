@@ -22,6 +22,7 @@ import ssl
 import sys
 import time
 from collections import deque
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from typing import cast
 
@@ -72,6 +73,7 @@ class Work:
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self.sender = plan.login.partition(":")[0].encode()
+        self._jobs: set[asyncio.Task[None]] = set()
         self.next = 0
         self.done = 0
         self.began = self.ended = 0.0
@@ -106,6 +108,18 @@ class Work:
         if self.done == self.plan.count and not self.finished.done():
             self.ended = time.monotonic()
             self.finished.set_result(None)
+
+    def spawn(self, job: Coroutine[None, None, None]) -> None:
+        """Do it beside the rest; it ends with the work."""
+        task = asyncio.get_running_loop().create_task(job)
+        self._jobs.add(task)
+        task.add_done_callback(self._jobs.discard)
+
+    async def leave(self) -> None:
+        """Sessions that came too late to send anything are not needed."""
+        for job in self._jobs:
+            job.cancel()
+        await asyncio.gather(*self._jobs, return_exceptions=True)
 
     def fail(self, error: Exception) -> None:
         """End it all."""
@@ -175,7 +189,7 @@ class Session(asyncio.Protocol):
                 self._leave()
                 return
         if self._is_upgrading:
-            asyncio.get_running_loop().create_task(self._secure())
+            self._work.spawn(self._secure())
         elif self._groups:
             self._write(self._groups.popleft())
         elif not self._is_leaving:
@@ -244,7 +258,7 @@ class Session(asyncio.Protocol):
         if not self._is_leaving:
             self._work.fail(exc or ConnectionError("the server hung up"))
         elif self._work.plan.fresh and self._work.next < self._work.plan.count:
-            asyncio.get_running_loop().create_task(connect(self._work, self._context))
+            self._work.spawn(connect(self._work, self._context))
 
 
 async def connect(work: Work, context: ssl.SSLContext | None) -> None:
@@ -275,6 +289,7 @@ async def send(plan: Plan) -> Work:
         await connect(work, context)
     async with asyncio.timeout(LIMIT):
         await work.finished
+    await work.leave()
     return work
 
 

@@ -1,8 +1,9 @@
-"""`python -m benchmarks.keeper COMMAND…`: runs a server, and stays the parent of all it forks.
+"""`python -m benchmarks.keeper PROCS COMMAND…`: runs a server, the parent of all that it forks.
 
 Daemons that detach (Postfix) and deliveries whose parent has gone (Exim) come back to this process
-(Linux: PR_SET_CHILD_SUBREAPER), which waits for them: so the CPU of its tree is the whole server's,
-also of what has ended. SIGTERM ends them all. Without a control group, and without root.
+(Linux: PR_SET_CHILD_SUBREAPER), so that SIGTERM ends them all. PROCS is the file of a control group
+that the command joins before it begins, since only a group has the CPU of processes that nobody
+waits for (Exim ignores its deliveries' ends).
 """
 
 import contextlib
@@ -20,12 +21,12 @@ PATIENCE = 10
 class Keeper:
     """Waits for children until there are none."""
 
-    def keep(self, command: list[str]) -> None:
+    def keep(self, procs: Path, command: list[str]) -> None:
         """Run the command; return when nothing of it lives any more."""
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         signal.signal(signal.SIGTERM, self._end)
         signal.signal(signal.SIGALRM, self._end)
-        subprocess.Popen(command, start_new_session=True)
+        subprocess.Popen(command, start_new_session=True, preexec_fn=lambda: _join(procs))
         with contextlib.suppress(ChildProcessError):
             while True:
                 os.waitpid(-1, 0)
@@ -39,6 +40,10 @@ class Keeper:
         signal.alarm(1 if number == signal.SIGALRM else PATIENCE)
 
 
+def _join(procs: Path) -> None:
+    procs.write_text("0")
+
+
 def children() -> list[int]:
     """Our own."""
     text = Path(f"/proc/self/task/{os.getpid()}/children").read_text()
@@ -46,4 +51,4 @@ def children() -> list[int]:
 
 
 if __name__ == "__main__":
-    Keeper().keep(sys.argv[1:])
+    Keeper().keep(Path(sys.argv[1]), sys.argv[2:])

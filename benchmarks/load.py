@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 TICK = os.sysconf("SC_CLK_TCK")
 PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
@@ -114,13 +115,20 @@ def _stats() -> list[tuple[int, list[str]]]:
     return found
 
 
-def drive(load: Load, count: int, server: tuple[int, int], finished: Callable[[], bool]) -> Run:
-    """Send to (port, root process); the run ends when `finished` says so after the last 250."""
-    port, root = server
-    before = cpu_of_tree(root)
+class Target(Protocol):
+    """What load is sent to."""
+
+    port: int
+
+    def cpu(self) -> float: ...
+
+
+def drive(load: Load, count: int, server: Target, finished: Callable[[], bool]) -> Run:
+    """Send so many messages; the run ends when `finished` says so after the last 250."""
+    before = server.cpu()
     start = time.monotonic()
     source = subprocess.Popen(
-        load.command(port, count), env={**os.environ, "PATH": PATH}, stdout=subprocess.PIPE
+        load.command(server.port, count), env={**os.environ, "PATH": PATH}, stdout=subprocess.PIPE
     )
     timer = threading.Timer(RUN_LIMIT, source.kill)
     timer.start()
@@ -140,7 +148,7 @@ def drive(load: Load, count: int, server: tuple[int, int], finished: Callable[[]
             raise TimeoutError(f"not finished after {RUN_LIMIT} s")
         time.sleep(0.01)
         ended = time.monotonic()
-    spent = cpu_of_tree(root) - before
+    spent = server.cpu() - before
     if told is None:
         return Run(count, ended - start, spent, usage.ru_utime + usage.ru_stime)
     seconds = ended - told["began"]

@@ -29,7 +29,7 @@ from pathlib import Path
 import apsw
 
 from benchmarks.generator import percentile
-from benchmarks.load import Load, drive
+from benchmarks.load import Load, cpu_of_tree, drive
 from benchmarks.servers import Background, OwnSink
 from merpati.api import questions as ask
 from merpati.api.client import RemoteCounter
@@ -159,13 +159,12 @@ class Side:
         began, before = time.monotonic(), self.sink.count()
         self.server.start()
         opened = time.monotonic() - began
-        drive(Load(style="pipelined", sessions=1), 1, self.address, self._reached(before + 1))
+        drive(Load(style="pipelined", sessions=1), 1, self, self._reached(before + 1))
         return opened, time.monotonic() - began
 
-    @property
-    def address(self) -> tuple[int, int]:
-        """The port and the root process."""
-        return self.port, self.server.pid
+    def cpu(self) -> float:
+        """Seconds so far."""
+        return cpu_of_tree(self.server.pid)
 
     @contextmanager
     def awake(self) -> Iterator[None]:
@@ -180,14 +179,14 @@ class Side:
         """Messages a second until the last 250, the sink taking them meanwhile."""
         target = self.sink.count() + count
         began = time.monotonic()
-        done = drive(ACCEPT, count, self.address, lambda: True)
+        done = drive(ACCEPT, count, self, lambda: True)
         self._wait(target)
         return done.rate if time.monotonic() > began else 0.0
 
     def latency(self, count: int) -> float:
         """Milliseconds from MAIL to the sink at a modest load, p99."""
         known = len(self.sink.waits())
-        drive(STEADY, count, self.address, self._reached(self.sink.count() + count))
+        drive(STEADY, count, self, self._reached(self.sink.count() + count))
         return percentile(self.sink.waits()[known:], 0.99)
 
     def peak(self) -> float:

@@ -13,6 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from benchmarks.group import Group, NoGroup
 from benchmarks.load import PATH
 from benchmarks.servers import HERE, LOGIN, Background, Certificate, Setup, Unable, tool
 from merpati.testing.process import free_port
@@ -22,12 +23,13 @@ HOW = "not installed: run benchmarks/peers.sh"
 
 
 class Peer:
-    """A server that runs beneath a keeper, so that its CPU is counted wherever it forks to."""
+    """A server in a control group, so that its CPU is counted wherever it forks to."""
 
     def __init__(self, folder: Path, setup: Setup, certificate: Certificate) -> None:
         self.port = free_port()
         self.folder, self.setup, self.certificate = folder, setup, certificate
         self._process: Background | None = None
+        self._group: Group | None = None
 
     @property
     def pid(self) -> int:
@@ -36,14 +38,26 @@ class Peer:
 
     def launch(self, *command: str | Path) -> None:
         """Run it until stop(); Unable when its port does not open."""
-        keeper = [sys.executable, "-m", "benchmarks.keeper", *map(str, command)]
+        try:
+            self._group = Group()
+        except NoGroup as why:
+            raise Unable(f"its CPU needs a control group to be counted: {why}") from None
+        keeper = [sys.executable, "-m", "benchmarks.keeper", str(self._group.procs)]
+        keeper += map(str, command)
         self._process = Background(keeper, self.folder / "out.log")
         self._process.wait_up(self.port)
+
+    def cpu(self) -> float:
+        """Of everything that came of the command."""
+        assert self._group is not None
+        return self._group.cpu()
 
     def stop(self) -> None:
         """It and everything that came of it; its files too."""
         assert self._process is not None
         self._process.stop()
+        assert self._group is not None
+        self._group.remove()
         with contextlib.suppress(OSError):
             shutil.rmtree(self.folder)
 
@@ -101,11 +115,13 @@ smtpd_recipient_restrictions = permit_mynetworks, reject_unauth_destination
 smtpd_tls_chain_files = {certificate.key}, {certificate.file}
 smtpd_tls_security_level = {tls}
 smtp_tls_security_level = {tls}
+smtp_tls_connection_reuse = yes
 message_size_limit = 0
 """
 SERVICES = """\
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
+tlsproxy unix - - n - 0 tlsproxy
 tlsmgr unix - - n 1000? 1 tlsmgr
 rewrite unix - - n - - trivial-rewrite
 bounce unix - - n - 0 bounce
@@ -283,6 +299,8 @@ class Haraka(Peer):
         program = PEERS / "node/node_modules/Haraka/bin/haraka"
         if not program.exists():
             raise Unable(HOW)
+        if self.setup.chunking:
+            raise Unable("it offers no CHUNKING")
         for name in ("config", "plugins", "queue"):
             (self.folder / name).mkdir(parents=True)
         tls, hold = (str(on).lower() for on in (self.setup.tls, self.setup.hold))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from benchmarks.load import PATH
+from benchmarks.load import PATH, cpu_of_tree
 from merpati.clock import SystemClock
 from merpati.testing.process import MerpatiProcess, free_port, wait_port
 from merpati.wire.certificates import make_self_signed
@@ -32,6 +32,8 @@ class Setup:
     """Offer STARTTLS, and use it towards the sink."""
     login: bool = False
     """Take mail from LOGIN alone."""
+    chunking: bool = False
+    """Take BDAT."""
     many: bool = False
     """dA-B.test goes to 127.1.A.B."""
 
@@ -43,6 +45,10 @@ class Server(Protocol):
 
     @property
     def pid(self) -> int: ...
+
+    def cpu(self) -> float:
+        """User and system seconds of all its processes, also of those that have ended."""
+        ...
 
     def start(self) -> None: ...
 
@@ -199,6 +205,9 @@ class Merpati:
     def pid(self) -> int:
         return self.process.pid
 
+    def cpu(self) -> float:
+        return cpu_of_tree(self.pid)
+
     def start(self) -> None:
         if self._setup.login:
             name, _, password = LOGIN.partition(":")
@@ -227,6 +236,9 @@ class Discard:
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
+
+    def cpu(self) -> float:
+        return cpu_of_tree(self.pid)
 
     def start(self) -> None:
         command = [sys.executable, "-m", "benchmarks.discard", str(self.port)]
