@@ -141,7 +141,13 @@ postlog unix-dgram n - n - 1 postlogd
 
 
 class Postfix(Peer):
-    """Debian's."""
+    """Debian's; `more` are further lines of its main.cf."""
+
+    def __init__(
+        self, folder: Path, setup: Setup, certificate: Certificate, more: str = ""
+    ) -> None:
+        super().__init__(folder, setup, certificate)
+        self._more = more
 
     def start(self) -> None:
         tool("postfix")
@@ -157,6 +163,7 @@ class Postfix(Peer):
             certificate=self.certificate,
             tls="may" if self.setup.tls else "none",
         )
+        main += self._more
         if self.setup.hold:
             main += "smtpd_client_restrictions = check_client_access static:HOLD\n"
         if self.setup.many:
