@@ -93,8 +93,8 @@ class Goal:
         return f"| {self.name} | {self.figure:.2f} {self.unit} | {bound} | {verdict} |"
 
 
-async def fill(path: Path, count: int, domains: int) -> None:
-    """Dead recipients straight into a queue's file, as if they had been accepted over the day."""
+async def fill(path: Path, there: int, count: int, domains: int) -> None:
+    """Dead recipients straight into a queue's file, which has so many of them already."""
     path.parent.mkdir(parents=True, mode=0o700, exist_ok=True)
     clock = SystemClock()
     new_id = IdMaker(clock.now, random.randbytes).make
@@ -104,7 +104,7 @@ async def fill(path: Path, count: int, domains: int) -> None:
         queue = QueueStore(database, JournalStore(database), clock, QueueSettings(in_hand=0))
         await queue.open()
         now = clock.now()
-        for first in range(0, count, TOGETHER):
+        for first in range(there, count, TOGETHER):
             numbers = range(first, min(first + TOGETHER, count))
             entries = [dead(n, domains, now, new_id()) for n in numbers]
             await asyncio.gather(*(queue.put(one, BODY, [accepted(one)]) for one in entries))
@@ -266,11 +266,20 @@ def compare(empty: Side, full: Side, count: int) -> list[Goal]:
 
 
 def filled(places: Places, count: int, domains: int) -> Iterator[Goal]:
-    """Unless an earlier call has done it."""
-    if not places.queue.exists():
+    """Unless an earlier call has done it, or with what it left to do."""
+    there = stored(places.queue)
+    if there < count:
         began = time.monotonic()
-        asyncio.run(fill(places.queue, count, domains))
-        yield Goal("fill", count / (time.monotonic() - began), "messages/s")
+        asyncio.run(fill(places.queue, there, count, domains))
+        yield Goal("fill", (count - there) / (time.monotonic() - began), "messages/s")
+
+
+def stored(path: Path) -> int:
+    """Messages in a queue's file."""
+    if not path.exists():
+        return 0
+    with contextlib.closing(apsw.Connection(str(path))) as connection:
+        return int(connection.execute("SELECT count(*) FROM message").get)
 
 
 def measure(folder: Path, aside: Path, count: int, domains: int, load: int) -> Iterator[Goal]:
