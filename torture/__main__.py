@@ -13,14 +13,23 @@ import time
 import traceback
 from pathlib import Path
 
+from torture.clock import CLOCK
+from torture.dns import DNS
 from torture.faults import FAULTS
+from torture.full import FULL
+from torture.hostile import HOSTILE
 from torture.kill import KILL
+from torture.memory import MEMORY
 from torture.power import POWER
 from torture.record import Line, Record
+from torture.stop import STOP
 from torture.table import table
 from torture.torment import Batch, Outcome, Torment
 
-TORMENTS = {torment.name: torment for torment in (KILL, POWER, FAULTS)}
+TORMENTS = {
+    torment.name: torment
+    for torment in (KILL, POWER, FAULTS, FULL, MEMORY, CLOCK, DNS, HOSTILE, STOP)
+}
 
 
 def perform(torment: Torment, batch: Batch, record: Record) -> Line:

@@ -39,6 +39,11 @@ class Sent:
     refused: dict[str, int] = field(default_factory=dict)
     """How often which code was said instead, as "452 4.3.1"."""
 
+    def put(self, name: str, recipients: tuple[str, ...], body: bytes) -> None:
+        """A message is about to be sent; `body` is without its last line end."""
+        self.digests[name] = hashlib.sha256(body).hexdigest()
+        self.offered[name] = recipients
+
     def add(self, other: "Sent") -> None:
         """Take in what another generator sent."""
         self.digests |= other.digests
@@ -59,6 +64,8 @@ class Pace:
     """Seconds between two messages of a session, on average."""
     fates: tuple[str, ...] = tuple(FATES)
     lines: tuple[int, ...] = tuple(LINES)
+    domains: tuple[str, ...] = ("b.test",)
+    """Of the recipients that are not here."""
 
 
 class Refused(Exception):
@@ -84,6 +91,14 @@ class Generator:
     def stop(self) -> None:
         """Let `run` return when what is under way has been answered."""
         self._stopping = True
+
+    def refill(self, messages: int) -> None:
+        """Let the next `run` send that many."""
+        self._left = messages
+
+    def go_on(self) -> None:
+        """Let the next `run` send again."""
+        self._stopping = False
 
     async def run(self) -> None:
         """Send until the limit or `stop`."""
@@ -120,12 +135,11 @@ class Generator:
         recipients = self._recipients(name)
         body = self._body()
         content = b"From: <load@c.test>\r\nX-Torture: %s\r\n\r\n" % name.encode() + body + b"\r\n"
-        self.sent.digests[name] = hashlib.sha256(body).hexdigest()
-        self.sent.offered[name] = recipients
+        self.sent.put(name, recipients, body)
         await talk.say(b"MAIL FROM:<load@c.test>")
         for local in recipients:
-            domain = b"a.test" if local == BOX else b"b.test"
-            await talk.say(b"RCPT TO:<%s@%s>" % (local.encode(), domain))
+            domain = "a.test" if local == BOX else self._chance.choice(self._pace.domains)
+            await talk.say(f"RCPT TO:<{local}@{domain}>".encode())
         await self._content(talk, content)
         # RFC 2033 §4.2: LMTP answers for each recipient.
         for group in [(one,) for one in recipients] if door.is_lmtp else [recipients]:

@@ -67,28 +67,39 @@ class Sink:
         self.epoch = 0
         self.is_kind = False
         """Whether everything but `perm` is taken at once, whatever its name says."""
+        self.refuses_all = False
+        """Whether every recipient is told to come later."""
         self.where: Callable[[], int] = lambda: 0
         """A place on the server's disk, for runs that cut its power."""
         self.port = 0
         self._server: asyncio.Server | None = None
+        self._standing: set[asyncio.StreamWriter] = set()
 
-    async def start(self, port: int = 0) -> None:
+    async def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
         """Listen on `port` of loopback, or on one that is free."""
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", port, limit=_LIMIT)
+        self._server = await asyncio.start_server(self._serve, host, port, limit=_LIMIT)
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Listen no more."""
+        """Listen no more, and break off what stands."""
         if self._server is not None:
             self._server.close()
+        for writer in self._standing:
+            writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._standing.add(writer)
         try:
-            await _Session(self, reader, writer).run()
+            await self.converse(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # The server under test was killed: that is what this is for.
         finally:
+            self._standing.discard(writer)
             writer.close()
+
+    async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection."""
+        await _Session(self, reader, writer).run()
 
     def keep(self, content: bytes, recipients: tuple[str, ...]) -> None:
         """A message from a real sender was taken."""
@@ -143,6 +154,9 @@ class _Session:
     async def _rcpt(self, line: bytes) -> None:
         local = line.split(b"<", 1)[1].split(b"@", 1)[0].decode()
         fate = local.split("-", 1)[0]
+        if self._sink.refuses_all:
+            self._say("452 4.2.2 mailbox full")
+            return
         if fate == "perm":
             self._say("550 5.1.1 no such user")
             return

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -21,12 +22,43 @@ class Clock(Protocol):
         ...
 
 
+def _since_boot() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 class SystemClock:
-    """The machine's own clock."""
+    """The machine's own clock, without its jumps.
+
+    What is queued is due and expires by the time of day. If that is set by more than `LEAP` seconds
+    while we run, all mail would be given up at once, or wait for years; so the time goes on as
+    before for this process, and the next one begins with what the machine says then. Smaller steps
+    are followed. Time that the machine sleeps through is no jump.
+    """
+
+    LEAP = 60.0
+
+    def __init__(
+        self,
+        wall: Callable[[], float] = time.time,
+        steady: Callable[[], float] = _since_boot,
+    ) -> None:
+        self._wall = wall
+        self._steady = steady
+        self._offset = wall() - steady()
 
     def now(self) -> float:
-        """The machine's idea of the time of day."""
-        return time.time()
+        """The time of day."""
+        wall, own = self._wall(), self._steady() + self._offset
+        if abs(wall - own) > self.LEAP:
+            return own
+        self._offset += wall - own
+        return wall
+
+    @property
+    def jumped(self) -> float:
+        """Seconds by which the machine's time of day was set away from ours; 0 for none."""
+        difference = self._wall() - self._steady() - self._offset
+        return difference if abs(difference) > self.LEAP else 0.0
 
     def monotonic(self) -> float:
         """The machine's steady counter."""

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -21,15 +22,18 @@ _given: set[int] = set()
 
 
 def free_port(family: socket.AddressFamily = socket.AF_INET) -> int:
-    """A TCP port on loopback that nobody listens on now, and that was not given out before."""
+    """A TCP port on loopback that nobody listens on now, and that was not given out before.
+
+    It lies below those that the system gives to clients: one of them may not take it meanwhile.
+    """
     host = "::1" if family == socket.AF_INET6 else "127.0.0.1"
     while True:
-        with socket.socket(family, socket.SOCK_STREAM) as probe:
-            probe.bind((host, 0))
-            port = int(probe.getsockname()[1])
-        if port not in _given:
-            _given.add(port)
-            return port
+        port = random.randrange(10_000, 32_768)  # noqa: S311 - nobody is to be kept from guessing
+        with socket.socket(family, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
+            probe.bind((host, port))
+            if port not in _given:
+                _given.add(port)
+                return port
 
 
 def wait_port(port: int, seconds: float = START_SECONDS) -> None:
