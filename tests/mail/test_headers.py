@@ -100,7 +100,9 @@ def test_any_octets_are_scanned_and_nothing_is_lost(octets: bytes) -> None:
         assert not set(field.text) & {"\r", "\n", "\x00"}
 
 
-@pytest.mark.parametrize("piece", [b"a", b"a: ", b"\n ", b"=?utf-8?q?", b": ", b"=?a?b?YQ==?= "])
+@pytest.mark.parametrize(
+    "piece", [b"a", b"a: ", b"\n ", b"=?utf-8?q?", b": ", b"=?a?b?YQ==?= ", b'\\"']
+)
 def test_time_does_not_explode_with_repetition(piece: bytes) -> None:
     began = time.process_time()
     headers = Headers.scan((b"Subject: " + piece * (MAX_OCTETS // len(piece)))[: MAX_OCTETS - 1])

@@ -51,6 +51,7 @@ def test_an_at_sign_inside_quotes_does_not_count() -> None:
         "ann@a.test (never closed",
         "(" * (MAX_COMMENT_DEPTH + 2) + ")" * (MAX_COMMENT_DEPTH + 2) + " ann@a.test",
         '"never closed <ann@a.test>',
+        '"never closed, ann@a.test, bob@b.test',
         "ann@a@b.test",
         "<>",
     ],

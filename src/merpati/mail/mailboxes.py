@@ -23,7 +23,8 @@ _TOKEN = re.compile(
     r"|(?P<literal>\[[^\[\]\\]*+\])"
     r"|(?P<special>[<>,;:])"
     r"|(?P<atom>[^ \t\r\n\"<>,;:(\[]++)"
-    r"|(?P<broken>.)",
+    # A quote that never ends takes the rest with it: looking for the end of each is quadratic.
+    r"|(?P<broken>\".*+|.)",
     re.DOTALL,
 )
 _COMMENT_EDGE = re.compile(r"[()]|\\.?", re.DOTALL)
