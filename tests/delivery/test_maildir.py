@@ -119,6 +119,10 @@ def test_no_name_leads_out_and_different_ones_stay_different(one, other):
     assert (first == second) == (one == other)
 
 
+def test_a_long_name_that_no_mail_system_could_say_is_a_directory_as_well():
+    assert len(directory_name("\udcff" * 300).encode()) <= 255
+
+
 @given(st.text(max_size=50))
 def test_a_value_cannot_begin_another_header_line(value):
     assert headers([("Return-Path", value)]).count(b"\n") == 1

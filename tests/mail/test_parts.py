@@ -62,6 +62,7 @@ def test_a_message_without_mime_is_one_text() -> None:
         ("no-such-charset", "café".encode(), "café"),
         ("punycode", b"abc-x", "abc-x"),
         ("utf-8", b"caf\xe9", "café"),
+        ("utf-7", b"half a pair: +2AA-", "half a pair: \ufffd"),
     ],
 )
 def test_text_is_decoded_by_its_charset_or_by_the_next_best(

@@ -25,7 +25,8 @@ def directory_name(name: str) -> str:
         return encoded or "%"
     # A cut name gets a digest behind `%~`, which no escape looks like.
     cut = octets[: _MAX_OCTETS - 40].decode(errors="ignore")
-    return f"{cut}%~{blake2b(name.encode(), digest_size=16).hexdigest()}"
+    digest = blake2b(name.encode("utf-8", "surrogatepass"), digest_size=16)
+    return f"{cut}%~{digest.hexdigest()}"
 
 
 def _is_plain(char: str, place: int, readable: bool) -> bool:

@@ -15,14 +15,17 @@ _KNOWN = re.compile(
     re.IGNORECASE,
 )
 _MAX_NAME = 40
+# UTF-7 can spell half a surrogate pair, which is no character and cannot be written anywhere.
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def decode(octets: bytes, charset: str = "") -> str:
-    """The text; by its charset if that is known, else UTF-8, else Latin-1. Never raises."""
+    """The text; by its charset if that is known, else UTF-8, else Latin-1. Never raises, and what
+    it gives can always be encoded."""
     for name in (charset, "utf-8"):
         if _is_known(name):
             try:
-                return octets.decode(name)
+                return _SURROGATE.sub("\ufffd", octets.decode(name))
             except UnicodeDecodeError:
                 continue
     return octets.decode("latin-1")
