@@ -2,13 +2,17 @@
 
 from pathlib import Path
 
+import pytest
+
 from merpati.journal.events import Cancelled, Expired, Held
 from merpati.journal.store import JournalStore
 from merpati.mail.envelope import Body
 from merpati.queue.entry import Notice, Selection, State
+from merpati.queue.rows import decode_entry, encode_entry
 from merpati.queue.store import QueueStore
 from merpati.storage.connection import StorageSettings
 from merpati.storage.database import Database
+from merpati.storage.errors import StorageError
 from merpati.testing.clock import VirtualClock
 from merpati.testing.conformance.queue import NOW, an_entry, becomes
 
@@ -109,3 +113,10 @@ async def test_a_recipient_that_its_entry_does_not_have_is_held_and_listed(tmp_p
     (listed,) = await queue.search(Selection(state=State.HELD), 10)
     assert str(listed.waiting.recipient.address) == "bob@b.test"
     await database.close()
+
+
+def test_text_that_is_not_utf_8_is_damage_like_any_other() -> None:
+    octets = encode_entry(BAD)[5:]  # as it was stored before checksums were
+    with pytest.raises(StorageError) as told:
+        decode_entry(octets.replace(BAD.id.encode(), b"\xff" * len(BAD.id)))
+    assert told.value.is_damaged

@@ -62,7 +62,7 @@ def decode(body: bytes) -> Event:
     """The event of a row; StorageError when the row holds something else."""
     try:
         event: Event = _decoder.decode(body)
-    except (msgspec.DecodeError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise StorageError(f"an event cannot be read: {error}", is_damaged=True) from error
     return event
 

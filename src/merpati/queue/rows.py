@@ -37,7 +37,7 @@ def decode_entry(octets: bytes) -> Entry:
         raise StorageError("an entry cannot be read: it is gone", is_damaged=True)
     try:
         return _decoder.decode(_checked(octets))
-    except msgspec.DecodeError as error:
+    except (ValueError, RecursionError) as error:  # msgspec's own, and text that is not UTF-8
         raise StorageError(f"an entry cannot be read: {error}", is_damaged=True) from error
 
 
