@@ -28,6 +28,8 @@ async def client(tmp_path: Path) -> AsyncIterator[TestClient]:  # type: ignore[t
     [
         (b"{", 400),
         (b"\xff", 400),
+        (b'{"filter": {"domain": "\xff"}}', 400),
+        (b'{"filter": ' + b"[" * 2000, 422),
         (b"[]", 422),
         (b'{"filtre": {}}', 422),
         (b'{"limit": 0}', 422),

@@ -8,7 +8,7 @@ import pytest
 from merpati.api import http
 from merpati.api import operations as op
 from merpati.api import questions as ask
-from merpati.api.client import RemoteCounter, short_path
+from merpati.api.client import RemoteCounter, read_answer, short_path
 from merpati.api.errors import ApiError, Mistaken, Unknown, Unreachable
 from merpati.api.operations import Counter, OwnCounter
 from merpati.config.settings import Settings, load
@@ -251,3 +251,19 @@ def test_every_operation_has_a_name_of_its_own() -> None:
 
 def test_errors_of_the_api_are_errors_of_merpati() -> None:
     assert issubclass(ApiError, MerpatiError)
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"",
+        b"HTTP/1.0 200 OK\r\n\r\n",
+        b'HTTP/1.0 200 OK\r\n\r\n{"changed": ',
+        b'HTTP/1.0 200 OK\r\n\r\n{"changed": "\xff"}',
+        b"HTTP/1.0 2000 OK\r\n\r\n{}",
+        b"220 mx.a.test ESMTP\r\n",
+    ],
+)
+def test_an_answer_that_is_cut_or_another_program_s_is_no_answer(octets: bytes) -> None:
+    with pytest.raises(Unreachable):
+        read_answer(op.DOMAINS_ADD, octets)

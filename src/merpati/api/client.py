@@ -6,6 +6,7 @@ Commands use it, so it stands on asyncio's streams alone: aiohttp would triple t
 import asyncio
 import json
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from merpati.api.operations import A, Operation, Q
 _HEAD_LIMIT = 64 * 1024
 # A hash of a password and a commit on a sick disk take their time; nothing takes longer.
 _PATIENCE = 120.0
+_STATUS = re.compile(rb"HTTP/1\.[01] ([0-9]{3})(?: |$)")
 
 
 @contextmanager
@@ -42,11 +44,8 @@ class RemoteCounter:
     async def ask(self, operation: Operation[Q, A], question: Q) -> A:
         """The server's answer, or the error it told."""
         async with asyncio.timeout(_PATIENCE):
-            status, body = await self._exchange(operation.name, msgspec.json.encode(question))
-        if status != 200:
-            raise _error(status, body)
-        answer: A = msgspec.json.decode(body, type=operation.answer)
-        return answer
+            octets = await self._exchange(operation.name, msgspec.json.encode(question))
+        return read_answer(operation, octets)
 
     async def answers(self) -> bool:
         """Whether a server listens there now."""
@@ -57,15 +56,14 @@ class RemoteCounter:
         writer.close()
         return True
 
-    async def _exchange(self, name: str, question: bytes) -> tuple[int, bytes]:
+    async def _exchange(self, name: str, question: bytes) -> bytes:
         reader, writer = await self._connect()
         try:
             # HTTP/1.0: the answer comes whole and ends with the connection.
             head = f"POST /v1/{name} HTTP/1.0\r\nHost: merpati\r\nContent-Length: {len(question)}"
             writer.write(head.encode() + b"\r\n\r\n" + question)
             await writer.drain()
-            first, _, body = (await reader.read()).partition(b"\r\n\r\n")
-            return _status(first), body
+            return await reader.read()
         except OSError as error:
             raise Unreachable(f"the server broke the connection off: {error}") from error
         finally:
@@ -79,11 +77,19 @@ class RemoteCounter:
             raise Unreachable(f"no server answers at {self._path}: {error.strerror}") from error
 
 
-def _status(head: bytes) -> int:
-    parts = head.split(b" ", 2)
-    if len(parts) < 2 or not parts[1].isdigit():
+def read_answer(operation: Operation[Q, A], octets: bytes) -> A:
+    """What a whole HTTP response says. Raises ApiError, as told or for what is no answer."""
+    head, _, body = octets.partition(b"\r\n\r\n")
+    status = _STATUS.match(head)
+    if status is None:
         raise Unreachable("the server broke off in the middle of its answer")
-    return int(parts[1])
+    if status[1] != b"200":
+        raise _error(int(status[1]), body)
+    try:
+        answer: A = msgspec.json.decode(body, type=operation.answer)
+    except ValueError as error:
+        raise Unreachable(f"the server's answer cannot be read: {error}") from error
+    return answer
 
 
 def _error(status: int, body: bytes) -> ApiError:

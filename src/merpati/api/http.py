@@ -38,7 +38,7 @@ def _answer(office: Office, operation: Operation[Question, object]) -> Handler:
             return _json(200, await operation.perform(office, question))
         except msgspec.ValidationError as error:
             return _error(422, str(error))
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             return _error(400, f"this is not JSON: {error}")
         except MerpatiError as error:
             return _error(_code(error), str(error))
