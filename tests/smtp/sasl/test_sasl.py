@@ -130,6 +130,17 @@ def test_the_client_of_the_example_of_rfc_7677() -> None:
     client.succeeded()
 
 
+def test_a_name_that_is_not_ascii_may_be_said_twice() -> None:
+    """As the name to act for and as the own one (RFC 5802 §5.1); both belong to the binding."""
+    header, server = "n,a=änn,".encode(), a_server("SCRAM-SHA-256")
+    assert isinstance(server.step(header + "n=änn,r=abc".encode()), FetchKeys)
+    server.answer((some_keys(),))
+    binding = base64.b64encode(header)
+    wrong = base64.b64encode(bytes(32))
+    final = b"c=" + binding + b",r=abcserver-nonce-of-24-octets,p=" + wrong
+    assert server.step(final) == Rejected("wrong password or unknown user", "änn")
+
+
 def test_any_of_several_passwords_with_one_salt_logs_in() -> None:
     keys = (some_keys("own"), some_keys("pencil"))
     step = talk(a_client(("SCRAM-SHA-256",)), a_server("SCRAM-SHA-256"), keys)

@@ -85,14 +85,15 @@ class _Opening:
 
 
 def _read_opening(octets: bytes) -> _Opening:
-    found = _CLIENT_FIRST.fullmatch(decode(octets))
+    text = decode(octets)
+    found = _CLIENT_FIRST.fullmatch(text)
     if found is None:
         raise SaslError("not a client-first-message")
     flag, binding_type, authzid, bare, name, nonce = found.groups()
     username = username_of(_unescape(name))
     if authzid and _unescape(authzid) != username:
         raise SaslError("nobody may act for another")
-    header = octets[: found.start(4)].decode("ascii", "replace")
+    header = text[: found.start(4)]
     return _Opening(header, flag, binding_type or "", username, nonce, bare)
 
 
