@@ -8,7 +8,9 @@ unexport PYTHONDONTWRITEBYTECODE
 
 UNIT := $(BIN)/pytest -q -n 2 -m "not interop and not slow" --hypothesis-profile quick tests
 
-.PHONY: demo test check check-unit install format bench torture clean
+SECONDS ?= 60
+
+.PHONY: demo test check check-unit install format bench torture fuzz clean
 
 $(VENV)/.run: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Merpati needs Python 3.11 or newer: make PYTHON=python3.11 …")'
@@ -51,6 +53,10 @@ bench: $(VENV)/.dev
 # RUNS="kill power" chooses; SHORT=1 takes the counts of CI; RESUME=folder goes on with a run that was stopped.
 torture: $(VENV)/.dev
 	$(BIN)/python -m torture $(RUNS) $(if $(SHORT),--short) $(if $(RESUME),--resume $(RESUME))
+
+# Guided by coverage where `pip install --group fuzz` could install atheris (Python >= 3.12).
+fuzz: $(VENV)/.dev
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
 
 clean:
 	rm -rf $(VENV) demo-data .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,12 @@
+"""Every target: one for each parser of outside bytes."""
+
+from collections.abc import Mapping
+
+from tests.fuzz.target import Target
+from tests.fuzz.targets import client, faces, kept, login, message, network, server
+
+TARGETS: Mapping[str, Target] = {
+    target.name: target
+    for area in (server, client, login, message, network, kept, faces)
+    for target in area.TARGETS
+}
