@@ -209,7 +209,17 @@ def test_endpoint_reads_what_it_writes(text: str) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "25", "::1:25", "[127.0.0.1]:25", "127.0.0.1:", "a.test:25", "1.2.3.4:99999", "unix:"],
+    [
+        "",
+        "25",
+        "::1:25",
+        "[127.0.0.1]:25",
+        "127.0.0.1:",
+        "a.test:25",
+        "1.2.3.4:99999",
+        "unix:",
+        "127.0.0.1:" + "9" * 5000,
+    ],
 )
 def test_endpoint_refuses_the_rest(text: str) -> None:
     with pytest.raises(WireError):

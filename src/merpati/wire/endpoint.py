@@ -24,7 +24,9 @@ class Endpoint:
         if text.startswith("unix:"):
             return cls._unix(text.removeprefix("unix:"))
         host, colon, port = text.rpartition(":")
-        if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        # Python raises at a number of more than 4,300 digits.
+        is_port = port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535
+        if not colon or not is_port:
             raise WireError(f"{text!r} is not address:port, [address]:port or unix:path")
         if host.startswith("[") and host.endswith("]"):
             return cls._tcp(host[1:-1], int(port), version=6)
