@@ -366,3 +366,22 @@ def _takes_mail(server: Fortress) -> bool:
         caller.say("EHLO x.test")
         _begin(caller)
         return caller.say("Subject: x\r\n\r\nx\r\n.").startswith("250")
+
+
+def test_idle_clients_make_room_when_slots_run_short(build: Build) -> None:
+    few = ROOMY.replace('role = "mx"\n', 'role = "mx"\nconnections = 8\n')
+    server = build(config=few)
+    server.start()
+    with contextlib.ExitStack() as standing:
+        idle = [standing.enter_context(greeted(server.mx)) for _ in range(6)]
+        busy = standing.enter_context(greeted(server.mx, TRUSTED))
+        _begin(busy)
+        for _ in range(12):
+            busy.send(LINE)
+            time.sleep(1)
+        assert busy.say(".").startswith("250")
+        for caller in idle:
+            assert caller.rest().startswith(b"421 4.4.2")
+    told = server.ask("status")
+    assert "1 x mx: slots are short" in told
+    assert "6 x mx: too slow while slots are short" in told

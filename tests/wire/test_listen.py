@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ async def last_words(stream: Connection) -> bytes:
         return b""
 
 
-@pytest.mark.parametrize("crowd", list(Crowd))
+@pytest.mark.parametrize("crowd", [Crowd.CONNECTIONS, Crowd.PER_IP])
 async def test_connection_above_a_limit_is_marked_for_a_421(serving_port, crowd: Crowd) -> None:
     limits = {
         Crowd.CONNECTIONS: ListenSettings(connections=2),
@@ -224,3 +225,25 @@ def test_endpoint_reads_what_it_writes(text: str) -> None:
 def test_endpoint_refuses_the_rest(text: str) -> None:
     with pytest.raises(WireError):
         Endpoint.parse(text)
+
+
+async def test_a_loop_that_is_behind_its_work_begins_no_more(serving_port) -> None:
+    async with serving_port(tell_crowd, ListenSettings(lag=-1.0)) as port:
+        assert await greeting(port) == b"421 BUSY"
+
+
+async def test_how_far_a_loop_is_behind_is_seen_at_the_next_sweep(serving_port) -> None:
+    async with serving_port(tell_crowd) as port:
+        stream = await port.dial()
+        assert await stream.read() == b"220 welcome"
+        time.sleep(0.1)  # The loop is held up on purpose: it sweeps every 10 ms.
+        while not port.wire.lag:
+            await asyncio.sleep(0)
+        assert port.wire.lag > 0.05
+        await stream.close()
+
+
+async def test_what_is_far_above_a_limit_is_counted(serving_port) -> None:
+    async with serving_port(tell_crowd, ListenSettings(connections=0, refusals=0)) as port:
+        assert await greeting(port) == b""
+        assert port.listener.dropped == 1

@@ -250,3 +250,5 @@ class Status(Answer, frozen=True):
     ports: tuple[str, ...]
     queue: dict[str, int]
     held_sites: int
+    limits: dict[str, int] = {}
+    """How often each limit turned somebody away since the start."""

@@ -30,5 +30,7 @@ async def status(ctx: click.Context, as_json: bool) -> None:
         click.echo(f"  listens on {port}")
     for state, number in told.queue.items():
         click.echo(f"  {number} {state}")
+    for limit, number in told.limits.items():
+        click.echo(f"  {number} x {limit}")
     if told.held_sites:
         click.echo(f"  {told.held_sites} sites on hold: merpati queue sites")

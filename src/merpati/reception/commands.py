@@ -51,6 +51,7 @@ from merpati.smtp.replies import (
     bad_syntax,
 )
 from merpati.smtp.status import Status
+from merpati.wire.listen import Crowd
 
 if TYPE_CHECKING:
     from merpati.reception.session import Session
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 _CROWDED = Verdict(
     Reply(421, "Too many connections, try again later", Status(4, 7, 0)), "crowd", close=True
 )
+_BUSY = Verdict(Reply(421, "Too busy, try again later", Status(4, 3, 2)), "crowd", close=True)
 _EARLY = Verdict(OUT_OF_TURN, "early", close=True)
 _PLAIN_TEXT_BEHIND = Verdict(
     Reply(421, "Octets behind STARTTLS, closing", Status(4, 7, 0)), "starttls", close=True
@@ -75,9 +77,11 @@ _CHUNK_OK = Reply(250, "OK", Status(2, 0, 0))
 
 async def connected(session: "Session", event: Connected) -> Reply:
     """Greet, unless there is no room or the rules do not want to."""
-    if session.arrival.crowd is not None:
-        session.refuse("connect", _CROWDED)
-        return _CROWDED.reply
+    if (crowd := session.arrival.crowd) is not None:
+        refusal = _BUSY if crowd is Crowd.BUSY else _CROWDED
+        session.port.hits(crowd.value)
+        session.refuse("connect", refusal)
+        return refusal.reply
     if session.port.is_stopping:
         return SHUTTING_DOWN
     if await _talks_early(session):

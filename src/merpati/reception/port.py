@@ -9,6 +9,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 from merpati.clock import Clock
 from merpati.intake import Intake
+from merpati.journal.limits import Limits
 from merpati.mail.trace import Client, Tls
 from merpati.policy.prefix import without_zone
 from merpati.policy.rule import Facts
@@ -54,11 +55,11 @@ class PortSettings:
     max_size: int = 50 * 1024 * 1024
     max_recipients: int = 1000
     connections: int = 2000
-    """At a time; as the listener has it. Above three quarters of it patience is short."""
+    """At a time; as the listener has it. Above three quarters of it slots are short."""
     patience: float = 300.0
     """For a command, and between pieces of content (RFC 5321 §4.5.3.2.7)."""
     short_patience: float = 10.0
-    """For a command when slots are short."""
+    """The same when slots are short."""
     least_rate: float = 500.0
     """Octets a second that content must come with on average, after one `patience`."""
     idle_commands: int = 100
@@ -77,10 +78,11 @@ class Port:
         tls: object | None = None,
         *,
         room: Room | None = None,
+        limits: Limits | None = None,
     ) -> None:
         """Without `logins` nobody can log in; `tls` is a `wire.tls.TlsContext` or None.
 
-        `room` is what the ports of a worker share; without it the port has its own.
+        `room` and `limits` are what the ports of a worker share; without them the port has its own.
         """
         self.settings = settings
         self.intake = intake
@@ -88,16 +90,28 @@ class Port:
         self.logins = logins
         self.tls = tls
         self.room = room or Room(RoomSettings(), clock)
+        self._limits = limits or Limits(intake.journal, clock)
         self.is_lmtp = settings.role is Role.LMTP
         self.is_mx = settings.role is Role.MX
         self.is_stopping = False
         self.protocol = _protocol(settings, logins, can_encrypt=tls is not None)
         self.greeting = _greeting(settings, is_lmtp=self.is_lmtp)
         self._sessions: set[Session] = set()
+        self._standing = 0
+        self._was_short = False
         self._has_trust = lru_cache(maxsize=4096)(self._trusts)
 
     async def serve(self, arrival: Arrival) -> None:
         """One session, from the first octet to the end of the stream."""
+        self._standing += 1
+        try:
+            self._look_at_slots()
+            await self._serve(arrival)
+        finally:
+            self._standing -= 1
+            self._was_short = self.is_short
+
+    async def _serve(self, arrival: Arrival) -> None:
         tls = None
         if self.settings.role is Role.SUBMISSIONS:
             tls = await self._secure(arrival.stream)
@@ -107,6 +121,27 @@ class Port:
             await session.run()
         finally:
             self._sessions.discard(session)
+
+    def _look_at_slots(self) -> None:
+        """When slots become short, those who stand idle since before have to hurry as well."""
+        if self.is_short and not self._was_short:
+            self.hits("slots are short")
+            for session in self._sessions:
+                session.hurry()
+        self._was_short = self.is_short
+
+    @property
+    def is_short(self) -> bool:
+        """Whether more than three quarters of the slots are taken."""
+        return self._standing * 4 > self.settings.connections * 3
+
+    def hits(self, limit: str) -> None:
+        """Count what a limit did."""
+        self._limits.hit(f"{self.settings.role.value}: {limit}")
+
+    def may_journal(self, rule: str) -> bool:
+        """Whether one more refusal by this rule may stand in the journal."""
+        return self._limits.may_tell(f"{self.settings.role.value}: refused by {rule}")
 
     def stop(self) -> None:
         """End sessions that are between transactions; those within one finish it first."""
@@ -141,12 +176,10 @@ class Port:
         return self.logins.failures.settings.per_session if self.logins else 0
 
     def patience(self, *, in_transaction: bool) -> float:
-        """Seconds that the next command may take."""
+        """Seconds that the next command, or piece of content, may take."""
         if self.is_stopping and not in_transaction:
             return 0.0
-        if len(self._sessions) * 4 > self.settings.connections * 3:
-            return self.settings.short_patience
-        return self.settings.patience
+        return self.settings.short_patience if self.is_short else self.settings.patience
 
     def _trusts(self, ip: str) -> bool:
         return _within(ip, self.settings.trusted)

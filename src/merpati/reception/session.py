@@ -61,6 +61,8 @@ class Session:
         try:
             await self._pump()
         except WireTimeout:
+            if self.port.is_short:
+                self.port.hits("too slow while slots are short")
             self._smtp.close(SHUTTING_DOWN if self.port.is_stopping else TIMED_OUT)
         except WireError:
             return  # The client is gone: nobody is left to be told.
@@ -92,7 +94,8 @@ class Session:
 
     def refuse(self, stage: str, verdict: Verdict, line: bytes = b"") -> None:
         """Journal a refusal, and end the connection behind it if the rule wants that."""
-        self.port.intake.refuse(stage, self.facts, verdict, line)
+        if self.port.may_journal(verdict.rule):
+            self.port.intake.refuse(stage, self.facts, verdict, line)
         self._hangs_up = self._hangs_up or verdict.close
 
     def hang_up(self) -> None:
@@ -133,6 +136,12 @@ class Session:
         """Shutdown: stop waiting for commands, but let a transaction come to its end."""
         if self.transaction is None:
             self._stream.deadline = self.port.clock.monotonic()
+
+    def hurry(self) -> None:
+        """Slots have become short: the wait for a command that has begun ends earlier."""
+        latest = self.port.clock.monotonic() + self.port.settings.short_patience
+        if self._content_since is None and (self._stream.deadline or latest) > latest:
+            self._stream.deadline = latest
 
     async def _wait_event(self) -> Event | None:
         """Send what waits and read on until something is asked; None: the session is over."""
@@ -177,6 +186,6 @@ class Session:
             self._smtp.close()
 
     def _content_deadline(self, since: float) -> float:
-        limits, now = self.port.settings, self.port.clock.monotonic()
-        earned = self._content_octets / limits.least_rate
-        return min(now + limits.patience, since + limits.patience + earned)
+        patience, now = self.port.patience(in_transaction=True), self.port.clock.monotonic()
+        earned = self._content_octets / self.port.settings.least_rate
+        return min(now + patience, since + patience + earned)

@@ -16,6 +16,7 @@ from merpati.clock import Clock
 from merpati.config.document import PortTable
 from merpati.directory.expansion import Expander
 from merpati.intake import Intake
+from merpati.journal.limits import Limits
 from merpati.mail.trace import Client, Tls
 from merpati.policy.rule import Facts
 from merpati.policy.rules.space import disk_of
@@ -80,6 +81,7 @@ class Household:
     hasher: Hasher
     failures: Failures
     room: Room
+    limits: Limits
     secret: bytes
 
     def intake(self, blueprint: Blueprint, rules: RuleSettings) -> Intake:
@@ -105,12 +107,21 @@ class Household:
         intake = self.intake(blueprint, blueprint.rules(table))
         settings = blueprint.port(table)
         logins = self.logins(blueprint)
-        return Port(settings, intake, self.clock, logins, self.tls, room=self.room)
+        return Port(
+            settings,
+            intake,
+            self.clock,
+            logins,
+            self.tls,
+            room=self.room,
+            limits=self.limits,
+        )
 
     def local_port(self, blueprint: Blueprint) -> Port:
         """The same for programs of this machine."""
         intake = self.intake(blueprint, blueprint.own_rules())
-        return LocalPort(blueprint.own_port(), intake, self.clock, room=self.room)
+        settings = blueprint.own_port()
+        return LocalPort(settings, intake, self.clock, room=self.room, limits=self.limits)
 
 
 def household(
@@ -126,6 +137,7 @@ def household(
         hasher=Hasher(threads),
         failures=Failures(FailureSettings(), clock),
         room=Room(RoomSettings(), clock),
+        limits=Limits(stores.journal, clock),
         secret=secret,
     )
 

@@ -88,6 +88,10 @@ class Server:
         self._housekeeping = Housekeeping(house.stores.queue, house.stores.journal, given.clock)
         gauges = {
             ("connections_open", "Connections that stand, by port role.", "role"): self._open,
+            ("limits_hit", "How often a limit turned somebody away.", "limit"): self._limits,
+            ("connections_dropped", "Closed without a word, far above a limit.", "role"): (
+                self._dropped
+            ),
             ("in_hand_octets", "Octets of bodies being delivered from memory.", ""): self._octets,
         }
         self._reporting = Reporting(settings, house.stores, given.clock, gauges)
@@ -141,6 +145,15 @@ class Server:
             standing[door.name] += len(door.listener)
         return dict(standing)
 
+    async def _limits(self) -> dict[str, float]:
+        return {name: float(count) for name, count in self._house.limits.totals.items()}
+
+    async def _dropped(self) -> dict[str, float]:
+        dropped = Counter[str]()
+        for door in self._doors:
+            dropped[door.name] += door.listener.dropped
+        return dict(dropped)
+
     async def _octets(self) -> dict[str, float]:
         return {"": float(self._delivering.octets)}
 
@@ -169,6 +182,7 @@ class Server:
             "reporting": self._reporting.run,
             "cursor": self._reporting.keep_place,
             "wal": watch.run,
+            "limits": self._house.limits.run,
         }
         return [keep_on(name, work, clock, log) for name, work in named.items()]
 
@@ -253,6 +267,7 @@ class Server:
             ports=self._ports(),
             queue=await stores.queue.count(),
             held_sites=len(await stores.queue.held()),
+            limits=dict(self._house.limits.totals),
         )
 
     async def reload(self, _: ask.Nothing) -> ask.Done:

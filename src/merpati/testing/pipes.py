@@ -38,7 +38,8 @@ class PipeStream:
     """One end of a pair; a Stream. What it sends is split by `split`."""
 
     def __init__(self, clock: Clock, split: Split = whole) -> None:
-        self.deadline: float | None = None
+        self._changed = asyncio.Event()
+        self.deadline = None
         self.peer = Endpoint("127.0.0.1", 49152)
         self.local = Endpoint("127.0.0.1", 25)
         self.tls = Tls("TLSv1.3", "TLS_AES_256_GCM_SHA384")
@@ -56,11 +57,20 @@ class PipeStream:
         self._handshakes = 0
         self._ended = False
         self._error: WireError | None = None
-        self._changed = asyncio.Event()
 
     def join(self, other: "PipeStream") -> None:
         """Become the other end of `other`."""
         self._other, other._other = other, self
+
+    @property
+    def deadline(self) -> float | None:
+        """As Stream.deadline: whoever waits already is held to it, too."""
+        return self._deadline
+
+    @deadline.setter
+    def deadline(self, at: float | None) -> None:
+        self._deadline = at
+        self._changed.set()
 
     @property
     def pending(self) -> int:
@@ -138,23 +148,27 @@ class PipeStream:
 
     async def _wait(self, ready: Callable[[], bool]) -> None:
         """Return when `ready`; raise when broken or overdue. Looks again whenever an end acts."""
-        if not ready() and self._error is None:
-            async with asyncio.TaskGroup() as group:
-                alarm = group.create_task(self._ring_at_deadline())
-                while not (ready() or self._error or alarm.done()):
-                    self._changed.clear()
-                    await self._changed.wait()
-                alarm.cancel()
+        if ready() and self._error is None:
+            return
+        async with asyncio.TaskGroup() as group:
+            alarm, at = group.create_task(self._ring(self.deadline)), self.deadline
+            while not (ready() or self._error or alarm.done()):
+                self._changed.clear()
+                await self._changed.wait()
+                if at != self.deadline:
+                    alarm.cancel()
+                    alarm, at = group.create_task(self._ring(self.deadline)), self.deadline
+            alarm.cancel()
         if self._error is not None:
             raise self._error
         if not ready():
             raise WireTimeout("the other end did not answer in time")
 
-    async def _ring_at_deadline(self) -> None:
-        if self.deadline is None:
+    async def _ring(self, at: float | None) -> None:
+        if at is None:
             await asyncio.Event().wait()
             return
-        await self._clock.sleep(self.deadline - self._clock.monotonic())
+        await self._clock.sleep(at - self._clock.monotonic())
         # Only after this task is done, so that who wakes sees it done.
         asyncio.get_running_loop().call_soon(self._changed.set)
 

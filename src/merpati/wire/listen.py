@@ -35,6 +35,9 @@ class ListenSettings:
     """Peers that must begin with a PROXY header, and are believed. Nobody else may."""
     refusals: int = 100
     """Connections above the limits that are told so at a time; further ones are dropped."""
+    lag: float = 5.0
+    """Seconds that the event loop may be late. Beyond that no more is begun: who waits longer for
+    each reply only comes again, and all would be served too late."""
 
 
 # From Python 3.13 on, loops look a Unix socket up by the name that it was bound under, to remove it
@@ -45,6 +48,7 @@ _KEEP_PATH: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3
 class Crowd(Enum):
     """Which limit a connection is above."""
 
+    BUSY = "too busy"
     CONNECTIONS = "too many connections"
     PER_IP = "too many connections from one address"
 
@@ -86,6 +90,8 @@ class Listener:
         self._sessions: dict[asyncio.Task[Any], Arrival] = {}
         self._by_ip: Counter[str] = Counter()
         self._refusing = 0
+        self.dropped = 0
+        """Connections that were closed without a word."""
         self._group: asyncio.TaskGroup | None = None
         self._stop = asyncio.Event()
         self._idle = asyncio.Event()
@@ -134,6 +140,7 @@ class Listener:
         proxied = self._is_proxy(stream.peer.ip)
         crowd = self._crowd("" if proxied else stream.peer.ip)
         if self._stop.is_set() or (crowd and self._refusing >= self._settings.refusals):
+            self.dropped += 1
             stream.abort()
             return
         if self._group is None:
@@ -149,6 +156,8 @@ class Listener:
         return bool(ip and proxies) and any(ip_address(ip) in network for network in proxies)
 
     def _crowd(self, ip: str) -> Crowd | None:
+        if ip and self._wire.lag > self._settings.lag:
+            return Crowd.BUSY
         if len(self._sessions) - self._refusing >= self._settings.connections:
             return Crowd.CONNECTIONS
         if ip and self._by_ip[ip] >= self._settings.connections_per_ip:

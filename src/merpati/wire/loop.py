@@ -36,6 +36,9 @@ class Wire:
         self._interval = interval
         self._watched: set[Overdue] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._due = 0.0
+        self.lag = 0.0
+        """Seconds that the last sweep came late: how far the loop is behind its work."""
 
     def __len__(self) -> int:
         """How many streams are open."""
@@ -57,6 +60,7 @@ class Wire:
         if not self._watched and self._timer is not None:
             self._timer.cancel()
             self._timer = None
+            self.lag = 0.0
 
     def sweep(self) -> None:
         """End every wait whose deadline has come."""
@@ -66,8 +70,11 @@ class Wire:
             stream.overdue()
 
     def _schedule(self) -> None:
-        self._timer = asyncio.get_running_loop().call_later(self._interval, self._tick)
+        loop = asyncio.get_running_loop()
+        self._due = loop.time() + self._interval
+        self._timer = loop.call_at(self._due, self._tick)
 
     def _tick(self) -> None:
+        self.lag = max(0.0, asyncio.get_running_loop().time() - self._due)
         self._schedule()
         self.sweep()
