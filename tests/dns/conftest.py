@@ -40,7 +40,7 @@ class Asker:
     def __init__(self, server: ZoneServer, **settings: object) -> None:
         self.server = server
         self.clock = VirtualClock()
-        chosen = {"servers": (server.address,), "server_seconds": 0.05, "total_seconds": 2.0}
+        chosen = {"servers": (server.address,), "server_seconds": 5.0, "total_seconds": 20.0}
         self.dns = DnsClient(self.clock, DnsSettings(**(chosen | settings)))
 
 
