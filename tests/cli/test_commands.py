@@ -1,6 +1,7 @@
 """Commands as people and scripts call them, while no server runs."""
 
 import json
+import shutil
 import subprocess
 import sys
 import time
@@ -17,9 +18,9 @@ from merpati.wire.certificates import make_self_signed
 Run = Callable[..., Result]
 
 
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    file = tmp_path / "merpati.toml"
+def commands_in(folder: Path) -> Run:
+    """Commands with a configuration of their own in a folder."""
+    file = folder / "merpati.toml"
     file.write_text('hostname = "mx.a.test"\n[[port]]\nrole = "mx"\nlisten = "127.0.0.1:2525"\n')
 
     def run(*arguments: str, text: str | bytes = "") -> Result:
@@ -28,15 +29,29 @@ def run(tmp_path: Path) -> Run:
     return run
 
 
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return commands_in(tmp_path)
+
+
 def ok(result: Result) -> str:
     assert result.exit_code == 0, result.output
     return result.stdout
 
 
-@pytest.fixture
-def populated(run: Run) -> Run:
+@pytest.fixture(scope="module")
+def with_ann(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Data of a server with one user, made once: each command opens and syncs databases."""
+    folder = tmp_path_factory.mktemp("ann")
+    run = commands_in(folder)
     ok(run("domain", "add", "a.test"))
     ok(run("user", "add", "ann@a.test", "--password-stdin", text="secret words\n"))
+    return folder / "var"
+
+
+@pytest.fixture
+def populated(run: Run, with_ann: Path, tmp_path: Path) -> Run:
+    shutil.copytree(with_ann, tmp_path / "var")
     return run
 
 
