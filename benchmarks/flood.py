@@ -100,8 +100,13 @@ class Peer:
 
     async def say(self, octets: bytes) -> bytes:
         """The reply to a command."""
-        self.writer.write(octets + b"\r\n")
+        self.write(octets + b"\r\n")
         return await self.reply()
+
+    def write(self, octets: bytes) -> None:
+        """Without waiting; nothing to who has hung up."""
+        if not self.writer.is_closing():
+            self.writer.write(octets)
 
     def drop(self) -> None:
         """Hang up without a word."""
@@ -220,7 +225,7 @@ async def slowloris(server: "Flooded", count: int, seconds: float) -> str:
                 for line in (b"EHLO x", b"MAIL FROM:<a@b.test>", b"RCPT TO:<c@d.test>", b"DATA"):
                     await peer.say(line)
             while True:
-                peer.writer.write(b"x")
+                peer.write(b"x")
                 await asyncio.sleep(1)
 
     async with asyncio.TaskGroup() as group:
@@ -266,9 +271,9 @@ async def junk(server: "Flooded", count: int, seconds: float) -> str:
             with contextlib.suppress(OSError):
                 peer = await Peer.dial(server.port, number)
                 last = await peer.reply()
-                peer.writer.write(b"EHLO x\r\n")
+                peer.write(b"EHLO x\r\n")
                 await peer.reply()
-                peer.writer.write(b"BLAH blah\r\n" * 50)
+                peer.write(b"BLAH blah\r\n" * 50)
                 while line := await peer.reply():
                     last = line
                 told.take(last)
@@ -329,7 +334,7 @@ async def _megabyte(
         await peer.writer.start_tls(context)
         for line in (b"EHLO x", b"MAIL FROM:<a@b.test>", b"RCPT TO:<c@d.test>", b"DATA"):
             await peer.say(line)
-        peer.writer.write(MEGABYTE)
+        peer.write(MEGABYTE)
         await peer.writer.drain()
         told.take(await peer.say(b"."))
 

@@ -97,7 +97,7 @@ def diagnosis(octets: bytes) -> None:
         assert explain_reply(stage, code, status, words, language).summary
         assert annotate(text, text, language)
         translated(text, language)
-    assert shown(shown(text)) == shown(text)[: len(shown(shown(text)))] or len(text) > 1000
+    assert shown(shown(text, 100), 1000) == shown(text, 100)
 
 
 _LINES = (
