@@ -40,6 +40,7 @@ class Source:
 
     deadline: float | None = None
     pending = 0
+    is_congested = False
     tls = None
 
     def __init__(self, size: int, chunk: int) -> None:

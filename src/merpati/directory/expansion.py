@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from merpati.directory.directory import Directory, Resolution
 from merpati.mail.address import Address
 from merpati.mail.envelope import Notify, Recipient
@@ -10,8 +12,7 @@ from merpati.mail.envelope import Notify, Recipient
 _OF_THE_MACHINE = ("postmaster", "root")
 
 
-@dataclass(frozen=True, slots=True)
-class Expansion:
+class Expansion(msgspec.Struct, frozen=True):
     """Recipients with every alias followed, each address once."""
 
     recipients: tuple[Recipient, ...]

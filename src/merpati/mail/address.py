@@ -98,6 +98,9 @@ class Address:
         return self._with_domain(display_domain(self.domain))
 
     def __str__(self) -> str:
+        # For nearly all, without the calls that the rest needs: each message is told of thrice.
+        if self.domain and _IS_DOT_STRING(self.local):
+            return f"{self.local}@{self.domain}"
         return self._with_domain(self.domain)
 
     def _with_domain(self, domain: str) -> str:

@@ -5,7 +5,7 @@ Lines may end in CRLF or bare LF here: `sendmail` and programs hand in either.
 """
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from merpati.mail.mailboxes import Mailboxes, parse_mailboxes
@@ -37,9 +37,7 @@ class Field:
     @property
     def value(self) -> str:
         """Unfolded and stripped; what is not UTF-8, and every control character, is replaced."""
-        text = self.raw.split(b":", 1)[1].decode("utf-8", "replace").strip()
-        # Most values are one printable line, which has nothing to replace.
-        return text if text.isprintable() else _CONTROL.sub(" ", _FOLD.sub("", text))
+        return _unfolded(self.raw.split(b":", 1)[1])
 
     @property
     def text(self) -> str:
@@ -96,16 +94,16 @@ class Headers:
 
     def count(self, name: str) -> int:
         """How many fields have this name."""
-        return sum(1 for _ in self._find(name))
+        return len(self._find(name))
 
     def get_all(self, name: str) -> list[str]:
         """The unfolded values of the fields of this name, first to last."""
-        return [field.value for field in self._find(name)]
+        return [_value(found) for found in self._find(name)]
 
     def get(self, name: str) -> str | None:
         """The unfolded value of the first field of this name."""
-        found = next(self._find(name), None)
-        return found.value if found else None
+        found = self._find(name)
+        return _value(found[0]) if found else None
 
     def text(self, name: str) -> str:
         """The first field of this name as a person reads it; empty when there is none."""
@@ -127,16 +125,28 @@ class Headers:
         dropped = {name.lower() for name in names}
         return b"".join(field.raw for field in self.fields if field.name.lower() not in dropped)
 
-    def _find(self, name: str) -> Iterator[Field]:
+    def _find(self, name: str) -> list[re.Match[bytes]]:
         wanted = b"\n" + name.lower().encode()
+        matches: list[re.Match[bytes]] = []
         at = self._lower.find(wanted)
         while at >= 0:
             # Behind a line end stands a field's name or the blank of a fold, so this is a name
             # or the beginning of a longer one.
             found = _FIELD.match(self.section, at)
             if found and len(found[1]) == len(name):
-                yield _field(found)
+                matches.append(found)
             at = self._lower.find(wanted, at + 1)
+        return matches
+
+
+def _value(found: re.Match[bytes]) -> str:
+    return _unfolded(found[0].split(b":", 1)[1])
+
+
+def _unfolded(octets: bytes) -> str:
+    text = octets.decode("utf-8", "replace").strip()
+    # Most values are one printable line, which has nothing to replace.
+    return text if text.isprintable() else _CONTROL.sub(" ", _FOLD.sub("", text))
 
 
 def _field(found: re.Match[bytes]) -> Field:

@@ -62,12 +62,15 @@ def date_time(second: int) -> str:
 
 def received(client: Client, envelope: Envelope, by: str, message: str, at: float) -> bytes:
     """The Received field that this host puts on top (RFC 5321 §4.4), CRLF included."""
-    lines = [
-        f"{_from(client.ip, client.helo, client.name)}by {by}{_with(client, envelope)}",
-        f"id {message}{_for(envelope)}{_priority(envelope)}{_tls(client.tls)};",
-        date_time(int(at)),
-    ]
-    return ("Received: " + "\r\n\t".join(lines) + "\r\n").encode()
+    # RFC 6710 registers the clause.
+    priority = f" priority {envelope.priority}" if envelope.priority else ""
+    tls = _tls(client.tls) if client.tls else ""
+    return (
+        f"Received: {_from(client.ip, client.helo, client.name)}"
+        f"by {by}{_with(client.protocol, envelope.smtputf8)}\r\n"
+        f"\tid {message}{_for(envelope)}{priority}{tls};\r\n"
+        f"\t{date_time(int(at))}\r\n"
+    ).encode()
 
 
 # The same for all messages of a session, and of whoever comes often.
@@ -91,12 +94,11 @@ def _protocol(role: str, extended: bool, *, is_secure: bool, has_login: bool) ->
     return name + ("S" if is_secure else "") + ("A" if has_login else "")
 
 
-def _with(client: Client, envelope: Envelope) -> str:
-    name = client.protocol
+def _with(protocol: str, smtputf8: bool) -> str:
+    if not protocol:
+        return ""
     # RFC 6531 §4.3: UTF8SMTP and UTF8LMTP take the place of ESMTP and LMTP.
-    if envelope.smtputf8:
-        name = "UTF8" + name.removeprefix("E")
-    return f" with {name}" if client.protocol else ""
+    return f" with UTF8{protocol.removeprefix('E')}" if smtputf8 else f" with {protocol}"
 
 
 def _for(envelope: Envelope) -> str:
@@ -109,15 +111,8 @@ def _for(envelope: Envelope) -> str:
     return f"\r\n\tfor <{address}>"
 
 
-def _priority(envelope: Envelope) -> str:
-    # RFC 6710 registers the clause.
-    return f" priority {envelope.priority}" if envelope.priority else ""
-
-
-def _tls(tls: Tls | None) -> str:
+def _tls(tls: Tls) -> str:
     # RFC 8314 §4.3 wants the registered name of the suite; older versions have OpenSSL's only.
-    if tls is None:
-        return ""
     if tls.cipher.startswith("TLS_"):
         return f"\r\n\t({_clean(tls.version)}) tls {_clean(tls.cipher)}"
     return f"\r\n\t({_clean(tls.version)} {_clean(tls.cipher)})"

@@ -4,10 +4,12 @@ A ULID is 48 bits of milliseconds and 80 random bits, 26 characters of Crockford
 """
 
 from collections.abc import Callable
+from functools import lru_cache
 
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
 _RANDOM_BITS = 80
+_SHIFTS = range(_RANDOM_BITS - 10, -1, -10)
 _LATEST = (1 << 48) - 1
 
 
@@ -35,4 +37,12 @@ class IdMaker:
 
 def encode(number: int) -> str:
     """The 26 characters of a 128-bit number."""
-    return "".join([_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)])
+    return _when(number >> _RANDOM_BITS) + "".join(
+        [_PAIRS[number >> shift & 1023] for shift in _SHIFTS]
+    )
+
+
+@lru_cache(maxsize=4)
+def _when(milliseconds: int) -> str:
+    """The first ten characters: the same for all mail of a millisecond."""
+    return "".join([_PAIRS[milliseconds >> shift & 1023] for shift in range(40, -1, -10)])

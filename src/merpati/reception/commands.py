@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from merpati.mail.address import Address, AddressError
 from merpati.policy.prefix import without_zone
-from merpati.policy.rule import Moment
+from merpati.policy.rule import AUTH, CONNECT, HELLO, MAIL, RCPT
 from merpati.policy.rules import recipients
 from merpati.policy.verdict import Verdict
 from merpati.reception.transaction import Transaction
@@ -87,7 +87,8 @@ async def connected(session: "Session", event: Connected) -> Reply:
     if await _talks_early(session):
         session.refuse("connect", _EARLY)
         return _EARLY.reply
-    verdict = await session.judge(Moment.CONNECT)
+    judged = session.judge(CONNECT)
+    verdict = await judged if judged else None
     return verdict.reply if verdict else session.port.greeting
 
 
@@ -108,7 +109,8 @@ async def hello(session: "Session", event: Hello) -> Reply:
     if reply := _waste(session):
         return reply
     session.introduce(event.name, session.facts.login, extended=event.verb != "HELO")
-    verdict = await session.judge(Moment.HELLO)
+    judged = session.judge(HELLO)
+    verdict = await judged if judged else None
     return verdict.reply if verdict else event.reply
 
 
@@ -122,7 +124,8 @@ async def start_tls(session: "Session", event: StartTls) -> Reply:
 
 async def auth_started(session: "Session", event: AuthStarted) -> Reply:
     """A login begins; the core has let through only mechanisms that were offered."""
-    verdict = await session.judge(Moment.AUTH)
+    judged = session.judge(AUTH)
+    verdict = await judged if judged else None
     if verdict:
         return verdict.reply
     session.login = session.port.begin_login(event.mechanism, session.facts.client)
@@ -162,7 +165,8 @@ async def mail_from(session: "Session", event: MailFrom) -> Reply:
     transaction = Transaction(port.intake, port.room, event, port.clock.now())
     facts.envelope = transaction.envelope
     facts.size = event.parameters.size or 0
-    verdict = await session.judge(Moment.MAIL)
+    judged = session.judge(MAIL)
+    verdict = await judged if judged else None
     if verdict is not None:
         facts.envelope = None
         return _waste(session) or verdict.reply
@@ -182,7 +186,8 @@ def _lower_priority(session: "Session", transaction: Transaction) -> Reply | Non
 async def rcpt_to(session: "Session", event: RcptTo) -> Reply:
     """A recipient is taken, or refused for itself alone."""
     session.facts.recipient = event.recipient
-    verdict = await session.judge(Moment.RCPT)
+    judged = session.judge(RCPT)
+    verdict = await judged if judged else None
     if verdict is None:
         _transaction(session).add(event)
         session.facts.known_recipients += 1
@@ -205,7 +210,9 @@ async def content_started(session: "Session", event: ContentStarted) -> Reply:
 
 async def body_octets(session: "Session", event: BodyOctets) -> None:
     """A piece of content; the next is read when this one is put away."""
-    await _transaction(session).write(event.octets, session.facts)
+    waiting = _transaction(session).write(event.octets, session.facts)
+    if waiting is not None:
+        await waiting
 
 
 async def chunk_received(session: "Session", event: ChunkReceived) -> Reply:
@@ -279,7 +286,8 @@ async def xclient(session: "Session", event: Xclient) -> Reply:
         return bad_syntax("Bad XCLIENT attribute")
     except AddressError:
         return bad_syntax("Bad XCLIENT login")
-    verdict = await session.judge(Moment.CONNECT)
+    judged = session.judge(CONNECT)
+    verdict = await judged if judged else None
     return verdict.reply if verdict else session.port.greeting
 
 

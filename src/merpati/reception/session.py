@@ -5,6 +5,7 @@ has that between pieces and a least rate besides, so that no slot is held by dri
 are short the patience is short.
 """
 
+from collections.abc import Awaitable
 from typing import TYPE_CHECKING
 
 from merpati.mail.address import Address
@@ -12,7 +13,7 @@ from merpati.mail.trace import Tls
 from merpati.policy.rule import Moment
 from merpati.policy.verdict import Verdict
 from merpati.reception.commands import COMMANDS
-from merpati.smtp.events import ContentReceived, Event
+from merpati.smtp.events import Event
 from merpati.smtp.replies import SHUTTING_DOWN, TIMED_OUT, Reply
 from merpati.smtp.server import ServerConnection
 from merpati.smtp.status import Status
@@ -42,8 +43,6 @@ class Session:
         self.failed_logins = 0
         self.idle_commands = 0
         """Commands since the last that got mail further."""
-        self.accepted = 0
-        """Recipients of the content that is being answered."""
         self._stream = arrival.stream
         self._smtp = ServerConnection(
             port.protocol,
@@ -79,17 +78,25 @@ class Session:
     async def _pump(self) -> None:
         smtp, served = self._smtp, 0
         while (event := smtp.next_event() or await self._wait_event()) is not None:
-            self._answer(event, await COMMANDS[type(event)](self, event))
+            smtp.answer(await COMMANDS[type(event)](self, event))
+            if self._hangs_up and not smtp.is_closed:
+                smtp.close()
             served += 1
             # 64 KiB of tiny commands would hold the loop for tens of milliseconds.
             if served % _FAIR_EVENTS == 0:
                 await self.port.clock.sleep(0)
 
-    async def judge(self, moment: Moment, line: bytes = b"") -> Verdict | None:
-        """Ask the rules; a refusal is journaled."""
-        verdict = await self.port.intake.judge.ask(moment, self.facts)
+    def judge(self, moment: Moment) -> Awaitable[Verdict | None] | None:
+        """Ask the rules; a refusal is journaled. None when all let it pass at once, as most do."""
+        answer = self.port.intake.judge.hear(moment, self.facts)
+        return None if answer is None else self._judged(moment, answer)
+
+    async def _judged(
+        self, moment: Moment, answer: Verdict | Awaitable[Verdict | None]
+    ) -> Verdict | None:
+        verdict = answer if isinstance(answer, Verdict) else await answer
         if verdict is not None:
-            self.refuse(moment.value, verdict, line)
+            self.refuse(moment.value, verdict)
         return verdict
 
     def refuse(self, stage: str, verdict: Verdict, line: bytes = b"") -> None:
@@ -119,7 +126,6 @@ class Session:
     def begin_content(self, transaction: "Transaction") -> None:
         """Content begins to come: its own deadline and count begin."""
         transaction.close_envelope(self.facts)
-        self.accepted = len(transaction.recipients)
         self._content_since = self.port.clock.monotonic()
         self._content_octets = 0
 
@@ -151,19 +157,19 @@ class Session:
         while True:
             if octets := smtp.take():
                 stream.write(octets)
-            if smtp.wants_tls:
-                # No await stands between the 220 and this: nothing slips in as plain text.
-                await self._secure()
-            elif smtp.is_closed:
-                return None
-            else:
-                if octets:
+            if smtp.wants_octets:
+                if octets and stream.is_congested:
                     await stream.drain()
                 if self._content_since is not None:
                     stream.deadline = self._content_deadline(self._content_since)
                 arrived = await stream.read()
                 self._content_octets += len(arrived)
                 smtp.receive(arrived)
+            elif smtp.wants_tls:
+                # No await stands between the 220 and this: nothing slips in as plain text.
+                await self._secure()
+            else:
+                return None
             if (event := smtp.next_event()) is not None:
                 return event
 
@@ -175,15 +181,6 @@ class Session:
         self.facts.unknown_recipients = before.unknown_recipients
         self.facts.different_recipients = before.different_recipients
         self._smtp.secured(tls)
-
-    def _answer(self, event: Event, reply: Reply | None) -> None:
-        if self.port.is_lmtp and reply is not None and type(event) is ContentReceived:
-            # RFC 2033 §4.2: one reply for each recipient that was accepted.
-            self._smtp.answer_each([reply] * self.accepted)
-        else:
-            self._smtp.answer(reply)
-        if self._hangs_up and not self._smtp.is_closed:
-            self._smtp.close()
 
     def _content_deadline(self, since: float) -> float:
         patience, now = self.port.patience(in_transaction=True), self.port.clock.monotonic()

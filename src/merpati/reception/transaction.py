@@ -4,6 +4,8 @@ Small content stays in memory. What is larger waits for its share of it, and goe
 by part, each waited for, so that a message of any size costs the memory of a few parts.
 """
 
+from collections.abc import Awaitable
+
 from merpati.intake import TOO_MANY_HEADERS, Intake, Stamp, Stamped, storage_verdict
 from merpati.mail.envelope import DEFAULT_NOTIFY, Body, DeliverBy, Envelope, Recipient
 from merpati.mail.headers import Headers
@@ -76,14 +78,20 @@ class Transaction:
         self.envelope = self.envelope.addressed_to(tuple(self.recipients))
         facts.envelope = self.envelope
 
-    async def write(self, octets: bytes, facts: Facts) -> None:
-        """Take the next octets of the content. Returns when memory is bounded again."""
+    def write(self, octets: bytes, facts: Facts) -> Awaitable[None] | None:
+        """Take the next octets of the content; what to await until memory is bounded again.
+
+        None, as for all small mail: it is.
+        """
         self._size += len(octets)
         if self.flaw is not None:
-            return
+            return None
         self._held.append(octets)
         self._held_size += len(octets)
-        if self._held_size >= SMALL and self._share is None:
+        return self._bound(facts) if self._held_size >= SMALL else None
+
+    async def _bound(self, facts: Facts) -> None:
+        if self._share is None:
             await self._take_share(facts)
         if self._held_size >= PART:
             await self._flush(facts)

@@ -15,6 +15,9 @@ from merpati.smtp.replies import (
 )
 
 _CRLF = b"\r\n"
+_DOTTED = b"\r\n."
+_END = b"\r\n.\r\n"
+_FEW_DOTS = 16
 
 
 class DotReader:
@@ -24,48 +27,59 @@ class DotReader:
     it, since the dot may be its first line.
     """
 
-    __slots__ = ("_buffer", "_is_imagined", "has_ended")
+    __slots__ = ("_buffer", "_imagined", "has_ended")
     is_last = True
 
     def __init__(self, buffer: bytearray) -> None:
         self._buffer = buffer
         self._buffer[:0] = _CRLF
-        self._is_imagined = True
+        self._imagined = len(_CRLF)
+        """Octets at the front that nobody sent."""
         self.has_ended = False
 
     def read(self) -> bytes:
         """What can be told of the content now; b"" at its end, or when it takes more to tell."""
         if self.has_ended:
             return b""  # what is in the buffer now are commands
-        piece = self._cut()
-        if self._is_imagined and piece:
-            self._is_imagined = False
-            return piece[2:]
-        return piece
-
-    def _cut(self) -> bytes:
         buffer = self._buffer
-        # One octet is found ten times as fast as three, and encoded attachments have no dot.
-        any_dot = buffer.find(b".")
-        dot = -1 if any_dot < 0 else buffer.find(b"\r\n.", max(0, any_dot - 2))
-        if dot < 0:
-            return self._take(len(buffer) - _held_back(buffer))
-        end = buffer.find(b"\r\n.\r\n", dot)
+        dot = _find_dotted_line(buffer)
+        end = dot
+        if dot >= 0 and not buffer.startswith(_END, dot):
+            end = buffer.find(_END, dot)
         if end < 0:
-            piece = self._take(len(buffer) - _held_back(buffer))
-        else:
-            piece = self._take(end + 2)
-            del buffer[:3]
-            self.has_ended = True
-        if dot + 2 < len(piece):
-            # RFC 5321 §4.5.2: the first dot of a line is taken away.
-            return piece.replace(b"\r\n.", _CRLF)
+            return self._take(len(buffer) - _held_back(buffer), dot)
+        piece = self._take(end + len(_CRLF), dot)
+        del buffer[:3]
+        self.has_ended = True
         return piece
 
-    def _take(self, length: int) -> bytes:
-        piece = bytes(memoryview(self._buffer)[:length])
-        del self._buffer[:length]
+    def _take(self, length: int, dot: int) -> bytes:
+        buffer = self._buffer
+        if 0 <= dot < length - len(_CRLF):
+            # RFC 5321 §4.5.2: the first dot of a line is taken away.
+            piece = bytes(buffer[:length]).replace(_DOTTED, _CRLF)[self._imagined :]
+        else:
+            piece = bytes(memoryview(buffer)[self._imagined : length])
+        if length:
+            self._imagined = 0
+            del buffer[:length]
         return piece
+
+
+def _find_dotted_line(buffer: bytearray) -> int:
+    """Where the CRLF before the first dot of a line stands; -1: nowhere.
+
+    One octet is found a hundred times as fast as three (0.1 us in 10 KB against 15), and encoded
+    attachments have no dot. Only text with many dots is not gone through dot by dot.
+    """
+    at = buffer.find(b".")
+    for _ in range(_FEW_DOTS):
+        if at < 0:
+            return -1
+        if buffer.endswith(_CRLF, 0, at):
+            return at - len(_CRLF)
+        at = buffer.find(b".", at + 1)
+    return buffer.find(_DOTTED, at - len(_CRLF)) if at >= 0 else -1
 
 
 class ChunkReader:

@@ -51,6 +51,9 @@ from merpati.smtp.settings import Protocol, ServerSettings
 from merpati.smtp.states import ALONE, FATAL, TABLE, TRANSACTION, Row, State, Step, out_of_order
 
 _CONNECTED = Connected()
+# Looked up for each command: on CPython 3.11 a member costs ten times as much by its class.
+_HELLO, _MISTAKE, _OCTETS = Step.HELLO, Step.MISTAKE, Step.OCTETS
+_TLS, _CLOSED, _BINARY = State.TLS, State.CLOSED, BodyType.BINARY
 
 
 class ServerConnection:
@@ -69,6 +72,7 @@ class ServerConnection:
         "_event",
         "_has_ended",
         "_inspector",
+        "_is_lmtp",
         "_lines",
         "_mail",
         "_now",
@@ -107,9 +111,8 @@ class ServerConnection:
         self.tls = tls
         self._xclient = xclient
         self._now = now
-        self._commands: Mapping[str, Command] = SMTP_COMMANDS
-        if settings.protocol is Protocol.LMTP:
-            self._commands = LMTP_COMMANDS
+        self._is_lmtp = settings.protocol is Protocol.LMTP
+        self._commands: Mapping[str, Command] = LMTP_COMMANDS if self._is_lmtp else SMTP_COMMANDS
         self._buffer = bytearray()
         self._lines = LineReader(
             self._buffer, max(settings.max_command_line, settings.max_auth_line)
@@ -138,9 +141,9 @@ class ServerConnection:
         """Take in what arrived. b"" is the peer's end: what is complete is still served."""
         if not octets:
             self._has_ended = True
-        elif self._state is State.TLS:
+        elif self._state is _TLS:
             raise ProtocolError("these octets belong to the handshake")
-        elif self._state is not State.CLOSED:
+        elif self._state is not _CLOSED:
             self._buffer += octets
 
     def next_event(self) -> Event | None:
@@ -159,7 +162,7 @@ class ServerConnection:
         the answer is not sent: a fatal Mistake is the next event instead.
         """
         row = self._row
-        if row is None or (reply is None) is not (row.step is Step.OCTETS):
+        if row is None or (reply is None) is not (row.step is _OCTETS):
             raise ProtocolError("this is no answer to that event")
         self._row = None
         if reply is None:
@@ -167,10 +170,19 @@ class ServerConnection:
         if self._buffer and self._is_out_of_turn(row):
             self._read = ServerConnection._read_out_of_turn
             return
-        if row.step not in _SENT_LATER:
-            self._replies.append(self._written(reply))
-        self._move(row, reply)
-        settle = _SETTLE.get(row.step)
+        code, step = reply.code, row.step
+        if step not in _SENT_LATER:
+            self._replies.append(reply.octets if code not in _GOODBYES else self._written(reply))
+        after = row.no
+        if code < 300:
+            after = row.yes
+        elif code < 400:
+            after = row.more or row.yes
+        elif code == 421:  # RFC 5321 §3.8: it may be said to anything, and ends it
+            after = _CLOSED
+        if after is not self._state:
+            self._enter(after)
+        settle = _SETTLE.get(step)
         if settle is not None:
             settle(self, reply)
 
@@ -180,14 +192,18 @@ class ServerConnection:
         if row is None or row.step is not Step.END or len(replies) != self._expected_replies:
             raise ProtocolError("this is no answer for each recipient")
         self._row = None
-        self._refuse_praise_of_a_flaw(replies)
+        if any(reply.is_positive for reply in replies):
+            self._refuse_praise_of_a_flaw()
         self._replies += map(self._written, replies)
         self._enter(row.yes)
 
     def take(self) -> bytes:
         """Replies that are to be sent now, all of a pipelined group at once. They are gone then."""
-        octets = b"".join(self._replies)
-        self._replies.clear()
+        replies = self._replies
+        if not replies:
+            return b""
+        octets = replies[0] if len(replies) == 1 else b"".join(replies)
+        replies.clear()
         return octets
 
     def secured(self, tls: Tls) -> None:
@@ -213,12 +229,17 @@ class ServerConnection:
     @property
     def wants_tls(self) -> bool:
         """STARTTLS was answered with 220: send `take()`, do the handshake, call `secured`."""
-        return self._state is State.TLS
+        return self._state is _TLS
+
+    @property
+    def wants_octets(self) -> bool:
+        """Neither of these two: send what `take` gives, then read."""
+        return self._state is not _TLS and self._state is not _CLOSED
 
     @property
     def is_closed(self) -> bool:
         """Send what `take` gives, then close."""
-        return self._state is State.CLOSED
+        return self._state is _CLOSED
 
     @property
     def in_transaction(self) -> bool:
@@ -232,21 +253,9 @@ class ServerConnection:
 
     def _enter(self, state: State) -> None:
         self._state = state
-        self._rows = TABLE[state]
-        self._read = _READERS[state]
-        if state is State.CLOSED:
+        self._rows, self._read = _PLACES[state]
+        if state is _CLOSED:
             self._buffer.clear()
-
-    def _move(self, row: Row, reply: Reply) -> None:
-        after = row.no
-        if reply.code < 300:
-            after = row.yes
-        elif reply.code < 400:
-            after = row.more or row.yes
-        elif reply.code == 421:  # RFC 5321 §3.8: it may be said to anything, and ends it
-            after = State.CLOSED
-        if after is not self._state:
-            self._enter(after)
 
     def _is_out_of_turn(self, row: Row) -> bool:
         if row.is_alone:
@@ -271,7 +280,7 @@ class ServerConnection:
     def _read_command(self) -> Event | None:
         if not self._buffer:
             return None
-        self._step = Step.MISTAKE
+        self._step = _MISTAKE
         line: bytearray | None = None
         try:
             line = self._lines.next_line()
@@ -320,7 +329,12 @@ class ServerConnection:
         return self._read(self)
 
     def _understand(self, line: bytearray) -> Event | None:
-        verb, text = self._split(line)
+        verb, _, text = decode_line(line).partition(" ")
+        verb = verb.upper()
+        # RFC 5321 §4.5.3.1.4 and RFC 4954 §4: only AUTH may be longer.
+        if len(line) + 2 > self.settings.max_command_line and verb != "AUTH":
+            raise CommandError(LINE_TOO_LONG)
+        text = text.lstrip(" ")
         command = self._commands.get(verb)
         if command is None:
             if verb != "BDAT":
@@ -330,7 +344,9 @@ class ServerConnection:
         row = self._rows.get(step)
         if row is None:
             raise CommandError(out_of_order(self._state, step))
-        offer = self._offered = self._offer_to(verb) if step is Step.HELLO else self._agreed
+        offer = self._agreed
+        if step is _HELLO:
+            offer = self._offered = self._offer_to(verb)
         event = command.parse(verb, text, offer)
         check = _CHECKS.get(step)
         if check is not None:
@@ -364,14 +380,6 @@ class ServerConnection:
         self._read = ServerConnection._read_swallowed
         return self._read_swallowed()
 
-    def _split(self, line: bytearray) -> tuple[str, str]:
-        verb, _, argument = decode_line(line).partition(" ")
-        verb = verb.upper()
-        # RFC 5321 §4.5.3.1.4 and RFC 4954 §4: only AUTH may be longer.
-        if len(line) + 2 > self.settings.max_command_line and verb != "AUTH":
-            raise CommandError(LINE_TOO_LONG)
-        return verb, argument.lstrip(" ")
-
     def _offer_to(self, verb: str) -> Offer:
         if verb == "HELO":  # RFC 5321 §4.1.1.1: no extensions
             return make_basic_offer(self.settings)
@@ -389,7 +397,7 @@ class ServerConnection:
             reply, fatal = OUT_OF_TURN, True
         elif self._errors >= self.settings.max_errors:
             reply, fatal = TOO_MANY_ERRORS, True
-        self._row = FATAL if fatal else self._rows[Step.MISTAKE]
+        self._row = FATAL if fatal else self._rows[_MISTAKE]
         return Mistake(reply, quote_line(line), fatal)
 
     def _check_rcpt(self, event: Event) -> None:
@@ -405,7 +413,7 @@ class ServerConnection:
         self._accepted = self._surplus = self._orphaned = 0
 
     def _check_data(self, event: Event) -> None:
-        if self._mail.body is BodyType.BINARY:  # RFC 3030 §3
+        if self._mail.body is _BINARY:  # RFC 3030 §3
             raise CommandError(NO_BINARY_DATA)
 
     def _check_auth(self, event: Event) -> None:
@@ -451,8 +459,10 @@ class ServerConnection:
             self._orphaned = self._accepted
 
     def _settle_end(self, reply: Reply) -> None:
-        self._refuse_praise_of_a_flaw([reply])
-        self._replies.append(self._written(reply) * self._expected_replies)
+        if reply.code < 400:
+            self._refuse_praise_of_a_flaw()
+        octets = self._written(reply)
+        self._replies.append(octets * self._accepted if self._is_lmtp else octets)
 
     def _written(self, reply: Reply) -> bytes:
         # RFC 5321 §4.2.2: who ends a session (221, 421) says its name first.
@@ -460,15 +470,10 @@ class ServerConnection:
             return reply.octets
         return Reply(reply.code, f"{self.settings.hostname} {reply.text}", reply.status).octets
 
-    def _refuse_praise_of_a_flaw(self, replies: Sequence[Reply]) -> None:
+    def _refuse_praise_of_a_flaw(self) -> None:
         event = self._event
-        is_flawed = isinstance(event, ContentReceived) and event.flaw is not None
-        if is_flawed and any(reply.is_positive for reply in replies):
+        if isinstance(event, ContentReceived) and event.flaw is not None:
             raise ProtocolError("a message with a flaw was accepted")
-
-    @property
-    def _is_lmtp(self) -> bool:
-        return self.settings.protocol is Protocol.LMTP
 
     @property
     def _expected_replies(self) -> int:
@@ -476,8 +481,8 @@ class ServerConnection:
         return self._accepted if self._is_lmtp else 1
 
     def _make_inspector(self) -> Inspector:
-        is_binary = self._mail.body is BodyType.BINARY
-        return Inspector(self.settings.max_size, self.settings.max_text_line, is_binary=is_binary)
+        settings, is_binary = self.settings, self._mail.body is _BINARY
+        return Inspector(settings.max_size, settings.max_text_line, is_binary=is_binary)
 
 
 _READERS: Mapping[State, Callable[[ServerConnection], Event | None]] = {
@@ -493,6 +498,8 @@ _READERS: Mapping[State, Callable[[ServerConnection], Event | None]] = {
     State.TLS: ServerConnection._read_nothing,
     State.CLOSED: ServerConnection._read_nothing,
 }
+
+_PLACES = {state: (TABLE[state], read) for state, read in _READERS.items()}
 
 # Before an event is handed out: what the grammar alone cannot know.
 _CHECKS: Mapping[Step, Callable[[ServerConnection, Event], None]] = {

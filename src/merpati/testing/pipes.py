@@ -63,6 +63,11 @@ class PipeStream:
         self._other, other._other = other, self
 
     @property
+    def is_congested(self) -> bool:
+        """Whether the other end has fallen more than the high mark behind."""
+        return self._other.pending > HIGH_MARK
+
+    @property
     def deadline(self) -> float | None:
         """As Stream.deadline: whoever waits already is held to it, too."""
         return self._deadline

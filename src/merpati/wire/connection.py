@@ -40,7 +40,6 @@ class Connection(asyncio.BufferedProtocol):
         "_arrived",
         "_closed",
         "_closing",
-        "_congested",
         "_drained",
         "_ended",
         "_error",
@@ -52,6 +51,7 @@ class Connection(asyncio.BufferedProtocol):
         "_unread",
         "_wire",
         "deadline",
+        "is_congested",
         "local",
         "peer",
     )
@@ -66,7 +66,8 @@ class Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport
         self._filter: TlsFilter | None = None
         self._unread = b""
-        self._ended = self._paused = self._congested = self._closing = False
+        self._ended = self._paused = self._closing = False
+        self.is_congested = False
         self._error: WireError | None = None
         self._readable: asyncio.Future[None] | None = None
         self._drained: asyncio.Future[None] | None = None
@@ -82,7 +83,17 @@ class Connection(asyncio.BufferedProtocol):
     async def read(self) -> bytes:
         """The octets that have arrived, at least one; b"" at the peer's orderly end."""
         while not self._unread and not self._ended:
-            await self._wait_readable()
+            if self._filter is not None:
+                await self.drain()  # Reading makes TLS write (key updates): the peer must take it.
+            self._check()
+            if self._paused:
+                self._paused = False
+                self._transport.resume_reading()
+            self._readable = self._loop.create_future()
+            try:
+                await self._readable
+            finally:
+                self._readable = None
         octets, self._unread = self._unread, b""
         return octets
 
@@ -106,7 +117,7 @@ class Connection(asyncio.BufferedProtocol):
     async def drain(self) -> None:
         """Return when the write buffer is below its high mark."""
         self._check()
-        while self._congested:
+        while self.is_congested:
             self._drained = self._loop.create_future()
             await self._drained
             self._check()
@@ -184,10 +195,10 @@ class Connection(asyncio.BufferedProtocol):
         return True  # The other side may only have stopped sending: our reply can still leave.
 
     def pause_writing(self) -> None:
-        self._congested = True
+        self.is_congested = True
 
     def resume_writing(self) -> None:
-        self._congested = False
+        self.is_congested = False
         self._wake(self._drained)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -195,7 +206,7 @@ class Connection(asyncio.BufferedProtocol):
         self._error = self._error or (
             from_os_error(exc) if exc else WireLost("the connection is closed")
         )
-        self._congested = False
+        self.is_congested = False
         for future in (self._readable, self._drained, self._closed):
             self._wake(future)
 
@@ -219,19 +230,6 @@ class Connection(asyncio.BufferedProtocol):
     def _check(self) -> None:
         if self._error is not None:
             raise self._error
-
-    async def _wait_readable(self) -> None:
-        if self._filter is not None:
-            await self.drain()  # Reading makes TLS write (key updates): the peer has to take it.
-        self._check()
-        if self._paused:
-            self._paused = False
-            self._transport.resume_reading()
-        self._readable = self._loop.create_future()
-        try:
-            await self._readable
-        finally:
-            self._readable = None
 
     async def _shake_hands(self, handshake: TlsFilter) -> None:
         octets, self._unread = self._unread, b""

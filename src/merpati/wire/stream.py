@@ -15,6 +15,11 @@ class Stream(Protocol):
     """Monotonic seconds. A wait that reaches it raises WireTimeout. Swept once a second."""
 
     @property
+    def is_congested(self) -> bool:
+        """More than the high mark (256 KiB) waits to be written: `drain` before writing more."""
+        ...
+
+    @property
     def pending(self) -> int:
         """Octets that have arrived and were not read: what stands behind a STARTTLS."""
         ...

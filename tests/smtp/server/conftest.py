@@ -1,7 +1,6 @@
 """The one builder of every dialogue here."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -30,7 +29,7 @@ def check(*turns: Turn, ways: tuple[str, ...] = WAYS, **options: Any) -> Player:
 def _essence(player: Player) -> list[object]:
     """What happened. Of several flaws the one that is told depends on how octets arrived."""
     return [
-        replace(event, flaw=event.flaw and BARE_NEWLINE)
+        type(event)(event.size, event.flaw and BARE_NEWLINE)
         if isinstance(event, ContentReceived | ChunkReceived)
         else event
         for event in player.events

@@ -318,3 +318,16 @@ def test_flaws_are_found_however_the_content_is_split(body: bytes, size: int, lo
     is_bare = any(b"\r" in line or b"\n" in line for line in lines)
     is_long = any(len(line) + 2 > longest for line in lines)
     assert (inspector.flaw is not None) == (is_bare or is_long or b"\0" in body)
+
+
+def test_a_dotted_line_behind_many_dots_is_found_however_it_is_split() -> None:
+    text = b"a. " * 40 + b"\r\n"
+    wire = text + b"..leads\r\n" + text + b".\r\nNOOP\r\n"
+    for size in (1, 7, 40, len(wire)):
+        buffer = bytearray()
+        reader, read = DotReader(buffer), b""
+        for at in range(0, len(wire), size):
+            buffer += wire[at : at + size]
+            read += reader.read()
+        assert read == text + b".leads\r\n" + text
+        assert bytes(buffer) == b"NOOP\r\n"

@@ -7,7 +7,7 @@ here: they never route anything, so `victim%elsewhere@here` is just an unknown u
 from dataclasses import dataclass
 
 from merpati.directory.expansion import Expander
-from merpati.policy.rule import Facts, Moment
+from merpati.policy.rule import MAIL, RCPT, Facts, Moment
 from merpati.policy.verdict import Verdict
 from merpati.smtp.replies import Reply
 from merpati.smtp.status import Status
@@ -27,13 +27,13 @@ class Relay:
     everyone: bool = False
     """The developer's inbox: nothing leaves it, so everybody may send anything."""
     name: str = "relay"
-    moments: frozenset[Moment] = frozenset({Moment.MAIL, Moment.RCPT})
+    moments: frozenset[Moment] = frozenset({MAIL, RCPT})
 
     def judge(self, moment: Moment, facts: Facts) -> Verdict | None:
         """A login, a listed network or a domain of ours."""
         if self.everyone or facts.trusted or facts.login is not None:
             return None
-        if moment is Moment.MAIL:
+        if moment is MAIL:
             return _LOGIN_FIRST if self.login_required else None
         if facts.recipient is not None and self.expander.is_here(facts.recipient):
             return None
