@@ -60,7 +60,7 @@ async def test_a_delivered_large_message_is_gone_with_all_its_content(tmp_path: 
     await database.close()
 
 
-async def test_one_transaction_removes_one_slice(tmp_path: Path) -> None:
+async def test_one_transaction_removes_one_chunk_and_each_sweep_one_slice(tmp_path: Path) -> None:
     database, queue = await opened(tmp_path / "0.db")
     await queue.put(an_entry(1, size=LARGE.size), LARGE)
 
@@ -73,7 +73,7 @@ async def test_one_transaction_removes_one_slice(tmp_path: Path) -> None:
             steps.append(counted(connection))
         return steps
 
-    assert await database.write(end) == [(SLICE + 1, 1), (1, 1), (0, 0)]
+    assert await database.write(end) == [(2 * SLICE, 1), (SLICE, 1), (0, 1), (0, 0)]
     await database.close()
 
 

@@ -6,7 +6,6 @@ lanes and sites of which everything due is in hand already ("drained"), until so
 them or more of them falls due.
 """
 
-from array import array
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -18,7 +17,7 @@ from merpati.queue.entry import Entry, State, Waiting
 from merpati.queue.lanes import Lane
 from merpati.queue.rows import decode_entry
 from merpati.storage.errors import StorageError
-from merpati.storage.rows import rows
+from merpati.storage.rows import numbers, rows
 
 _SITES_AT_ONCE = 64
 
@@ -119,12 +118,12 @@ class _Round:
     def _ready_sites(self) -> list[tuple[int, str]]:
         question = self._question
         busy = apsw.carray((*question.busy, ""))
-        bindings = (question.now, busy, _numbers(self._sites), _SITES_AT_ONCE)
+        bindings = (question.now, busy, numbers(self._sites), _SITES_AT_ONCE)
         return rows(self._connection, _SITES, bindings)
 
     def _take_of_site(self, site: int, name: str, room: int) -> None:
         now = self._question.now
-        lanes = rows(self._connection, _LANES, (site, now, _numbers(self._lanes), max(room, 1)))
+        lanes = rows(self._connection, _LANES, (site, now, numbers(self._lanes), max(room, 1)))
         untouched = room
         for nth, (lane, domain, route) in enumerate(lanes):
             share = _share(room, len(lanes) - nth)
@@ -176,13 +175,13 @@ class _Round:
         lanes = self._connection.execute(
             "SELECT id, ready FROM lane WHERE site = ? AND ready IS NOT NULL "
             "AND (ready > ? OR id IN (SELECT value FROM carray(?))) ORDER BY ready LIMIT ?",
-            (site, self._question.now, _numbers(self._lanes), len(self._lanes) + 1),
+            (site, self._question.now, numbers(self._lanes), len(self._lanes) + 1),
         )
         until = min((self._lanes.get(lane, ready) for lane, ready in lanes), default=_NEVER)
         self._sites[site] = self._answer.drained_sites[site] = until
 
     def _next_ready(self) -> float | None:
-        found: float | None = self._connection.execute(_NEXT_OF_SITES, (_numbers(self._sites),)).get
+        found: float | None = self._connection.execute(_NEXT_OF_SITES, (numbers(self._sites),)).get
         soonest = min([found or _NEVER, *self._sites.values()])
         return None if soonest == _NEVER else soonest
 
@@ -198,11 +197,6 @@ def _waiting(entry: Entry, route: str, row: _Row) -> Waiting:
 
 def _still(drained: Mapping[int, float], now: float) -> dict[int, float]:
     return {name: until for name, until in drained.items() if until > now}
-
-
-def _numbers(numbers: Iterable[int]) -> "apsw.CArrayBinding":
-    # An array may not be empty; no row has the number 0.
-    return apsw.carray(array("q", (0, *numbers)))
 
 
 def _share(room: int, among: int) -> int:

@@ -1,6 +1,5 @@
 """What operators and the clock do to rows that no attempt has: the questions and the changes."""
 
-from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -20,7 +19,7 @@ from merpati.queue.removal import remove_finished
 from merpati.queue.rows import decode_entry
 from merpati.queue.selection import TOLD
 from merpati.storage.errors import StorageError
-from merpati.storage.rows import rows
+from merpati.storage.rows import numbers, rows
 
 _KEY = "(r.message << 16 | r.n)"
 _ROW = (
@@ -245,12 +244,7 @@ def _entry(encoded: bytes, known: Known, n: int, address: str) -> Entry:
 
 
 def _keys(rows: Iterable[tuple[int, int]]) -> "apsw.CArrayBinding":
-    return _numbers(message << 16 | n for message, n in rows)
-
-
-def _numbers(numbers: Iterable[int]) -> "apsw.CArrayBinding":
-    # An array may not be empty; no row has a negative key.
-    return apsw.carray(array("q", (-1, *numbers)))
+    return numbers(message << 16 | n for message, n in rows)
 
 
 def _conditions(page: Page) -> tuple[str, list[object]]:
@@ -300,7 +294,7 @@ def _state(page: Page) -> list[tuple[str, tuple[object, ...]]]:
     if state is None:
         return []
     if state is State.IN_HAND:
-        messages = _numbers(message for message, _ in page.claimed)
+        messages = numbers(message for message, _ in page.claimed)
         return [(_IN_HAND, (messages,)), (f"(r.state = 1 OR {claimed})", (_keys(page.claimed),))]
     rare = [(_HELD, ())] if state is State.HELD else []
     return [*rare, (f"r.state = ? AND NOT {claimed}", (state.value, _keys(page.claimed)))]

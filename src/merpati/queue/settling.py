@@ -15,12 +15,22 @@ from merpati.queue.putting import stay
 from merpati.queue.removal import remove_finished
 from merpati.queue.rows import decode_entry
 from merpati.storage.errors import StorageError
+from merpati.storage.rows import numbers
 
 _UPDATE = (
     "UPDATE recipient SET state = ?, due = ?, attempts = attempts + ?, "
     "told = coalesce(?, told), reply = coalesce(nullif(?, ''), reply), "
     "cause = coalesce(nullif(?, ''), cause) WHERE message = ? AND n = ?"
 )
+
+
+_REMOVE = "DELETE FROM recipient WHERE message = ? AND n = ?"
+_AMONG = "(message, n) IN (SELECT value >> 16, value & 65535 FROM carray(?))"
+_THERE = f"SELECT count(*) FROM recipient WHERE {_AMONG}"  # noqa: S608 - constants
+_REMOVE_ALL = f"DELETE FROM recipient WHERE {_AMONG}"  # noqa: S608 - constants
+
+Key = tuple[int, int]
+"""A row: (message, n)."""
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -55,11 +65,20 @@ class Settling:
         ended: set[int] = set()
         kept: set[int] = set()
         unmoved: set[tuple[str, str]] = set()
-        for settlement, place in verdicts.settlements:
-            place = place or find(connection, settlement.entry_id, settlement.n)
-            if place is None or not _move(connection, settlement, place, verdicts.at):
+        placed = [
+            (one, place or find(connection, one.entry_id, one.n))
+            for one, place in verdicts.settlements
+        ]
+        removed = _remove(
+            connection,
+            [(place.message, one.n) for one, place in placed if place and one.state.is_final],
+        )
+        for settlement, place in placed:
+            if place is None or not _moved(connection, settlement, place, removed):
                 unmoved.add(_subject(connection, settlement))
                 continue
+            if settlement.notice is not None:
+                owe(connection, (place.message, settlement.n), settlement.notice, verdicts.at)
             _count(lanes, place, settlement.state)
             (ended if settlement.state.is_final else kept).add(place.message)
         if kept:
@@ -83,28 +102,44 @@ def find(connection: apsw.Connection, entry_id: str, n: int) -> Place | None:
     return None if row is None else Place(*row)
 
 
-def _move(connection: apsw.Connection, settlement: Settlement, place: Place, at: float) -> bool:
-    row = (place.message, settlement.n)
+def _remove(connection: apsw.Connection, keys: Sequence[Key]) -> set[Key]:
+    """Take finished rows away; which of them were there.
+
+    All are, unless an operator was quicker, and then two statements do for all: between two the
+    thread must wait for the interpreter's lock.
+    """
+    if len(keys) > 1:
+        bindings = (numbers(message << 16 | n for message, n in keys),)
+        if connection.execute(_THERE, bindings).get == len(keys):
+            connection.execute(_REMOVE_ALL, bindings)
+            return set(keys)
+    return {key for key in keys if _changes(connection, _REMOVE, key)}
+
+
+def _moved(
+    connection: apsw.Connection, settlement: Settlement, place: Place, removed: set[Key]
+) -> bool:
+    """Whether its row was there; each of those removed counts once."""
+    key = (place.message, settlement.n)
     if settlement.state.is_final:
-        connection.execute("DELETE FROM recipient WHERE message = ? AND n = ?", row)
-    else:
-        connection.execute(
-            _UPDATE,
-            (
-                settlement.state.value,
-                settlement.due,
-                settlement.attempted,
-                settlement.delay_told,
-                settlement.reply,
-                settlement.cause,
-                *row,
-            ),
-        )
-    if not connection.changes():
-        return False
-    if settlement.notice is not None:
-        owe(connection, row, settlement.notice, at)
-    return True
+        was_there = key in removed
+        removed.discard(key)
+        return was_there
+    bindings = (
+        settlement.state.value,
+        settlement.due,
+        settlement.attempted,
+        settlement.delay_told,
+        settlement.reply,
+        settlement.cause,
+        *key,
+    )
+    return _changes(connection, _UPDATE, bindings)
+
+
+def _changes(connection: apsw.Connection, statement: str, bindings: tuple[object, ...]) -> bool:
+    connection.execute(statement, bindings)
+    return connection.changes() > 0
 
 
 def _subject(connection: apsw.Connection, settlement: Settlement) -> tuple[str, str]:
