@@ -13,6 +13,7 @@ import time
 import traceback
 from pathlib import Path
 
+from torture.backup import BACKUP
 from torture.clock import CLOCK
 from torture.dns import DNS
 from torture.faults import FAULTS
@@ -28,7 +29,7 @@ from torture.torment import Batch, Outcome, Torment
 
 TORMENTS = {
     torment.name: torment
-    for torment in (KILL, POWER, FAULTS, FULL, MEMORY, CLOCK, DNS, HOSTILE, STOP)
+    for torment in (KILL, POWER, FAULTS, FULL, MEMORY, CLOCK, DNS, HOSTILE, STOP, BACKUP)
 }
 
 

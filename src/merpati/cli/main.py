@@ -26,6 +26,8 @@ COMMANDS = {
     "user": "People and programs with a mailbox and a login.",
     "alias": "Addresses that lead to others.",
     "verify": "Check that everything stored is whole.",
+    "backup": "Copy everything that is stored, while the server runs.",
+    "restore": "Put a backup into an empty data directory.",
     "config": "Check, show and explain merpati.toml.",
     "completion": "Make your shell complete merpati's commands.",
 }
