@@ -1,4 +1,4 @@
-"""A backup under load, the loss of everything else, and what comes out of the backup alone.
+"""A check and a backup under load, the loss of all else, and what comes out of the backup alone.
 
 Every other time nothing listens where the mail goes until the backup has been restored, so that all
 of it has to come from there. Duplicates are no flaw: what was delivered behind the backup comes
@@ -61,6 +61,7 @@ class _Loss:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._generator.run())
             await asyncio.sleep(chance.uniform(1.0, 4.0))
+            await self._verify(self._first)
             sent = self._generator.sent
             self._owed.acknowledged = dict(sent.acknowledged)
             await self._make("backup", self._first)
@@ -79,9 +80,7 @@ class _Loss:
         await asyncio.to_thread(self._second.start)
         try:
             await self._second.drain()
-            done = await asyncio.to_thread(self._second.run, "verify", "--mailboxes")
-            if done.returncode:
-                self.flaws.append(f"verify: {done.stdout}{done.stderr}")
+            await self._verify(self._second)
         finally:
             await asyncio.to_thread(self._second.stop)
             await self._sink.stop()
@@ -89,6 +88,12 @@ class _Loss:
         self._owed.digests, self._owed.offered = sent.digests, sent.offered
         verdict = compare(self._owed, self._sink, self._second.boxed())
         return replace(verdict, window=max(verdict.window, verdict.worst))
+
+    async def _verify(self, server: Victim) -> None:
+        """Whatever is under way, nothing looks damaged."""
+        done = await asyncio.to_thread(server.run, "verify", "--mailboxes")
+        if done.returncode:
+            self.flaws.append(f"verify: {done.stdout}{done.stderr}")
 
     async def _make(self, command: str, server: Victim) -> None:
         done = await asyncio.to_thread(server.run, command, str(self._backup))

@@ -31,12 +31,12 @@ async def backup(ctx: click.Context, folder: Path) -> None:
 
     settings = settings_of(ctx)
     config = settings.file.read_bytes() if settings.file else b""
-    os.umask(0o077)
-    _make_folder(settings, folder)
-    become_owner(settings)
     places = Places(settings.data)
     if not places.queues():
         raise Refused(f"there is no queue in {settings.data}: there is nothing to back up")
+    os.umask(0o077)
+    _make_folder(settings, folder)
+    become_owner(settings)
     done = back_up(places, config, folder, SystemClock().now())
     files = counted(len(done.files), "file")
     messages = counted(done.messages, "message")
