@@ -19,7 +19,7 @@ from merpati.system.verifying import Found, verify_mailboxes
 from merpati.system.verifying import repair as repair_data
 from merpati.system.verifying import verify as verify_data
 
-_UNSENDABLE = {Damage.ENVELOPE, Damage.CONTENT, Damage.RECIPIENT}
+_UNSENDABLE = {Damage.ENVELOPE, Damage.CONTENT}
 _MOST = 10_000
 """Findings that are kept for --json and messages that are held; the rest is counted."""
 _AT_ONCE = 500

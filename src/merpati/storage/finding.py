@@ -53,8 +53,8 @@ _TEXTS = {
     ),
     Damage.RECIPIENT: (
         "This recipient's copy: nothing says that it was delivered, failed or ended.",
-        f"{_HOLD} Ask sender or recipient whether it came; the others of the message are not "
-        "affected.",
+        "Ask sender or recipient whether it came, and have it sent again if not; the others of "
+        "the message are not affected.",
     ),
     Damage.HIDDEN: (
         "Nothing, but it would be sent late or never.",
