@@ -23,6 +23,7 @@ LAYERS = [
     {"storage", "dns", "wire"},
     {"smtp"},
     {"mail"},
+    {"node"},
     {"clock", "errors"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}

@@ -20,8 +20,12 @@ class Bucket:
 
     def __init__(self) -> None:
         self._sent: deque[tuple[int, int]] = deque(maxlen=_SECONDS)
-        self._base = math.inf
-        self._slowed_at = -math.inf
+        self.base = math.inf
+        """Messages a second after the last complaint."""
+        self.slowed_at = -math.inf
+        """When that was."""
+        self.sharers = 1
+        """Workers that send to the site: each has an equal part of its rate."""
         self._tokens = 1.0
         self._filled_at = 0.0
 
@@ -36,24 +40,31 @@ class Bucket:
     def slow_down(self, now: float) -> None:
         """The site complained about our rate."""
         recent = sum(count for second, count in self._sent if second > now - _MINUTE)
-        self._base = max(_SLOWEST, min(self.rate(now), recent / _MINUTE) / 2)
-        self._slowed_at = self._filled_at = now
+        lately = recent * self.sharers / _MINUTE
+        self.base = max(_SLOWEST, min(self.rate(now), lately) / 2)
+        self.slowed_at = self._filled_at = now
+        self._tokens = 0.0
+
+    def adopt(self, base: float, slowed_at: float) -> None:
+        """The site complained to another worker."""
+        self.base, self.slowed_at = base, slowed_at
+        self._filled_at = max(self._filled_at, slowed_at)
         self._tokens = 0.0
 
     def rate(self, now: float) -> float:
-        """Messages a second that may go; infinite while nobody complains."""
-        if self._base == math.inf:
+        """Messages a second that all workers may send; infinite while nobody complains."""
+        if self.base == math.inf:
             return math.inf
-        minutes = max(0.0, now - self._slowed_at - _NARROW) / _MINUTE
+        minutes = max(0.0, now - self.slowed_at - _NARROW) / _MINUTE
         # A rate a hundred thousand times the one that was complained about limits nothing.
         if minutes > math.log(100_000, _GROWTH):
-            self._base = math.inf
+            self.base = math.inf
             return math.inf
-        return self._base * math.pow(_GROWTH, minutes)
+        return self.base * math.pow(_GROWTH, minutes)
 
     def window(self, now: float, window: float) -> float:
         """Connections that may be open: one while the complaint is young."""
-        return 1.0 if now < self._slowed_at + _NARROW else window
+        return 1.0 if now < self.slowed_at + _NARROW else window
 
     def take(self, now: float) -> bool:
         """Whether a message may go now; it is counted if so."""
@@ -64,10 +75,10 @@ class Bucket:
 
     def seconds_to_next(self, now: float) -> float:
         """How long until `take` says yes."""
-        return max(0.0, (1.0 - self._refill(now)) / self.rate(now))
+        return max(0.0, (1.0 - self._refill(now)) * self.sharers / self.rate(now))
 
     def _refill(self, now: float) -> float:
-        rate = self.rate(now)
+        rate = self.rate(now) / self.sharers
         if rate == math.inf:
             self._tokens = 1.0
         else:

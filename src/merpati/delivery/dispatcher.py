@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from merpati.clock import Clock
+from merpati.delivery.allotment import Allotment
 from merpati.delivery.floor import Rest
 from merpati.delivery.in_hand import InHand, Permits, merge
 from merpati.delivery.mailboxes import Mailboxes, MailboxParts
@@ -134,6 +135,7 @@ class Dispatcher:
             self._pools[site].resume()
         else:
             self._parts.paces.of(site).resume()
+            Allotment(self._parts.pools.table, site, self.clock.monotonic()).lift()
         self._wake.set()
 
     async def _recall(self) -> None:

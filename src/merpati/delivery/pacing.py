@@ -129,15 +129,30 @@ class Pace:
         while len(self._plain_until) > self._settings.hosts:
             self._plain_until.popitem(last=False)
 
-    def may_open(self, now: float, opened: int, ready: int) -> bool:
-        """Whether another connection pays and is allowed; `opened` counts those being opened.
+    @property
+    def paused_until(self) -> float:
+        """Until when no connection is opened, whoever of the workers was told so."""
+        return self._hold.until
+
+    @paused_until.setter
+    def paused_until(self, until: float) -> None:
+        self._hold.until = until
+
+    def connections(self, now: float) -> int:
+        """How many may be open, of all workers together; a young complaint narrows it to one."""
+        return int(self.bucket.window(now, self.window))
+
+    def may_open(self, now: float, opened: int, ready: int, elsewhere: int = 0) -> bool:
+        """Whether another connection pays and is allowed.
+
+        `opened` counts those being opened, `elsewhere` those of other workers.
 
         It pays when the work that is ready keeps those that are open busy for longer than two
         connection set-ups, and for more than half a second; the first one always pays.
         """
         if not ready or now < self._hold.until or now < self._down.until:
             return False
-        if opened >= int(self.bucket.window(now, self.window)):
+        if opened + elsewhere >= self.connections(now):
             return False
         if opened and self.is_probing:
             return False
@@ -155,14 +170,15 @@ class Pace:
         self._message.add(seconds)
 
     def went_well(self, now: float, opened: int) -> None:
-        """A transaction ended well while so many connections were open."""
+        """A transaction ended well while so many connections were open, of all workers."""
         self._hold.count = self._down.count = 0
         self.bucket.sent(now)
         if opened >= self.window - 1:
             self.window = min(float(self._settings.cap), self.window + 1 / self.window)
 
     def too_many(self, now: float, live: int) -> float:
-        """421 before MAIL: no more than those that live, and none for a while; until when."""
+        """421 before MAIL: no more than those that live, of all workers, and none for a while;
+        until when."""
         self.window = float(min(max(1, live), self._settings.cap))
         return self.pause(now)
 

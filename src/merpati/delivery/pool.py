@@ -10,12 +10,12 @@ hold for one of our users, since the others' mail goes there too.
 """
 
 import asyncio
-import math
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
+from merpati.delivery.allotment import Allotment
 from merpati.delivery.detour import Detours
 from merpati.delivery.ending import End, Ending
 from merpati.delivery.families import Families
@@ -32,6 +32,7 @@ from merpati.delivery.transaction import Host, Source, Transaction, Way
 from merpati.diagnosis.own_words import cause_of
 from merpati.diagnosis.replies import Refusal, Stage
 from merpati.journal.events import Attempt
+from merpati.node.table import Table, TableSettings
 
 _MAX_RETURNS = 5
 _RETURNED_TOO_OFTEN = 60.0
@@ -67,6 +68,8 @@ class PoolParts:
     """Recipients a transaction, unless the site bears less."""
     permits: int = 32
     """Of the worker's 64: for each of ten connections a verdict to come and one to be written."""
+    table: Table = field(default_factory=lambda: Table(TableSettings()))
+    """What the workers of the node know of sites together."""
 
 
 @dataclass(slots=True)
@@ -89,6 +92,9 @@ class SitePool:
         self._pace = pace
         self._floor = floor
         self._parts = parts
+        self._allotment = Allotment(parts.table, site, self.monotonic())
+        self._surplus = 0
+        """Connections to give up for other workers, as soon as they are between two messages."""
         self._ready: deque[Ready] = deque()
         self._recipients = 0
         self._live = 0
@@ -121,7 +127,9 @@ class SitePool:
     def take(self, host: Host) -> Ready | None:
         """The next transaction for a line to `host`, if one may go now."""
         now = self.monotonic()
-        if self._stopping or self._pace.is_down(now) or self._pace.is_suspended(host.ip, now):
+        if self._stopping or self._surplus:
+            return None
+        if self._pace.is_down(now) or self._pace.is_suspended(host.ip, now):
             return None
         while self._ready:
             if is_over(self._ready[0].transaction.entry, self._floor.clock.now()):
@@ -135,7 +143,8 @@ class SitePool:
     def wait(self, host: Host, seconds: float) -> asyncio.Future[Ready | None]:
         """The next one; None when `seconds` are over (swept once a second) or at the end."""
         future = asyncio.get_running_loop().create_future()
-        if self._stopping:
+        if self._stopping or self._surplus:
+            self._surplus = max(0, self._surplus - 1)
             future.set_result(None)
         else:
             self._waiters.append(_Waiter(host, self.monotonic() + seconds, future))
@@ -144,11 +153,13 @@ class SitePool:
     def sweep(self) -> None:
         """Once a second: let idle lines close, and see whether more should be opened."""
         now = self.monotonic()
+        self._surplus = self._allotment.surplus(self._window(now), now)
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             if waiter.future.done():
                 continue
-            if waiter.until <= now:
+            if waiter.until <= now or self._surplus:
+                self._surplus = max(0, self._surplus - 1)
                 waiter.future.set_result(None)
             else:
                 self._waiters.append(waiter)
@@ -158,17 +169,21 @@ class SitePool:
         """Serve idle lines, then open another connection if it pays, or rest if none may be."""
         self._serve_waiters()
         now = self.monotonic()
-        if self._stopping or not self._ready:
-            return
+        self._allotment.exchange(self._pace, now)
+        if not self._stopping and self._ready:
+            self._open_some(now)
+        wanting = bool(self._ready) and not self._stopping
+        self._allotment.wait(now, wanting=wanting)
+
+    def _open_some(self, now: float) -> None:
         if self._live + self._opening == 0 and now < self._pace.resumes_at():
             self._rest(self._pace.resumes_at(), self._pace.paused_for or "the site is left alone")
             return
         opened = self._live + self._opening
-        most = self._way.switches.connections or math.inf
         while (
-            opened < most
-            and self._floor.may_connect(opened)
-            and self._pace.may_open(now, opened, len(self._ready))
+            self._floor.may_connect(opened)
+            and self._pace.may_open(now, opened, len(self._ready), self._allotment.elsewhere)
+            and self._allotment.open(self._window(now), now)
         ):
             self._opening += 1
             opened += 1
@@ -182,13 +197,20 @@ class SitePool:
                 waiter.future.set_result(None)
         self._waiters.clear()
         self._detours.stop()
+        self._allotment.wait(self.monotonic(), wanting=False)
         while self._ready:
             self._settle(self._pop().transaction, _UNTOUCHED)
 
     def resume(self) -> None:
         """An operator lifted the hold."""
         self._pace.resume()
+        self._allotment.lift()
         self.consider()
+
+    def _window(self, now: float) -> int:
+        """Connections that all workers may have: what the site bears, and the operator allows."""
+        learned = self._pace.connections(now)
+        return min(learned, self._way.switches.connections or learned)
 
     async def connect(self) -> None:
         """Open one connection, to the first host that can be had, and use it until it ends."""
@@ -200,6 +222,7 @@ class SitePool:
             self._floor.defect(f"connecting to {self.site}", error)
         finally:
             self._opening -= 1
+            self._allotment.closed()
             self.consider()
 
     async def _connect(self) -> None:
@@ -228,12 +251,14 @@ class SitePool:
     async def _detour(self) -> None:
         """Ask the other hosts for what one of them lacks."""
         self._opening += 1
+        self._allotment.add()
         try:
             await self._detours.run(self._hosts)
         except Exception as error:
             self._floor.defect(f"asking the other hosts of {self.site}", error)
         finally:
             self._opening -= 1
+            self._allotment.closed()
             self._detouring = False
             self._detours.stop()
             self.consider()
@@ -290,7 +315,7 @@ class SitePool:
         now = self.monotonic()
         self._pace.paused_for = end.why or end.ending.value
         if end.ending is Ending.TURNED_AWAY:
-            self._pace.too_many(now, self._live)
+            self._pace.too_many(now, self._live + self._allotment.elsewhere)
         else:
             self._pace.suspend_host(host.ip, now)
             self._pace.pause(now)
@@ -309,7 +334,7 @@ class SitePool:
             # RFC 7504 §4: 521 from every host: this domain takes no mail.
             self._settle_all(self._outcome(failure, host, Result.FAILED))
         elif failure.ending is Ending.TURNED_AWAY:
-            until = self._pace.too_many(now, self._live)
+            until = self._pace.too_many(now, self._live + self._allotment.elsewhere)
             if not self._live:
                 self._rest(until, failure.why)
         elif not self._live:
@@ -364,7 +389,8 @@ class SitePool:
             return
         self._pace.done_after(report.seconds)
         if any(outcome.result is Result.DELIVERED for outcome in report.outcomes):
-            self._pace.went_well(self.monotonic(), self._live + self._opening)
+            opened = self._live + self._opening + self._allotment.elsewhere
+            self._pace.went_well(self.monotonic(), opened)
         again = [one for one in report.outcomes if _may_return(one)]
         decided = [one for one in report.outcomes if not _may_return(one)]
         if again and not self._take_back(report, {one.n for one in again}, bool(decided)):
