@@ -64,6 +64,10 @@ class SystemClock:
         """The machine's steady counter."""
         return time.monotonic()
 
+    def pause(self, seconds: float) -> None:
+        """Block: before there is an event loop."""
+        time.sleep(seconds)
+
     async def sleep(self, seconds: float) -> None:
         """Sleep on the running event loop."""
         await asyncio.sleep(seconds)

@@ -8,7 +8,6 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from merpati.api import http
-from merpati.api.operations import OwnCounter
 from merpati.config.settings import load
 from merpati.system.office import own_counter
 
@@ -18,8 +17,8 @@ async def client(tmp_path: Path) -> AsyncIterator[TestClient]:  # type: ignore[t
     file = tmp_path / "merpati.toml"
     file.write_text("")
     async with own_counter(load(file)) as counter:
-        assert isinstance(counter, OwnCounter)
-        async with TestClient(TestServer(http.control(counter.office))) as client:
+        assert counter is not None
+        async with TestClient(TestServer(http.control(counter))) as client:
             yield client
 
 

@@ -9,7 +9,7 @@ from merpati.config.document import Document
 from merpati.config.settings import load
 from merpati.diagnosis.replies import Refusal
 from merpati.journal.events import Event
-from merpati.report.metrics import Metrics
+from merpati.report.metrics import Metrics, exposition
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -37,7 +37,7 @@ async def test_every_metric_is_explained() -> None:
         ("connections_open", "", "role"): nothing,
     }
     gauges = labelled | {(name, "", ""): nothing for name in plain}
-    page = (await Metrics(gauges).exposition()).decode()
+    page = exposition(await Metrics(gauges).series()).decode()
     assert first_column("operating.md", "metric") == set(re.findall(r"^# TYPE (\w+)", page, re.M))
 
 

@@ -3,6 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from merpati.node.table import Table, TableSettings
 from merpati.policy.meters import Meters
 from merpati.policy.prefix import is_this_machine, neighbourhoods
 
@@ -21,20 +22,28 @@ def test_keys_do_not_touch_one_another() -> None:
     assert meters.level("other", 0.0) == 0.0
 
 
-@given(st.lists(st.integers(), max_size=200))
-def test_no_stream_of_keys_makes_the_table_grow(keys: list[int]) -> None:
-    meters = Meters(drain=1.0, capacity=5)
+@given(st.lists(st.integers(), max_size=200, unique=True))
+def test_no_stream_of_keys_is_remembered_whole(keys: list[int]) -> None:
+    meters = Meters(drain=1.0, table=Table(TableSettings(rows=16)))
     for key in keys:
-        meters.add(key, 0.0)
-        assert len(meters) <= 5
+        assert meters.add(key, 0.0) == 1.0
+    assert sum(meters.level(key, 0.0) > 0 for key in keys) == min(16, len(keys))
 
 
 def test_the_least_recently_used_key_is_forgotten_first() -> None:
-    meters = Meters(drain=0.0, capacity=2)
-    for key in ("a", "b", "a", "c"):
-        meters.add(key, 0.0)
-    assert meters.level("a", 0.0) == 2.0
-    assert meters.level("b", 0.0) == 0.0
+    meters = Meters(drain=0.0, table=Table(TableSettings(rows=16)))
+    for now, key in enumerate([*range(16), 0, "another"]):
+        meters.add(key, float(now))
+    assert meters.level(0, 99.0) == 2.0
+    assert meters.level(1, 99.0) == 0.0
+
+
+def test_meters_of_one_table_are_told_apart_by_name() -> None:
+    table = Table(TableSettings(rows=64))
+    one, same, other = (Meters(0.0, table, name) for name in ("a", "a", "b"))
+    one.add("k", 0.0)
+    assert same.level("k", 0.0) == 1.0
+    assert other.level("k", 0.0) == 0.0
 
 
 def test_an_ipv6_customer_is_one_stranger() -> None:

@@ -7,7 +7,7 @@ import pytest
 from merpati.journal.events import Refused
 from merpati.policy.rule import Moment
 from merpati.policy.rules.space import Disk, Space, disk_of
-from merpati.report.metrics import Metrics
+from merpati.report.metrics import Metrics, exposition
 from merpati.testing.clock import VirtualClock
 from merpati.testing.doors import House, greeted
 from merpati.testing.facts import some_facts
@@ -93,4 +93,4 @@ async def test_a_session_is_told_to_come_later_and_goes_on_when_there_is_room_ag
 async def test_refusals_for_want_of_space_are_counted() -> None:
     metrics = Metrics({})
     metrics.take(Refused(at=0.0, stage="mail", reply="452 4.3.1 x", rule="space"))
-    assert b'rule="space"} 1' in await metrics.exposition()
+    assert b'rule="space"} 1' in exposition(await metrics.series())

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from msgspec import structs
+
 from merpati.journal.events import (
     BY_ITSELF,
     Accepted,
@@ -11,16 +13,17 @@ from merpati.journal.events import (
     Event,
     Expired,
     Held,
+    LoggedIn,
     Refused,
 )
-from merpati.report.metrics import MAX_SERIES, Metrics
+from merpati.report.metrics import MAX_SERIES, Metrics, exposition
 from merpati.report.reader import Reader
 from merpati.testing.clock import VirtualClock
 from merpati.testing.memory import MemoryJournal
 
 
 async def page(metrics: Metrics) -> list[str]:
-    return (await metrics.exposition()).decode().splitlines()
+    return exposition(await metrics.series()).decode().splitlines()
 
 
 async def test_events_are_counted_by_their_label() -> None:
@@ -105,3 +108,15 @@ async def test_the_reader_goes_on_behind_its_cursor() -> None:
     reader = Reader(journal, [seen], VirtualClock(), after=1)
     await reader.read()
     assert (seen.at, reader.cursor) == ([2.0], 2)
+
+
+async def test_workers_are_told_apart_by_a_label():
+    metrics = Metrics()
+    metrics.take(LoggedIn(at=0.0, login="ann@a.test", ip="192.0.2.1", mechanism="PLAIN"))
+    found = await metrics.series()
+    both = [structs.replace(one, worker=worker) for worker in "01" for one in found]
+    lines = exposition(both).decode().splitlines()
+    assert 'merpati_logins_total{result="succeeded",worker="0"} 1' in lines
+    assert 'merpati_logins_total{result="succeeded",worker="1"} 1' in lines
+    assert 'merpati_received_octets_total{worker="1"} 0' in lines
+    assert len([line for line in lines if line.startswith("# TYPE merpati_logins_total")]) == 1

@@ -198,11 +198,6 @@ def test_ports_are_not_changed_by_a_reload(server: Server) -> None:
     assert "Restart it" in done.stderr
 
 
-def test_more_workers_than_one_is_said_clearly(tmp_path: Path) -> None:
-    with Server(tmp_path, workers=4) as server:
-        assert "this version uses one worker" in server.output()
-
-
 def test_data_may_lie_deeper_than_a_socket_address_reaches(tmp_path: Path) -> None:
     with Server(tmp_path, data="deep/" * 40 + "var") as server:
         assert server.ask_json("status")["running"] is True

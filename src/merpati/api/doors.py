@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from merpati.api import questions as ask
+from merpati.report.metrics import Series
 
 
 class Doors(Protocol):
@@ -16,8 +17,20 @@ class Doors(Protocol):
         """How it is."""
         ...
 
-    async def reload(self, question: ask.Nothing) -> ask.Done:
+    async def health(self, question: ask.Nothing) -> ask.Health:
+        """Whether mail can be stored."""
+        ...
+
+    async def metrics(self, question: ask.Nothing) -> list[Series]:
+        """What was counted."""
+        ...
+
+    async def reload(self, question: ask.Reload) -> ask.Done:
         """Read the configuration again; a bad one is refused and changes nothing."""
+        ...
+
+    async def restart(self, question: ask.Nothing) -> ask.Done:
+        """Begin to replace the workers, one after the other; returns at once."""
         ...
 
     async def stop(self, question: ask.Nothing) -> ask.Done:

@@ -11,8 +11,7 @@ import msgspec
 from aiohttp import web
 
 from merpati.api.errors import Mistaken, Unknown
-from merpati.api.office import Office
-from merpati.api.operations import OPERATIONS, Operation
+from merpati.api.operations import OPERATIONS, Counter, Operation
 from merpati.api.questions import Question
 from merpati.errors import MerpatiError
 
@@ -21,21 +20,21 @@ _JSON = "application/json"
 Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
-def control(office: Office) -> web.Application:
-    """The application behind the control socket."""
+def control(counter: Counter) -> web.Application:
+    """The application behind a control socket: of a shard, or of the whole node."""
     app = web.Application(client_max_size=max(one.max_octets for one in OPERATIONS))
     for operation in OPERATIONS:
-        app.router.add_post(PREFIX + operation.name, _answer(office, operation))
+        app.router.add_post(PREFIX + operation.name, _answer(counter, operation))
     return app
 
 
-def _answer(office: Office, operation: Operation[Question, object]) -> Handler:
+def _answer(counter: Counter, operation: Operation[Question, object]) -> Handler:
     async def answer(request: web.Request) -> web.Response:
         if (request.content_length or 0) > operation.max_octets:
             return _error(413, f"at most {operation.max_octets} octets")
         try:
             question = msgspec.json.decode(await request.read(), type=operation.question)
-            return _json(200, await operation.perform(office, question))
+            return _json(200, await counter.ask(operation, question))
         except msgspec.ValidationError as error:
             return _error(422, str(error))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -178,6 +178,11 @@ class DirectoryOffice:
     registrar: Registrar
     make_secret: MakeSecret
 
+    async def refresh(self, _: ask.Nothing) -> ask.Done:
+        """Another worker has changed something: forget what is remembered."""
+        self.registrar.forget()
+        return ask.Done()
+
     async def domains(self, _: ask.Nothing) -> list[str]:
         """Every domain that is ours."""
         return await self.registrar.domains()

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 from merpati.api import questions as ask
+from merpati.api import spreading
 from merpati.api.office import Office
+from merpati.api.spreading import Spread, all_who_know, any_one, every
+from merpati.report.metrics import Series
 
 Q = TypeVar("Q", bound=ask.Question)
 A = TypeVar("A")
@@ -20,6 +23,9 @@ class Operation(Generic[Q, A]):
     answer: Any
     """The type that an answer is decoded to: a class or `list[...]`, which `type[A]` excludes."""
     perform: Callable[[Office, Q], Awaitable[A]]
+    """What one shard does."""
+    spread: Spread = any_one
+    """Which shards of a node do it, and what their answers are together."""
     max_octets: int = 1024 * 1024
     """The longest question."""
 
@@ -36,42 +42,90 @@ class Counter(Protocol):
 _SUBMISSION_OCTETS = 150 * 1024 * 1024
 
 QUEUE_LIST = Operation(
-    "queue/list", ask.ListQueue, list[ask.QueueLine], lambda office, q: office.queue.lines(q)
+    "queue/list",
+    ask.ListQueue,
+    list[ask.QueueLine],
+    lambda office, q: office.queue.lines(q),
+    every(spreading.lines),
 )
 QUEUE_ALTER = Operation(
-    "queue/alter", ask.AlterQueue, ask.Done, lambda office, q: office.queue.alter(q)
+    "queue/alter",
+    ask.AlterQueue,
+    ask.Done,
+    lambda office, q: office.queue.alter(q),
+    every(spreading.changed),
 )
 QUEUE_READ = Operation(
-    "queue/read", ask.ReadMessage, ask.Content, lambda office, q: office.queue.read(q)
+    "queue/read",
+    ask.ReadMessage,
+    ask.Content,
+    lambda office, q: office.queue.read(q),
+    spreading.who_knows,
 )
 SITES_HOLD = Operation(
-    "sites/hold", ask.HoldSite, ask.SitesChanged, lambda office, q: office.sites.hold(q)
+    "sites/hold",
+    ask.HoldSite,
+    ask.SitesChanged,
+    lambda office, q: office.sites.hold(q),
+    all_who_know(spreading.sites_changed),
 )
 SITES_HELD = Operation(
-    "sites/held", ask.Nothing, list[ask.HeldSite], lambda office, q: office.sites.held(q)
+    "sites/held",
+    ask.Nothing,
+    list[ask.HeldSite],
+    lambda office, q: office.sites.held(q),
+    every(spreading.held),
 )
-STORY = Operation("story", ask.AskStory, list[ask.Story], lambda office, q: office.journal.story(q))
-REFUSED = Operation("refused", ask.AskStory, ask.Story, lambda office, q: office.journal.refused(q))
+STORY = Operation(
+    "story",
+    ask.AskStory,
+    list[ask.Story],
+    lambda office, q: office.journal.story(q),
+    spreading.story,
+)
+REFUSED = Operation(
+    "refused",
+    ask.AskStory,
+    ask.Story,
+    lambda office, q: office.journal.refused(q),
+    every(spreading.refused),
+)
+REFRESH = Operation(
+    "directory/refresh",
+    ask.Nothing,
+    ask.Done,
+    lambda office, q: office.directory.refresh(q),
+    every(spreading.changed),
+)
+_CHANGE = spreading.change_of_directory(REFRESH)
 DOMAINS = Operation(
     "domains/list", ask.Nothing, list[str], lambda office, q: office.directory.domains(q)
 )
 DOMAINS_ADD = Operation(
-    "domains/add", ask.Named, ask.Done, lambda office, q: office.directory.add_domain(q)
+    "domains/add", ask.Named, ask.Done, lambda office, q: office.directory.add_domain(q), _CHANGE
 )
 DOMAINS_REMOVE = Operation(
-    "domains/remove", ask.Named, ask.Done, lambda office, q: office.directory.remove_domain(q)
+    "domains/remove",
+    ask.Named,
+    ask.Done,
+    lambda office, q: office.directory.remove_domain(q),
+    _CHANGE,
 )
 USERS = Operation(
     "users/list", ask.Within, list[ask.UserLine], lambda office, q: office.directory.users(q)
 )
 USERS_ADD = Operation(
-    "users/add", ask.NewUser, ask.Done, lambda office, q: office.directory.add_user(q)
+    "users/add", ask.NewUser, ask.Done, lambda office, q: office.directory.add_user(q), _CHANGE
 )
 USERS_REMOVE = Operation(
-    "users/remove", ask.Named, ask.Done, lambda office, q: office.directory.remove_user(q)
+    "users/remove", ask.Named, ask.Done, lambda office, q: office.directory.remove_user(q), _CHANGE
 )
 USERS_SUSPEND = Operation(
-    "users/suspend", ask.Suspension, ask.Done, lambda office, q: office.directory.suspend(q)
+    "users/suspend",
+    ask.Suspension,
+    ask.Done,
+    lambda office, q: office.directory.suspend(q),
+    _CHANGE,
 )
 PASSWORDS = Operation(
     "passwords/list",
@@ -80,26 +134,64 @@ PASSWORDS = Operation(
     lambda office, q: office.directory.passwords(q),
 )
 PASSWORDS_SET = Operation(
-    "passwords/set", ask.NewPassword, ask.Done, lambda office, q: office.directory.set_password(q)
+    "passwords/set",
+    ask.NewPassword,
+    ask.Done,
+    lambda office, q: office.directory.set_password(q),
+    _CHANGE,
 )
 PASSWORDS_REVOKE = Operation(
-    "passwords/revoke", ask.Program, ask.Done, lambda office, q: office.directory.revoke_password(q)
+    "passwords/revoke",
+    ask.Program,
+    ask.Done,
+    lambda office, q: office.directory.revoke_password(q),
+    _CHANGE,
 )
 ALIASES = Operation(
     "aliases/list", ask.Within, list[ask.AliasLine], lambda office, q: office.directory.aliases(q)
 )
 ALIASES_ADD = Operation(
-    "aliases/add", ask.NewAlias, ask.Done, lambda office, q: office.directory.add_alias(q)
+    "aliases/add", ask.NewAlias, ask.Done, lambda office, q: office.directory.add_alias(q), _CHANGE
 )
 ALIASES_REMOVE = Operation(
-    "aliases/remove", ask.Named, ask.Done, lambda office, q: office.directory.remove_alias(q)
+    "aliases/remove",
+    ask.Named,
+    ask.Done,
+    lambda office, q: office.directory.remove_alias(q),
+    _CHANGE,
 )
 SUBMIT = Operation(
-    "submit", ask.Submission, ask.Queued, lambda office, q: office.doors.submit(q),
-    _SUBMISSION_OCTETS,
-)  # fmt: skip
-STATUS = Operation("status", ask.Nothing, ask.Status, lambda office, q: office.doors.status(q))
-RELOAD = Operation("reload", ask.Nothing, ask.Done, lambda office, q: office.doors.reload(q))
+    "submit",
+    ask.Submission,
+    ask.Queued,
+    lambda office, q: office.doors.submit(q),
+    max_octets=_SUBMISSION_OCTETS,
+)
+STATUS = Operation(
+    "status",
+    ask.Nothing,
+    ask.Status,
+    lambda office, q: office.doors.status(q),
+    spreading.status(SITES_HELD),
+)
+HEALTH = Operation(
+    "health",
+    ask.Nothing,
+    ask.Health,
+    lambda office, q: office.doors.health(q),
+    spreading.first_trouble,
+)
+METRICS = Operation(
+    "metrics",
+    ask.Nothing,
+    list[Series],
+    lambda office, q: office.doors.metrics(q),
+    every(spreading.listed),
+)
+RELOAD = Operation(
+    "reload", ask.Reload, ask.Done, lambda office, q: office.doors.reload(q), spreading.reload
+)
+RESTART = Operation("restart", ask.Nothing, ask.Done, lambda office, q: office.doors.restart(q))
 STOP = Operation("stop", ask.Nothing, ask.Done, lambda office, q: office.doors.stop(q))
 
 OPERATIONS: tuple[Operation[Any, Any], ...] = (
@@ -110,6 +202,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     SITES_HELD,
     STORY,
     REFUSED,
+    REFRESH,
     DOMAINS,
     DOMAINS_ADD,
     DOMAINS_REMOVE,
@@ -125,7 +218,10 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     ALIASES_REMOVE,
     SUBMIT,
     STATUS,
+    HEALTH,
+    METRICS,
     RELOAD,
+    RESTART,
     STOP,
 )
 

@@ -238,6 +238,34 @@ class Queued(Answer, frozen=True):
     reply: str
 
 
+class Reload(Question, frozen=True):
+    """Read the configuration again."""
+
+    only_look: bool = False
+    """Say what is wrong with it, and change nothing."""
+
+
+class Health(Answer, frozen=True):
+    """Whether mail can be stored."""
+
+    trouble: str
+    """What keeps it from being; empty for nothing."""
+
+
+class WorkerLine(Answer, frozen=True):
+    """A worker and the file of queue and journal that it works on."""
+
+    shard: int
+    running: bool
+    pid: int = 0
+    started: datetime | None = None
+    connections: dict[str, int] = {}
+    """Open ones by port role."""
+    queue: dict[str, int] = {}
+    in_memory: int = 0
+    """Octets of bodies that are being delivered from memory."""
+
+
 class Status(Answer, frozen=True):
     """How the server is."""
 
@@ -252,3 +280,4 @@ class Status(Answer, frozen=True):
     held_sites: int
     limits: dict[str, int] = {}
     """How often each limit turned somebody away since the start."""
+    workers: tuple[WorkerLine, ...] = ()

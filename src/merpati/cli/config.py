@@ -50,8 +50,6 @@ def check(ctx: click.Context) -> None:
     for advice in advise(settings, SystemClock().now(), is_running=is_running):
         click.echo(f"warning: {advice.tell(str(settings.file))}", err=True)
     click.echo(f"{_name(settings)}: good")
-    if settings.document.workers > 1:
-        click.echo(f"workers = {settings.document.workers}: this version uses one.", err=True)
 
 
 @config.command()

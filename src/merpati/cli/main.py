@@ -17,6 +17,7 @@ COMMANDS = {
     "serve": "Run the server.",
     "status": "How the server is.",
     "reload": "Read the configuration again without dropping a connection.",
+    "restart": "Replace the workers one after the other, without refusing a connection.",
     "send": "Send a message from the command line.",
     "sendmail": "Take mail as sendmail does, for cron, PHP and mail(1).",
     "queue": "Look at the queue, hold, release, retry, cancel.",

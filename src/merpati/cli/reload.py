@@ -3,7 +3,7 @@
 import click
 
 from merpati.api.operations import RELOAD
-from merpati.api.questions import Nothing
+from merpati.api.questions import Reload
 from merpati.cli.context import asked, counter_of, settings_of
 
 
@@ -21,5 +21,5 @@ async def reload(ctx: click.Context) -> None:
       merpati config check && merpati reload
     """
     async with counter_of(settings_of(ctx)) as counter:
-        await counter.ask(RELOAD, Nothing())
+        await counter.ask(RELOAD, Reload())
     click.echo("The server uses the new configuration.")

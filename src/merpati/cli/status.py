@@ -3,9 +3,17 @@
 import click
 
 from merpati.api.operations import STATUS
-from merpati.api.questions import Nothing
+from merpati.api.questions import Nothing, WorkerLine
 from merpati.cli.context import asked, counter_of, json_option, settings_of
 from merpati.cli.output import say_json
+
+
+def _worker_line(worker: WorkerLine) -> str:
+    if not worker.running:
+        return f"worker {worker.shard} does not answer"
+    connections = sum(worker.connections.values())
+    queue = ", ".join(f"{number} {state}" for state, number in worker.queue.items())
+    return f"worker {worker.shard}: process {worker.pid}, {connections} connections, {queue}"
 
 
 @click.command()
@@ -32,5 +40,7 @@ async def status(ctx: click.Context, as_json: bool) -> None:
         click.echo(f"  {number} {state}")
     for limit, number in told.limits.items():
         click.echo(f"  {number} x {limit}")
+    for worker in told.workers if len(told.workers) > 1 else ():
+        click.echo(f"  {_worker_line(worker)}")
     if told.held_sites:
         click.echo(f"  {told.held_sites} sites on hold: merpati queue sites")

@@ -246,8 +246,12 @@ class Document(Table, frozen=True):
         str, key("The directory of everything we keep, relative to this file. One server each.")
     ] = "var"
     workers: Annotated[
-        int, Meta(ge=1, le=1024), key("Processes that share the work. This version uses one.")
-    ] = 1
+        Annotated[int, Meta(ge=1, le=64)] | None,
+        key(
+            "Processes that share the work; without it one for each core. Each has a file of its "
+            "own for queue and journal."
+        ),
+    ] = None
     language: Annotated[Language, key("The language of notices and explanations.")] = (
         Language.ENGLISH
     )

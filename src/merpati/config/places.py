@@ -1,5 +1,6 @@
 """What lies where in the data directory."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +16,17 @@ class Places:
         """The owner lock: one server, or one command without a server, at a time."""
         return self.data / "lock"
 
-    @property
-    def queue(self) -> Path:
-        """Queue and journal of the first shard."""
-        return self.data / "queue-0.db"
+    def queue(self, shard: int = 0) -> Path:
+        """Queue and journal of one shard."""
+        return self.data / f"queue-{shard}.db"
+
+    def shards(self) -> list[int]:
+        """The numbers of those that are there."""
+        found = (re.fullmatch(r"queue-([0-9]{1,4})\.db", one.name) for one in self._files())
+        return sorted(int(matched[1]) for matched in found if matched)
+
+    def _files(self) -> list[Path]:
+        return list(self.data.iterdir()) if self.data.is_dir() else []
 
     def queues(self) -> list[Path]:
         """The shards that are there."""
@@ -54,15 +62,23 @@ class Places:
         """The installation's own secret."""
         return self.data / "secret"
 
+    def cursor(self, shard: int = 0) -> Path:
+        """Where the log of a shard's events ended."""
+        return self.data / (f"log-{shard}.cursor" if shard else "log.cursor")
+
     @property
-    def cursor(self) -> Path:
-        """Where the log of events ended."""
-        return self.data / "log.cursor"
+    def log_lock(self) -> Path:
+        """Held while lines are written, so that those of two workers do not mix."""
+        return self.data / "log.lock"
 
     @property
     def control(self) -> Path:
         """The socket that commands ask."""
         return self.data / "control.sock"
+
+    def control_of(self, shard: int) -> Path:
+        """The socket where one shard answers for itself."""
+        return self.data / f"control-{shard}.sock"
 
     @property
     def smtp(self) -> Path:

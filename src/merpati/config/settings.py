@@ -53,6 +53,13 @@ class Settings:
         """The name we say."""
         return self.document.hostname or socket.getfqdn()
 
+    @property
+    def workers(self) -> int:
+        """Processes that share the work."""
+        if self.is_inbox:
+            return 1
+        return self.document.workers or len(os.sched_getaffinity(0))
+
     def source(self, *path: str | int) -> str:
         """Where a value came from: `merpati.toml:12`, or `default`."""
         line = self.lines.said(path) if self.lines else None

@@ -96,6 +96,7 @@ class Dispatcher:
         self._tasks: set[asyncio.Task[None]] = set()
         self._connections = 0
         self._stopping = False
+        self._grace = settings.grace
         parts.queue.on_ready(self._wake.set)
 
     @property
@@ -117,8 +118,9 @@ class Dispatcher:
             finally:
                 self._settler.close()
 
-    def stop(self) -> None:
+    def stop(self, grace: float | None = None) -> None:
         """Take nothing more out of the queue; `run` returns within the grace."""
+        self._grace = self._settings.grace if grace is None else grace
         self._stopping = True
         self._wake.set()
 
@@ -457,7 +459,7 @@ class Dispatcher:
         self._mailboxes.stop()
         for pool in self._pools.values():
             pool.stop()
-        deadline = self.clock.monotonic() + self._settings.grace
+        deadline = self.clock.monotonic() + self._grace
         while self._tasks and self.clock.monotonic() < deadline:
             await self.clock.sleep(0.1)
         for task in self._tasks:

@@ -87,6 +87,10 @@ class Directory(Protocol):
 class Registrar(Protocol):
     """Changes to the directory. Each returns when stored; else DirectoryError says why not."""
 
+    def forget(self) -> None:
+        """Somebody else has changed the same directory: what is remembered may not be true."""
+        ...
+
     async def add_domain(self, domain: str) -> None: ...
 
     async def remove_domain(self, domain: str) -> None:

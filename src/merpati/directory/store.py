@@ -97,6 +97,17 @@ class DirectoryStore:
         job.future.add_done_callback(_not_waited_for)
         self._database.submit(job)
 
+    def forget(self) -> None:
+        """See `Registrar`."""
+        for cache in (
+            self._is_local,
+            self._user,
+            self._first_user,
+            self._targets,
+            self._secrets,
+        ):
+            cache.cache_clear()
+
     async def add_domain(self, domain: str) -> None:
         """See `Registrar`."""
         await self._change(lambda rows: rows.add_domain(domain))
@@ -148,18 +159,8 @@ class DirectoryStore:
 
     async def _change(self, change: Callable[[Rows], None]) -> None:
         job = self._database.job(lambda connection: change(Rows(connection)))
-        job.done = lambda _: self._forget()
+        job.done = lambda _: self.forget()
         await self._database.submit(job)
-
-    def _forget(self) -> None:
-        for cache in (
-            self._is_local,
-            self._user,
-            self._first_user,
-            self._targets,
-            self._secrets,
-        ):
-            cache.cache_clear()
 
     def _look(self, ask: Callable[[Rows, N], T], name: N) -> T:
         if not self._is_open:

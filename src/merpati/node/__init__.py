@@ -1,1 +1,1 @@
-"""What the workers of one machine know together: counts and levels in memory that all of them map."""
+"""What the workers of a node know together: counts and levels in memory that all of them map."""

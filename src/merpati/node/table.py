@@ -135,9 +135,9 @@ class Table:
         return self._row(index)
 
     def _oldest(self, start: int) -> int:
-        """Of the rows that nobody counts in; -1 for none."""
+        """Of the rows that nobody counts in, one without a key first; -1 for none."""
         free = [index for index in range(start, start + _WAYS) if not any(self._cells(index))]
-        return min(free, key=self._used.__getitem__, default=-1)
+        return min(free, key=lambda row: (self._keys[row] != 0, self._used[row]), default=-1)
 
     def _row(self, index: int) -> Row:
         values = self._values[index * _VALUES : (index + 1) * _VALUES]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from math import exp2
 
 from merpati.clock import Clock
+from merpati.node.table import Table, TableSettings
 from merpati.policy.meters import Meters
 from merpati.policy.prefix import neighbourhoods
 
@@ -34,16 +35,17 @@ class FailureSettings:
 
 
 class Failures:
-    """One for all ports of a worker."""
+    """One for all ports of a node: `table` is what its workers share."""
 
-    def __init__(self, settings: FailureSettings, clock: Clock) -> None:
+    def __init__(self, settings: FailureSettings, clock: Clock, table: Table | None = None) -> None:
         self.settings = settings
         self._clock = clock
-        self._pairs = Meters(settings.per_pair / _HOUR)
-        self._addresses = Meters(settings.per_address / _HOUR)
-        self._networks = Meters(settings.per_network / _HOUR)
-        self._accounts = Meters(settings.per_account / _HOUR)
-        self._good = Meters(drain=0.0)
+        table = table or Table(TableSettings())
+        self._pairs = Meters(settings.per_pair / _HOUR, table, "failures pair")
+        self._addresses = Meters(settings.per_address / _HOUR, table, "failures address")
+        self._networks = Meters(settings.per_network / _HOUR, table, "failures network")
+        self._accounts = Meters(settings.per_account / _HOUR, table, "failures account")
+        self._good = Meters(0.0, table, "good pair")
 
     def may_try(self, account: str, ip: str) -> bool:
         """Whether a login is heard at all."""

@@ -1,6 +1,8 @@
 """Events as JSON lines: one event, one line, nothing secret, nothing that acts on a terminal."""
 
 import asyncio
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import BinaryIO, TypeAlias
 
 import msgspec
@@ -23,8 +25,12 @@ _encode = msgspec.json.Encoder().encode
 class EventLog:
     """Writes events to a stream such as standard output."""
 
-    def __init__(self, stream: BinaryIO) -> None:
+    def __init__(
+        self, stream: BinaryIO, alone: Callable[[], AbstractContextManager[object]] = nullcontext
+    ) -> None:
+        """`alone` keeps other processes from writing to the same stream meanwhile."""
         self._stream = stream
+        self._alone = alone
         self._lines: list[bytes] = []
 
     def take(self, event: Event) -> None:
@@ -38,8 +44,9 @@ class EventLog:
             await asyncio.to_thread(self._write, b"".join(lines))
 
     def _write(self, octets: bytes) -> None:
-        self._stream.write(octets)
-        self._stream.flush()
+        with self._alone():
+            self._stream.write(octets)
+            self._stream.flush()
 
 
 def log_line(event: Event) -> bytes:

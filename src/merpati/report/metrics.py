@@ -5,8 +5,10 @@ Labels come from small closed sets or are capped, so that no stranger can make t
 
 import re
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import singledispatchmethod
+
+import msgspec
 
 from merpati.journal.events import (
     BY_ITSELF,
@@ -24,6 +26,19 @@ from merpati.journal.events import (
     Opened,
     Refused,
 )
+
+
+class Series(msgspec.Struct, frozen=True):
+    """One metric, with its samples."""
+
+    name: str
+    text: str
+    kind: str
+    samples: list[tuple[str, dict[str, str], float]]
+    """What is added to the name, labels, and the value."""
+    worker: str = ""
+    """Whose it is, where a node has several."""
+
 
 Gauge = Callable[[], Awaitable[Mapping[str, float]]]
 """A value now, by its label; an empty label for a value without one."""
@@ -52,13 +67,13 @@ class Counter:
             value = "other"
         self._values[value] = self._values.get(value, 0.0) + amount
 
-    def lines(self) -> list[str]:
-        """This counter as the text format has it."""
+    def series(self) -> Series:
+        """This counter now."""
         return _series((self.name, self._text, "counter"), self._label, self._values)
 
 
 class Metrics:
-    """What is counted. `take` is shown every event; `exposition` is the page."""
+    """What is counted. `take` is shown every event; `series` tells it all."""
 
     def __init__(self, gauges: Mapping[tuple[str, str, str], Gauge] | None = None) -> None:
         """`gauges` by (name, help, label), such as ("queue_recipients", "…", "state")."""
@@ -135,35 +150,58 @@ class Metrics:
     def _(self, event: Opened) -> None:
         self.connections.add("failed" if event.error else "opened")
 
-    async def exposition(self) -> bytes:
-        """The page of the metrics door."""
-        lines = [line for counter in self._counters() for line in counter.lines()]
-        lines += self._histogram()
+    async def series(self) -> list[Series]:
+        """Everything that is counted and measured, now."""
+        found = [*(counter.series() for counter in self._counters()), self._histogram()]
         for (name, text, label), gauge in self._gauges.items():
-            lines += _series((f"merpati_{name}", text, "gauge"), label, await gauge())
-        return ("\n".join(lines) + "\n").encode()
+            found.append(_series((f"merpati_{name}", text, "gauge"), label, await gauge()))
+        return found
 
     def _counters(self) -> list[Counter]:
         return [value for value in vars(self).values() if isinstance(value, Counter)]
 
-    def _histogram(self) -> list[str]:
-        name = "merpati_delivery_delay_seconds"
-        lines = [
-            f"# HELP {name} From acceptance to delivery, a recipient.",
-            f"# TYPE {name} histogram",
-        ]
+    def _histogram(self) -> Series:
+        samples: list[tuple[str, dict[str, str], float]] = []
         total = 0
         for bound, count in zip((*DELAYS, "+Inf"), self._delays, strict=True):
             total += count
-            lines.append(f'{name}_bucket{{le="{bound}"}} {total}')
-        return [*lines, f"{name}_sum {self._delay_sum}", f"{name}_count {total}"]
+            samples.append(("_bucket", {"le": str(bound)}, total))
+        samples += [("_sum", {}, self._delay_sum), ("_count", {}, total)]
+        text = "From acceptance to delivery, a recipient."
+        return Series("merpati_delivery_delay_seconds", text, "histogram", samples)
 
 
-def _series(head: tuple[str, str, str], label: str, values: Mapping[str, float]) -> list[str]:
-    name, text, kind = head
-    lines = [f"# HELP {name} {text}", f"# TYPE {name} {kind}"]
-    for value, number in values.items():
-        # Label values are made harmless instead of escaped: nobody graphs a line end.
-        labels = f'{{{label}="{_UNUSUAL.sub("_", value[:80])}"}}' if label else ""
-        lines.append(f"{name}{labels} {number:.17g}")
-    return lines
+def _series(head: tuple[str, str, str], label: str, values: Mapping[str, float]) -> Series:
+    return Series(*head, [("", {label: v} if label else {}, n) for v, n in values.items()])
+
+
+def exposition(found: Iterable[Series]) -> bytes:
+    """The page of the metrics door. A node's workers have a label of their own, so that a counter
+    that begins again with its worker is seen to."""
+    by_name: dict[str, list[Series]] = {}
+    for one in found:
+        by_name.setdefault(one.name, []).append(one)
+    lines = [line for parts in by_name.values() for line in _page(parts)]
+    return ("\n".join(lines) + "\n").encode()
+
+
+def _page(parts: list[Series]) -> list[str]:
+    first = parts[0]
+    head = [f"# HELP {first.name} {first.text}", f"# TYPE {first.name} {first.kind}"]
+    return head + [
+        f"{part.name}{suffix}{_labels(labels, part.worker)} {number:.17g}"
+        for part in parts
+        for suffix, labels, number in part.samples
+    ]
+
+
+def _labels(labels: Mapping[str, str], worker: str) -> str:
+    # Label values are made harmless instead of escaped: nobody graphs a line end.
+    pairs = [f'{name}="{_harmless(value)}"' for name, value in labels.items()]
+    if worker:
+        pairs.append(f'worker="{worker}"')
+    return f"{{{','.join(pairs)}}}" if pairs else ""
+
+
+def _harmless(value: str) -> str:
+    return value if value == "+Inf" else _UNUSUAL.sub("_", value[:80])

@@ -20,9 +20,10 @@ PRAGMA synchronous=FULL;
 PRAGMA cache_size=-{cache};
 PRAGMA wal_autocheckpoint=1000;
 PRAGMA journal_size_limit=67108864;
-PRAGMA busy_timeout=10000;
 """
 _STATEMENTS = 200
+_PATIENCE = 10_000
+"""Milliseconds that a lock of another process is waited for."""
 
 
 class Kind(Enum):
@@ -91,9 +92,7 @@ def connect_reader(settings: StorageSettings) -> apsw.Connection:
     """A connection for questions, to a file that `connect` has prepared."""
     try:
         connection = _open(settings, apsw.SQLITE_OPEN_READWRITE)
-        connection.execute(
-            "PRAGMA query_only=1; PRAGMA cache_size=-8000; PRAGMA busy_timeout=10000"
-        )
+        connection.execute("PRAGMA query_only=1; PRAGMA cache_size=-8000")
     except apsw.Error as error:
         raise translate(error, str(settings.path)) from error
     return connection
@@ -108,9 +107,12 @@ def abandon(connection: apsw.Connection) -> None:
 
 
 def _open(settings: StorageSettings, flags: int) -> apsw.Connection:
-    return apsw.Connection(
+    connection = apsw.Connection(
         str(settings.path), flags, settings.vfs or None, statementcachesize=_STATEMENTS
     )
+    # From the first look on: another process may be recovering the same file.
+    connection.set_busy_timeout(_PATIENCE)
+    return connection
 
 
 def _prepare(connection: apsw.Connection, settings: StorageSettings) -> apsw.Connection:

@@ -2,6 +2,8 @@
 
 import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -56,3 +58,14 @@ class Lock:
         trace: TracebackType | None,
     ) -> None:
         self.release()
+
+
+@contextmanager
+def only_one(path: Path) -> Iterator[None]:
+    """One process at a time; the others wait. Blocks, so call it off the loop."""
+    descriptor = os.open(path, _OPEN, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

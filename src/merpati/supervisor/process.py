@@ -1,10 +1,12 @@
-"""`merpati serve`: from the command to a running worker and back.
+"""`merpati serve`: from the command to running workers and back.
 
 The order matters: what needs root (ports below 1024, a key that only root reads) comes first, then
-privileges are dropped, and only then is anything opened that strangers' octets reach.
+privileges are dropped, and only then is anything opened that strangers' octets reach. One worker
+runs in this process; several are children of it (`fleet`).
 """
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -13,22 +15,31 @@ from pathlib import Path
 
 import uvloop
 
+from merpati.api.errors import Mistaken
 from merpati.clock import SystemClock
 from merpati.config.errors import ConfigError
 from merpati.config.files import look
 from merpati.config.places import Places
 from merpati.config.settings import Settings, load
 from merpati.errors import MerpatiError
+from merpati.node.memory import SharedMemory, share
+from merpati.storage.errors import StorageError
 from merpati.storage.lock import Lock
 from merpati.supervisor.descriptors import raise_limit, shortage
+from merpati.supervisor.fleet import Fleet, Inheritance
 from merpati.supervisor.notify import Notifier
 from merpati.supervisor.privileges import PrivilegeError, drop, give
 from merpati.supervisor.sockets import listen
 from merpati.system.certificate import open_certificate
 from merpati.system.log import Log
-from merpati.system.server import Server, Surroundings, opened
+from merpati.system.server import Assignment, Server, bind_private, opened
 from merpati.wire.endpoint import Endpoint
+from merpati.wire.handover import Handover, channels
 from merpati.wire.tls import TlsContext
+
+# Workers whose supervisor was killed own the data until they have stopped.
+_PATIENCE = 3.0
+_PAUSE = 0.1
 
 
 def run(settings: Settings, *, use_uvloop: bool = True) -> None:
@@ -39,10 +50,13 @@ def run(settings: Settings, *, use_uvloop: bool = True) -> None:
     os.umask(0o077)
     process = Process(settings)
     try:
-        tls = process.prepare()
-        runner = asyncio.Runner(loop_factory=uvloop.new_event_loop if use_uvloop else None)
-        with runner:
-            runner.run(process.work(tls))
+        inheritance = process.prepare()
+        new_loop = uvloop.new_event_loop if use_uvloop else None
+        if settings.workers > 1:
+            Fleet(settings, inheritance, process.early, new_loop).run()
+            return
+        with asyncio.Runner(loop_factory=new_loop) as runner:
+            runner.run(process.work(inheritance))
     except ExceptionGroup as defects:
         process.tell(defects)
         raise MerpatiError("the server ended by a defect of its own; its log says where") from None
@@ -51,7 +65,7 @@ def run(settings: Settings, *, use_uvloop: bool = True) -> None:
 
 
 class Process:
-    """One server process."""
+    """The process that the command started."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -60,10 +74,11 @@ class Process:
         self._log = Log(self._clock)
         self._lock = Lock(self._places.lock)
         self._notifier = Notifier(os.environ, os.getpid())
-        self._sockets: Sequence[socket.socket] = ()
-        self._early: set[int] = set()
+        self._open = contextlib.ExitStack()
+        self.early: set[int] = set()
+        """Signals that came before anybody listened."""
 
-    def prepare(self) -> TlsContext:
+    def prepare(self) -> Inheritance:
         """Own the data, open the ports, load the key, then become an ordinary user.
 
         The user owns the data directory and may have put anything there. Root opens nothing in it
@@ -75,54 +90,100 @@ class Process:
         self._warn_of_shortage(raise_limit())
         user = self._settings.document.user
         self._make(self._places.data, user)
-        self._lock.take()
+        self._take_lock()
         configured = self._settings.document.tls and open_certificate(self._settings, self._clock)
-        self._sockets = listen(self._endpoints(), self._settings.base, os.environ, os.getpid())
+        sockets = listen(self._endpoints(), self._settings.base, os.environ, os.getpid())
+        self._close_at_end(sockets)
         give(self._places.lock, user)
         drop(user)
-        return configured or open_certificate(self._settings, self._clock)
+        return self._inheritance(
+            sockets, configured or open_certificate(self._settings, self._clock)
+        )
+
+    def _inheritance(self, sockets: Sequence[socket.socket], tls: TlsContext) -> Inheritance:
+        """What no worker can make for itself."""
+        own = [bind_private(self._places.control), bind_private(self._places.smtp)]
+        self._close_at_end(own)
+        ports, workers = len(self._settings.document.port), self._settings.workers
+        memory = share(workers)
+        return Inheritance(
+            ports=sockets[:ports],
+            web=next(iter(sockets[ports:]), None),
+            control=own[0],
+            local=own[1],
+            tls=tls,
+            memory=memory,
+            handover=self._handover(memory) if workers > 1 else None,
+            clock=self._clock,
+            log=self._log,
+            notifier=self._notifier,
+        )
+
+    def _handover(self, memory: SharedMemory) -> Handover:
+        made = channels(memory.board.workers)
+        for ends in made:
+            self._close_at_end(ends)
+        return Handover(memory.board, made, self._clock)
+
+    def _close_at_end(self, sockets: Sequence[socket.socket]) -> None:
+        for one in sockets:
+            self._open.callback(one.close)
+
+    def _take_lock(self) -> None:
+        end = self._clock.monotonic() + _PATIENCE
+        while not self._lock.try_take():
+            if self._clock.monotonic() >= end:
+                raise StorageError(
+                    f"{self._places.lock} is locked: another Merpati works on this data"
+                )
+            self._clock.pause(_PAUSE)
 
     def tell(self, defects: ExceptionGroup[Exception]) -> None:
         """What ended us, with its trace, for the log."""
         self._log.defect("defect", defects)
 
     def _remember(self, name: int, _: object) -> None:
-        """A signal before the event loop runs: the ports are open already, so it is early."""
-        self._early.add(name)
+        """A signal before anybody listens: the ports are open already, so it is early."""
+        self.early.add(name)
 
     def release(self) -> None:
         """Close what is still open; right after a failed start, too."""
-        for listening in self._sockets:
-            listening.close()
+        self._open.close()
         self._lock.release()
 
-    async def work(self, tls: TlsContext) -> None:
-        """The worker, with the signals that reach it."""
-        ports = len(self._settings.document.port)
-        given = Surroundings(
-            ports=self._sockets[:ports],
-            web=next(iter(self._sockets[ports:]), None),
-            tls=tls,
-            clock=self._clock,
-            log=self._log,
-            ready=self._notifier.ready,
-            stopping=self._notifier.stopping,
+    async def work(self, given: Inheritance) -> None:
+        """The only worker, with the signals that reach it."""
+        shards = tuple(self._places.shards() or [0])
+        others = tuple(shard for shard in shards if shard)
+        assignment = Assignment(own=0, adopted=others, node=(0, *others))
+        alone = _Alone()
+        surroundings = given.surroundings(
+            assignment, alone, os.getpid(), (self._started, self._stopping)
         )
-        async with opened(self._settings, given) as server, asyncio.TaskGroup() as tasks:
+        async with opened(self._settings, surroundings) as server, asyncio.TaskGroup() as tasks:
+            alone.server = server
             self._listen_to_signals(server)
             watchdog = tasks.create_task(self._live())
             await server.run()
             watchdog.cancel()
         self._log.info("stopped", "everything is stored")
 
+    def _started(self, ports: str) -> None:
+        self._log.info("started", ports)
+        self._notifier.ready(ports)
+
+    def _stopping(self) -> None:
+        self._notifier.stopping()
+        self._log.info("stopping", "no more connections; sessions end")
+
     def _listen_to_signals(self, server: Server) -> None:
         loop = asyncio.get_running_loop()
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, server.begin_stop)
         loop.add_signal_handler(signal.SIGHUP, self._reload, server)
-        if signal.SIGHUP in self._early:
+        if signal.SIGHUP in self.early:
             self._reload(server)
-        if self._early - {signal.SIGHUP}:
+        if self.early - {signal.SIGHUP}:
             server.begin_stop()
 
     def _reload(self, server: Server) -> None:
@@ -156,15 +217,10 @@ class Process:
             give(folder, user)
 
     def _warn(self) -> None:
-        document = self._settings.document
-        if document.workers > 1:
-            self._log.warning(
-                "workers", f"workers = {document.workers}: this version uses one worker"
-            )
         if self._settings.is_inbox:
             self._introduce_inbox()
             return
-        if os.geteuid() == 0 and not document.user:
+        if os.geteuid() == 0 and not self._settings.document.user:
             self._log.warning("root", "running as root: set user in merpati.toml")
 
     def _warn_of_shortage(self, limit: int) -> None:
@@ -182,3 +238,23 @@ class Process:
             f"no merpati.toml: a developer's inbox on {port.listen}. It takes every message, keeps "
             f"it in {self._settings.data} and sends none. To see them: merpati inbox list",
         )
+
+
+class _Alone:
+    """The superior of a worker that has this process to itself."""
+
+    def __init__(self) -> None:
+        self.server: Server | None = None
+
+    def stop(self) -> None:
+        if self.server is not None:
+            self.server.begin_stop()
+
+    def restart(self) -> None:
+        raise Mistaken(
+            "there is one worker, and nobody would serve meanwhile: set workers in merpati.toml to "
+            "2 or more, or restart the service"
+        )
+
+    def reloaded(self) -> None:
+        """Nobody else has to know."""

@@ -37,13 +37,15 @@ class Blueprint:
             auth_without_tls=table.auth_without_tls,
             max_size=int(table.message_size or limits.message_size),
             max_recipients=limits.recipients,
-            connections=table.connections or limits.connections,
+            # Of all workers together, and they share evenly.
+            connections=-(-(table.connections or limits.connections) // self.settings.workers),
         )
 
     def listener(self, table: PortTable) -> ListenSettings:
         """Of one door's connections."""
         limits = self.settings.document.limits
         return ListenSettings(
+            name=str(table.listen),
             connections=table.connections or limits.connections,
             connections_per_ip=limits.connections_per_address,
             proxies=_networks(table.proxy),
@@ -54,6 +56,7 @@ class Blueprint:
         return RuleSettings(
             self.limits(table.message_size),
             login_required=table.role in _LOGIN_ROLES,
+            port=str(table.listen),
             free_space=self.settings.document.limits.free_space,
             inbox=self.settings.is_inbox,
         )

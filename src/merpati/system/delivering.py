@@ -25,6 +25,7 @@ from merpati.delivery.siting import Siting, SitingSettings
 from merpati.delivery.transaction import Host, Way
 from merpati.dns.client import DnsClient
 from merpati.intake import Intake
+from merpati.node.table import Table
 from merpati.queue.schedule import Schedule
 from merpati.report.notices import Notices
 from merpati.system.blueprint import Blueprint
@@ -59,10 +60,14 @@ class CurrentRoutes(Routes):
 class Delivering:
     """Builds the dispatcher and keeps what a reload changes."""
 
-    def __init__(self, settings: Settings, house: Household, threads: Executor, log: Log) -> None:
+    def __init__(
+        self, settings: Settings, house: Household, threads: Executor, log: Log, sites: Table
+    ) -> None:
+        """`sites` is what the workers of the node know of sites together."""
         self._log = log
         self._settings = settings
         self._house = house
+        self._sites = sites
         self._dialer = SocketDialer(house.wire)
         self._routes = CurrentRoutes(house)
         self._schedule = Schedule()
@@ -82,9 +87,9 @@ class Delivering:
             for chore in chores:
                 chore.cancel()
 
-    def stop(self) -> None:
-        """Take nothing more out of the queue."""
-        self._dispatcher.stop()
+    def stop(self, grace: float) -> None:
+        """Take nothing more out of the queue; what is being sent has `grace` seconds to end."""
+        self._dispatcher.stop(grace)
 
     def suspend(self, site: str, until: float, why: str) -> None:
         """An operator put a site on hold."""
@@ -141,7 +146,7 @@ class Delivering:
             routes=self._routes,
             siting=Siting(SitingSettings(), finder, stores.queue, clock),
             paces=Paces(PacingSettings(), _CHANCE.random),
-            pools=PoolParts(finder, self._talk),
+            pools=PoolParts(finder, self._talk, table=self._sites),
             settling=self._settling,
             mailboxes=self._mailboxes(threads),
             clock=clock,

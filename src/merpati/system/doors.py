@@ -18,6 +18,8 @@ from merpati.directory.expansion import Expander
 from merpati.intake import Intake
 from merpati.journal.limits import Limits
 from merpati.mail.trace import Client, Tls
+from merpati.node.memory import SharedMemory
+from merpati.node.table import Table
 from merpati.policy.rule import Facts
 from merpati.policy.rules.space import disk_of
 from merpati.policy.rules.table import RuleSettings, judge_of
@@ -29,7 +31,8 @@ from merpati.reception.room import Room, RoomSettings
 from merpati.system.blueprint import Blueprint
 from merpati.system.stores import Stores
 from merpati.wire.endpoint import Endpoint
-from merpati.wire.listen import Arrival, Listener, ListenSettings
+from merpati.wire.handover import Handover
+from merpati.wire.listen import Arrival, Listener, ListenSettings, Neighbours
 from merpati.wire.loop import Wire
 from merpati.wire.tls import TlsContext
 
@@ -47,15 +50,21 @@ class LocalPort(Port):
         return Facts(Client(ip="", tls=tls, role="local"), trusted=True)
 
 
-def intake_of(
-    blueprint: Blueprint,
-    rules: RuleSettings,
-    stores: Stores,
-    clock: Clock,
-    new_id: Callable[[], str],
-) -> Intake:
+@dataclass(frozen=True, slots=True)
+class IntakeParts:
+    """What every door into the queue of a shard needs."""
+
+    stores: Stores
+    clock: Clock
+    new_id: Callable[[], str]
+    meters: Table | None = None
+    """What was used lately at the ports of this node."""
+
+
+def intake_of(blueprint: Blueprint, rules: RuleSettings, parts: IntakeParts) -> Intake:
     """The door into the queue behind one set of rules."""
     hostname = blueprint.settings.hostname
+    stores, clock = parts.stores, parts.clock
     expander = Expander(stores.directory, hostname, blueprint.postmaster())
     measure = partial(disk_of, blueprint.settings.data)
     return Intake(
@@ -63,9 +72,9 @@ def intake_of(
         queue=stores.queue,
         journal=stores.journal,
         expander=expander,
-        judge=judge_of(rules, expander, clock, measure),
+        judge=judge_of(rules, expander, clock, measure, parts.meters),
         clock=clock,
-        new_id=new_id,
+        new_id=parts.new_id,
     )
 
 
@@ -83,10 +92,13 @@ class Household:
     room: Room
     limits: Limits
     secret: bytes
+    memory: SharedMemory
+    handover: Handover | None
 
     def intake(self, blueprint: Blueprint, rules: RuleSettings) -> Intake:
         """The door into the queue behind one set of rules."""
-        return intake_of(blueprint, rules, self.stores, self.clock, self.new_id)
+        parts = IntakeParts(self.stores, self.clock, self.new_id, self.memory.meters)
+        return intake_of(blueprint, rules, parts)
 
     def logins(self, blueprint: Blueprint) -> Logins:
         """Who may log in."""
@@ -125,9 +137,15 @@ class Household:
 
 
 def household(
-    stores: Stores, clock: Clock, tls: TlsContext, threads: Executor, secret: bytes
+    stores: Stores,
+    clock: Clock,
+    tls: TlsContext,
+    threads: Executor,
+    keeps: tuple[bytes, SharedMemory, Handover | None],
 ) -> Household:
-    """Make what all doors share."""
+    """Make what all doors share; `keeps` are the installation's secret, the memory of the node, and
+    the way to its other workers."""
+    secret, memory, handover = keeps
     return Household(
         stores=stores,
         clock=clock,
@@ -135,10 +153,12 @@ def household(
         tls=tls,
         new_id=IdMaker(clock.now, secrets.token_bytes).make,
         hasher=Hasher(threads),
-        failures=Failures(FailureSettings(), clock),
+        failures=Failures(FailureSettings(), clock, memory.meters),
         room=Room(RoomSettings(), clock),
         limits=Limits(stores.journal, clock),
         secret=secret,
+        memory=memory,
+        handover=handover,
     )
 
 
@@ -148,7 +168,7 @@ class Door:
     def __init__(
         self,
         name: str,
-        wire: Wire,
+        house: Household,
         port: Port,
         settings: ListenSettings,
         told: tuple[Counted, Failed],
@@ -159,7 +179,8 @@ class Door:
         self._counted, failed = told
         # Earlier ports live as long as their sessions hold them.
         self._ports = WeakSet([port])
-        self.listener = Listener(wire, self._serve, failed, settings)
+        neighbours = Neighbours(house.memory.addresses, house.handover)
+        self.listener = Listener(house.wire, self._serve, failed, settings, neighbours)
 
     async def _serve(self, arrival: Arrival) -> None:
         self._counted()
@@ -171,12 +192,16 @@ class Door:
         self.listener.limit(settings)
         self._ports.add(port)
 
+    async def adopt(self, accepted: socket.socket) -> None:
+        """Serve a connection that another worker has accepted."""
+        await self.listener.adopt(accepted)
+
     async def run(self, listening: socket.socket) -> None:
         """Accept until `stop`; return when the last session has ended."""
         await self.listener.run([listening])
 
-    def stop(self) -> None:
+    def stop(self, grace: float = GRACE) -> None:
         """Accept no more; sessions between transactions end now, others within the grace."""
         for port in list(self._ports):
             port.stop()
-        self.listener.stop(GRACE)
+        self.listener.stop(grace)

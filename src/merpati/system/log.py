@@ -20,9 +20,12 @@ _MAX_TEXT = 8000
 class Log:
     """Writes lines; one for the whole process."""
 
-    def __init__(self, clock: Clock, stream: TextIO = sys.stderr) -> None:
+    def __init__(
+        self, clock: Clock, stream: TextIO = sys.stderr, worker: int | None = None
+    ) -> None:
         self._clock = clock
         self._stream = stream
+        self._worker = {} if worker is None else {"worker": worker}
 
     def info(self, event: str, text: str) -> None:
         """Something that went as it should."""
@@ -42,7 +45,8 @@ class Log:
 
     def _write(self, level: str, event: str, text: str) -> None:
         at = datetime.fromtimestamp(self._clock.now(), UTC)
-        line = {"at": at, "level": level, "event": event, "text": text[-_MAX_TEXT:]}
+        told = {"at": at, "level": level, "event": event, "text": text[-_MAX_TEXT:]}
+        line = told | self._worker
         # Nobody is left to be told that the log cannot be written; the mail goes on.
         with suppress(OSError, ValueError):
             self._stream.write(msgspec.json.encode(line).decode() + "\n")

@@ -13,6 +13,7 @@ from merpati import __version__
 from merpati.api import questions as ask
 from merpati.api.doors import Doors
 from merpati.api.errors import Mistaken, Unreachable
+from merpati.api.node import Node
 from merpati.api.office import DirectoryOffice, JournalOffice, Office, QueueOffice
 from merpati.api.operations import Counter, OwnCounter
 from merpati.api.sites import SiteOffice
@@ -28,9 +29,10 @@ from merpati.mail.address import Address, AddressError
 from merpati.mail.envelope import Body, Envelope, Notify, Recipient, Return
 from merpati.policy.rule import Facts
 from merpati.queue.ids import IdMaker
+from merpati.report.metrics import Series
 from merpati.storage.lock import Lock
 from merpati.system.blueprint import Blueprint
-from merpati.system.doors import intake_of
+from merpati.system.doors import IntakeParts, intake_of
 from merpati.system.stores import Stores, open_stores
 
 _NOTIFY = {"success": Notify.SUCCESS, "failure": Notify.FAILURE, "delay": Notify.DELAY}
@@ -162,9 +164,21 @@ class ClosedDoors:
             held_sites=len(await self.stores.queue.held()),
         )
 
-    async def reload(self, _: ask.Nothing) -> ask.Done:
+    async def health(self, _: ask.Nothing) -> ask.Health:
+        """Nobody serves."""
+        return ask.Health(trouble="no server runs")
+
+    async def metrics(self, _: ask.Nothing) -> list[Series]:
+        """Nobody counts."""
+        return []
+
+    async def reload(self, _: ask.Reload) -> ask.Done:
         """There is nobody to read it again."""
         raise Mistaken("no server runs: it reads the configuration when it starts")
+
+    async def restart(self, _: ask.Nothing) -> ask.Done:
+        """Nor to be replaced."""
+        raise Mistaken("no server runs")
 
     async def stop(self, _: ask.Nothing) -> ask.Done:
         """Nor to stop."""
@@ -197,13 +211,21 @@ async def _own_counter(
         yield None
         return
     with lock:
-        async with open_stores(places, clock) as stores:
-            blueprint = Blueprint(settings)
+        async with open_stores(places, clock, places.shards() or [0]) as stores:
             ids = IdMaker(clock.now, secrets.token_bytes)
-            intake = intake_of(blueprint, blueprint.own_rules(), stores, clock, ids.make)
-            doors = ClosedDoors(settings, stores, intake)
-            routes = cache(partial(_routes, settings, stores))
-            yield OwnCounter(office_of(stores, clock, doors, routes, NoDeliveries()))
+            counters = {
+                number: _closed(settings, own, clock, ids) for number, own in stores.items()
+            }
+            yield Node(counters, min(counters), clock)
+
+
+def _closed(settings: Settings, stores: Stores, clock: Clock, ids: IdMaker) -> Counter:
+    """The office of one shard that no server works on."""
+    blueprint = Blueprint(settings)
+    intake = intake_of(blueprint, blueprint.own_rules(), IntakeParts(stores, clock, ids.make))
+    doors = ClosedDoors(settings, stores, intake)
+    routes = cache(partial(_routes, settings, stores))
+    return OwnCounter(office_of(stores, clock, doors, routes, NoDeliveries()))
 
 
 def _routes(settings: Settings, stores: Stores) -> Routes:

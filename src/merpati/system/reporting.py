@@ -7,6 +7,7 @@ Events that a crash kept from being noted there are written twice rather than ne
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from merpati.clock import Clock
@@ -16,6 +17,7 @@ from merpati.errors import MerpatiError
 from merpati.report.logs import EventLog
 from merpati.report.metrics import Gauge, Metrics
 from merpati.report.reader import Reader, Taker
+from merpati.storage.lock import only_one
 from merpati.system.stores import Stores
 
 _SAVE_EVERY = 10.0
@@ -26,6 +28,7 @@ class Reporting:
 
     def __init__(
         self,
+        shard: int,
         settings: Settings,
         stores: Stores,
         clock: Clock,
@@ -34,7 +37,8 @@ class Reporting:
         self._queue, self._journal = stores.queue, stores.journal
         self._clock = clock
         self._shard = stores.shard
-        self._cursor = Places(settings.data).cursor
+        places = Places(settings.data)
+        self._cursor = places.cursor(shard)
         self._saved = _read(self._cursor)
         state = ("queue_recipients", "Recipients in the queue, by state.", "state")
         sites = ("sites_held", "Sites that get nothing for now.", "")
@@ -43,7 +47,7 @@ class Reporting:
         self.metrics = Metrics({**own, **gauges})
         takers: list[Taker] = [self.metrics]
         if settings.document.log.events:
-            takers.append(EventLog(sys.stdout.buffer))
+            takers.append(EventLog(sys.stdout.buffer, partial(only_one, places.log_lock)))
         self._reader = Reader(stores.journal, takers, clock, self._saved or 0)
 
     async def run(self) -> None:

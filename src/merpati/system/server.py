@@ -9,43 +9,49 @@ import gc
 import os
 import socket
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Protocol
+
+from aiohttp.web import Application
+from msgspec import structs
 
 from merpati import __version__
-from merpati.api import http
+from merpati.api import http, operations
 from merpati.api import questions as ask
-from merpati.api.client import short_path
+from merpati.api.client import RemoteCounter, short_path
 from merpati.api.errors import Mistaken
 from merpati.api.moments import moment
+from merpati.api.node import Node
+from merpati.api.operations import OwnCounter
 from merpati.clock import Clock
 from merpati.config.errors import ConfigError
 from merpati.config.files import look
 from merpati.config.places import Places
 from merpati.config.routes import read_routes
 from merpati.config.settings import Settings, load
+from merpati.delivery.route import Route
 from merpati.journal.events import Lifecycle
+from merpati.node.memory import SharedMemory
 from merpati.reception.port import Port
+from merpati.report.metrics import Series, exposition
 from merpati.system.blueprint import Blueprint
 from merpati.system.certificate import reload_certificate
 from merpati.system.chores import keep_on
-from merpati.system.delivering import Delivering
 from merpati.system.doors import GRACE, Door, Household, household
-from merpati.system.health import Health
-from merpati.system.housekeeping import Housekeeping
 from merpati.system.log import Log
-from merpati.system.office import office_of, submit
+from merpati.system.office import submit
 from merpati.system.reload import unchangeable
-from merpati.system.reporting import Reporting
 from merpati.system.secret import installation_secret
-from merpati.system.stores import open_stores
-from merpati.system.walwatch import WalWatch
+from merpati.system.shard import Shard, ShardParts
+from merpati.system.stores import Stores, open_stores
 from merpati.system.web import serving
 from merpati.wire.endpoint import Endpoint
+from merpati.wire.handover import Handover
 from merpati.wire.listen import ListenSettings
 from merpati.wire.sockets import bind, bound_to
 from merpati.wire.tls import TlsContext
@@ -53,6 +59,36 @@ from merpati.wire.tls import TlsContext
 # Threads: hashes and file writes release the interpreter's lock, so that two cores serve.
 _HASHERS = 4
 _WRITERS = 4
+_BEAT = 1.0
+"""Seconds between two signs of life."""
+
+
+class Superior(Protocol):
+    """Who runs the workers of a node."""
+
+    def stop(self) -> None:
+        """Stop all of them gracefully."""
+        ...
+
+    def restart(self) -> None:
+        """Replace them one after the other. Mistaken where there is no other to serve meanwhile."""
+        ...
+
+    def reloaded(self) -> None:
+        """A worker has taken up the configuration as it is in the file now."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """Which shards of a node are whose."""
+
+    own: int
+    """The worker's number, and that of the shard that takes in its mail."""
+    adopted: tuple[int, ...] = ()
+    """Shards of workers that are not there any more: they run dry."""
+    node: tuple[int, ...] = (0,)
+    """All shards of the node."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +99,18 @@ class Surroundings:
     """Listening, in the order of the configuration's ports."""
     web: socket.socket | None
     """The same of the HTTP door, if there is one."""
+    control: socket.socket
+    """Where commands ask."""
+    local: socket.socket
+    """Where programs of this machine speak SMTP."""
     tls: TlsContext
+    memory: SharedMemory
+    handover: Handover | None
+    """The way to the other workers, if there are any."""
+    assignment: Assignment
+    superior: Superior
+    pid: int
+    """Of the process that operators know."""
     clock: Clock
     log: Log
     ready: Callable[[str], None]
@@ -73,19 +120,23 @@ class Surroundings:
 
 
 class Server:
-    """A worker, and what its operator sees of it (`api.doors.Doors`)."""
+    """A worker with its shards: the first takes in its mail."""
 
     def __init__(
-        self, settings: Settings, given: Surroundings, house: Household, delivering: Delivering
+        self,
+        settings: Settings,
+        given: Surroundings,
+        house: Household,
+        writers: ThreadPoolExecutor,
+        stores: Mapping[int, Stores],
     ) -> None:
         self._settings = settings
-        self._delivering = delivering
         self._given = given
         self._house = house
         self._started = given.clock.now()
         self._stop = asyncio.Event()
+        self._grace = GRACE
         self._doors: list[Door] = []
-        self._housekeeping = Housekeeping(house.stores.queue, house.stores.journal, given.clock)
         gauges = {
             ("connections_open", "Connections that stand, by port role.", "role"): self._open,
             ("limits_hit", "How often a limit turned somebody away.", "limit"): self._limits,
@@ -94,13 +145,21 @@ class Server:
             ),
             ("in_hand_octets", "Octets of bodies being delivered from memory.", ""): self._octets,
         }
-        self._reporting = Reporting(settings, house.stores, given.clock, gauges)
-        self._local = self._door("local", house.local_port(Blueprint(settings)), ListenSettings())
-        self._health = Health(house.stores.shard.probe, given.clock)
-        self._build()
+        parts = ShardParts(given.clock, given.log, writers, given.memory.sites)
+        self._shards = [
+            Shard(number, settings, replace(house, stores=own), parts, {} if n else gauges)
+            for n, (number, own) in enumerate(stores.items())
+        ]
+        self._own = self._shards[0]
+        self._local = self._door(
+            "local", house.local_port(Blueprint(settings)), ListenSettings("local")
+        )
+        self._build(read_routes(settings.document, settings.base))
 
-    def begin_stop(self) -> None:
-        """Stop gracefully; `run` returns when it is done."""
+    def begin_stop(self, grace: float = GRACE) -> None:
+        """Stop gracefully; `run` returns when it is done. Sessions and what is
+        being sent have `grace` seconds each to end."""
+        self._grace = grace
         self._stop.set()
 
     def take_up(self, settings: Settings) -> None:
@@ -108,42 +167,54 @@ class Server:
 
         ConfigError or TlsError when they cannot be used; then nothing has changed.
         """
-        flaws = [*look(settings), *unchangeable(self._settings, settings)]
-        if flaws:
-            raise ConfigError(str(settings.file), flaws)
+        self._look(settings)
         # What can fail comes first: the passwords of routes, then the certificate.
         routes = read_routes(settings.document, settings.base)
         reload_certificate(self._given.tls, settings)
-        self._delivering.take_up(settings, routes)
         self._settings = settings
-        self._build()
+        self._build(routes)
         self._given.log.info("reloaded", str(settings.file))
 
-    def _build(self) -> None:
-        """The doors' ports, from the settings in force."""
+    def _look(self, settings: Settings) -> None:
+        flaws = [*look(settings), *unchangeable(self._settings, settings)]
+        if flaws:
+            raise ConfigError(str(settings.file), flaws)
+
+    def _build(self, routes: list[Route]) -> None:
+        """The doors' ports and the shards' ways, from the settings in force."""
         blueprint = Blueprint(self._settings)
-        self._housekeeping.patience = float(self._settings.document.queue.delay_notice)
-        self._housekeeping.retention = float(self._settings.document.retention.journal)
-        self._local.give(self._house.local_port(blueprint), ListenSettings())
+        for shard in self._shards:
+            shard.take_up(self._settings, routes)
+        self._local.give(self._house.local_port(blueprint), ListenSettings("local"))
         self._own_intake = self._house.intake(blueprint, blueprint.own_rules())
         # A reload never changes which ports there are (`system.reload`), so their order names them:
         # port 0 of one address may stand there more than once.
         for n, table in enumerate(self._settings.document.port):
-            port, limits = self._house.port(blueprint, table), blueprint.listener(table)
+            port = self._house.port(blueprint, table)
+            limits = replace(blueprint.listener(table), number=n)
             if n < len(self._doors):
                 self._doors[n].give(port, limits)
             else:
                 self._doors.append(self._door(table.role.value, port, limits))
 
     def _door(self, name: str, port: Port, settings: ListenSettings) -> Door:
-        counted = partial(self._reporting.metrics.connections_in.add, name)
-        return Door(name, self._house.wire, port, settings, (counted, self._session_failed))
+        counted = partial(self._own.reporting.metrics.connections_in.add, name)
+        told = (counted, self._session_failed)
+        return Door(name, self._house, port, settings, told)
 
     async def _open(self) -> dict[str, float]:
+        return {name: float(number) for name, number in self._standing().items()}
+
+    def _standing(self) -> Counter[str]:
         standing = Counter[str]()
         for door in [*self._doors, self._local]:
             standing[door.name] += len(door.listener)
-        return dict(standing)
+        return standing
+
+    @property
+    def own(self) -> Shard:
+        """The shard that takes in mail."""
+        return self._own
 
     async def _limits(self) -> dict[str, float]:
         return {name: float(count) for name, count in self._house.limits.totals.items()}
@@ -155,74 +226,93 @@ class Server:
         return dict(dropped)
 
     async def _octets(self) -> dict[str, float]:
-        return {"": float(self._delivering.octets)}
+        return {"": float(self._own.delivering.octets)}
 
     def _session_failed(self, error: Exception) -> None:
         self._given.log.defect("session", error)
 
     async def run(self) -> None:
         """Serve until told to stop."""
-        await self._reporting.begin()
         async with asyncio.TaskGroup() as work:
-            tasks = [work.create_task(chore) for chore in self._chores()]
-            delivering = work.create_task(self._delivering.run())
+            limits = keep_on("limits", self._house.limits.run, self._given.clock, self._given.log)
+            beside = [work.create_task(self._beat()), work.create_task(limits)]
+            running = [work.create_task(shard.run()) for shard in self._shards]
             await self._serve()
-            self._delivering.stop()
-            await delivering
-            for task in tasks:
+            for shard in self._shards:
+                shard.stop(self._grace)
+            await asyncio.gather(*running)
+            for task in beside:
                 task.cancel()
-        await self._reporting.finish()
 
-    def _chores(self) -> list[Coroutine[None, None, None]]:
-        """What runs beside the mail and must never stop it."""
-        clock, log, stores = self._given.clock, self._given.log, self._house.stores
-        watch = WalWatch(lambda: stores.shard.log_octets, stores.journal, clock, log)
-        named = {
-            "housekeeping": self._housekeeping.run,
-            "reporting": self._reporting.run,
-            "cursor": self._reporting.keep_place,
-            "wal": watch.run,
-            "limits": self._house.limits.run,
-        }
-        return [keep_on(name, work, clock, log) for name, work in named.items()]
+    async def _beat(self) -> None:
+        """Show that the loop turns."""
+        while True:
+            self._given.memory.board.live(self._given.clock.monotonic())
+            await self._given.clock.sleep(_BEAT)
 
     async def _serve(self) -> None:
         """Open every door, wait for the end, and return when the last session is over."""
         async with AsyncExitStack() as opened, asyncio.TaskGroup() as sessions:
-            await self._open_web(opened)
+            await self._open_offices(opened)
             for door, listening in zip(self._doors, self._given.ports, strict=True):
                 sessions.create_task(door.run(listening))
-            sessions.create_task(self._local.run(_bind_deep(self._places.smtp)))
+            sessions.create_task(self._local.run(self._given.local))
+            self._take_over(sessions)
             self._settle_down()
             self._announce()
             await self._stop.wait()
             self._given.stopping()
-            self._given.log.info("stopping", "no more connections; sessions end")
+            self._take_over(None)
             for door in [*self._doors, self._local]:
-                door.stop()
+                door.stop(self._grace)
 
-    async def _open_web(self, opened: AsyncExitStack) -> None:
-        delivering = self._delivering
-        office = office_of(
-            self._house.stores,
-            self._given.clock,
-            self,
-            lambda: delivering.routes,
-            delivering,
-        )
-        control = serving(http.control(office), _bind_deep(self._places.control), GRACE)
+    def _take_over(self, sessions: asyncio.TaskGroup | None) -> None:
+        """Serve what other workers pass on; no more of it without `sessions`."""
+        handover, loop = self._given.handover, asyncio.get_running_loop()
+        if handover is None:
+            return
+        if sessions is None:
+            loop.remove_reader(handover.fileno())
+            return
+
+        def serve(port: int, accepted: socket.socket) -> None:
+            sessions.create_task(self._doors[port].adopt(accepted))
+
+        loop.add_reader(handover.fileno(), handover.take, serve)
+
+    async def _open_offices(self, opened: AsyncExitStack) -> None:
+        """One for each shard, and one where the whole node is asked."""
+        counters: dict[int, operations.Counter] = {
+            number: RemoteCounter(self._places.control_of(number))
+            for number in self._given.assignment.node
+        }
+        for shard in self._shards:
+            counter = OwnCounter(shard.office(_Doors(self, shard)))
+            counters[shard.number] = counter
+            if len(counters) > 1:  # Alone there is nobody else who would ask.
+                listening = bind_private(self._places.control_of(shard.number))
+                own = serving(http.control(counter), listening, GRACE)
+                await opened.enter_async_context(own)
+        node = Node(counters, self._own.number, self._given.clock)
+        control = serving(http.control(node), self._given.control, GRACE)
         await opened.enter_async_context(control)
         if self._given.web is not None:
-            public = http.public(self._trouble, self._reporting.metrics.exposition)
-            site = serving(public, self._given.web, GRACE)
+            site = serving(self._public(node), self._given.web, GRACE)
             await opened.enter_async_context(site)
+
+    def _public(self, node: Node) -> Application:
+        async def trouble() -> str:
+            return (await node.ask(operations.HEALTH, ask.Nothing())).trouble
+
+        async def page() -> bytes:
+            found: list[Series] = await node.ask(operations.METRICS, ask.Nothing())
+            return exposition(found)
+
+        return http.public(trouble, page)
 
     @property
     def _places(self) -> Places:
         return Places(self._settings.data)
-
-    async def _trouble(self) -> str:
-        return "stopping" if self._stop.is_set() else await self._health.trouble()
 
     def _settle_down(self) -> None:
         """What was made until now stays: the collector need not look at it again."""
@@ -233,11 +323,11 @@ class Server:
 
     def _announce(self) -> None:
         text = ", ".join(self._ports())
-        self._given.log.info("started", text)
         self._given.ready(text)
-        self._house.stores.journal.note(
-            Lifecycle(at=self._given.clock.now(), what="started", detail=__version__)
-        )
+        for shard in self._shards:
+            shard.house.stores.journal.note(
+                Lifecycle(at=self._given.clock.now(), what="started", detail=__version__)
+            )
 
     def _ports(self) -> tuple[str, ...]:
         """Where we listen, with the ports that the system chose."""
@@ -254,40 +344,104 @@ class Server:
         """A message of a program on this machine."""
         return await submit(self._own_intake, question)
 
-    async def status(self, _: ask.Nothing) -> ask.Status:
-        """How the server is."""
-        stores = self._house.stores
+    async def status(self, shard: Shard) -> ask.Status:
+        """How the server is, as one of its shards tells."""
+        queue = await shard.house.stores.queue.count()
+        is_own = shard is self._own
+        line = ask.WorkerLine(
+            shard=shard.number,
+            running=True,
+            pid=os.getpid(),
+            started=moment(self._started),
+            connections=dict(self._standing()) if is_own else {},
+            queue=queue,
+            in_memory=shard.delivering.octets,
+        )
         return ask.Status(
             running=True,
             version=__version__,
-            pid=os.getpid(),
+            pid=self._given.pid,
             started=moment(self._started),
             data=str(self._settings.data),
             config=str(self._settings.file or ""),
             ports=self._ports(),
-            queue=await stores.queue.count(),
-            held_sites=len(await stores.queue.held()),
-            limits=dict(self._house.limits.totals),
+            queue=queue,
+            held_sites=len(await shard.house.stores.queue.held()),
+            limits=dict(self._house.limits.totals) if is_own else {},
+            workers=(line,),
         )
 
-    async def reload(self, _: ask.Nothing) -> ask.Done:
+    async def health(self, shard: Shard) -> ask.Health:
+        """Whether a shard can store mail."""
+        trouble = "stopping" if self._stop.is_set() else await shard.health.trouble()
+        return ask.Health(trouble=trouble)
+
+    async def metrics(self, shard: Shard) -> list[Series]:
+        """Of one shard, with its number where there are several."""
+        found = await shard.reporting.metrics.series()
+        if len(self._given.assignment.node) == 1:
+            return found
+        return [structs.replace(one, worker=str(shard.number)) for one in found]
+
+    async def reload(self, question: ask.Reload) -> ask.Done:
         """Read the file again."""
         if self._settings.file is None:
             raise Mistaken("the developer's inbox has no file to read again")
-        self.take_up(await asyncio.to_thread(load, self._settings.file))
+        settings = await asyncio.to_thread(load, self._settings.file)
+        if question.only_look:
+            self._look(settings)
+        else:
+            self.take_up(settings)
+            self._given.superior.reloaded()
         return ask.Done()
 
-    async def stop(self, _: ask.Nothing) -> ask.Done:
-        """Begin to stop."""
-        self.begin_stop()
+    async def restart(self) -> ask.Done:
+        """Begin to replace the workers."""
+        self._given.superior.restart()
         return ask.Done()
+
+    async def stop(self) -> ask.Done:
+        """Begin to stop."""
+        self._given.superior.stop()
+        return ask.Done()
+
+
+@dataclass(frozen=True, slots=True)
+class _Doors:
+    """A worker as one of its shards shows it (`api.doors.Doors`)."""
+
+    server: Server
+    shard: Shard
+
+    async def submit(self, question: ask.Submission) -> ask.Queued:
+        return await self.server.submit(question)
+
+    async def status(self, _: ask.Nothing) -> ask.Status:
+        return await self.server.status(self.shard)
+
+    async def health(self, _: ask.Nothing) -> ask.Health:
+        return await self.server.health(self.shard)
+
+    async def metrics(self, _: ask.Nothing) -> list[Series]:
+        return await self.server.metrics(self.shard)
+
+    async def reload(self, question: ask.Reload) -> ask.Done:
+        if self.shard is not self.server.own:
+            return ask.Done(changed=0)  # Its worker is told by the shard that it has of its own.
+        return await self.server.reload(question)
+
+    async def restart(self, _: ask.Nothing) -> ask.Done:
+        return await self.server.restart()
+
+    async def stop(self, _: ask.Nothing) -> ask.Done:
+        return await self.server.stop()
 
 
 def _bound(named: Endpoint, listening: socket.socket) -> Endpoint:
     return named if named.path else bound_to(listening)
 
 
-def _bind_deep(path: Path) -> socket.socket:
+def bind_private(path: Path) -> socket.socket:
     """A socket for this user alone, also where the path is too long for a socket's address."""
     with short_path(path) as short:
         return bind(Endpoint(path=short), mode=0o600)
@@ -295,14 +449,15 @@ def _bind_deep(path: Path) -> socket.socket:
 
 @asynccontextmanager
 async def opened(settings: Settings, given: Surroundings) -> AsyncIterator[Server]:
-    """A server over its stores, which are closed when it is left."""
-    places = Places(settings.data)
+    """A worker over its stores, which are closed when it is left."""
+    places, assignment = Places(settings.data), given.assignment
     # Two pools, so that a disk that hangs keeps nobody from logging in.
     with (
         ThreadPoolExecutor(_HASHERS, "hash") as hashers,
         ThreadPoolExecutor(_WRITERS, "maildir") as writers,
     ):
-        async with open_stores(places, given.clock) as stores:
-            secret = installation_secret(places.secret)
-            house = household(stores, given.clock, given.tls, hashers, secret)
-            yield Server(settings, given, house, Delivering(settings, house, writers, given.log))
+        shards = (assignment.own, *assignment.adopted)
+        async with open_stores(places, given.clock, shards) as stores:
+            keeps = (installation_secret(places.secret), given.memory, given.handover)
+            house = household(stores[assignment.own], given.clock, given.tls, hashers, keeps)
+            yield Server(settings, given, house, writers, stores)

@@ -1,6 +1,6 @@
 """Everything that is kept, opened by its one owner and closed in the opposite order."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -9,13 +9,14 @@ from merpati.config.places import Places
 from merpati.directory.store import DirectoryStore
 from merpati.journal.store import JournalStore
 from merpati.queue.store import QueueStore
-from merpati.storage.connection import Kind, StorageSettings
+from merpati.storage.connection import Kind, StorageSettings, abandon, connect
 from merpati.storage.database import Database
+from merpati.system.secret import installation_secret
 
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """The engines of one worker.
+    """The engines of one shard.
 
     The queue is also Sites, Ledger and Desk; the directory is also Registrar.
     """
@@ -23,24 +24,48 @@ class Stores:
     queue: QueueStore
     journal: JournalStore
     directory: DirectoryStore
+    """The same for all shards."""
     shard: Database
     """The file of queue and journal."""
 
 
+def make_shared(places: Places) -> bytes:
+    """Make what several workers will open at once, while there is one process; the secret.
+
+    Blocks. StorageError or MerpatiError when a file is refused.
+    """
+    abandon(connect(StorageSettings(places.directory, Kind.DIRECTORY)))
+    return installation_secret(places.secret)
+
+
 @asynccontextmanager
-async def open_stores(places: Places, clock: Clock) -> AsyncIterator[Stores]:
-    """Open both files; the caller holds the owner lock. StorageError when one is refused."""
+async def open_stores(
+    places: Places, clock: Clock, shards: Iterable[int]
+) -> AsyncIterator[dict[int, Stores]]:
+    """Open the directory and these shards, by number.
+
+    The caller owns the data, and no other process works on these shards. StorageError when a file
+    is refused.
+    """
     async with AsyncExitStack() as opened:
-        shard = Database(StorageSettings(places.queue), clock)
-        await shard.open()
-        opened.push_async_callback(shard.close)
         names = Database(StorageSettings(places.directory, Kind.DIRECTORY), clock)
         await names.open()
         opened.push_async_callback(names.close)
-        journal = JournalStore(shard)
-        queue = QueueStore(shard, journal, clock)
-        await queue.open()
         directory = DirectoryStore(names)
         await directory.open()
         opened.callback(directory.close)
-        yield Stores(queue, journal, directory, shard)
+        yield {
+            number: await _open_shard(opened, places, clock, directory, number) for number in shards
+        }
+
+
+async def _open_shard(
+    opened: AsyncExitStack, places: Places, clock: Clock, directory: DirectoryStore, number: int
+) -> Stores:
+    shard = Database(StorageSettings(places.queue(number)), clock)
+    await shard.open()
+    opened.push_async_callback(shard.close)
+    journal = JournalStore(shard)
+    queue = QueueStore(shard, journal, clock)
+    await queue.open()
+    return Stores(queue, journal, directory, shard)

@@ -34,6 +34,9 @@ class MemoryDirectory:
         """See `Directory`."""
         return may_send(self._rows, login, sender)
 
+    def forget(self) -> None:
+        """There is no memory beside the truth."""
+
     async def add_domain(self, domain: str) -> None:
         """See `Registrar`."""
         self._rows.add_domain(domain)

@@ -151,6 +151,11 @@ class Connection(asyncio.BufferedProtocol):
         self._closing = True
         self._transport.abort()
 
+    def socket(self) -> socket.socket:
+        """The socket itself, to pass it on to another process; it stays open here."""
+        found: socket.socket = self._transport.get_extra_info("socket")
+        return found
+
     def quickack(self) -> None:
         """Acknowledge the next segments at once (Linux): for a peer that waits with its next.
 
@@ -158,7 +163,7 @@ class Connection(asyncio.BufferedProtocol):
         """
         if not self.peer.ip or self._error is not None:
             return
-        sock = self._transport.get_extra_info("socket")
+        sock = self.socket()
         with suppress(OSError):  # It is broken: whoever reads next is told so.
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 

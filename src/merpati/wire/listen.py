@@ -7,25 +7,32 @@ protocol; far above it is dropped without a word, so that saying no cannot be ma
 import asyncio
 import socket
 import sys
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from typing import Any
 
 from merpati.errors import MerpatiError
+from merpati.node.table import Row, Table, TableSettings
 from merpati.wire import proxy
 from merpati.wire.connection import Connection
 from merpati.wire.endpoint import Endpoint
 from merpati.wire.errors import WireError
+from merpati.wire.handover import Handover
 from merpati.wire.loop import Wire
 from merpati.wire.sockets import BACKLOG
 
 
 @dataclass(frozen=True, slots=True)
 class ListenSettings:
-    """Limits of one port."""
+    """Limits of one port, for all workers together."""
+
+    name: str = ""
+    """Of the port, among those that are counted in one table."""
+    number: int | None = None
+    """Of the port, the same in all workers, if its connections may be passed on to others."""
 
     connections: int = 2000
     """At a time, all peers together."""
@@ -66,6 +73,24 @@ class Arrival:
 
 
 Serve = Callable[[Arrival], Awaitable[None]]
+Rows = tuple[Row | None, ...]
+"""Where a connection is counted; none for one that is to be refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """The other workers of the node, as one port's listener knows them."""
+
+    table: Table
+    """Where the connections of all are counted."""
+    handover: Handover | None = None
+    """The way to pass connections on."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    arrival: Arrival
+    rows: Rows
 
 
 class Listener:
@@ -82,13 +107,15 @@ class Listener:
         serve: Serve,
         failed: Callable[[Exception], None],
         settings: ListenSettings | None = None,
+        neighbours: "Neighbours | None" = None,
     ) -> None:
+        """`neighbours` are the other workers of the node: what they serve is counted as well."""
         self._wire = wire
         self._serve = serve
         self._failed = failed
         self._settings = settings or ListenSettings()
-        self._sessions: dict[asyncio.Task[Any], Arrival] = {}
-        self._by_ip: Counter[str] = Counter()
+        self._neighbours = neighbours or Neighbours(Table(TableSettings()))
+        self._sessions: dict[asyncio.Task[Any], _Session] = {}
         self._refusing = 0
         self.dropped = 0
         """Connections that were closed without a word."""
@@ -125,6 +152,14 @@ class Listener:
         self._grace = grace
         self._stop.set()
 
+    async def adopt(self, accepted: socket.socket) -> None:
+        """Serve a connection that another worker has accepted on this port."""
+        loop = asyncio.get_running_loop()
+        with suppress(OSError):  # The client is gone already.
+            await loop.connect_accepted_socket(
+                lambda: Connection(self._wire, self._begin), accepted
+            )
+
     async def _start(self, listener: socket.socket) -> asyncio.Server:
         loop = asyncio.get_running_loop()
         if listener.family == socket.AF_UNIX:
@@ -137,9 +172,25 @@ class Listener:
         return Connection(self._wire, self._arrived)
 
     def _arrived(self, stream: Connection) -> None:
+        if self._passes_on(stream):
+            stream.abort()
+        else:
+            self._begin(stream)
+
+    def _passes_on(self, stream: Connection) -> bool:
+        handover, number = self._neighbours.handover, self._settings.number
+        if handover is None or number is None or self._stop.is_set():
+            return False
+        return handover.offer(number, stream.socket())
+
+    def _begin(self, stream: Connection) -> None:
+        if self._stop.is_set():
+            stream.abort()
+            return
         proxied = self._is_proxy(stream.peer.ip)
-        crowd = self._crowd("" if proxied else stream.peer.ip)
-        if self._stop.is_set() or (crowd and self._refusing >= self._settings.refusals):
+        rows, crowd = self._count("" if proxied else stream.peer.ip)
+        if crowd and self._refusing > self._settings.refusals:
+            self._discount(rows)
             self.dropped += 1
             stream.abort()
             return
@@ -148,21 +199,42 @@ class Listener:
         arrival = Arrival(stream, stream.peer, stream.local, crowd)
         session = self._proxied(arrival) if proxied else self._session(arrival)
         task = self._group.create_task(session)
-        self._count(arrival, task)
+        self._sessions[task] = _Session(arrival, rows)
+        self._tell(1)
         task.add_done_callback(self._ended)
 
     def _is_proxy(self, ip: str) -> bool:
         proxies = self._settings.proxies
         return bool(ip and proxies) and any(ip_address(ip) in network for network in proxies)
 
-    def _crowd(self, ip: str) -> Crowd | None:
-        if ip and self._wire.lag > self._settings.lag:
-            return Crowd.BUSY
-        if len(self._sessions) - self._refusing >= self._settings.connections:
-            return Crowd.CONNECTIONS
-        if ip and self._by_ip[ip] >= self._settings.connections_per_ip:
-            return Crowd.PER_IP
-        return None
+    def _tell(self, amount: int) -> None:
+        if self._neighbours.handover is not None:
+            self._neighbours.handover.connected(amount)
+
+    def _count(self, ip: str) -> tuple[Rows, Crowd | None]:
+        """Count a connection for all workers; above a limit it counts as one to be refused."""
+        settings, now = self._settings, self._wire.clock.monotonic()
+        if ip and self._wire.lag > settings.lag:
+            self._refusing += 1
+            return (), Crowd.BUSY
+        table = self._neighbours.table
+        port = table.row(f"port {settings.name}", now)
+        if port is not None and not port.take(settings.connections):
+            self._refusing += 1
+            return (), Crowd.CONNECTIONS
+        peer = table.row(f"port {settings.name} from {ip}", now) if ip else None
+        if peer is not None and not peer.take(settings.connections_per_ip):
+            self._discount((port,))
+            self._refusing += 1
+            return (), Crowd.PER_IP
+        return (port, peer), None
+
+    def _discount(self, rows: Rows) -> None:
+        if not rows:
+            self._refusing -= 1
+        for row in rows:
+            if row is not None:
+                row.give_back()
 
     async def _proxied(self, arrival: Arrival) -> None:
         """Learn who is behind the proxy, and count the connection as theirs."""
@@ -179,34 +251,22 @@ class Listener:
         await self._session(arrival)
 
     def _recount(self, arrival: Arrival, peer: Endpoint, local: Endpoint) -> Arrival:
-        self._discount(arrival)
-        crowd = arrival.crowd or self._crowd(peer.ip)
+        task = asyncio.current_task()
+        session = self._sessions[task] if task is not None else _Session(arrival, ())
+        self._discount(session.rows)
+        rows, crowd = self._count(peer.ip)
         arrival = replace(arrival, peer=peer, local=local, crowd=crowd)
-        if task := asyncio.current_task():
-            self._count(arrival, task)
+        if task is not None:
+            self._sessions[task] = _Session(arrival, rows)
         return arrival
 
-    def _count(self, arrival: Arrival, task: asyncio.Task[Any]) -> None:
-        self._sessions[task] = arrival
-        if arrival.crowd:
-            self._refusing += 1
-        else:
-            self._by_ip[arrival.peer.ip] += 1
-
     def _ended(self, task: asyncio.Task[Any]) -> None:
-        arrival = self._sessions.pop(task)
-        arrival.stream.abort()
-        self._discount(arrival)
+        session = self._sessions.pop(task)
+        session.arrival.stream.abort()
+        self._discount(session.rows)
+        self._tell(-1)
         if not self._sessions:
             self._idle.set()
-
-    def _discount(self, arrival: Arrival) -> None:
-        if arrival.crowd:
-            self._refusing -= 1
-        else:
-            self._by_ip[arrival.peer.ip] -= 1
-            if not self._by_ip[arrival.peer.ip]:
-                del self._by_ip[arrival.peer.ip]
 
     async def _session(self, arrival: Arrival) -> None:
         try:

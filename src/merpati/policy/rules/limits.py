@@ -4,6 +4,7 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 
 from merpati.clock import Clock
+from merpati.node.table import Table
 from merpati.policy.meters import Meters
 from merpati.policy.prefix import is_this_machine, neighbourhoods
 from merpati.policy.rule import Facts, Moment
@@ -42,12 +43,17 @@ class Limits:
     name = NAME
     moments = frozenset({Moment.CONNECT, Moment.MAIL, Moment.RCPT, Moment.MESSAGE})
 
-    def __init__(self, settings: LimitSettings, clock: Clock) -> None:
+    def __init__(
+        self, settings: LimitSettings, clock: Clock, table: Table | None = None, port: str = ""
+    ) -> None:
+        """`table` holds what was used at the ports of this node; `port` tells them apart."""
         self._settings = settings
         self._clock = clock
-        self._connections = Meters(settings.connections_per_minute / 60)
-        self._messages = Meters(settings.messages_per_minute / 60)
-        self._recipients = Meters(settings.recipients_per_hour / 3600)
+        per_second = settings.connections_per_minute / 60
+        self._connections = Meters(per_second, table, f"connections {port}")
+        self._messages = Meters(settings.messages_per_minute / 60, table, f"messages {port}")
+        per_second = settings.recipients_per_hour / 3600
+        self._recipients = Meters(per_second, table, f"recipients {port}")
         self._judges = {
             Moment.CONNECT: self._connect,
             Moment.MAIL: self._mail,

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from merpati.clock import Clock
 from merpati.directory.expansion import Expander
+from merpati.node.table import Table
 from merpati.policy.judge import Judge
 from merpati.policy.rule import Rule
 from merpati.policy.rules.hops import Hops
@@ -27,16 +28,23 @@ class RuleSettings:
     """Unknown recipients in a stranger's session."""
     free_space: int | None = None
     """Octets of the disk that mail does not take; None: see `Space`."""
+    port: str = ""
+    """Its name where rates are counted: each port for itself."""
     inbox: bool = False
     """The developer's inbox: any sender, any recipient, failures by magic names."""
 
 
 def judge_of(
-    settings: RuleSettings, expander: Expander, clock: Clock, measure: Measure | None = None
+    settings: RuleSettings,
+    expander: Expander,
+    clock: Clock,
+    measure: Measure | None = None,
+    meters: Table | None = None,
 ) -> Judge:
-    """The judge of one port; `measure` tells of the disk that mail is kept on."""
+    """The judge of one port; `measure` tells of the disk that mail is kept on, `meters` holds what
+    was used lately at the ports of this node."""
     rules: list[Rule] = [
-        Limits(settings.limits, clock),
+        Limits(settings.limits, clock, meters, settings.port),
         Relay(expander, settings.login_required and not settings.inbox, settings.inbox),
         Hops(expander, settings.max_hops),
     ]

@@ -1,0 +1,419 @@
+"""Several workers: made from this process, watched, replaced when they die, and ended in order.
+
+The supervisor touches no mail. It has no event loop and no threads, so that a worker can be made by
+fork at any time; everything that a worker inherits was opened before. Each worker has the shard of
+its own number, and those of workers that are not there any more are shared out among them.
+
+A worker that dies is made again at once, and after ever longer pauses when it dies right after its
+start; the others go on meanwhile. Only when the very first start fails does everything end.
+"""
+
+import asyncio
+import os
+import select
+import signal
+import socket
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from merpati.clock import SystemClock
+from merpati.config.errors import ConfigError
+from merpati.config.files import look
+from merpati.config.places import Places
+from merpati.config.settings import Settings, load
+from merpati.errors import MerpatiError
+from merpati.node.memory import SharedMemory
+from merpati.supervisor import bus
+from merpati.supervisor.notify import Notifier
+from merpati.system.certificate import reload_certificate
+from merpati.system.log import Log
+from merpati.system.reload import unchangeable
+from merpati.system.server import Assignment, Server, Superior, Surroundings, opened
+from merpati.system.stores import make_shared
+from merpati.wire.handover import Handover
+from merpati.wire.tls import TlsContext
+
+NewLoop = Callable[[], asyncio.AbstractEventLoop]
+_STOP = 75.0
+"""Seconds after which a worker that was told to stop is killed: sessions and deliveries have 30
+each, and the stores have to close."""
+_HUNG = 60.0
+"""A worker whose loop has not turned for so long is killed, and made anew."""
+_LOOK = 1.0
+_SHORT_LIFE = 10.0
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 30.0
+_ORPHAN = 1.0
+"""Seconds that sessions get when the supervisor is gone: another may be waiting for the data."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inheritance:
+    """What every worker has from the process that the command started."""
+
+    ports: Sequence[socket.socket]
+    web: socket.socket | None
+    control: socket.socket
+    local: socket.socket
+    tls: TlsContext
+    memory: SharedMemory
+    handover: Handover | None
+    clock: SystemClock
+    log: Log
+    notifier: Notifier
+
+    def surroundings(
+        self,
+        assignment: Assignment,
+        superior: Superior,
+        pid: int,
+        told: tuple[Callable[[str], None], Callable[[], None]],
+        log: Log | None = None,
+    ) -> Surroundings:
+        """The same for one worker; `told` are called when it is ready, and when it stops."""
+        return Surroundings(
+            ports=self.ports,
+            web=self.web,
+            control=self.control,
+            local=self.local,
+            tls=self.tls,
+            memory=self.memory,
+            handover=self.handover,
+            assignment=assignment,
+            superior=superior,
+            pid=pid,
+            clock=self.clock,
+            log=log or self.log,
+            ready=told[0],
+            stopping=told[1],
+        )
+
+    def sockets(self) -> Iterator[socket.socket]:
+        """Everything that listens."""
+        yield from self.ports
+        yield from (self.control, self.local)
+        if self.web is not None:
+            yield self.web
+
+
+@dataclass(slots=True)
+class _Worker:
+    """One of them, as the supervisor knows it."""
+
+    number: int
+    pid: int = 0
+    """0: there is none now."""
+    line: bus.Line | None = None
+    started: float = 0.0
+    is_ready: bool = False
+    told_to_stop: float = 0.0
+    """When; 0.0 for not."""
+    short_lives: int = 0
+    start_at: float = 0.0
+    why: str = ""
+    """What it said when it could not start."""
+
+
+@dataclass(slots=True)
+class Fleet:
+    """The workers of this node. `run` once."""
+
+    settings: Settings
+    given: Inheritance
+    early: set[int]
+    """Signals that came before."""
+    new_loop: NewLoop | None
+    _workers: list[_Worker] = field(default_factory=list)
+    _replacing: list[int] = field(default_factory=list)
+    """Workers that a rolling restart has still to replace."""
+    _is_complete: bool = False
+    _stopping: bool = False
+    _failure: str = ""
+    _ports: str = ""
+
+    def run(self) -> None:
+        """Until SIGTERM or SIGINT; MerpatiError when a worker cannot start at first."""
+        make_shared(Places(self.settings.data))
+        self._workers = [_Worker(number) for number in range(self.settings.workers)]
+        reading, writing = socket.socketpair()
+        reading.setblocking(False)
+        writing.setblocking(False)
+        signal.set_wakeup_fd(writing.fileno(), warn_on_full_buffer=False)
+        for name in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+            signal.signal(name, self._heard)
+        with reading, writing:
+            while not self._stopping or any(worker.pid for worker in self._workers):
+                self._obey_signals()
+                self._reap()
+                self._tend()
+                self._wait(reading)
+            signal.set_wakeup_fd(-1)
+        if self._failure:
+            raise MerpatiError(self._failure)
+        self.given.log.info("stopped", "everything is stored")
+
+    def _heard(self, name: int, _: object) -> None:
+        self.early.add(name)
+
+    def _obey_signals(self) -> None:
+        heard, self.early = self.early, set()
+        if signal.SIGHUP in heard:
+            self._reload()
+        if heard & {signal.SIGTERM, signal.SIGINT}:
+            self._stop()
+
+    def _wait(self, signals: socket.socket) -> None:
+        """Until something happens, or for a moment."""
+        waiting: list[socket.socket | bus.Line] = [signals]
+        waiting += [worker.line for worker in self._workers if worker.line is not None]
+        readable, _, _ = select.select(waiting, [], [], self._patience())
+        with suppress(BlockingIOError):
+            signals.recv(4096)
+        for worker in self._workers:
+            if worker.line in readable:
+                self._listen(worker)
+
+    def _patience(self) -> float:
+        interval = self.given.notifier.watchdog_interval or _LOOK
+        now = self.given.clock.monotonic()
+        starts = [worker.start_at - now for worker in self._workers if not worker.pid]
+        return 0.0 if self.early else max(0.0, min(_LOOK, interval, *starts))
+
+    def _tend(self) -> None:
+        """Start what is missing, end what hangs, go on with replacing."""
+        now = self.given.clock.monotonic()
+        self.given.notifier.alive()
+        for worker in self._workers:
+            if worker.pid:
+                self._watch(worker, now)
+            elif not self._stopping and now >= worker.start_at:
+                self._start(worker)
+        if self._replacing and all(one.is_ready and not one.told_to_stop for one in self._workers):
+            self._tell_to_stop(self._workers[self._replacing.pop(0)])
+
+    def _watch(self, worker: _Worker, now: float) -> None:
+        alive = self.given.memory.board.alive(worker.number)
+        if worker.told_to_stop:
+            if now > worker.told_to_stop + _STOP:
+                self._kill(worker, "did not stop in time")
+        elif alive and now > alive + _HUNG:
+            self._kill(worker, f"has not moved for {now - alive:.0f} s")
+
+    def _kill(self, worker: _Worker, why: str) -> None:
+        self.given.log.error("worker", f"worker {worker.number} {why}: it is killed")
+        os.kill(worker.pid, signal.SIGKILL)
+        worker.told_to_stop = self.given.clock.monotonic()
+
+    def _start(self, worker: _Worker) -> None:
+        mine, theirs = bus.lines()
+        assignment = self._assignment(worker.number)
+        pid = os.fork()
+        if not pid:
+            others = [one.line for one in self._workers if one.line is not None]
+            for line in (mine, *others):
+                line.close()
+            _Subordinate(self.settings, self.given, theirs, assignment).live(self.new_loop)
+        theirs.close()
+        worker.pid, worker.line, worker.why = pid, mine, ""
+        worker.is_ready, worker.told_to_stop = False, 0.0
+        worker.started = self.given.clock.monotonic()
+
+    def _assignment(self, number: int) -> Assignment:
+        count = len(self._workers)
+        left = [shard for shard in Places(self.settings.data).shards() if shard >= count]
+        return Assignment(
+            own=number,
+            adopted=tuple(shard for shard in left if shard % count == number),
+            node=(*range(count), *left),
+        )
+
+    def _reap(self) -> None:
+        """Learn who has ended."""
+        for worker in self._workers:
+            if worker.pid:
+                pid, status = os.waitpid(worker.pid, os.WNOHANG)
+                if pid:
+                    self._ended(worker, os.waitstatus_to_exitcode(status))
+
+    def _ended(self, worker: _Worker, status: int) -> None:
+        if worker.line is not None:
+            self._listen(worker)
+        if worker.line is not None:
+            worker.line.close()
+            worker.line = None
+        was_told, worker.pid, worker.is_ready = bool(worker.told_to_stop), 0, False
+        self.given.memory.forget(worker.number)
+        if self._stopping:
+            return
+        how = f"by signal {-status}" if status < 0 else f"with status {status}"
+        if not was_told:
+            text = worker.why or f"ended {how}"
+            self.given.log.error("worker", f"worker {worker.number}: {text}")
+            if not self._is_complete:
+                self._failure = worker.why or f"worker {worker.number} ended {how} at its start"
+                self._stop()
+                return
+        self._plan_start(worker)
+
+    def _plan_start(self, worker: _Worker) -> None:
+        now = self.given.clock.monotonic()
+        if worker.told_to_stop or now - worker.started > _SHORT_LIFE:
+            worker.short_lives, worker.start_at = 0, now
+            return
+        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**worker.short_lives)
+        worker.short_lives = min(worker.short_lives + 1, 10)
+        worker.start_at = now + pause
+
+    def _listen(self, worker: _Worker) -> None:
+        heard = worker.line.hear() if worker.line is not None else None
+        if heard is None and worker.line is not None:
+            worker.line.close()
+            worker.line = None
+        for message in heard or ():
+            self._understand(worker, message)
+
+    def _understand(self, worker: _Worker, message: bus.Message) -> None:
+        if isinstance(message, bus.Ready):
+            worker.is_ready = True
+            self._ports = message.ports
+            self._see_whether_complete()
+        elif isinstance(message, bus.Failed):
+            worker.why = message.why
+        elif isinstance(message, bus.StopAll):
+            self._stop()
+        elif isinstance(message, bus.RestartAll):
+            self._replacing = list(range(len(self._workers)))
+            self.given.log.info("restarting", "the workers are replaced one after the other")
+        elif isinstance(message, bus.Reloaded):
+            self._take_up()
+
+    def _see_whether_complete(self) -> None:
+        if not self._is_complete and all(worker.is_ready for worker in self._workers):
+            self._is_complete = True
+            self.given.log.info("started", f"{self._ports}; {len(self._workers)} workers")
+            self.given.notifier.ready(self._ports)
+
+    def _reload(self) -> None:
+        """SIGHUP. A file with a mistake is refused: the server goes on with what it has."""
+        self.given.notifier.reloading(self.given.clock.monotonic())
+        try:
+            if self._take_up():
+                for worker in self._workers:
+                    if worker.line is not None:
+                        worker.line.say(bus.Reload())
+        finally:
+            self.given.notifier.ready("running")
+
+    def _take_up(self) -> bool:
+        """Workers that are made from now on use the file as it is; False when it is refused."""
+        if self.settings.file is None:
+            return False
+        try:
+            settings = load(self.settings.file)
+            if flaws := [*look(settings), *unchangeable(self.settings, settings)]:
+                raise ConfigError(str(settings.file), flaws)
+            reload_certificate(self.given.tls, settings)
+        except MerpatiError as error:
+            self.given.log.error("reload refused", str(error))
+            return False
+        self.settings = settings
+        return True
+
+    def _stop(self) -> None:
+        if self._stopping:
+            return
+        self._stopping = True
+        self.given.notifier.stopping()
+        self.given.log.info("stopping", "no more connections; sessions end")
+        # Whoever connects from now on is refused, and not kept waiting for nobody.
+        for one in self.given.sockets():
+            one.close()
+        for worker in self._workers:
+            self._tell_to_stop(worker)
+
+    def _tell_to_stop(self, worker: _Worker) -> None:
+        worker.told_to_stop = self.given.clock.monotonic()
+        if worker.line is not None:
+            worker.line.say(bus.Stop())
+
+
+@dataclass(frozen=True, slots=True)
+class _Subordinate:
+    """A worker's own side, in its own process. It is the `Superior` that the worker knows."""
+
+    settings: Settings
+    given: Inheritance
+    line: bus.Line
+    assignment: Assignment
+
+    def live(self, new_loop: NewLoop | None) -> None:
+        """The whole life of the process; does not return."""
+        status = 1
+        log = Log(self.given.clock, worker=self.assignment.own)
+        try:
+            self._begin()
+            with asyncio.Runner(loop_factory=new_loop) as runner:
+                runner.run(self._work(log))
+            status = 0
+        except MerpatiError as error:
+            self.line.say(bus.Failed(str(error)))
+        except BaseException as error:
+            log.defect("defect", error)
+            self.line.say(bus.Failed("it ended by a defect of its own; its log says where"))
+        finally:
+            os._exit(status)
+
+    def _begin(self) -> None:
+        signal.set_wakeup_fd(-1)
+        # Ctrl-C and a hang-up reach every process of a terminal: the supervisor decides.
+        for name in (signal.SIGINT, signal.SIGHUP):
+            signal.signal(name, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        self.given.memory.become(self.assignment.own)
+        with suppress(OSError):
+            Path("/proc/self/comm").write_text(f"merpati {self.assignment.own}")
+
+    async def _work(self, log: Log) -> None:
+        told = (lambda ports: self.line.say(bus.Ready(ports)), _nothing)
+        given = self.given.surroundings(self.assignment, self, os.getppid(), told, log)
+        async with opened(self.settings, given) as server:
+            loop = asyncio.get_running_loop()
+            loop.add_signal_handler(signal.SIGTERM, server.begin_stop)
+            loop.add_reader(self.line.fileno(), self._listen, server, log)
+            await server.run()
+            loop.remove_reader(self.line.fileno())
+
+    def _listen(self, server: Server, log: Log) -> None:
+        heard = self.line.hear()
+        if heard is None:
+            asyncio.get_running_loop().remove_reader(self.line.fileno())
+            log.error("orphaned", "the supervisor is gone: this worker stops")
+            server.begin_stop(_ORPHAN)
+        for message in heard or ():
+            if isinstance(message, bus.Stop):
+                server.begin_stop()
+            elif isinstance(message, bus.Reload):
+                self._reload(server, log)
+
+    def _reload(self, server: Server, log: Log) -> None:
+        if self.settings.file is None:
+            return
+        try:
+            server.take_up(load(self.settings.file))
+        except MerpatiError as error:
+            log.error("reload refused", str(error))
+
+    def stop(self) -> None:
+        self.line.say(bus.StopAll())
+
+    def restart(self) -> None:
+        self.line.say(bus.RestartAll())
+
+    def reloaded(self) -> None:
+        self.line.say(bus.Reloaded())
+
+
+def _nothing() -> None:
+    """The supervisor has told it."""

@@ -1,0 +1,86 @@
+"""Connections that are passed on to the worker with fewer."""
+
+import socket
+
+import pytest
+
+from merpati.node.board import Board
+from merpati.testing.clock import VirtualClock
+from merpati.wire.handover import Handover, channels
+
+
+@pytest.fixture
+def handover():
+    """Worker 0 of two, at a time when both have just shown that they live."""
+    clock = VirtualClock()
+    board = Board(2)
+    made = channels(2)
+    for worker in (1, 0):
+        board.become(worker, worker + 1)
+        board.live(clock.monotonic())
+    yield Handover(board, made, clock)
+    for ends in made:
+        for end in ends:
+            end.close()
+
+
+@pytest.fixture
+def connection():
+    one, other = socket.socketpair()
+    with one, other:
+        yield one, other
+
+
+def taken_by(handover: Handover, worker: int) -> list[tuple[int, socket.socket]]:
+    found: list[tuple[int, socket.socket]] = []
+    before, handover.board.worker = handover.board.worker, worker
+    handover.take(lambda port, sock: found.append((port, sock)))
+    handover.board.worker = before
+    return found
+
+
+def test_whoever_is_clearly_ahead_passes_on(handover, connection):
+    ours, theirs = connection
+    handover.connected(4)
+    assert handover.offer(3, ours)
+    ((port, given),) = taken_by(handover, 1)
+    with given:
+        ours.close()
+        given.sendall(b"220")
+        assert (port, theirs.recv(3)) == (3, b"220")
+
+
+def test_a_little_ahead_is_near_enough(handover, connection):
+    handover.connected(3)
+    assert not handover.offer(0, connection[0])
+    assert taken_by(handover, 1) == []
+
+
+def test_among_many_a_quarter_is_near_enough(handover, connection):
+    handover.connected(100)
+    handover.board.worker = 1
+    handover.connected(80)
+    handover.board.worker = 0
+    assert not handover.offer(0, connection[0])
+    handover.connected(10)
+    assert handover.offer(0, connection[0])
+    taken_by(handover, 1)[0][1].close()
+
+
+async def test_nothing_is_given_to_whoever_shows_no_sign_of_life(handover, connection):
+    handover.connected(50)
+    await handover.clock.advance(5)
+    handover.board.live(handover.clock.monotonic())
+    assert not handover.offer(0, connection[0])
+
+
+def test_a_full_channel_keeps_the_connection_here(handover, connection):
+    handover.connected(50)
+    offered = 0
+    while handover.offer(0, connection[0]):
+        offered += 1
+        assert offered < 10_000
+    given = taken_by(handover, 1)
+    assert len(given) == offered
+    for _, sock in given:
+        sock.close()
