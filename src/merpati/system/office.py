@@ -33,7 +33,7 @@ from merpati.report.metrics import Series
 from merpati.storage.lock import Lock
 from merpati.system.blueprint import Blueprint
 from merpati.system.doors import IntakeParts, intake_of
-from merpati.system.stores import Stores, open_stores
+from merpati.system.stores import Stores, open_all
 
 _NOTIFY = {"success": Notify.SUCCESS, "failure": Notify.FAILURE, "delay": Notify.DELAY}
 _RETURN = {"full": Return.FULL, "headers": Return.HEADERS}
@@ -211,7 +211,7 @@ async def _own_counter(
         yield None
         return
     with lock:
-        async with open_stores(places, clock, places.shards() or [0]) as stores:
+        async with open_all(places, clock, places.shards() or [0]) as stores:
             ids = IdMaker(clock.now, secrets.token_bytes)
             counters = {
                 number: _closed(settings, own, clock, ids) for number, own in stores.items()

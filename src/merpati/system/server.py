@@ -48,7 +48,7 @@ from merpati.system.office import submit
 from merpati.system.reload import unchangeable
 from merpati.system.secret import installation_secret
 from merpati.system.shard import Shard, ShardParts
-from merpati.system.stores import Stores, open_stores
+from merpati.system.stores import Stores, open_all
 from merpati.system.web import serving
 from merpati.wire.endpoint import Endpoint
 from merpati.wire.handover import Handover
@@ -457,7 +457,7 @@ async def opened(settings: Settings, given: Surroundings) -> AsyncIterator[Serve
         ThreadPoolExecutor(_WRITERS, "maildir") as writers,
     ):
         shards = (assignment.own, *assignment.adopted)
-        async with open_stores(places, given.clock, shards) as stores:
+        async with open_all(places, given.clock, shards) as stores:
             keeps = (installation_secret(places.secret), given.memory, given.handover)
             house = household(stores[assignment.own], given.clock, given.tls, hashers, keeps)
             yield Server(settings, given, house, writers, stores)

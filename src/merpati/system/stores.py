@@ -39,7 +39,7 @@ def make_shared(places: Places) -> bytes:
 
 
 @asynccontextmanager
-async def open_stores(
+async def open_all(
     places: Places, clock: Clock, shards: Iterable[int]
 ) -> AsyncIterator[dict[int, Stores]]:
     """Open the directory and these shards, by number.
@@ -57,6 +57,13 @@ async def open_stores(
         yield {
             number: await _open_shard(opened, places, clock, directory, number) for number in shards
         }
+
+
+@asynccontextmanager
+async def open_stores(places: Places, clock: Clock, shard: int = 0) -> AsyncIterator[Stores]:
+    """The same of one shard."""
+    async with open_all(places, clock, [shard]) as stores:
+        yield stores[shard]
 
 
 async def _open_shard(
