@@ -98,9 +98,9 @@ def queued(folder: Path) -> Iterator[Footprint]:
     before = resident(side.server.pid)
     side.server.stop()
     held = disk(side)
-    side.places.queue.unlink()
-    asyncio.run(fill(side.places.queue, 0, WAITING, WAITING // 10))
-    put_off(side.places.queue)
+    side.places.queue().unlink()
+    asyncio.run(fill(side.places.queue(), 0, WAITING, WAITING // 10))
+    put_off(side.places.queue())
     yield Footprint("a queued message of 0.5 KB, on disk", (disk(side) - held) / WAITING)
     side.start()
     try:

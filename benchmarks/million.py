@@ -267,10 +267,10 @@ def compare(empty: Side, full: Side, count: int) -> list[Goal]:
 
 def filled(places: Places, count: int, domains: int) -> Iterator[Goal]:
     """Unless an earlier call has done it, or with what it left to do."""
-    there = stored(places.queue)
+    there = stored(places.queue())
     if there < count:
         began = time.monotonic()
-        asyncio.run(fill(places.queue, there, count, domains))
+        asyncio.run(fill(places.queue(), there, count, domains))
         yield Goal("fill", (count - there) / (time.monotonic() - began), "messages/s")
 
 
@@ -289,7 +289,7 @@ def measure(folder: Path, aside: Path, count: int, domains: int, load: int) -> I
     empty, full = Side(aside, aside / "empty", zone), Side(aside, folder / "full", zone)
     try:
         yield from filled(full.places, count, domains)
-        put_off(full.places.queue)
+        put_off(full.places.queue())
         octets = sum(one.stat().st_size for one in full.places.data.glob("queue-0.db*"))
         yield Goal("disk, a queued message of 0.5 KB", octets / count, "octets")
         for name, side in (("empty", empty), ("full", full)):

@@ -50,7 +50,7 @@ def main() -> None:
         print(f"verify: {len(findings)} findings, {each:.0f} us CPU a message, {wall:.1f} s")
         wall = time.perf_counter()
         back_up(places, b"", Path(folder) / "backup", NOW)
-        octets = places.queue.stat().st_size / 1e6
+        octets = places.queue().stat().st_size / 1e6
         print(f"backup: {octets:.0f} MB in {time.perf_counter() - wall:.1f} s")
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10
     print(f"memory at most, filling included: {peak} MiB")

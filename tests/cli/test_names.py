@@ -10,7 +10,6 @@ from click.shell_completion import ShellComplete
 from merpati.api import http
 from merpati.api import operations as op
 from merpati.api import questions as ask
-from merpati.api.operations import OwnCounter
 from merpati.cli.main import merpati
 from merpati.config.places import Places
 from merpati.config.settings import load
@@ -34,7 +33,6 @@ async def served(tmp_path: Path) -> AsyncIterator[tuple[Path, str]]:
     file.write_text('hostname = "mx.a.test"\n')
     settings = load(file)
     async with own_counter(settings) as own:
-        assert isinstance(own, OwnCounter)
         await own.ask(op.DOMAINS_ADD, ask.Named(name="a.test"))
         await own.ask(op.USERS_ADD, ask.NewUser(address="ann@a.test", password="secret words"))
         await own.ask(op.ALIASES_ADD, ask.NewAlias(alias="sales@a.test", targets=("ann@a.test",)))
@@ -44,7 +42,7 @@ async def served(tmp_path: Path) -> AsyncIterator[tuple[Path, str]]:
         queued = await own.ask(op.SUBMIT, message)
         await own.ask(op.SITES_HOLD, ask.HoldSite(site="b.test", seconds=60))
         async with serving(
-            http.control(own.office), bind(Endpoint(path=str(Places(settings.data).control))), 1.0
+            http.control(own), bind(Endpoint(path=str(Places(settings.data).control))), 1.0
         ):
             yield file, queued.id
 

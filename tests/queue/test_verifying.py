@@ -30,7 +30,7 @@ async def shard(tmp_path: Path) -> Path:
     places = Places(tmp_path)
     async with open_stores(places, VirtualClock(sample.RECEIVED)) as stores:
         await sample.fill(stores)
-    return places.queue
+    return places.queue()
 
 
 @pytest.fixture

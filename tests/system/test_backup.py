@@ -132,11 +132,11 @@ async def test_a_backup_of_a_newer_version_is_refused(places: Places, tmp_path: 
 
 
 async def test_damaged_structure_ends_a_backup(places: Places, tmp_path: Path) -> None:
-    connection = apsw.Connection(str(places.queue))
+    connection = apsw.Connection(str(places.queue()))
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     page = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'message'").get
     connection.close()
-    with places.queue.open("r+b") as file:
+    with places.queue().open("r+b") as file:
         file.seek((int(page) - 1) * 4096)
         file.write(b"\xff" * 4096)
     with pytest.raises(MerpatiError, match="malformed"):
