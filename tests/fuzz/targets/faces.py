@@ -14,11 +14,10 @@ from typing import cast
 import msgspec
 from aiohttp import web
 
-from merpati.api import http
+from merpati.api import http, operations
 from merpati.api.client import read_answer
 from merpati.api.errors import ApiError
-from merpati.api.office import Office
-from merpati.api.operations import OPERATIONS, OwnCounter
+from merpati.api.operations import OPERATIONS
 from merpati.cli import sendmail as faced
 from merpati.cli.context import Refused
 from merpati.config.check import check
@@ -43,14 +42,14 @@ class Counter:
         self.loop = asyncio.new_event_loop()
         self._opened = AsyncExitStack()
         self._folder = tempfile.TemporaryDirectory(prefix="merpati-fuzz-")
-        self.office = self.loop.run_until_complete(self._open())
+        self.counter = self.loop.run_until_complete(self._open())
 
-    async def _open(self) -> Office:
+    async def _open(self) -> operations.Counter:
         file = Path(self._folder.name) / "merpati.toml"
         file.write_text('hostname = "mx.a.test"\n')
         counter = await self._opened.enter_async_context(own_counter(load(file)))
-        assert isinstance(counter, OwnCounter)
-        return counter.office
+        assert counter is not None
+        return counter
 
     def close(self) -> None:
         """Give everything back, or its threads keep the process."""
@@ -91,7 +90,7 @@ def control(octets: bytes) -> None:
         return
     counter = _counter()
     operation = _ASKED[octets[0] % len(_ASKED)]
-    answer = http._answer(counter.office, operation)
+    answer = http._answer(counter.counter, operation)
     request = cast(web.Request, Asked(octets[1:]))
     response = counter.loop.run_until_complete(answer(request))
     assert response.status in {200, 400, 404, 409, 413, 422}
