@@ -8,10 +8,13 @@ import msgspec
 from merpati.journal.events import Event, Lifecycle, Opened
 from merpati.journal.parties import Found, parties
 from merpati.storage.errors import StorageError
+from merpati.storage.rows import Insert
 
 _encode = msgspec.json.Encoder().encode
 _decoder = msgspec.json.Decoder(Event)
 _DAY = 86_400
+_EVENTS = Insert("event", "(?, ?, ?, ?)")
+_PARTIES = Insert("party", "(?, ?)")
 
 
 class EventWriter:
@@ -20,31 +23,39 @@ class EventWriter:
     def __init__(self) -> None:
         self._last: int | None = None
         self._day = -1
+        self._events: list[tuple[int, float, str, bytes]] = []
+        self._parties: list[tuple[str, int]] = []
 
     def forget(self) -> None:
         """After a rollback the numbers given out may not exist."""
         self._last = None
         self._day = -1
+        self._events.clear()
+        self._parties.clear()
 
     def write(self, connection: apsw.Connection, events: Sequence[Event]) -> None:
-        """Store events in the running transaction, with the addresses they can be found by."""
+        """Number events for the running transaction, with the addresses they can be found by.
+
+        They are written by `write_late`, with those of other jobs.
+        """
         if not events:
             return
         first = self._last_number(connection) + 1
         self._last = first + len(events) - 1
-        connection.executemany(
-            "INSERT INTO event VALUES (?, ?, ?, ?)",
-            [(n, e.at, thread_of(e), _encode(e)) for n, e in enumerate(events, first)],
-        )
-        found = [
-            (key, n)
-            for n, event in enumerate(events, first)
-            if isinstance(event, Found)
-            for key in keys(event)
-        ]
-        if found:
-            connection.executemany("INSERT INTO party VALUES (?, ?)", found)
+        for n, event in enumerate(events, first):
+            self._events.append((n, event.at, thread_of(event), _encode(event)))
+            if isinstance(event, Found):
+                self._parties += [(key, n) for key in keys(event)]
         self._mark_day(connection, events[0].at, first)
+
+    def write_late(self, connection: apsw.Connection) -> None:
+        """Store what was numbered since the last time."""
+        if self._events:
+            _EVENTS.run(connection, self._events)
+            self._events.clear()
+        if self._parties:
+            _PARTIES.run(connection, self._parties)
+            self._parties.clear()
 
     def _last_number(self, connection: apsw.Connection) -> int:
         if self._last is None:

@@ -38,6 +38,7 @@ class JournalStore:
         self._riding = 0
         self._dropped = 0
         database.on_rollback(self.writer.forget)
+        database.write_late(self.writer.write_late)
 
     def note(self, *events: Event) -> None:
         """Rides with the next commit, within the database's `ride` seconds."""

@@ -17,14 +17,15 @@ from merpati.queue.reading import checksum_of
 from merpati.queue.removal import remove_paid
 from merpati.queue.rows import CHUNK, encode_entry, first_chunk
 from merpati.queue.selection import plain
-from merpati.storage.rows import rows
+from merpati.storage.rows import Insert, rows
 
-_MESSAGE = "INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, 0, ?, ?)"
+_MESSAGES = Insert("message", "(?, ?, ?, ?, ?, ?, 0, ?, ?)")
 _STAYS = "UPDATE message SET stays = 1 WHERE id = ? AND stays = 0"
 _CHUNK = "INSERT INTO chunk VALUES (?, ?)"
-_RECIPIENT = (
-    "INSERT INTO recipient (message, n, lane, due, state, address) VALUES (?, ?, ?, ?, ?, ?)"
-)
+_RECIPIENTS = Insert("recipient (message, n, lane, due, state, address)", "(?, ?, ?, ?, ?, ?)")
+
+
+_Row = tuple[object, ...]
 
 
 class Arrival(msgspec.Struct, frozen=True):
@@ -51,11 +52,32 @@ class Placed(msgspec.Struct, frozen=True):
 
 
 class Putting:
-    """Stores arrivals."""
+    """Stores arrivals. The rows of small ones are written late, those of a transaction together."""
 
     def __init__(self, lanes: Lanes, events: EventWriter) -> None:
         self._lanes = lanes
         self._events = events
+        self._messages: list[_Row] = []
+        self._chunks: list[tuple[int, Body]] = []
+        self._recipients: list[_Row] = []
+        self._waiting: dict[int, tuple[float, int]] = {}
+        """By lane: from when on, and how many more."""
+
+    def forget(self) -> None:
+        """After a rollback."""
+        for gathered in (self._messages, self._chunks, self._recipients, self._waiting):
+            gathered.clear()
+
+    def write_late(self, connection: apsw.Connection) -> None:
+        """Store what arrived since the last time."""
+        if not self._messages:
+            return
+        connection.executemany(_CHUNK, ((key, body.octets()) for key, body in self._chunks))
+        _MESSAGES.run(connection, self._messages)
+        _RECIPIENTS.run(connection, self._recipients)
+        for lane, (due, count) in self._waiting.items():
+            raise_ready(connection, lane, due, count)
+        self.forget()
 
     def put(self, connection: apsw.Connection, arrival: Arrival) -> list[Placed]:
         """Everything of one arrival."""
@@ -63,8 +85,7 @@ class Putting:
         checksum = self._put_content(connection, arrival)
         placed = self._put_recipients(connection, arrival)
         stays = not all(place.fresh for place in placed)
-        connection.execute(
-            _MESSAGE,
+        self._messages.append(
             (
                 arrival.message,
                 entry.id,
@@ -74,7 +95,7 @@ class Putting:
                 stays,
                 encode_entry(entry),
                 checksum,
-            ),
+            )
         )
         for n, notice in notices_of_expansion(entry):
             owe(connection, (arrival.message, n), notice, arrival.now)
@@ -90,7 +111,7 @@ class Putting:
             return arrival.streamed
         first = first_chunk(arrival.message)
         if arrival.body.size <= CHUNK:
-            connection.execute(_CHUNK, (first, arrival.body.octets()))
+            self._chunks.append((first, arrival.body))
         else:
             connection.executemany(_CHUNK, enumerate(pieces(arrival.body.parts), first))
         return checksum_of(arrival.body.parts)
@@ -102,21 +123,11 @@ class Putting:
             for domain, numbers in _by_domain(arrival.entry).items()
         ]
         recipients = arrival.entry.envelope.recipients
-        connection.executemany(
-            _RECIPIENT,
-            [
-                (
-                    arrival.message,
-                    n,
-                    place.lane.id,
-                    due,
-                    int(place.fresh),
-                    plain(recipients[n].address),
-                )
-                for place in placed
-                for n in place.numbers
-            ],
-        )
+        for place in placed:
+            lane, state = place.lane.id, int(place.fresh)
+            for n in place.numbers:
+                address = plain(recipients[n].address)
+                self._recipients.append((arrival.message, n, lane, due, state, address))
         return placed
 
     def _place(
@@ -130,7 +141,8 @@ class Putting:
         lane = self._lanes.find(connection, domain)
         fresh = arrival.may_be_fresh and self._lanes.hold_of(connection, lane.site) <= arrival.now
         if not fresh:
-            raise_ready(connection, lane.id, due, len(numbers))
+            earliest, count = self._waiting.get(lane.id, (due, 0))
+            self._waiting[lane.id] = min(earliest, due), count + len(numbers)
         return Placed(lane, fresh, tuple(numbers))
 
 

@@ -87,6 +87,8 @@ class QueueStore:
         self._holds: dict[str, float] = {}
         self._next_message = 1
         database.on_rollback(self._lanes.forget)
+        database.on_rollback(self._putting.forget)
+        database.write_late(self._putting.write_late)
 
     async def open(self) -> None:
         """Take up what an earlier process left: what it had in hand waits, its drafts go."""
@@ -116,6 +118,7 @@ class QueueStore:
         fresh = first_due(entry) <= now and self._in_hand.reserve(octets, recipients)
         arrival = Arrival(message, entry, body, now, fresh, events, discharged, streamed)
         job = self._database.job(lambda connection: self._putting.put(connection, arrival))
+        job.gathers = True
         job.recover = partial(adopt, message=message)
         job.done = partial(self._stored, arrival, kept)
         room = (octets, recipients) if fresh else (0, 0)
@@ -201,6 +204,8 @@ class QueueStore:
         placed = [(one, self._in_hand.place(one.entry_id, one.n)) for one in settlements]
         verdicts = Verdicts(placed, events, self._clock.now())
         job = self._database.job(partial(self._settling.settle, verdicts=verdicts), rides=True)
+        # Its rows are in the file for long, but for what has no place: that is looked up there.
+        job.gathers = all(place for _, place in placed)
         job.done = partial(self._settled, settlements)
         await self._database.submit(job)
 

@@ -11,6 +11,7 @@ from merpati.storage.connection import StorageSettings
 from merpati.storage.errors import StorageError
 from merpati.storage.job import Job
 from merpati.storage.reader import Reader
+from merpati.storage.transaction import Late
 from merpati.storage.writer import Writer
 
 T = TypeVar("T")
@@ -81,6 +82,11 @@ class Database:
     def on_rollback(self, forget: Callable[[], None]) -> None:
         """Call `forget` on the writer thread when what a job remembered may not be true."""
         self._writer.on_rollback(forget)
+
+    def write_late(self, write: Late) -> None:
+        """Call `write` in every transaction on the writer thread, before its commit and before a
+        job that does not `gather`: what jobs have left is written there, many rows at a time."""
+        self._writer.write_late(write)
 
 
 def _touch(connection: apsw.Connection) -> None:

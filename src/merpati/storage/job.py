@@ -24,6 +24,8 @@ class Job(Generic[T]):
     recover: Callable[[apsw.Connection], None] | None = None
     """After a commit that failed in doubt: run once the file is open again, before anything
     else, to deal with the work if it stands after all."""
+    gathers: bool = False
+    """It does not look for what earlier jobs of its transaction have left to be written late."""
     rides: bool = False
     """Nobody waits for it: it may come a little later, together with others."""
     result: T | None = None

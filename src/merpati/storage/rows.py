@@ -1,10 +1,17 @@
-"""Asking SQL: the one place where what a row holds is taken on the schema's word."""
+"""Rows out of SQL and into it.
+
+Asking is the one place where what a row holds is taken on the schema's word.
+"""
 
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import chain
 from typing import Any
 
 import apsw
+
+_SIZES = (32, 8, 1)
+"""Rows of one statement: few sizes, so that all stay prepared."""
 
 
 def rows(
@@ -18,3 +25,28 @@ def numbers(ids: Iterable[int]) -> "apsw.CArrayBinding":
     """A binding for `carray(?)`: these numbers, none of them negative."""
     # An array may not be empty; no row has a negative key.
     return apsw.carray(array("q", (-1, *ids)))
+
+
+class Insert:
+    """A statement for many rows of a table.
+
+    Row by row it took three times as long (10.7 us a message against 3.6, with five tables), and
+    the interpreter's lock was given up and fought for at each row.
+    """
+
+    def __init__(self, into: str, row: str) -> None:
+        """`into` the table with its columns; `row` one row of VALUES, in brackets."""
+        self._statements = [
+            (size, f"INSERT INTO {into} VALUES {', '.join([row] * size)}")  # noqa: S608 - constants
+            for size in _SIZES
+        ]
+
+    def run(self, connection: apsw.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """All of them, in order."""
+        at, left = 0, len(rows)
+        for size, statement in self._statements:
+            while left >= size:
+                piece = rows[at : at + size]
+                connection.execute(statement, tuple(chain.from_iterable(piece)))
+                at += size
+                left -= size

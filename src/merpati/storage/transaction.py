@@ -7,6 +7,9 @@ import apsw
 from merpati.storage.foreign import translate
 from merpati.storage.job import Job
 
+Late = Callable[[apsw.Connection], None]
+"""Writes what was left to be written together; called often, also when that is nothing."""
+
 # What says nothing about the disk: the job itself was wrong.
 _OWN_FAULT = (
     apsw.ConstraintError,
@@ -22,11 +25,20 @@ class Transaction:
 
     The fast way is no savepoint at all: should a job raise, everything is rolled back and the
     batch runs again with one savepoint a job, so that only the bad one fails.
+
+    What jobs leave to be written together is written late: before the commit, and before a job
+    that may look for it.
     """
 
-    def __init__(self, connection: apsw.Connection, rolled_back: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        rolled_back: Callable[[], None],
+        late: Sequence[Late] = (),
+    ) -> None:
         self._connection = connection
         self._rolled_back = rolled_back
+        self._late = late
 
     def run(self, jobs: Sequence[Job[object]]) -> None:
         """Commit the jobs, with results and own errors left in them.
@@ -46,18 +58,26 @@ class Transaction:
         try:
             for job in jobs:
                 each(job)
+            self._write_late()
             self._connection.execute("COMMIT")
         except BaseException:
             self._roll_back()
             raise
 
     def _run_plain(self, job: Job[object]) -> None:
+        if not job.gathers:
+            self._write_late()
         job.result = job.work(self._connection)
+
+    def _write_late(self) -> None:
+        for write in self._late:
+            write(self._connection)
 
     def _run_apart(self, job: Job[object]) -> None:
         self._connection.execute("SAVEPOINT job")
         try:
             self._run_plain(job)
+            self._write_late()
         except Exception as error:
             if not _is_own_fault(error):
                 raise

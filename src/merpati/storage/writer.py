@@ -19,7 +19,7 @@ from merpati.storage.connection import StorageSettings, abandon, connect
 from merpati.storage.errors import StorageError
 from merpati.storage.foreign import loses_trust, translate
 from merpati.storage.job import Job, finish_all
-from merpati.storage.transaction import Transaction
+from merpati.storage.transaction import Late, Transaction
 
 _REOPEN_EVERY = 1.0
 """Seconds between attempts to open a file that could not be opened: no storm on a sick disk."""
@@ -35,6 +35,7 @@ class Writer:
         self._thread: threading.Thread | None = None
         self._connection: apsw.Connection | None = None
         self._forget: list[Callable[[], None]] = []
+        self._late: list[Late] = []
         self._doubtful: list[Callable[[apsw.Connection], None]] = []
         self._reopen_after = 0.0
         self._refusal: StorageError | None = None
@@ -63,6 +64,10 @@ class Writer:
     def on_rollback(self, forget: Callable[[], None]) -> None:
         """Call `forget` on the writer thread when what a job remembered may not be true."""
         self._forget.append(forget)
+
+    def write_late(self, write: Late) -> None:
+        """Call `write` in every transaction, before what it has to write can be looked for."""
+        self._late.append(write)
 
     def _work(self, loop: asyncio.AbstractEventLoop) -> None:
         while not self._is_stopping:
@@ -111,7 +116,7 @@ class Writer:
 
     def _store(self, jobs: list[Job[object]]) -> None:
         try:
-            transaction = Transaction(self._trusted(), self._forget_all)
+            transaction = Transaction(self._trusted(), self._forget_all, self._late)
             transaction.run(jobs)
         except StorageError as error:
             _fail(jobs, error)
