@@ -184,3 +184,47 @@ async def test_thousand_connections_leave_nothing_behind(serving_port) -> None:
                 await asyncio.sleep(0.01)
     gc.collect()
     assert not [o for o in gc.get_objects() if isinstance(o, Connection)]
+
+
+async def test_short_writes_leave_together_when_the_turn_is_over(serving_port) -> None:
+    async with serving_port(echo) as port:
+        stream = await port.dial()
+        sent: list[bytes] = []
+        transport = stream._transport
+        stream._transport = Written(transport, sent)
+        stream.write(b"one ")
+        stream.write(b"two")
+        assert sent == []
+        assert await read_exactly(stream, 7) == b"one two"
+        assert sent == [b"one two"]
+        await stream.close()
+
+
+async def test_what_is_written_before_long_octets_or_the_end_leaves_before(serving_port) -> None:
+    heard: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    async def listen(arrival: Arrival) -> None:
+        heard.set_result(await read_exactly(arrival.stream, 1_000_000))
+
+    async with serving_port(listen) as port:
+        stream = await port.dial()
+        long = b"x" * 10_000
+        for octets in (b"first ", long, b" last"):
+            stream.write(octets)
+        await stream.close()
+        assert await heard == b"first " + long + b" last"
+
+
+class Written:
+    """A transport that tells what is written to it."""
+
+    def __init__(self, transport: asyncio.Transport, sent: list[bytes]) -> None:
+        self._transport = transport
+        self._sent = sent
+
+    def write(self, octets: bytes) -> None:
+        self._sent.append(octets)
+        self._transport.write(octets)
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._transport, name)

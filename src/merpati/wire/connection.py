@@ -5,7 +5,8 @@ are copied out within the same callback. Octets that arrive while nobody waits a
 reading pauses, so a connection holds at most one read that was not asked for.
 
 Writing. Octets go to the transport, which sends at once what the kernel takes; `drain` waits
-while more than the high mark is left over.
+while more than the high mark is left over. Short writes wait until the turn of the loop is over
+(`Wire.post`); whatever follows them, be it the end, sends them first.
 
 TLS. `secure` puts a filter between the buffer and the reader. During the handshake the octets
 are read raw; when it is done, what already lies behind it is decrypted before anyone runs, so
@@ -25,6 +26,8 @@ from merpati.wire.errors import TlsError, WireError, WireLost, WireTimeout, from
 from merpati.wire.loop import Wire
 from merpati.wire.tls import PIECE, TlsContext, TlsFilter
 
+SHORT = 4096
+"""Octets that may wait for the end of a turn: replies and commands, not content."""
 HIGH_MARK = 256 * 1024
 """Octets in the write buffer above which `drain` waits."""
 CLOSE_SECONDS = 10.0
@@ -45,6 +48,7 @@ class Connection(asyncio.BufferedProtocol):
         "_error",
         "_filter",
         "_loop",
+        "_outgoing",
         "_paused",
         "_readable",
         "_transport",
@@ -66,6 +70,7 @@ class Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport
         self._filter: TlsFilter | None = None
         self._unread = b""
+        self._outgoing = b""
         self._ended = self._paused = self._closing = False
         self.is_congested = False
         self._error: WireError | None = None
@@ -106,13 +111,19 @@ class Connection(asyncio.BufferedProtocol):
         if self._error is not None or self._closing:
             return
         if self._filter is None:
-            self._transport.write(octets)
+            self._post(octets)
             return
         try:
             for start in range(0, len(octets), PIECE):
-                self._transport.write(self._filter.encrypt(octets[start : start + PIECE]))
+                self._post(self._filter.encrypt(octets[start : start + PIECE]))
         except TlsError as error:
             self._break(error)
+
+    def send(self) -> None:
+        """Hand over what waits for the end of the turn."""
+        octets, self._outgoing = self._outgoing, b""
+        if octets and self._error is None and not self._transport.is_closing():
+            self._transport.write(octets)
 
     async def drain(self) -> None:
         """Return when the write buffer is below its high mark."""
@@ -141,6 +152,7 @@ class Connection(asyncio.BufferedProtocol):
         """Flush what can be flushed within the deadline, then close. Idempotent."""
         if not self._closing and self._error is None:
             await self._say_goodbye()
+        self.send()
         self._transport.close()
         while self in self._wire:
             self._closed = self._closed or self._loop.create_future()
@@ -149,6 +161,7 @@ class Connection(asyncio.BufferedProtocol):
     def abort(self) -> None:
         """Close at once and drop what is buffered."""
         self._closing = True
+        self._outgoing = b""
         self._transport.abort()
 
     def socket(self) -> socket.socket:
@@ -232,6 +245,14 @@ class Connection(asyncio.BufferedProtocol):
         future.set_result(None)
         return True
 
+    def _post(self, octets: bytes) -> None:
+        waits = bool(self._outgoing)
+        self._outgoing += octets
+        if len(self._outgoing) > SHORT:
+            self.send()
+        elif octets and not waits:
+            self._wire.post(self)
+
     def _check(self) -> None:
         if self._error is not None:
             raise self._error
@@ -240,22 +261,23 @@ class Connection(asyncio.BufferedProtocol):
         octets, self._unread = self._unread, b""
         try:
             while not handshake.handshake(octets):
-                self._transport.write(handshake.take())
+                self._post(handshake.take())
                 if not (octets := await self.read()):
                     raise TlsError("the other end closed the connection during the TLS handshake")
         finally:
-            self._transport.write(handshake.take())
+            self._post(handshake.take())
 
     def _decrypt(self, tls: TlsFilter, raw: bytes | memoryview) -> bytes:
         plain = tls.decrypt(raw)
         if answer := tls.take():
-            self._transport.write(answer)
+            self._post(answer)
         if tls.ended:
             self._ended = True
             self._wake(self._readable)
         return plain
 
     def _break(self, error: WireError) -> None:
+        self.send()
         self._error = self._error or error
         self._wake(self._readable)
         # A peer that does not read keeps the close waiting for what is buffered, for so long.
@@ -269,7 +291,7 @@ class Connection(asyncio.BufferedProtocol):
     async def _say_goodbye(self) -> None:
         self._limit(CLOSE_SECONDS)
         if self._filter is not None:
-            self._transport.write(self._filter.goodbye())
+            self._post(self._filter.goodbye())
         self._closing = True
         if self._unread or self._paused:
             await self._linger()
@@ -283,6 +305,7 @@ class Connection(asyncio.BufferedProtocol):
         self._filter = None
         self._limit(LINGER_SECONDS)
         try:
+            self.send()
             # asyncio shuts the socket down at once, which fails when the peer has reset it.
             self._transport.write_eof()
             while await self.read():
