@@ -9,6 +9,8 @@ from functools import lru_cache
 _ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _PAIRS = [high + low for high in _ALPHABET for low in _ALPHABET]
 _RANDOM_BITS = 80
+_RANDOM_OCTETS = _RANDOM_BITS // 8
+_DRAWN_AT_ONCE = 25
 _SHIFTS = range(_RANDOM_BITS - 10, -1, -10)
 _LATEST = (1 << 48) - 1
 
@@ -20,16 +22,24 @@ class IdMaker:
         self._now = now
         self._entropy = entropy
         self._last = -1
+        self._drawn = b""
 
     def make(self) -> str:
-        """The next id; not for use from several threads."""
+        """The next id; not for use from several threads, nor on both sides of a fork."""
         number = self._milliseconds() << _RANDOM_BITS
         if number >> _RANDOM_BITS <= self._last >> _RANDOM_BITS:
             number = self._last + 1
         else:
-            number |= int.from_bytes(self._entropy(_RANDOM_BITS // 8), "big")
+            number |= self._random()
         self._last = number
         return encode(number)
+
+    def _random(self) -> int:
+        # Drawn for many at a time: each draw is a system call, 4 % of the loop's time.
+        if not self._drawn:
+            self._drawn = self._entropy(_RANDOM_OCTETS * _DRAWN_AT_ONCE)
+        octets, self._drawn = self._drawn[:_RANDOM_OCTETS], self._drawn[_RANDOM_OCTETS:]
+        return int.from_bytes(octets, "big")
 
     def _milliseconds(self) -> int:
         return min(max(int(self._now() * 1000), 0), _LATEST)
