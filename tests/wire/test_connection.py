@@ -189,14 +189,25 @@ async def test_thousand_connections_leave_nothing_behind(serving_port) -> None:
 async def test_short_writes_leave_together_when_the_turn_is_over(serving_port) -> None:
     async with serving_port(echo) as port:
         stream = await port.dial()
-        sent: list[bytes] = []
-        transport = stream._transport
-        stream._transport = Written(transport, sent)
+        stream._transport = Written(stream._transport, sent := [])
+        port.wire.woken = 1
         stream.write(b"one ")
         stream.write(b"two")
         assert sent == []
         assert await read_exactly(stream, 7) == b"one two"
         assert sent == [b"one two"]
+        await stream.close()
+
+
+async def test_short_writes_leave_at_once_when_nobody_else_has_something_to_do(
+    serving_port,
+) -> None:
+    async with serving_port(echo) as port:
+        stream = await port.dial()
+        stream._transport = Written(stream._transport, sent := [])
+        stream.write(b"one ")
+        stream.write(b"two")
+        assert sent == [b"one ", b"two"]
         await stream.close()
 
 

@@ -99,6 +99,8 @@ class Connection(asyncio.BufferedProtocol):
                 await self._readable
             finally:
                 self._readable = None
+                if self._wire.woken:
+                    self._wire.woken -= 1
         octets, self._unread = self._unread, b""
         return octets
 
@@ -202,7 +204,9 @@ class Connection(asyncio.BufferedProtocol):
         except TlsError as error:
             self._break(error)
             return
-        if not self._wake(self._readable) and not self._paused:
+        if self._wake(self._readable):
+            self._wire.woken += 1
+        elif not self._paused:
             self._paused = True
             self._transport.pause_reading()
 
