@@ -20,7 +20,9 @@ from torture.device import COUNT, ENTRY, FILE
 from torture.torment import lacking
 
 SIZE = 128 << 20
-_SECTOR = 512
+_SECTOR = 4096
+"""What a disk writes whole or not at all. With 512 the superblocks of ext4 and its journal may be
+torn, and then the file system itself does not come back."""
 _PIECE = 1 << 16
 _EMPTY = bytes(_PIECE)
 _PROGRAMS = ("mkfs.ext4", "mount", "umount", "losetup")

@@ -111,8 +111,10 @@ class Generator:
             try:
                 await self._session(door)
             except Refused:
+                self._left -= 1  # Lest a limited run tries for ever.
                 await asyncio.sleep(0.05)
             except (OSError, EOFError, TimeoutError):
+                self._left -= 1
                 self.dropped += 1
                 await asyncio.sleep(0.05)  # the server is dead for a moment
 

@@ -43,6 +43,7 @@ from merpati.system.blueprint import Blueprint
 from merpati.system.certificate import reload_certificate
 from merpati.system.chores import keep_on
 from merpati.system.doors import GRACE, Door, Household, household
+from merpati.system.full import when_there_is_room
 from merpati.system.log import Log
 from merpati.system.office import submit
 from merpati.system.reload import unchangeable
@@ -457,7 +458,9 @@ async def opened(settings: Settings, given: Surroundings) -> AsyncIterator[Serve
         ThreadPoolExecutor(_WRITERS, "maildir") as writers,
     ):
         shards = (assignment.own, *assignment.adopted)
-        async with open_all(places, given.clock, shards) as stores:
+        open_ = partial(open_all, places, given.clock, shards)
+        async with AsyncExitStack() as entered:
+            stores = await when_there_is_room(entered, open_, given.ports, given)
             keeps = (installation_secret(places.secret), given.memory, given.handover)
             house = household(stores[assignment.own], given.clock, given.tls, hashers, keeps)
             yield Server(settings, given, house, writers, stores)
