@@ -109,6 +109,15 @@ class Victim(MerpatiProcess):
         """Every process of the server, the supervisor first."""
         return [] if self.has_ended else [self.pid, *_descendants(self.pid)]
 
+    async def settled_tree(self) -> list[int]:
+        """The same, once no process has come for a second."""
+        await asyncio.to_thread(self.wait_greeting)
+        before: list[int] = []
+        while (tree := self.tree()) != before:
+            before = tree
+            await asyncio.sleep(1)
+        return tree
+
     def worker(self, chance: random.Random) -> int:
         """One process that takes and sends mail."""
         first, *others = self.tree()
