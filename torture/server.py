@@ -146,12 +146,12 @@ class Victim(MerpatiProcess):
         must end by themselves before. A dead worker is the supervisor's business.
         """
         end = time.monotonic() + RESTART_SECONDS
-        if self.has_ended:
-            self._wait_gone(left)
-            self.kill()
-            self.start()
-        while len(self.tree()) < processes:
+        while self.has_ended or len(self.tree()) < processes:
             assert time.monotonic() < end, f"{self.tree()} instead of {processes} processes"
+            if self.has_ended:
+                self._wait_gone(left)
+                self.kill()
+                self.start()
             time.sleep(0.02)
         self.wait_greeting(end - time.monotonic())
 
