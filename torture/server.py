@@ -83,7 +83,7 @@ class Victim(MerpatiProcess):
         """Most load comes by SMTP."""
         text = _CONFIG.format(
             data=setup.data,
-            workers=f"workers = {setup.workers}" if setup.workers > 1 else "",
+            workers=f"workers = {setup.workers}",
             before=setup.before,
             smtp=smtp,
             lmtp=lmtp,
