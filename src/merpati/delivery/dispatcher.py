@@ -46,7 +46,7 @@ class DispatcherSettings:
     """Recipients a claim."""
     permits: int = 64
     """Transactions between their last octets and the commit of their verdict."""
-    connections: int = 500
+    connections: int = 2000
     """Open at once to all sites; the last quarter is for sites that have none."""
     lookups: int = 50
     """Domains looked up at once."""

@@ -3,8 +3,8 @@
 import resource
 from collections.abc import Iterable
 
-# Connections outward, open mailboxes and databases, and what the process itself needs.
-_OURS = 512
+# 2,000 connections outward, open mailboxes and databases, and what the process itself needs.
+_OURS = 2512
 
 
 def raise_limit() -> int:
