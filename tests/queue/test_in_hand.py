@@ -132,3 +132,13 @@ async def test_a_hold_that_is_over_is_forgotten(tmp_path: Path) -> None:
         assert queue.remembered == 0
         await queue.hold("late.test", NOW - 60, "busy")
         assert queue.remembered == 0
+
+
+async def test_what_was_taken_out_of_memory_is_handed_out_though_the_store_fails(
+    tmp_path: Path,
+) -> None:
+    async with a_queue(tmp_path, QueueSettings(in_hand_octets=1_000)) as queue:
+        await put(queue, [an_entry(1), an_entry(2)])
+        await queue._database.close()
+        (fresh,) = await queue.claim(NOW, 10)
+        assert fresh.entry == an_entry(1)
