@@ -480,8 +480,9 @@ def _by_forced_route(claim: Claim, queue: Queue) -> list[Transaction]:
 
 def _lanes(transactions: Iterable[Transaction]) -> Collection[tuple[str, str]]:
     """The (domain, forced route) pairs that these recipients lie in."""
-    return {
+    # In their order, which a set of text would leave to chance.
+    return dict.fromkeys(
         (waiting.recipient.address.domain, waiting.route)
         for transaction in transactions
         for waiting in transaction.recipients
-    }
+    )
