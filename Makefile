@@ -25,6 +25,11 @@ $(VENV)/.dev: $(VENV)/.run
 
 install: $(VENV)/.run
 
+# SEEDS=1000 START=0 say which; each failure says how to replay it.
+.PHONY: simulate
+simulate: $(VENV)/.dev
+	$(BIN)/python -m tests.simulation --seeds $(or $(SEEDS),1000) --start $(or $(START),0)
+
 demo: $(VENV)/.run
 	$(BIN)/python examples/demo.py $(if $(ONCE),--once)
 

@@ -1,0 +1,409 @@
+"""What must hold whatever happens, and what is known of a run to say so.
+
+The oracle lives as long as the run; the worker lives and dies. `Watched` stands between the real
+queue and all who use it, and the hosts tell what they keep.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+
+from merpati.errors import MerpatiError
+from merpati.journal.events import (
+    Accepted,
+    Cancelled,
+    Deferred,
+    Delivered,
+    Event,
+    Expired,
+    Failed,
+    Held,
+    Noticed,
+    Released,
+    Rerouted,
+    Unnoticed,
+)
+from merpati.mail.envelope import Body, Notify
+from merpati.queue.entry import (
+    Claim,
+    Entry,
+    Listed,
+    ListedLane,
+    Owed,
+    Selection,
+    Settlement,
+    State,
+)
+from merpati.queue.queue import Draft
+from merpati.queue.store import QueueStore
+from tests.simulation.hosts import Copy
+
+Key = tuple[str, int]
+"""An entry's id and a recipient's place."""
+_ID = re.compile(rb"\bid ([0-9A-Z]{26})\b")
+_FINAL = (Delivered, Failed, Expired, Cancelled)
+
+
+class Violation(Exception):
+    """A promise that was not kept. `promise` is its name."""
+
+    def __init__(self, promise: str, text: str) -> None:
+        super().__init__(f"{promise}: {text}")
+        self.promise = promise
+
+
+@dataclass(slots=True)
+class Bounds:
+    """What may not be exceeded."""
+
+    permits: int
+    longest_wait: float
+    """Seconds to the next attempt."""
+    longest_hold: float
+    """Seconds that a site is left alone, by itself."""
+    max_age: float
+    """Seconds that a message is tried for, at least."""
+
+
+@dataclass(slots=True)
+class Oracle:
+    """All that was promised and all that came of it."""
+
+    bounds: Bounds
+    now: Callable[[], float]
+    entries: dict[str, Entry] = field(default_factory=dict)
+    """Everything that was ever begun to be put."""
+    digests: dict[str, bytes] = field(default_factory=dict)
+    accepted: dict[str, float] = field(default_factory=dict)
+    """Acknowledged, and when on the steady clock."""
+    final: dict[Key, State] = field(default_factory=dict)
+    """Settled for good, and acknowledged by the queue."""
+    claimed: set[Key] = field(default_factory=set)
+    assigned: dict[tuple[str, str], str] = field(default_factory=dict)
+    holds: dict[str, float] = field(default_factory=dict)
+    copies: dict[tuple[str, str], list[Copy]] = field(default_factory=lambda: defaultdict(list))
+    """By entry id and address."""
+    in_flight: list[tuple[Copy, set[Key]]] = field(default_factory=list)
+    """Taken by a host, and not settled yet by the worker that lives."""
+    excused: set[int] = field(default_factory=set)
+    """Copies that were in flight when the worker died."""
+    clocks: list[tuple[float, float]] = field(default_factory=list)
+    """Steady time from which on the time of day began at so much."""
+    life: int = 0
+    violations: list[Violation] = field(default_factory=list)
+    events: int = 0
+
+    def blame(self, promise: str, text: str) -> None:
+        """A promise was broken. Told by whoever drives the run, since who is here may be caught."""
+        self.violations.append(Violation(promise, text))
+
+    def worker_died(self) -> None:
+        """What it had in hand is in nobody's."""
+        if len(self.in_flight) > self.bounds.permits:
+            self.blame("in flight", f"{len(self.in_flight)} at a crash")
+        self.excused.update(id(copy) for copy, _ in self.in_flight)
+        self.in_flight.clear()
+        self.claimed.clear()
+        self.life += 1
+
+    def begun(self, entry: Entry, content: Body | None) -> None:
+        """A put has begun."""
+        self.entries[entry.id] = entry
+        if content is not None:
+            self.digests[entry.id] = sha256(content.octets()).digest()
+        if entry.is_notice and entry.envelope.sender is not None:
+            self.blame("null sender", f"the notice {entry.id} has a sender")
+
+    def kept(self, copy: Copy) -> None:
+        """A host took a message on."""
+        found = _ID.search(copy.content[:600])
+        name = found[1].decode() if found else ""
+        entry = self.entries.get(name)
+        if entry is None:
+            self.blame(
+                "unexpected", f"{copy.host} got what was never put in: {copy.content[:200]!r}"
+            )
+            return
+        if sha256(copy.content).digest() != self.digests.get(name):
+            self.blame("content", f"{copy.host} got {name} changed")
+        if copy.sender != str(entry.envelope.sender or ""):
+            self.blame("sender", f"{name} came from {copy.sender!r}")
+        if copy.end.other.is_broken:
+            self._kept_late(name, copy)
+            return
+        places = {str(one.address): n for n, one in enumerate(entry.envelope.recipients)}
+        keys = set()
+        for address in copy.recipients:
+            if address not in places:
+                self.blame("recipient", f"{name} went to {address}")
+                continue
+            key = (name, places[address])
+            keys.add(key)
+            if key in self.final:
+                self.blame("sent after its end", f"{key} {address} at {copy.host}")
+            if key not in self.claimed:
+                self.blame("sent unclaimed", f"{key} {address} at {copy.host}")
+            self.copies[name, address].append(copy)
+        self.in_flight.append((copy, keys))
+        if len(self.in_flight) > self.bounds.permits:
+            self.blame("in flight", f"{len(self.in_flight)} transactions")
+
+    def _kept_late(self, name: str, copy: Copy) -> None:
+        """Its octets were under way when the worker died or gave up on them."""
+        self.excused.add(id(copy))
+        for address in copy.recipients:
+            self.copies[name, address].append(copy)
+
+    def claims(self, claims: Sequence[Claim], asked: "Asked", now: float) -> None:
+        """What a claim took out."""
+        if sum(len(claim.recipients) for claim in claims) > asked.room:
+            self.blame("claim", f"more than {asked.room} recipients")
+        for claim in claims:
+            for one in claim.recipients:
+                self._claim(claim, one.n, asked)
+                site = asked.sites.get((claim.domain, one.route), one.route or claim.domain)
+                until = asked.holds.get(site, 0.0)
+                if until > asked.now and self.holds.get(site) == until and self.life == asked.life:
+                    self.blame("held site", f"{site} was claimed for, held until {until}")
+                if one.due > asked.now:
+                    self.blame("claim", f"{claim.entry.id} is due at {one.due} only")
+
+    def _claim(self, claim: Claim, n: int, asked: "Asked") -> None:
+        key = (claim.entry.id, n)
+        if key in self.claimed:
+            self.blame("claimed twice", str(key))
+        if key in self.final:
+            self.blame("came back", f"{key} after {self.final[key].name}")
+        if claim.entry.id not in self.entries:
+            self.blame("claim", f"{claim.entry.id} was never put")
+        self.claimed.add(key)
+
+    def settling(self, settlements: Sequence[Settlement]) -> None:
+        """A settlement begins."""
+        for one in settlements:
+            key = (one.entry_id, one.n)
+            if key not in self.claimed:
+                self.blame("settled twice", f"{key} as {one.state.name}")
+            wait = one.due - self.now()
+            if one.state is State.WAITING and one.attempted and wait > self.bounds.longest_wait:
+                self.blame("back-off", f"{key} waits for {wait:.0f} s")
+
+    def settled(self, settlements: Sequence[Settlement]) -> None:
+        """It is on disk."""
+        done = {(one.entry_id, one.n): one.state for one in settlements}
+        for copy, keys in self.in_flight:
+            for key in keys & done.keys():
+                if done[key] is not State.DELIVERED and copy.verdict_was_read:
+                    self.blame(
+                        "verdict", f"{key} was taken by {copy.host}, became {done[key].name}"
+                    )
+            keys.difference_update(done)
+        self.in_flight = [one for one in self.in_flight if one[1]]
+        for key, state in done.items():
+            self.claimed.discard(key)
+            if state is State.DELIVERED:
+                self._check_delivered(key)
+            if state.is_final:
+                self.final[key] = state
+
+    def _check_delivered(self, key: Key) -> None:
+        address = str(self.entries[key[0]].envelope.recipients[key[1]].address)
+        if not self.copies.get((key[0], address)):
+            self.blame("delivered to nobody", f"{key} {address}")
+
+    def _expired_early(self, event: Expired, accepted: float) -> bool:
+        """Whether nobody could say, whatever was done to the clock, that its time was over."""
+        ends = [begin for begin, _ in self.clocks[1:]] + [float("inf")]
+        times = [
+            at
+            for (begin, start), end in zip(self.clocks, ends, strict=True)
+            if begin - 1 <= (at := event.at - start) <= end + 1
+        ]
+        return max(times, default=0.0) - accepted < self.bounds.max_age - 120
+
+    def check_end(self, events: Sequence[Event], left: Sequence[Listed]) -> None:
+        """Everything is over: who was promised what, and what became of it."""
+        told: dict[str, list[Event]] = defaultdict(list)
+        for event in events:
+            told[event.message].append(event)
+        self.events = len(events)
+        for listed in left:
+            self.blame("left over", f"{listed.entry.id} {listed.waiting} at {listed.site}")
+        for name in self.accepted:
+            if not any(isinstance(one, Accepted) for one in told[name]):
+                self.blame("lost", f"{name} was acknowledged, and the journal knows nothing of it")
+        for name, story in told.items():
+            if name in self.entries:
+                self._check_story(self.entries[name], story)
+        self._check_duplicates()
+
+    def _check_story(self, entry: Entry, story: list[Event]) -> None:
+        accepted = [one for one in story if isinstance(one, Accepted)]
+        if len(accepted) != 1:
+            self.blame("journal", f"{entry.id} was accepted {len(accepted)} times")
+        for recipient in entry.envelope.recipients:
+            address = str(recipient.address)
+            own = [one for one in story if one.address == address]
+            self._check_order(entry, address, own)
+            self._check_notices(entry, recipient.notify, address, own)
+
+    def _check_order(self, entry: Entry, address: str, own: list[Event]) -> None:
+        final = [one for one in own if isinstance(one, _FINAL)]
+        if len(final) != 1:
+            kinds = [type(one).__name__ for one in own]
+            self.blame("one end", f"{entry.id} {address} has {len(final)} ends: {kinds}")
+            return
+        accepted = self.accepted.get(entry.id, 0.0)
+        if isinstance(final[0], Expired) and self._expired_early(final[0], accepted):
+            self.blame("expired early", f"{entry.id} {address}")
+        copies = self.copies.get((entry.id, address), [])
+        if isinstance(final[0], Delivered) and not copies:
+            self.blame("lost", f"{entry.id} {address} is said to be delivered, and no host has it")
+        is_held = False
+        for event in own[: own.index(final[0])]:
+            if is_held and isinstance(event, Deferred):
+                self.blame("held", f"{entry.id} {address} was tried while it was held")
+            if isinstance(event, Held | Released | Rerouted):
+                is_held = isinstance(event, Held)
+        if is_held and isinstance(final[0], Delivered | Failed):
+            self.blame("held", f"{entry.id} {address} was tried while it was held")
+
+    def _check_notices(self, entry: Entry, notify: Notify, address: str, own: list[Event]) -> None:
+        noticed = Counter(one.action for one in own if isinstance(one, Noticed))
+        forgiven = Counter(one.action for one in own if isinstance(one, Unnoticed))
+        for action, times in noticed.items():
+            if times > 1:
+                self.blame("notices", f"{entry.id} {address}: {action} told {times} times")
+        if (entry.is_notice or entry.envelope.sender is None) and noticed:
+            self.blame("bounce to a bounce", f"{entry.id} {address}")
+        ended = next((one for one in own if isinstance(one, Failed | Expired)), None)
+        wanted = Notify.FAILURE in notify and ended is not None
+        if wanted and noticed["failed"] + forgiven["failed"] != 1:
+            self.blame("notices", f"{entry.id} {address} failed, and nobody was told")
+        if not wanted and noticed["failed"]:
+            self.blame("notices", f"{entry.id} {address}: a failure was told that was not wanted")
+        for one in own:
+            if isinstance(one, Noticed) and one.notice not in self.entries:
+                self.blame("notices", f"{one.notice} was never put")
+
+    def _check_duplicates(self) -> None:
+        for (name, address), copies in self.copies.items():
+            for copy in copies[:-1]:
+                if copy.verdict_was_read and id(copy) not in self.excused:
+                    self.blame("duplicate", f"{name} {address}, first at {copy.host}")
+
+
+@dataclass(slots=True)
+class Asked:
+    """What was known when a claim was asked for."""
+
+    now: float
+    room: int
+    holds: dict[str, float]
+    sites: dict[tuple[str, str], str]
+    life: int
+
+
+class Watched:
+    """The queue, with an oracle at its door: `Queue`, `Sites`, `Ledger` and `Desk`."""
+
+    def __init__(self, queue: QueueStore, oracle: Oracle) -> None:
+        self.inner = queue
+        self._oracle = oracle
+
+    async def open(self) -> None:
+        """Open the queue, and learn what it still knows."""
+        await self.inner.open()
+        oracle = self._oracle
+        oracle.assigned = {(one.domain, one.route): one.site for one in await self.inner.lanes()}
+        oracle.holds = {site: until for site, (until, _) in (await self.inner.held()).items()}
+
+    def draft(self) -> Draft:
+        return self.inner.draft()
+
+    async def put(
+        self,
+        entry: Entry,
+        content: Body | Draft,
+        events: Sequence[Event] = (),
+        discharged: Sequence[int] = (),
+    ) -> None:
+        oracle = self._oracle
+        oracle.begun(entry, content if isinstance(content, Body) else None)
+        await self.inner.put(entry, content, events, discharged)
+
+    async def claim(self, now: float, room: int, busy: Collection[str] = ()) -> list[Claim]:
+        oracle = self._oracle
+        asked = Asked(now, room, dict(oracle.holds), dict(oracle.assigned), oracle.life)
+        claims = await self.inner.claim(now, room, busy)
+        oracle.claims(claims, asked, now)
+        return claims
+
+    def read(self, entry_id: str) -> AsyncIterator[bytes]:
+        return self.inner.read(entry_id)
+
+    async def settle(self, settlements: Sequence[Settlement], events: Sequence[Event] = ()) -> None:
+        self._oracle.settling(settlements)
+        try:
+            await self.inner.settle(settlements, events)
+        except MerpatiError:
+            raise
+        except Exception as error:
+            self._oracle.blame("defect", f"settle raised {error!r}")
+            raise
+        self._oracle.settled(settlements)
+
+    async def next_due(self) -> float | None:
+        return await self.inner.next_due()
+
+    def on_ready(self, wake: Callable[[], None]) -> None:
+        self.inner.on_ready(wake)
+
+    async def assign(self, domain: str, site: str, route: str = "") -> None:
+        # While it is under way either may be true: then nothing is said about either.
+        self._oracle.assigned[domain, route] = ""
+        await self.inner.assign(domain, site, route)
+        self._oracle.assigned[domain, route] = site
+
+    async def lanes(self) -> list[ListedLane]:
+        return await self.inner.lanes()
+
+    async def hold(self, site: str, until: float, why: str, events: Sequence[Event] = ()) -> None:
+        oracle = self._oracle
+        oracle.holds.pop(site, None)
+        if not any(getattr(one, "by", "") for one in events):
+            wait = until - oracle.now()
+            if wait > oracle.bounds.longest_hold:
+                oracle.blame("back-off", f"{site} rests for {wait:.0f} s")
+        await self.inner.hold(site, until, why, events)
+        oracle.holds[site] = until
+
+    async def held(self) -> dict[str, tuple[float, str]]:
+        return await self.inner.held()
+
+    async def owed(self, limit: int) -> list[Owed]:
+        return await self.inner.owed(limit)
+
+    async def forgive(self, ids: Sequence[int], events: Sequence[Event] = ()) -> None:
+        await self.inner.forgive(ids, events)
+
+    async def search(
+        self, selection: Selection, limit: int, after: tuple[str, int] | None = None
+    ) -> list[Listed]:
+        return await self.inner.search(selection, limit, after)
+
+    async def count(self) -> dict[str, int]:
+        return await self.inner.count()
+
+    async def alter(
+        self, selection: Selection, action: str, events_by: str, route: str = ""
+    ) -> int:
+        return await self.inner.alter(selection, action, events_by, route)
+
+    async def remind(self, now: float, patience: float, limit: int) -> int:
+        return await self.inner.remind(now, patience, limit)
+
+    async def expire(self, now: float, limit: int) -> int:
+        return await self.inner.expire(now, limit)

@@ -1,0 +1,186 @@
+"""G16: whatever happens to the disk, the network, the DNS, the clock and the process, every promise
+of the queue and of delivery is kept; and a promise that is broken is found.
+
+`python -m tests.simulation --seeds 1000` runs more seeds; this is the short form.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from tests.simulation.plan import AnyStep, Crash, Down, Plan, Submit, draw
+from tests.simulation.run import run
+from tests.simulation.shrink import shrink
+from tests.simulation.worker import Worker
+
+SEEDS = int(os.environ.get("MERPATI_SEEDS", "16"))
+KEPT = sorted((Path(__file__).parent / "kept").glob("*.json"))
+_TRACES = """
+from tests.simulation.plan import draw
+from tests.simulation.run import run
+print(*(run(draw(seed)).trace for seed in (3, 13)))
+"""
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_every_promise_is_kept(seed: int) -> None:
+    result = run(draw(seed))
+    assert result.violation is None, f"python -m tests.simulation --seed {seed} --verbose"
+
+
+@pytest.mark.parametrize("file", KEPT, ids=lambda file: file.stem)
+def test_what_was_found_once_is_mended(file: Path) -> None:
+    assert run(msgspec.json.decode(file.read_bytes(), type=Plan)).violation is None
+
+
+def test_a_seed_tells_the_same_story_each_time() -> None:
+    traces = [
+        subprocess.run(
+            [sys.executable, "-c", _TRACES],
+            env={**os.environ, "PYTHONHASHSEED": hash_seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for hash_seed in ("1", "2")
+    ]
+    assert traces[0] == traces[1]
+    assert len(set(traces[0].split())) == 2
+
+
+Spoil = Callable[[Worker], None]
+
+
+def messages(count: int, to: str = "ok", at: float = 1.0) -> list[AnyStep]:
+    """So many messages for domains in turn."""
+    return [
+        Submit(
+            at=at, n=n, sender=f"s{n}@senders.test", to=(f"{to}-{n}-0@d{n % 4}.test",), size=2_000
+        )
+        for n in range(count)
+    ]
+
+
+def a_plan(*steps: AnyStep) -> Plan:
+    """Four domains with a host each, and two permits."""
+    return Plan(
+        seed=1,
+        hosts=4,
+        domains=tuple(((10, n),) for n in range(4)),
+        permits=2,
+        sweep=1.0,
+        recipients=2000,
+        in_hand_octets=64 * 1024 * 1024,
+        max_age=3600.0,
+        ends=600.0,
+        steps=steps,
+    )
+
+
+def promise_broken(plan: Plan, spoil: Spoil | None = None) -> str:
+    violation = run(plan, spoil=spoil).violation
+    return violation.promise if violation is not None else ""
+
+
+def lose_a_settlement(worker: Worker) -> None:
+    settle, count = worker.store.settle, 0
+
+    async def settle_most(settlements, events=()):
+        nonlocal count
+        count += 1
+        if count % 7:
+            await settle(settlements, events)
+
+    worker.store.settle = settle_most
+
+
+def keep_a_permit(worker: Worker) -> None:
+    permits = worker.dispatcher.permits
+    release, count = permits.release, 0
+
+    def release_most() -> None:
+        nonlocal count
+        count += 1
+        if count % 7:
+            release()
+
+    permits.release = release_most
+
+
+def send_without_a_permit(worker: Worker) -> None:
+    async def acquire() -> None:
+        return
+
+    worker.dispatcher.permits.acquire = acquire
+    worker.dispatcher.permits.release = lambda: None
+
+
+def repeat_a_notice(worker: Worker) -> None:
+    put, told = worker.store.put, set()
+
+    async def put_without_clearing(entry, content, events=(), discharged=()):
+        if told.issuperset(discharged):
+            await put(entry, content, events, discharged)
+        else:
+            told.update(discharged)
+            await put(entry, content, events)
+
+    worker.store.put = put_without_clearing
+
+
+def forget_a_hold(worker: Worker) -> None:
+    async def hold(*args: object) -> None:
+        return
+
+    worker.store.hold = hold
+
+
+def acknowledge_before_storing(worker: Worker) -> None:
+    async def put(entry, content, events=(), discharged=()) -> None:
+        return
+
+    worker.store.put = put
+
+
+HOST_DOWN = Down(at=0.5, host=0, answers="refused", seconds=300.0)
+LATER = messages(4, at=20.0)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "steps", "promise"),
+    [
+        (lose_a_settlement, messages(20), "counters"),
+        (keep_a_permit, messages(8), "counters"),
+        (send_without_a_permit, messages(20), "in flight"),
+        (repeat_a_notice, messages(4, to="no"), "notices"),
+        (forget_a_hold, [HOST_DOWN, *messages(4), *LATER], "held site"),
+        (acknowledge_before_storing, messages(1), "lost"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "",
+)
+def test_what_is_broken_on_purpose_is_found(
+    spoil: Spoil, steps: list[AnyStep], promise: str
+) -> None:
+    plan = a_plan(*steps)
+    assert promise_broken(plan) == ""
+    assert promise_broken(plan, spoil) == promise
+
+
+def test_a_disk_that_does_not_sync_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = a_plan(HOST_DOWN, *messages(4), Crash(at=5.0, cut=True, down=1.0))
+    assert promise_broken(plan) == ""
+    monkeypatch.setattr("merpati.testing.simulation.disk._Kept.sync", lambda kept: None)
+    assert promise_broken(plan) != ""
+
+
+def test_a_failing_plan_is_shrunk_to_what_makes_it_fail() -> None:
+    def fails(plan: Plan) -> bool:
+        return promise_broken(plan, acknowledge_before_storing) == "lost"
+
+    smallest = shrink(a_plan(HOST_DOWN, *messages(12)), fails)
+    assert len(smallest.steps) == 1
