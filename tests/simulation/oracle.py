@@ -39,7 +39,10 @@ from merpati.queue.entry import (
 from merpati.queue.queue import Draft
 from merpati.queue.store import QueueStore
 from tests.simulation.hosts import Copy
+from tests.simulation.plan import HERE
 
+BY_OPERATOR = "an operator says so"
+"""Why a site is on hold that did nothing to deserve it."""
 Key = tuple[str, int]
 """An entry's id and a recipient's place."""
 _ID = re.compile(rb"\bid ([0-9A-Z]{26})\b")
@@ -50,8 +53,11 @@ class Violation(Exception):
     """A promise that was not kept. `promise` is its name."""
 
     def __init__(self, promise: str, text: str) -> None:
-        super().__init__(f"{promise}: {text}")
+        super().__init__(promise, text)
         self.promise = promise
+
+    def __str__(self) -> str:
+        return ": ".join(self.args)
 
 
 @dataclass(slots=True)
@@ -76,6 +82,9 @@ class Oracle:
     entries: dict[str, Entry] = field(default_factory=dict)
     """Everything that was ever begun to be put."""
     digests: dict[str, bytes] = field(default_factory=dict)
+    here: dict[str, bytes] = field(default_factory=dict)
+    """The digest of a message with the ends of lines that a mailbox has."""
+    mailboxes: "Counter[tuple[str, str]]" = field(default_factory=Counter)
     accepted: dict[str, float] = field(default_factory=dict)
     """Acknowledged, and when on the steady clock."""
     final: dict[Key, State] = field(default_factory=dict)
@@ -83,6 +92,8 @@ class Oracle:
     claimed: set[Key] = field(default_factory=set)
     assigned: dict[tuple[str, str], str] = field(default_factory=dict)
     holds: dict[str, float] = field(default_factory=dict)
+    suspended: dict[str, float] = field(default_factory=dict)
+    """Sites that an operator put on hold, and until when."""
     copies: dict[tuple[str, str], list[Copy]] = field(default_factory=lambda: defaultdict(list))
     """By entry id and address."""
     in_flight: list[tuple[Copy, set[Key]]] = field(default_factory=list)
@@ -112,9 +123,25 @@ class Oracle:
         """A put has begun."""
         self.entries[entry.id] = entry
         if content is not None:
-            self.digests[entry.id] = sha256(content.octets()).digest()
+            self.will_be(entry.id, content.octets())
         if entry.is_notice and entry.envelope.sender is not None:
             self.blame("null sender", f"the notice {entry.id} has a sender")
+
+    def will_be(self, name: str, octets: bytes) -> None:
+        """What a message is, over the wire and in a mailbox."""
+        self.digests[name] = sha256(octets).digest()
+        self.here[name] = sha256(octets.replace(b"\r\n", b"\n")).digest()
+
+    def found(self, address: str, octets: bytes) -> None:
+        """A mailbox has a message."""
+        named = _ID.search(octets[:800])
+        name = named[1].decode() if named else ""
+        if name not in self.entries:
+            self.blame("unexpected", f"{address} has what was never put in")
+        _, _, content = octets.split(b"\n", 2)
+        if sha256(content).digest() != self.here.get(name):
+            self.blame("content", f"{address} has {name} changed")
+        self.mailboxes[name, address] += 1
 
     def kept(self, copy: Copy) -> None:
         """A host took a message on."""
@@ -210,7 +237,7 @@ class Oracle:
 
     def _check_delivered(self, key: Key) -> None:
         address = str(self.entries[key[0]].envelope.recipients[key[1]].address)
-        if not self.copies.get((key[0], address)):
+        if not address.endswith(HERE) and not self.copies.get((key[0], address)):
             self.blame("delivered to nobody", f"{key} {address}")
 
     def _expired_early(self, event: Expired, accepted: float) -> bool:
@@ -237,6 +264,9 @@ class Oracle:
         for name, story in told.items():
             if name in self.entries:
                 self._check_story(self.entries[name], story)
+        for (name, address), times in self.mailboxes.items():
+            if times > 1:
+                self.blame("duplicate", f"{name} is {times} times in the mailbox of {address}")
         self._check_duplicates()
 
     def _check_story(self, entry: Entry, story: list[Event]) -> None:
@@ -258,7 +288,7 @@ class Oracle:
         accepted = self.accepted.get(entry.id, 0.0)
         if isinstance(final[0], Expired) and self._expired_early(final[0], accepted):
             self.blame("expired early", f"{entry.id} {address}")
-        copies = self.copies.get((entry.id, address), [])
+        copies = len(self.copies.get((entry.id, address), [])) + self.mailboxes[entry.id, address]
         if isinstance(final[0], Delivered) and not copies:
             self.blame("lost", f"{entry.id} {address} is said to be delivered, and no host has it")
         is_held = False
@@ -373,10 +403,11 @@ class Watched:
     async def hold(self, site: str, until: float, why: str, events: Sequence[Event] = ()) -> None:
         oracle = self._oracle
         oracle.holds.pop(site, None)
-        if not any(getattr(one, "by", "") for one in events):
-            wait = until - oracle.now()
-            if wait > oracle.bounds.longest_hold:
-                oracle.blame("back-off", f"{site} rests for {wait:.0f} s")
+        if why == BY_OPERATOR:
+            oracle.suspended[site] = until
+        wait = until - oracle.now()
+        if wait > oracle.bounds.longest_hold and until > oracle.suspended.get(site, 0.0) + 1.0:
+            oracle.blame("back-off", f"{site} rests for {wait:.0f} s")
         await self.inner.hold(site, until, why, events)
         oracle.holds[site] = until
 

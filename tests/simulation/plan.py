@@ -8,6 +8,10 @@ from random import Random
 import msgspec
 
 MINUTE, HOUR = 60.0, 3600.0
+HERE = "here.test"
+RESIDENTS = ("ann", "bob", "gone")
+"""The last has no mailbox any more."""
+LMTP = "lmtp://10.0.1.1:24"
 
 MODES = (
     "plain",
@@ -126,11 +130,13 @@ class Jump(Step, frozen=True, tag="jump", kw_only=True):
 
 
 class Alter(Step, frozen=True, tag="alter", kw_only=True):
-    """An operator holds, releases, retries or cancels."""
+    """An operator holds, releases, retries, cancels or reroutes."""
 
     action: str
     domain: str = ""
     message: int = 0
+    route: str = ""
+    """Where `reroute` leads to."""
 
 
 class Suspend(Step, frozen=True, tag="suspend", kw_only=True):
@@ -249,10 +255,16 @@ class _Drawing:
         chance = self._chance
         kind = chance.choices(("ok", "no", "later", "soon"), weights=(75, 8, 4, 13))[0]
         where = chance.choices(
-            (domain(chance.randrange(self._domains)), "lmtp.test", "nobody.test", "null.test"),
-            weights=(88, 8, 2, 2),
+            (
+                domain(chance.randrange(self._domains)),
+                "lmtp.test",
+                "nobody.test",
+                "null.test",
+                HERE,
+            ),
+            weights=(80, 8, 2, 2, 8),
         )[0]
-        return f"{kind}-{n}-{m}@{where}"
+        return f"{chance.choice(RESIDENTS)}@{HERE}" if where == HERE else f"{kind}-{n}-{m}@{where}"
 
     def _troubles(self) -> list[AnyStep]:
         chance = self._chance
@@ -329,10 +341,15 @@ class _Drawing:
 
     def _alter(self) -> AnyStep:
         chance = self._chance
-        action = chance.choice(("hold", "hold", "release", "retry", "cancel"))
-        if chance.random() < 0.5:
-            return Alter(at=self._at(), action=action, message=chance.randrange(20) + 1)
-        return Alter(at=self._at(), action=action, domain=domain(chance.randrange(self._domains)))
+        action = chance.choice(("hold", "hold", "release", "retry", "cancel", "reroute"))
+        by_id = chance.random() < 0.5
+        return Alter(
+            at=self._at(),
+            action=action,
+            message=chance.randrange(20) + 1 if by_id else 0,
+            domain="" if by_id else domain(chance.randrange(self._domains)),
+            route=LMTP if action == "reroute" else "",
+        )
 
     def _suspend(self) -> AnyStep:
         chance = self._chance

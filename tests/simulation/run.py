@@ -26,6 +26,8 @@ from merpati.testing.simulation.network import Network
 from tests.simulation.hosts import Copy, SimulatedHost
 from tests.simulation.oracle import Bounds, Oracle, Violation
 from tests.simulation.plan import (
+    HERE,
+    LMTP,
     MINUTE,
     Alter,
     AnyStep,
@@ -45,7 +47,6 @@ from tests.simulation.resolver import SimulatedDns
 from tests.simulation.worker import LONGEST_HOLD, LONGEST_WAIT, Birth, Worker
 
 START = 1_800_000_000.0
-_LMTP = "lmtp://10.0.1.1:24"
 _TOO_MANY_TURNS = 300_000
 
 
@@ -236,9 +237,10 @@ class World:
             clock=self.clock,
             network=self.network,
             resolver=self.dns,
-            routes=(parse_route(_LMTP, match=("lmtp.test",), tls=TlsDemand.OFF),),
+            routes=(parse_route(LMTP, match=("lmtp.test",), tls=TlsDemand.OFF),),
             oracle=self.oracle,
             chance=Random(f"worker {self.plan.seed} {self.deaths}"),
+            mail=self._folder / "mail",
         )
         self.worker = Worker(given, self._disk, f"worker {self.deaths}")
         self.worker.database.writer.committed = partial(self._doom, "commit")
@@ -384,7 +386,7 @@ class World:
             ids = known[step.message - 1 : step.message]
             if not ids:
                 return
-        self._ask(lambda worker: worker.alter(step.action, step.domain, ids))
+        self._ask(lambda worker: worker.alter(step, ids))
 
     def _suspend(self, step: Suspend) -> None:
         self._ask(lambda worker: worker.suspend(step.site, step.seconds))
@@ -438,4 +440,6 @@ class World:
     async def _check(self) -> None:
         for event in self._events:
             self.tell(event)
+        for file in sorted((self._folder / "mail" / HERE).glob("*/new/*")):
+            self.oracle.found(f"{file.parent.parent.name}@{HERE}", file.read_bytes())
         self.oracle.check_end(self._events, self._left)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from random import Random
 
 from merpati.api import questions as ask
@@ -48,8 +49,8 @@ from merpati.testing.simulation.database import SimulatedDatabase
 from merpati.testing.simulation.disk import SimulatedDisk
 from merpati.testing.simulation.loop import Life, SimulatedLoop
 from merpati.testing.simulation.network import Network
-from tests.simulation.oracle import Oracle, Watched, sha256
-from tests.simulation.plan import MINUTE, Plan, Submit
+from tests.simulation.oracle import BY_OPERATOR, Oracle, Watched
+from tests.simulation.plan import HERE, LMTP, MINUTE, RESIDENTS, Alter, Plan, Submit
 
 HOSTNAME = "us.test"
 DELAYS = (1 * MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE)
@@ -70,6 +71,8 @@ class Birth:
     routes: Sequence[Route]
     oracle: Oracle
     chance: Random
+    mail: Path
+    """Of Maildirs, which are on a disk that never fails."""
 
 
 class Worker:
@@ -89,6 +92,8 @@ class Worker:
         self.queue = Watched(self.store, given.oracle)
         self.defects: list[BaseException] = []
         self._directory = Residents()
+        for resident in RESIDENTS[:-1]:
+            self._directory.move_in(f"{resident}@{HERE}")
         self.intake = self._make_intake()
         self.dispatcher = self._make_dispatcher()
         self.notices = self._make_notices()
@@ -115,7 +120,7 @@ class Worker:
         settings = DispatcherSettings(
             permits=plan.permits, sweep=plan.sweep, recipients=plan.recipients
         )
-        maildirs = Maildirs(MaildirSettings(self.disk.folder, self.disk.folder, HOSTNAME))
+        maildirs = Maildirs(MaildirSettings(given.mail, given.mail, HOSTNAME))
         schedule = Schedule(DELAYS)
         parts = DispatcherParts(
             queue=self.queue,
@@ -227,7 +232,7 @@ class Worker:
         stamp = self.intake.stamp(facts)
         octets = stamp.octets + content.octets()
         draft = self.queue.draft()
-        self._given.oracle.digests[stamp.id] = sha256(octets).digest()
+        self._given.oracle.will_be(stamp.id, octets)
         try:
             for start in range(0, len(octets), 50_000):
                 await draft.write(octets[start : start + 50_000])
@@ -238,19 +243,25 @@ class Worker:
         finally:
             await draft.discard()
 
-    async def alter(self, action: str, domain: str, ids: Sequence[str]) -> None:
+    async def alter(self, step: Alter, ids: Sequence[str]) -> None:
         """An operator's command."""
         office = QueueOffice(self.queue, self.queue, self._given.clock, lambda route: True)
-        chosen = ask.Filter(ids=tuple(ids), domain=domain)
-        await office.alter(ask.AlterQueue(filter=chosen, action=action))
+        chosen = ask.Filter(ids=tuple(ids), domain=step.domain)
+        await office.alter(ask.AlterQueue(filter=chosen, action=step.action, route=step.route))
 
     async def suspend(self, site: str, seconds: float) -> None:
         """The same for a site."""
         office = SiteOffice(
-            self.queue, self.queue, self._given.clock, lambda *_: "", self.dispatcher.resume
+            desk=self.queue,
+            sites=self.queue,
+            clock=self._given.clock,
+            host_of=lambda *_: "",
+            hosts=lambda: [LMTP],
+            suspended=self.dispatcher.suspend,
+            resumed=self.dispatcher.resume,
         )
         try:
-            await office.hold(ask.HoldSite(site=site, seconds=seconds, why="for a test"))
+            await office.hold(ask.HoldSite(site=site, seconds=seconds, why=BY_OPERATOR))
         except Unknown:
             return
 
