@@ -23,7 +23,7 @@ from benchmarks import chart, idle, result, table
 from benchmarks.cases import CASES, FIELD, Case
 from benchmarks.load import Run, drive
 from benchmarks.result import Result
-from benchmarks.servers import Certificate, OwnSink, Server, Setup, Sink, Unable, tool
+from benchmarks.servers import Certificate, OwnSink, Server, Setup, Sink, Unable, end_in_order, tool
 
 WARM_UP = 100
 
@@ -131,6 +131,7 @@ def arguments() -> argparse.Namespace:
 def main() -> None:
     """Measure and print, or print what was kept."""
     options = arguments()
+    end_in_order()
     only = options.only.split(",") if options.only else []
     names = [case.name for case in CASES]
     if unknown := set(only) - {*names, "P10"}:

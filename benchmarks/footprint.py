@@ -16,7 +16,7 @@ from pathlib import Path
 
 from benchmarks.load import Load, drive
 from benchmarks.million import Side, fill, put_off
-from benchmarks.servers import Certificate, Merpati, OwnSink, Setup
+from benchmarks.servers import Certificate, Merpati, OwnSink, Setup, end_in_order
 
 CONNECTIONS = 1_000
 WAITING = 20_000
@@ -117,6 +117,7 @@ def disk(side: Side) -> int:
 
 def main() -> None:
     """Print them."""
+    end_in_order()
     base = Path(os.environ.get("MERPATI_BENCH_DIR", "/var/tmp"))
     with tempfile.TemporaryDirectory(prefix="merpati-footprint-", dir=base) as name:
         folder = Path(name)

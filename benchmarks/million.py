@@ -30,7 +30,7 @@ import apsw
 
 from benchmarks.generator import percentile
 from benchmarks.load import Load, cpu_of_tree, drive
-from benchmarks.servers import Background, OwnSink
+from benchmarks.servers import Background, OwnSink, end_in_order
 from merpati.api import questions as ask
 from merpati.api.client import RemoteCounter
 from merpati.api.operations import QUEUE_LIST
@@ -324,6 +324,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, help="keep the queue here, and use the one that is")
     parser.add_argument("--fill", action="store_true", help="fill the queue, measure nothing")
     options = parser.parse_args()
+    end_in_order()
     base = Path(os.environ.get("MERPATI_BENCH_DIR", "/var/tmp"))
     print("| P6 | figure | goal | |\n|---|---|---|---|")
     with tempfile.TemporaryDirectory(prefix="merpati-million-", dir=base) as name:

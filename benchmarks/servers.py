@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -57,6 +58,11 @@ class Server(Protocol):
 
 class Unable(Exception):
     """This server cannot be measured here, or cannot do that; the text says why."""
+
+
+def end_in_order() -> None:
+    """SIGTERM ends this process as Ctrl-C does, so that it stops what it started."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 class Certificate:
