@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from merpati.delivery.outcome import Outcome, Result
 from merpati.delivery.settling import Settling, SettlingSettings
@@ -65,7 +66,7 @@ def test_delivered_is_final_and_journaled_with_its_delay():
     ],
 )
 def test_success_is_told_by_whoever_is_the_last_to_understand_dsn(final, lacks_dsn, action):
-    outcome = replace(DELIVERED, relayed_without_dsn=lacks_dsn)
+    outcome = structs.replace(DELIVERED, relayed_without_dsn=lacks_dsn)
     notice = settle(outcome, notify=Notify.SUCCESS, final=final).settlement.notice
     assert (notice.action if notice else None) == action
 
@@ -99,7 +100,7 @@ def test_by_with_trace_is_told_of_every_relay(notify, final, action):
 )
 def test_a_relay_that_keeps_no_deadline_is_told_of(notify, final, action):
     timed = by(3600.0, must_return=False)
-    outcome = replace(DELIVERED, relayed_without_deadline=True)
+    outcome = structs.replace(DELIVERED, relayed_without_deadline=True)
     notice = settle(outcome, entry=timed, notify=notify, final=final).settlement.notice
     assert (notice.action if notice else None) == action
     assert settle(outcome, notify=notify, final=final).settlement.notice is None
@@ -150,7 +151,7 @@ def test_deferred_waits_as_the_schedule_says():
 
 
 def test_a_host_that_names_a_time_is_believed():
-    assert settle(replace(DEFERRED, retry_after=300.0)).settlement.due == START + 360
+    assert settle(structs.replace(DEFERRED, retry_after=300.0)).settlement.due == START + 360
 
 
 def test_a_delay_is_told_once_after_four_hours():
@@ -218,7 +219,7 @@ def test_a_deadline_that_only_notifies_tells_and_goes_on():
 
 
 def test_what_strangers_say_is_cut():
-    assert len(settle(replace(FAILED, reply="x" * 5000)).events[0].reply) == 1000
+    assert len(settle(structs.replace(FAILED, reply="x" * 5000)).events[0].reply) == 1000
 
 
 def test_the_cause_is_kept_and_a_notice_names_it_also_when_only_time_decided():

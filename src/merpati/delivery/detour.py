@@ -7,7 +7,9 @@ one connection at a time, beside the site's others, and each host is asked once.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+
+from msgspec.structs import replace
 
 from merpati.delivery.in_hand import Permits
 from merpati.delivery.line import Line, Pool, Ready, Report

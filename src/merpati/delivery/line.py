@@ -5,13 +5,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+import msgspec
+
 from merpati.delivery.in_hand import Permits
 from merpati.delivery.outcome import Outcome, Result
 from merpati.delivery.transaction import Host, Transaction
 
 
-@dataclass(frozen=True, slots=True)
-class Ready:
+class Ready(msgspec.Struct, frozen=True):
     """A transaction that waits for a connection."""
 
     transaction: Transaction
@@ -19,8 +20,7 @@ class Ready:
     """How often it came back untouched."""
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(msgspec.Struct, frozen=True):
     """A transaction that a line is done with."""
 
     ready: Ready

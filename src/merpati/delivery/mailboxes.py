@@ -10,9 +10,11 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
+
+from msgspec.structs import replace
 
 from merpati.clock import Clock
 from merpati.delivery.maildir import Incoming, Maildirs, headers

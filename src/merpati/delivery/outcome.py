@@ -1,7 +1,8 @@
 """What came of one attempt for one recipient."""
 
-from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
 
 from merpati.journal.events import Attempt
 
@@ -20,8 +21,7 @@ class Result(Enum):
     """The end of the data left us and no verdict came: the host may have it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """One recipient's result with the evidence."""
 
     n: int

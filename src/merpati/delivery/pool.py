@@ -12,8 +12,10 @@ hold for one of our users, since the others' mail goes there too.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from merpati.delivery.allotment import Allotment
 from merpati.delivery.detour import Detours
@@ -133,9 +135,9 @@ class SitePool:
             return None
         while self._ready:
             if is_over(self._ready[0].transaction.entry, self._floor.clock.now()):
-                self._settle(self._pop().transaction, _OVER)
+                self._settle(self._pop(now).transaction, _OVER)
             elif self._pace.bucket.take(now):
-                return self._cut(self._pop())
+                return self._cut(self._pop(now), now)
             else:
                 return None
         return None
@@ -198,8 +200,7 @@ class SitePool:
         self._waiters.clear()
         self._detours.stop()
         self._allotment.wait(self.monotonic(), wanting=False)
-        while self._ready:
-            self._settle(self._pop().transaction, _UNTOUCHED)
+        self._settle_all(_UNTOUCHED)
 
     def resume(self) -> None:
         """An operator lifted the hold."""
@@ -402,8 +403,9 @@ class SitePool:
             report.done()
 
     def _may_go_elsewhere(self, report: Report) -> bool:
-        others = any(host.name != report.host.name for host in self._hosts)
-        return others and not self._stopping and all(one.elsewhere for one in report.outcomes)
+        if self._stopping or not all(one.elsewhere for one in report.outcomes):
+            return False
+        return any(host.name != report.host.name for host in self._hosts)
 
     def _go_elsewhere(self, report: Report) -> None:
         report.done()
@@ -433,13 +435,15 @@ class SitePool:
 
     def _rest(self, until: float, why: str, outcome: Outcome = _UNTOUCHED) -> None:
         clock = self._floor.clock
-        transactions = tuple(self._pop().transaction for _ in range(len(self._ready)))
-        at = clock.now() + max(0.0, until - clock.monotonic())
+        now = clock.monotonic()
+        transactions = tuple(self._pop(now).transaction for _ in range(len(self._ready)))
+        at = clock.now() + max(0.0, until - now)
         self._floor.rest(Rest(self.site, at, why, transactions, outcome))
 
     def _settle_all(self, outcome: Outcome) -> None:
+        now = self.monotonic()
         for _ in range(len(self._ready)):
-            self._settle(self._pop().transaction, outcome)
+            self._settle(self._pop(now).transaction, outcome)
 
     def _settle(self, transaction: Transaction, outcome: Outcome) -> None:
         self._floor.settle(transaction, for_each(transaction, outcome), False, nothing)
@@ -459,18 +463,20 @@ class SitePool:
         self._ready.appendleft(ready)
         self._recipients += len(ready.transaction.recipients)
 
-    def _pop(self) -> Ready:
+    def _pop(self, now: float) -> Ready:
         ready = self._ready.popleft()
         self._recipients -= len(ready.transaction.recipients)
-        if self._recipients * 2 <= self._pace.room(self.monotonic()):
+        if self._recipients * 2 <= self._pace.room(now):
             self._floor.has_room(self.site)
         return ready
 
-    def _cut(self, ready: Ready) -> Ready:
+    def _cut(self, ready: Ready, now: float) -> Ready:
         """At most so many recipients as a transaction bears; the others wait in front."""
-        known = limited(self._pace.memory(self.monotonic()), self._way.switches)
-        most = min(self._parts.max_rcpt, known.max_rcpt)
         whole = ready.transaction
+        if len(whole.recipients) == 1:
+            return ready
+        known = limited(self._pace.memory(now), self._way.switches)
+        most = min(self._parts.max_rcpt, known.max_rcpt)
         if len(whole.recipients) <= most:
             return ready
         rest = Transaction(whole.entry, whole.recipients[most:], whole.body)

@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
+import msgspec
+
 from merpati.clock import Clock
 from merpati.delivery.settling import Settled
 from merpati.errors import MerpatiError
@@ -28,8 +30,7 @@ _SET_ASIDE = 3600.0
 _DEFECT = "delivery-defect"
 
 
-@dataclass(frozen=True, slots=True)
-class _Result:
+class _Result(msgspec.Struct, frozen=True):
     settled: Sequence[Settled]
     done: Callable[[], None]
 

@@ -8,6 +8,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import msgspec
+
 from merpati.delivery.outcome import Outcome, Result
 from merpati.journal.events import (
     BY_ITSELF,
@@ -46,8 +48,7 @@ class SettlingSettings:
     """The earliest retry of what the host may already have: sooner is a likely duplicate."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(msgspec.Struct, frozen=True):
     """What to write about one recipient."""
 
     settlement: Settlement
@@ -122,8 +123,7 @@ def _must_return(by: DeliverBy | None) -> bool:
     return by is not None and by.must_return
 
 
-@dataclass(frozen=True, slots=True)
-class _Case:
+class _Case(msgspec.Struct, frozen=True):
     """One recipient with what just happened to it."""
 
     entry: Entry

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
+import msgspec
+
 from merpati.delivery.outcome import Outcome
 from merpati.mail.envelope import Body
 from merpati.queue.entry import Entry, Waiting
@@ -79,8 +81,7 @@ class Way:
     switches: Switches = NO_SWITCHES
 
 
-@dataclass(frozen=True, slots=True)
-class Transaction:
+class Transaction(msgspec.Struct, frozen=True):
     """One message for up to `max_rcpt` recipients of one site."""
 
     entry: Entry

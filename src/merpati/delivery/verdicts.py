@@ -6,7 +6,7 @@ is UNKNOWN if the final octets had left, DEFERRED if some of the content had: a 
 every connection must not stand in the others' way for ever. Else it is UNTOUCHED.
 """
 
-from dataclasses import dataclass
+import msgspec
 
 from merpati.delivery.outcome import Outcome, Result
 from merpati.diagnosis.replies import Meaning, Refusal, Stage, classify
@@ -43,8 +43,7 @@ _WAITS = {Refusal.GREYLIST: GREYLIST_WAIT, Refusal.STORAGE: STORAGE_WAIT}
 _CHUNK_UNKNOWN = {500, 501, 502, 503, 504}
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(msgspec.Struct, frozen=True):
     """One recipient's outcome, and for a refusal what was refused where."""
 
     outcome: Outcome
@@ -52,8 +51,7 @@ class Judged:
     meaning: Meaning | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Circumstances:
+class Circumstances(msgspec.Struct, frozen=True):
     """What is the same for all recipients of a transaction."""
 
     attempt: Attempt

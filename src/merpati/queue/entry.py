@@ -123,8 +123,7 @@ class Notice:
     cause: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(msgspec.Struct, frozen=True):
     """What became of one claimed recipient, checked by `lifecycle.check_settlement`."""
 
     entry_id: str

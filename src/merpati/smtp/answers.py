@@ -23,6 +23,8 @@ _STATUS = re.compile(rb"[2-5][0-9]{2}[ -]([245])\.([0-9]{1,3})\.([0-9]{1,3})(?![
 _CONTROLS = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
+# Servers say the same few short replies over and over: each is taken apart once.
+_SHORT = 80
 # Code and enhanced code, with what must not stand behind them.
 _HEAD = len("250 2.123.123 ")
 
@@ -65,15 +67,22 @@ class Answer:
 
     def __str__(self) -> str:
         """On one line, as the journal keeps it."""
-        octets = self.octets
-        if octets.isascii() and octets.find(b"\n") == len(octets) - 1:
-            line = octets.decode("ascii").rstrip("\r\n ")
-            # Most replies are one clean line already; taking it apart would cost 4 us.
-            if line.isprintable():
-                return line
-        status = self.status
-        words = [str(self.code), str(status) if status else "", self.text.replace("\n", " ")]
-        return " ".join(filter(None, words))
+        return _shown(self) if len(self.octets) <= _SHORT else _on_one_line(self)
+
+
+def _on_one_line(answer: Answer) -> str:
+    octets = answer.octets
+    if octets.isascii() and octets.find(b"\n") == len(octets) - 1:
+        line = octets.decode("ascii").rstrip("\r\n ")
+        # Most replies are one clean line already; taking it apart would cost 4 us.
+        if line.isprintable():
+            return line
+    status = answer.status
+    words = [str(answer.code), str(status) if status else "", answer.text.replace("\n", " ")]
+    return " ".join(filter(None, words))
+
+
+_shown = lru_cache(maxsize=512)(_on_one_line)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +92,6 @@ class Nonsense:
     why: str
     octets: bytes = b""
     """What it was, cut."""
-
-
-# Servers say the same few short replies over and over: each is taken apart once.
-_SHORT = 80
 
 
 @lru_cache(maxsize=512)
@@ -121,6 +126,8 @@ class AnswerReader:
     def next(self) -> Answer | Nonsense | None:
         """The next reply; None: more octets are needed."""
         buffer = self._buffer
+        if self._at == len(buffer):
+            return None
         end = buffer.find(b"\n", self._at) + 1
         if 0 < end - self._start <= _SHORT and (answer := _short(buffer[self._start : end])):
             self._start = self._at = end

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from merpati.delivery.conversation import Conversation
 from merpati.delivery.ending import End, Ending
@@ -384,7 +385,7 @@ async def test_a_success_notice_is_ours_to_send_where_dsn_is_not_offered() -> No
         message = a_message(1)
         address = message.recipients[0].recipient.address
         recipient = Recipient(address, Notify.SUCCESS, named_notify=True)
-        wished = replace(message, recipients=(Waiting(0, recipient, State.IN_HAND, 0.0),))
+        wished = structs.replace(message, recipients=(Waiting(0, recipient, State.IN_HAND, 0.0),))
         await scene.play(wished)
         assert outcome_of(scene).relayed_without_dsn is ours
         assert any("NOTIFY=SUCCESS" in line for line in scene.ledger.commands) is not ours
