@@ -6,7 +6,7 @@ import pytest
 
 from merpati.journal.events import Expired, Lifecycle
 from merpati.journal.rows import decode
-from merpati.journal.store import JournalStore
+from merpati.journal.store import JournalSettings, JournalStore
 from merpati.storage.connection import StorageSettings
 from merpati.storage.database import Database
 from merpati.storage.errors import StorageError
@@ -17,7 +17,7 @@ async def test_a_damaged_event_stops_neither_the_story_nor_the_log_nor_retention
 ) -> None:
     database = Database(StorageSettings(tmp_path / "0.db", ride=0.0))
     await database.open()
-    journal = JournalStore(database)
+    journal = JournalStore(database, JournalSettings(recent=0))
     await journal.append([Expired(at=float(n), message="ID") for n in range(3)])
     spoil = "UPDATE event SET body = x'7b' WHERE seq = 2"
     await database.write(lambda db: db.execute(spoil).fetchall())

@@ -7,6 +7,7 @@ import msgspec
 
 from merpati.journal.events import Event, Lifecycle, Opened
 from merpati.journal.parties import Found, parties
+from merpati.journal.recent import Recent
 from merpati.storage.errors import StorageError
 from merpati.storage.rows import Insert
 
@@ -20,7 +21,8 @@ _PARTIES = Insert("party", "(?, ?)")
 class EventWriter:
     """Numbers and stores events. Belongs to the writer thread."""
 
-    def __init__(self) -> None:
+    def __init__(self, recent: Recent) -> None:
+        self._recent = recent
         self._last: int | None = None
         self._day = -1
         self._events: list[tuple[int, float, str, bytes]] = []
@@ -32,6 +34,7 @@ class EventWriter:
         self._day = -1
         self._events.clear()
         self._parties.clear()
+        self._recent.forget()
 
     def write(self, connection: apsw.Connection, events: Sequence[Event]) -> None:
         """Number events for the running transaction, with the addresses they can be found by.
@@ -43,7 +46,9 @@ class EventWriter:
         first = self._last_number(connection) + 1
         self._last = first + len(events) - 1
         for n, event in enumerate(events, first):
-            self._events.append((n, event.at, thread_of(event), _encode(event)))
+            body = _encode(event)
+            self._events.append((n, event.at, thread_of(event), body))
+            self._recent.add((n, event), len(body))
             if isinstance(event, Found):
                 self._parties += [(key, n) for key in keys(event)]
         self._mark_day(connection, events[0].at, first)

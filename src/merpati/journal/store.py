@@ -10,6 +10,7 @@ import apsw
 
 from merpati.journal.events import Attempt, Event, Lifecycle
 from merpati.journal.parties import Found
+from merpati.journal.recent import Recent
 from merpati.journal.rows import EventWriter, key, keys, told
 from merpati.storage.database import Database
 from merpati.storage.rows import rows
@@ -24,19 +25,23 @@ class JournalSettings:
     noted: int = 10_000
     """Events that may wait in memory to ride with a commit; what comes on top is dropped, and
     the journal says how many."""
+    recent: int = 4 * 1024 * 1024
+    """Octets of the newest events that are kept in memory for who follows."""
 
 
 class JournalStore:
     """`Journal` over a shard's database."""
 
     def __init__(self, database: Database, settings: JournalSettings | None = None) -> None:
-        self.writer = EventWriter()
+        self._settings = settings or JournalSettings()
+        self._recent = Recent(self._settings.recent)
+        self.writer = EventWriter(self._recent)
         """For the queue, which writes its events in its own transactions."""
         self._database = database
-        self._settings = settings or JournalSettings()
         self._noted: list[Event] = []
         self._riding = 0
         self._dropped = 0
+        database.on_commit(self._recent.commit)
         database.on_rollback(self.writer.forget)
         database.write_late(self.writer.write_late)
 
@@ -72,7 +77,10 @@ class JournalStore:
         await self._database.write(partial(self.writer.write, events=events))
 
     async def follow(self, after: int, limit: int) -> list[tuple[int, Event]]:
-        """By the primary key."""
+        """From memory if they are all there, else by the primary key."""
+        recent = self._recent.after(after, limit)
+        if recent is not None:
+            return recent
         found = await self._rows(
             "SELECT seq, body FROM event WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit)
         )
@@ -102,7 +110,12 @@ class JournalStore:
     async def forget(self, before: float, limit: int) -> int:
         """In one slice; call again while it removes `limit`. The newest event always stays, so
         that numbers are never given twice."""
-        return await self._database.write(partial(_forget, before=before, limit=limit), rides=True)
+
+        def work(connection: apsw.Connection) -> int:
+            self._recent.clear()
+            return _forget(connection, before, limit)
+
+        return await self._database.write(work, rides=True)
 
     async def _rows(self, query: str, bindings: tuple[object, ...]) -> list[tuple[Any, ...]]:
         return await self._database.read(lambda db: rows(db, query, bindings))

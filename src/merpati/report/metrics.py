@@ -6,7 +6,7 @@ Labels come from small closed sets or are capped, so that no stranger can make t
 import re
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from functools import singledispatchmethod
+from typing import Any
 
 import msgspec
 
@@ -92,62 +92,52 @@ class Metrics:
         self._delays = [0] * (len(DELAYS) + 1)
         self._delay_sum = 0.0
 
-    @singledispatchmethod
     def take(self, event: Event) -> None:
         """Count one event; those that nothing counts are passed over."""
+        count = _COUNTS.get(type(event))
+        if count is not None:
+            count(self, event)
 
     async def pause(self) -> None:
         """Counting gathers nothing."""
 
-    @take.register
-    def _(self, event: Accepted) -> None:
+    def _on_accepted(self, event: Accepted) -> None:
         self.accepted.add(event.role or "local")
         self.received.add(amount=event.size)
 
-    @take.register
-    def _(self, event: Refused) -> None:
+    def _on_refused(self, event: Refused) -> None:
         self.refused.add(event.rule)
 
-    @take.register
-    def _(self, event: Delivered) -> None:
+    def _on_delivered(self, event: Delivered) -> None:
         self.delivered.add(event.attempt.route)
         self._delays[bisect_left(DELAYS, event.delay)] += 1
         self._delay_sum += max(0.0, event.delay)
 
-    @take.register
-    def _(self, event: Deferred) -> None:
+    def _on_deferred(self, event: Deferred) -> None:
         self.deferred.add(event.cause)
 
-    @take.register
-    def _(self, event: Failed) -> None:
+    def _on_failed(self, event: Failed) -> None:
         self.failed.add(event.cause)
 
-    @take.register
-    def _(self, event: Expired) -> None:
+    def _on_expired(self, event: Expired) -> None:
         self.failed.add("expired")
 
-    @take.register
-    def _(self, event: Cancelled) -> None:
+    def _on_cancelled(self, event: Cancelled) -> None:
         self.failed.add("cancelled")
 
-    @take.register
-    def _(self, event: Held) -> None:
+    def _on_held(self, event: Held) -> None:
         self.damaged.add(amount=event.by == BY_ITSELF)
 
-    @take.register
-    def _(self, event: Noticed) -> None:
+    def _on_noticed(self, event: Noticed) -> None:
         self.notices.add(event.action)
 
-    @take.register
-    def _(self, event: LoggedIn) -> None:
+    def _on_login(self, event: LoggedIn) -> None:
         self.logins.add("succeeded")
 
-    @take.register
-    def _(self, event: LoginFailed) -> None:
+    def _on_failed_login(self, event: LoginFailed) -> None:
         self.logins.add("failed")
 
-    @take.register
-    def _(self, event: Opened) -> None:
+    def _on_opened(self, event: Opened) -> None:
         self.connections.add("failed" if event.error else "opened")
 
     async def series(self) -> list[Series]:
@@ -169,6 +159,23 @@ class Metrics:
         samples += [("_sum", {}, self._delay_sum), ("_count", {}, total)]
         text = "From acceptance to delivery, a recipient."
         return Series("merpati_delivery_delay_seconds", text, "histogram", samples)
+
+
+# Asked for each event: `singledispatchmethod` takes 2 us to find what this finds in 0.1.
+_COUNTS: dict[type[Event], Callable[[Metrics, Any], None]] = {
+    Accepted: Metrics._on_accepted,
+    Refused: Metrics._on_refused,
+    Delivered: Metrics._on_delivered,
+    Deferred: Metrics._on_deferred,
+    Failed: Metrics._on_failed,
+    Expired: Metrics._on_expired,
+    Cancelled: Metrics._on_cancelled,
+    Held: Metrics._on_held,
+    Noticed: Metrics._on_noticed,
+    LoggedIn: Metrics._on_login,
+    LoginFailed: Metrics._on_failed_login,
+    Opened: Metrics._on_opened,
+}
 
 
 def _series(head: tuple[str, str, str], label: str, values: Mapping[str, float]) -> Series:

@@ -79,6 +79,10 @@ class Database:
         log = self.settings.path.with_name(self.settings.path.name + "-wal")
         return log.stat().st_size if log.exists() else 0
 
+    def on_commit(self, tell: Callable[[], None]) -> None:
+        """Call `tell` on the writer thread when a transaction is on stable storage."""
+        self._writer.on_commit(tell)
+
     def on_rollback(self, forget: Callable[[], None]) -> None:
         """Call `forget` on the writer thread when what a job remembered may not be true."""
         self._writer.on_rollback(forget)

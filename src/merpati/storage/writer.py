@@ -36,6 +36,7 @@ class Writer:
         self._connection: apsw.Connection | None = None
         self._forget: list[Callable[[], None]] = []
         self._late: list[Late] = []
+        self._stands: list[Callable[[], None]] = []
         self._doubtful: list[Callable[[apsw.Connection], None]] = []
         self._reopen_after = 0.0
         self._refusal: StorageError | None = None
@@ -60,6 +61,10 @@ class Writer:
         if self._thread is not None:
             self._queue.put(None)
             self._thread.join()
+
+    def on_commit(self, tell: Callable[[], None]) -> None:
+        """Call `tell` on the writer thread when a transaction is on stable storage."""
+        self._stands.append(tell)
 
     def on_rollback(self, forget: Callable[[], None]) -> None:
         """Call `forget` on the writer thread when what a job remembered may not be true."""
@@ -118,6 +123,8 @@ class Writer:
         try:
             transaction = Transaction(self._trusted(), self._forget_all, self._late)
             transaction.run(jobs)
+            for tell in self._stands:
+                tell()
         except StorageError as error:
             _fail(jobs, error)
         except apsw.Error as error:
