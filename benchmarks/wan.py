@@ -25,7 +25,8 @@ import uvloop
 
 from benchmarks.load import PATH
 from benchmarks.outward import Destination, opened
-from benchmarks.servers import Discard, Postfix, Server
+from benchmarks.peers import Postfix
+from benchmarks.servers import Certificate, Discard, Server, Setup
 from merpati.clock import SystemClock
 from merpati.delivery.link import ConversationSettings
 from merpati.delivery.pacing import PacingSettings
@@ -196,8 +197,8 @@ async def by_merpati(distance: Distance, folder: Path, count: int, chunking: boo
 
 async def by_postfix(distance: Distance, folder: Path, count: int, chunking: bool) -> None:
     """Postfix's client with one connection; it sends by DATA, since it knows no CHUNKING."""
-    more = "smtp_destination_concurrency_limit = 1\ninitial_destination_concurrency = 1"
-    postfix = Postfix(folder / "sender", distance.port, more=more)
+    more = "smtp_destination_concurrency_limit = 1\ninitial_destination_concurrency = 1\n"
+    postfix = Postfix(folder / "sender", Setup(distance.port), Certificate(folder / "tls"), more)
     await asyncio.to_thread(postfix.start)
     try:
         await asyncio.to_thread(_fill, postfix.port, count)
@@ -238,8 +239,8 @@ async def measure(options: argparse.Namespace) -> None:
 def _server(side: str, folder: Path, chunking: bool) -> Server:
     if side == "our sink":
         return Discard(folder)
-    more = "" if chunking else "smtpd_discard_ehlo_keywords = chunking"
-    return Postfix(folder / "far", free_port(), hold=True, more=more)
+    more = "" if chunking else "smtpd_discard_ehlo_keywords = chunking\n"
+    return Postfix(folder / "far", Setup(hold=True), Certificate(folder / "tls"), more)
 
 
 def main() -> None:
