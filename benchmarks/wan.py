@@ -3,7 +3,8 @@
 A proxy of our own lies between sender and receiver and passes everything on 25 ms later, in order
 and bounded. It counts MAIL commands and takes the time from the first of them to the last reply
 before QUIT, so that every sender is measured alike. A round trip is what the proxy really took
-there and back, printed beside: on a machine that is busy its timers come late.
+there and back, printed beside: on a machine that is busy its timers come late. So is how long the
+far side thinks from the end of what it is sent to its first answer, which no sender can save.
 Senders: Merpati's dispatcher with its store, and Postfix's own client. Far sides: our receiving
 half, and Postfix's smtpd; each with CHUNKING and without.
 """
@@ -58,6 +59,7 @@ class Distance:
     there: list[float] = field(default_factory=list)
     back: list[float] = field(default_factory=list)
     """How long each piece was really under way."""
+    thoughts: list[float] = field(default_factory=list)
 
     @property
     def round_trip(self) -> float:
@@ -69,6 +71,11 @@ class Distance:
         return await asyncio.start_server(self._carry, "127.0.0.1", self.port)
 
     @property
+    def thinking(self) -> float:
+        """Seconds that the far side took for itself, on the average."""
+        return statistics.fmean(self.thoughts)
+
+    @property
     def a_round_trip(self) -> float:
         """Messages, the first envelope's own round trip included."""
         return self.mails * self.round_trip / (self.ended - self.began)
@@ -78,15 +85,16 @@ class Distance:
         server, commands = await asyncio.open_connection("127.0.0.1", self.to)
         watched = _Watched(self)
         async with asyncio.TaskGroup() as group:
-            group.create_task(_delay(client, commands, watched.sent, self.there.append))
-            group.create_task(_delay(server, answers, _nothing, watched.answered))
+            group.create_task(_delay(client, commands, watched.sent, watched.asked))
+            group.create_task(_delay(server, answers, watched.thought, watched.answered))
 
 
 @dataclass(slots=True)
 class _Watched:
-    """One connection as the sender's end of the proxy sees it."""
+    """One connection as the proxy sees it."""
 
     distance: Distance
+    waits_since: float = 0.0
     tail: bytes = b""
     has_quit: bool = False
 
@@ -97,6 +105,15 @@ class _Watched:
             self.distance.began = _now()
         self.distance.mails += mails
         self.has_quit = self.has_quit or octets.endswith(b"QUIT\r\n")
+
+    def asked(self, took: float) -> None:
+        self.distance.there.append(took)
+        self.waits_since = _now()
+
+    def thought(self, octets: bytes) -> None:
+        if self.waits_since:
+            self.distance.thoughts.append(_now() - self.waits_since)
+            self.waits_since = 0.0
 
     def answered(self, took: float) -> None:
         self.distance.back.append(took)
@@ -158,10 +175,6 @@ def _now() -> float:
     return asyncio.get_running_loop().time()
 
 
-def _nothing(octets: bytes) -> None:
-    return
-
-
 @asynccontextmanager
 async def far(server: Server) -> AsyncIterator[Distance]:
     """A far side behind its distance."""
@@ -216,8 +229,8 @@ def _fill(port: int, count: int) -> None:
 
 
 async def measure(options: argparse.Namespace) -> None:
-    print("| sender | far side | messages a round trip | round trip | connections |")
-    print("|---|---|---|---|---|")
+    print("| sender | far side | messages a round trip | round trip | thinking | connections |")
+    print("|---|---|---|---|---|---|")
     rows = [
         ("merpati", by_merpati, "our sink", True),
         ("merpati", by_merpati, "our sink", False),
@@ -233,6 +246,7 @@ async def measure(options: argparse.Namespace) -> None:
                 await send(distance, folder, options.messages, chunking)
             words = "with CHUNKING" if chunking else "without CHUNKING"
             figures = f"{distance.a_round_trip:.2f} | {distance.round_trip * 1000:.1f} ms"
+            figures += f" | {distance.thinking * 1000:.1f} ms"
             print(f"| {name} | {side}, {words} | {figures} | {distance.connections} |", flush=True)
 
 
