@@ -44,7 +44,7 @@ class StorageSettings:
 
     path: Path
     kind: Kind = Kind.SHARD
-    hold: float = 0.002
+    hold: float = 0.0005
     """Seconds that a commit waits for company while there is load; alone it never waits."""
     ride: float = 0.002
     """Seconds that settlements may wait for a commit to ride on.
