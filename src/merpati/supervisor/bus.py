@@ -66,11 +66,14 @@ class Line:
     def hear(self) -> list[Message] | None:
         """What was said since; None when the other end is gone."""
         heard: list[Message] = []
-        with contextlib.suppress(BlockingIOError):
+        try:
             while octets := self._end.recv(_LONGEST):
                 heard.append(_decode(octets))
-            return heard or None
-        return heard
+        except BlockingIOError:
+            return heard
+        except OSError:
+            pass  # It died with words of ours unread: the line is reset instead of closed.
+        return heard or None
 
     def close(self) -> None:
         """This end is not used any more."""
