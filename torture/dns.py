@@ -135,7 +135,9 @@ async def _put(door: Door, domains: list[str], batch: Batch) -> Sent:
 async def _spread(server: Victim) -> float:
     """Seconds between the first and the last of some retries, all but the outermost twentieths."""
     lines = await server.tell(op.QUEUE_LIST, ask.ListQueue(limit=1000))
-    dues = sorted(max(one.due, one.site_held_until or one.due).timestamp() for one in lines)
+    # What had no attempt yet is due since it was taken, all at once.
+    tried = [one for one in lines if one.attempts]
+    dues = sorted(max(one.due, one.site_held_until or one.due).timestamp() for one in tried)
     edge = len(dues) // 20
     return dues[-1 - edge] - dues[edge] if dues else 0.0
 

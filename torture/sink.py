@@ -24,6 +24,8 @@ Key = tuple[str, str]
 
 STALL = 0.5
 """Seconds that `slow` is late."""
+_NOTICED = 10.0
+"""Seconds within which a connection of ours ends by itself when it was broken off."""
 _LIMIT = 1 << 24
 _FAILED = re.compile(rb"^Final-Recipient: *rfc822; *([^@\s]+)@", re.M | re.I)
 _NAMED = re.compile(rb"^X-Torture: *(\S+)", re.M | re.I)
@@ -73,7 +75,7 @@ class Sink:
         """A place on the server's disk, for runs that cut its power."""
         self.port = 0
         self._server: asyncio.Server | None = None
-        self._standing: set[asyncio.StreamWriter] = set()
+        self._standing: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
 
     async def start(self, port: int = 0, host: str = "127.0.0.1") -> None:
         """Listen on `port` of loopback, or on one that is free."""
@@ -81,20 +83,23 @@ class Sink:
         self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
-        """Listen no more, and break off what stands."""
+        """Listen no more, break off what stands, and return when it has noticed."""
         if self._server is not None:
             self._server.close()
+        talks = [talk for talk in self._standing.values() if talk is not None]
         for writer in self._standing:
             writer.transport.abort()
+        if talks:
+            await asyncio.wait(talks, timeout=_NOTICED)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._standing.add(writer)
+        self._standing[writer] = asyncio.current_task()
         try:
             await self.converse(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # The server under test was killed: that is what this is for.
         finally:
-            self._standing.discard(writer)
+            del self._standing[writer]
             writer.close()
 
     async def converse(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

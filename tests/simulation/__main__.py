@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -26,7 +25,7 @@ def main() -> int:
         plan = msgspec.json.decode(Path(arguments.plan).read_bytes(), type=Plan)
         return _show(run(plan, verbose=arguments.verbose))
     if arguments.seed is not None:
-        return _show(run(draw(arguments.seed, jumps=arguments.jumps), verbose=arguments.verbose))
+        return _show(run(draw(arguments.seed), verbose=arguments.verbose))
     return _run_many(arguments)
 
 
@@ -37,7 +36,6 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
     parser.add_argument("--seed", type=int, help="this one only")
     parser.add_argument("--plan", help="a plan that was kept, as a file")
-    parser.add_argument("--jumps", action="store_true", help="set the time of day in some of them")
     parser.add_argument("--verbose", action="store_true", help="tell all that happens in it")
     parser.add_argument("--keep", type=Path, help="a folder for shrunk plans of failures")
     return parser.parse_args()
@@ -63,7 +61,7 @@ def _run_many(arguments: argparse.Namespace) -> int:
     seeds = range(arguments.start, arguments.start + arguments.seeds)
     results: list[Result] = []
     failed: list[Result] = []
-    for result in _results(seeds, arguments.jobs, arguments.jumps):
+    for result in _results(seeds, arguments.jobs):
         results.append(result)
         if result.violation is not None:
             failed.append(result)
@@ -76,17 +74,16 @@ def _run_many(arguments: argparse.Namespace) -> int:
     return int(bool(failed))
 
 
-def _results(seeds: Iterable[int], jobs: int, jumps: bool) -> Iterator[Result]:
-    one = partial(_one, jumps=jumps)
+def _results(seeds: Iterable[int], jobs: int) -> Iterator[Result]:
     if jobs == 1:
-        yield from map(one, seeds)
+        yield from map(_one, seeds)
         return
     with ProcessPoolExecutor(jobs) as pool:
-        yield from pool.map(one, seeds, chunksize=5)
+        yield from pool.map(_one, seeds, chunksize=5)
 
 
-def _one(seed: int, jumps: bool) -> Result:
-    return run(draw(seed, jumps=jumps))
+def _one(seed: int) -> Result:
+    return run(draw(seed))
 
 
 def _summarize(results: list[Result], failed: list[Result], seconds: float) -> None:

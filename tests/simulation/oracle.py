@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
+from merpati.clock import SystemClock
 from merpati.errors import MerpatiError
 from merpati.journal.events import (
     Accepted,
@@ -46,6 +47,8 @@ BY_OPERATOR = "an operator says so"
 Key = tuple[str, int]
 """An entry's id and a recipient's place."""
 _ID = re.compile(rb"\bid ([0-9A-Z]{26})\b")
+_SLACK = 2 * SystemClock.LEAP
+"""Seconds by which steps of the clock that are followed, and sweeps, may shift what is due."""
 _FINAL = (Delivered, Failed, Expired, Cancelled)
 
 
@@ -79,8 +82,11 @@ class Oracle:
 
     bounds: Bounds
     now: Callable[[], float]
+    """The true time of day, whatever the machine's clock was set to."""
     entries: dict[str, Entry] = field(default_factory=dict)
     """Everything that was ever begun to be put."""
+    put_at: dict[str, float] = field(default_factory=dict)
+    """When, by the true time of day."""
     digests: dict[str, bytes] = field(default_factory=dict)
     here: dict[str, bytes] = field(default_factory=dict)
     """The digest of a message with the ends of lines that a mailbox has."""
@@ -100,8 +106,6 @@ class Oracle:
     """Taken by a host, and not settled yet by the worker that lives."""
     excused: set[int] = field(default_factory=set)
     """Copies that were in flight when the worker died."""
-    clocks: list[tuple[float, float]] = field(default_factory=list)
-    """Steady time from which on the time of day began at so much."""
     life: int = 0
     violations: list[Violation] = field(default_factory=list)
     events: int = 0
@@ -122,6 +126,7 @@ class Oracle:
     def begun(self, entry: Entry, content: Body | None) -> None:
         """A put has begun."""
         self.entries[entry.id] = entry
+        self.put_at[entry.id] = self.now()
         if content is not None:
             self.will_be(entry.id, content.octets())
         if entry.is_notice and entry.envelope.sender is not None:
@@ -213,8 +218,14 @@ class Oracle:
             key = (one.entry_id, one.n)
             if key not in self.claimed:
                 self.blame("settled twice", f"{key} as {one.state.name}")
+            if one.state is State.EXPIRED and self._is_young(one.entry_id):
+                self.blame("expired early", str(key))
             wait = one.due - self.now()
-            if one.state is State.WAITING and one.attempted and wait > self.bounds.longest_wait:
+            if (
+                one.state is State.WAITING
+                and one.attempted
+                and wait > self.bounds.longest_wait + _SLACK
+            ):
                 self.blame("back-off", f"{key} waits for {wait:.0f} s")
 
     def settled(self, settlements: Sequence[Settlement]) -> None:
@@ -240,15 +251,14 @@ class Oracle:
         if not address.endswith(HERE) and not self.copies.get((key[0], address)):
             self.blame("delivered to nobody", f"{key} {address}")
 
-    def _expired_early(self, event: Expired, accepted: float) -> bool:
-        """Whether nobody could say, whatever was done to the clock, that its time was over."""
-        ends = [begin for begin, _ in self.clocks[1:]] + [float("inf")]
-        times = [
-            at
-            for (begin, start), end in zip(self.clocks, ends, strict=True)
-            if begin - 1 <= (at := event.at - start) <= end + 1
-        ]
-        return max(times, default=0.0) - accepted < self.bounds.max_age - 120
+    def _is_young(self, name: str) -> bool:
+        """Whether a message may not be given up yet, whatever was done to the clock."""
+        return self.now() - self.put_at[name] < self.bounds.max_age - _SLACK
+
+    def expiring(self, now: float) -> None:
+        """All that is older than that is given up, says the worker."""
+        if now - self.now() > _SLACK:
+            self.blame("expired early", f"by a clock that is {now - self.now():.0f} s ahead")
 
     def check_end(self, events: Sequence[Event], left: Sequence[Listed]) -> None:
         """Everything is over: who was promised what, and what became of it."""
@@ -285,8 +295,8 @@ class Oracle:
             kinds = [type(one).__name__ for one in own]
             self.blame("one end", f"{entry.id} {address} has {len(final)} ends: {kinds}")
             return
-        accepted = self.accepted.get(entry.id, 0.0)
-        if isinstance(final[0], Expired) and self._expired_early(final[0], accepted):
+        age = final[0].at - self.put_at[entry.id]
+        if isinstance(final[0], Expired) and age < self.bounds.max_age - _SLACK:
             self.blame("expired early", f"{entry.id} {address}")
         copies = len(self.copies.get((entry.id, address), [])) + self.mailboxes[entry.id, address]
         if isinstance(final[0], Delivered) and not copies:
@@ -406,7 +416,10 @@ class Watched:
         if why == BY_OPERATOR:
             oracle.suspended[site] = until
         wait = until - oracle.now()
-        if wait > oracle.bounds.longest_hold and until > oracle.suspended.get(site, 0.0) + 1.0:
+        if (
+            wait > oracle.bounds.longest_hold + _SLACK
+            and until > oracle.suspended.get(site, 0.0) + 1.0
+        ):
             oracle.blame("back-off", f"{site} rests for {wait:.0f} s")
         await self.inner.hold(site, until, why, events)
         oracle.holds[site] = until
@@ -437,4 +450,5 @@ class Watched:
         return await self.inner.remind(now, patience, limit)
 
     async def expire(self, now: float, limit: int) -> int:
+        self._oracle.expiring(now)
         return await self.inner.expire(now, limit)

@@ -184,9 +184,9 @@ def domain(n: int) -> str:
     return f"d{n}.test"
 
 
-def draw(seed: int, *, jumps: bool = False) -> Plan:
-    """The plan of a seed. Only with `jumps` the time of day is set in some of them."""
-    return _Drawing(Random(f"plan {seed}")).draw(seed, jumps)
+def draw(seed: int) -> Plan:
+    """The plan of a seed."""
+    return _Drawing(Random(f"plan {seed}")).draw(seed)
 
 
 class _Drawing:
@@ -197,11 +197,11 @@ class _Drawing:
         self._domains = chance.randint(2, 8)
         self._bursts = [chance.uniform(0, self._ends) for _ in range(chance.randint(1, 4))]
 
-    def draw(self, seed: int, jumps: bool) -> Plan:
+    def draw(self, seed: int) -> Plan:
         chance = self._chance
         domains = tuple(self._mx() for _ in range(self._domains))
         steps = [*self._submissions(), *self._troubles()]
-        if jumps and chance.random() < 0.15:
+        if chance.random() < 0.4:
             steps += [self._jump() for _ in range(chance.randint(1, 2))]
         return Plan(
             seed=seed,
@@ -361,5 +361,6 @@ class _Drawing:
 
     def _jump(self) -> AnyStep:
         chance = self._chance
-        by = chance.choice((HOUR, 24 * HOUR, 3652 * 24 * HOUR))
+        # The first is a step that is followed, the others are not.
+        by = chance.choice((25.0, HOUR, 24 * HOUR, 3652 * 24 * HOUR))
         return Jump(at=self._at(), seconds=by * chance.choice((1, -1)))

@@ -19,7 +19,7 @@ from merpati.delivery.transaction import TlsDemand
 from merpati.dns.resolver import Mx
 from merpati.errors import MerpatiError
 from merpati.queue.entry import Selection
-from merpati.testing.simulation.clock import LoopClock
+from merpati.testing.simulation.clock import MachineClock
 from merpati.testing.simulation.disk import Sickness, SimulatedDisk
 from merpati.testing.simulation.loop import SimulatedLoop, StuckError, simulated
 from merpati.testing.simulation.network import Network
@@ -98,7 +98,7 @@ class World:
     ) -> None:
         self.plan = plan
         self.loop = loop
-        self.clock = LoopClock(loop, START)
+        self.machine = MachineClock(loop, START)
         self._folder = folder
         self._spoil = spoil
         self._chance = Random(f"world {plan.seed}")
@@ -112,7 +112,7 @@ class World:
         self._is_mended = False
         self.deaths = 0
         bounds = Bounds(plan.permits, LONGEST_WAIT, LONGEST_HOLD, plan.max_age)
-        self.oracle = Oracle(bounds, self.clock.now, clocks=[(0.0, START)])
+        self.oracle = Oracle(bounds, self.machine.true)
         self.hosts = [self._host(n, f"mx{n}.test") for n in range(plan.hosts)]
         self.senders = self._host(200, "mx.senders.test")
         self.lmtp = self._host(256 + 1, "lmtp", lmtp=True)
@@ -231,10 +231,13 @@ class World:
             await asyncio.sleep(at - self.loop.time())
 
     def _start(self) -> None:
+        # What a process finds at its start it believes: that the clock was wrong by then is
+        # nothing that it could know (ARCHITECTURE.md, open points).
+        self.machine.correct()
         given = Birth(
             plan=self.plan,
             loop=self.loop,
-            clock=self.clock,
+            machine=self.machine,
             network=self.network,
             resolver=self.dns,
             routes=(parse_route(LMTP, match=("lmtp.test",), tls=TlsDemand.OFF),),
@@ -376,8 +379,7 @@ class World:
                 self.oracle.blame("counters", f"{count} {name} behind a stop")
 
     def _jump(self, step: Jump) -> None:
-        self.clock.jump(step.seconds)
-        self.oracle.clocks.append((self.loop.time(), self.clock.now() - self.loop.time()))
+        self.machine.jump(step.seconds)
 
     def _alter(self, step: Alter) -> None:
         ids = []

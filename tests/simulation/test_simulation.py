@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from tests.simulation.plan import AnyStep, Crash, Down, Plan, Submit, draw
+from tests.simulation.plan import HOUR, AnyStep, Crash, Down, Jump, Plan, Submit, draw
 from tests.simulation.run import run
 from tests.simulation.shrink import shrink
 from tests.simulation.worker import Worker
@@ -147,8 +147,14 @@ def acknowledge_before_storing(worker: Worker) -> None:
     worker.store.put = put
 
 
+def follow_every_jump(worker: Worker) -> None:
+    worker.clock.LEAP = float("inf")
+
+
+TEN_YEARS = 3652 * 86_400.0
 HOST_DOWN = Down(at=0.5, host=0, answers="refused", seconds=300.0)
 LATER = messages(4, at=20.0)
+WAITING = [HOST_DOWN, *messages(4)]
 
 
 @pytest.mark.parametrize(
@@ -160,6 +166,8 @@ LATER = messages(4, at=20.0)
         (repeat_a_notice, messages(4, to="no"), "notices"),
         (forget_a_hold, [HOST_DOWN, *messages(4), *LATER], "held site"),
         (acknowledge_before_storing, messages(1), "lost"),
+        (follow_every_jump, [*WAITING, Jump(at=9, seconds=HOUR)], "expired early"),
+        (follow_every_jump, [*WAITING, Jump(at=9, seconds=TEN_YEARS)], "expired early"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )

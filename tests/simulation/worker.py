@@ -44,7 +44,7 @@ from merpati.storage.connection import StorageSettings
 from merpati.storage.errors import StorageError
 from merpati.system.housekeeping import Housekeeping
 from merpati.testing.residents import Residents
-from merpati.testing.simulation.clock import LoopClock
+from merpati.testing.simulation.clock import MachineClock, ProcessClock
 from merpati.testing.simulation.database import SimulatedDatabase
 from merpati.testing.simulation.disk import SimulatedDisk
 from merpati.testing.simulation.loop import Life, SimulatedLoop
@@ -65,7 +65,7 @@ class Birth:
 
     plan: Plan
     loop: SimulatedLoop
-    clock: LoopClock
+    machine: MachineClock
     network: Network
     resolver: Resolver
     routes: Sequence[Route]
@@ -83,7 +83,7 @@ class Worker:
         self.is_ready = False
         self.disk = disk
         self._given = given
-        clock = given.clock
+        clock = self.clock = ProcessClock(given.loop, given.machine)
         settings = StorageSettings(disk.folder / "0.db", hold=0.0, ride=0.0, vfs=disk.name)
         self.database = SimulatedDatabase(settings, clock, self._delay)
         self.journal = JournalStore(self.database)
@@ -110,8 +110,8 @@ class Worker:
             journal=self.journal,
             expander=Expander(self._directory, HOSTNAME),
             judge=Judge([]),
-            clock=given.clock,
-            new_id=IdMaker(given.clock.now, given.chance.randbytes).make,
+            clock=self.clock,
+            new_id=IdMaker(self.clock.now, given.chance.randbytes).make,
         )
 
     def _make_dispatcher(self) -> Dispatcher:
@@ -126,12 +126,12 @@ class Worker:
             queue=self.queue,
             sites=self.queue,
             routes=Routes(self._directory, given.routes),
-            siting=Siting(SitingSettings(), finder, self.queue, given.clock),
+            siting=Siting(SitingSettings(), finder, self.queue, self.clock),
             paces=Paces(PACING, given.chance.random),
             pools=PoolParts(finder, self._talk, permits=max(1, plan.permits // 2)),
             settling=Settling(_SETTLING, lambda n: schedule.delay(n, given.chance.random())),
-            mailboxes=MailboxParts(maildirs, self._directory, _NO_EXECUTOR, given.clock, 1),
-            clock=given.clock,
+            mailboxes=MailboxParts(maildirs, self._directory, _NO_EXECUTOR, self.clock, 1),
+            clock=self.clock,
             note=self.journal.note,
             log=lambda event, error: self.defects.append(error),
         )
@@ -144,7 +144,7 @@ class Worker:
         surroundings = Surroundings(
             settings=ConversationSettings(HOSTNAME),
             dial=given.network.dial,
-            clock=given.clock,
+            clock=self.clock,
             entropy=given.chance.randbytes,
             note=self.journal.note,
             learn=learn,
@@ -154,7 +154,7 @@ class Worker:
 
     def _make_notices(self) -> Notices:
         books = (self.queue, self.queue, self.journal)
-        return Notices(books, self.intake, self._given.clock, NoticeSettings(HOSTNAME))
+        return Notices(books, self.intake, self.clock, NoticeSettings(HOSTNAME))
 
     async def run(self) -> None:
         """From the opening of its file to the end of a stop."""
@@ -162,11 +162,11 @@ class Worker:
         self.queue.on_ready(self._nudge)
         self.is_ready = True
         async with asyncio.TaskGroup() as group:
-            keeping = Housekeeping(self.queue, self.journal, self._given.clock)
+            keeping = Housekeeping(self.queue, self.journal, self.clock)
             keeping.patience, keeping.retention = _SETTLING.delay_notice, 1e12
             chores = [
                 group.create_task(self._keep_on(self.notices.run)),
-                group.create_task(self._keep_on(partial(_tidy_on, keeping, self._given.clock))),
+                group.create_task(self._keep_on(partial(_tidy_on, keeping, self.clock))),
             ]
             await self.dispatcher.run()
             for chore in chores:
@@ -245,7 +245,7 @@ class Worker:
 
     async def alter(self, step: Alter, ids: Sequence[str]) -> None:
         """An operator's command."""
-        office = QueueOffice(self.queue, self.queue, self._given.clock, lambda route: True)
+        office = QueueOffice(self.queue, self.queue, self.clock, lambda route: True)
         chosen = ask.Filter(ids=tuple(ids), domain=step.domain)
         await office.alter(ask.AlterQueue(filter=chosen, action=step.action, route=step.route))
 
@@ -254,7 +254,7 @@ class Worker:
         office = SiteOffice(
             desk=self.queue,
             sites=self.queue,
-            clock=self._given.clock,
+            clock=self.clock,
             host_of=lambda *_: "",
             hosts=lambda: [LMTP],
             suspended=self.dispatcher.suspend,
@@ -266,7 +266,7 @@ class Worker:
             return
 
 
-async def _tidy_on(keeping: Housekeeping, clock: LoopClock) -> None:
+async def _tidy_on(keeping: Housekeeping, clock: ProcessClock) -> None:
     while True:
         await keeping.tidy()
         await clock.sleep(_TIDY)
