@@ -47,7 +47,7 @@ BY_OPERATOR = "an operator says so"
 Key = tuple[str, int]
 """An entry's id and a recipient's place."""
 _ID = re.compile(rb"\bid ([0-9A-Z]{26})\b")
-_SLACK = 2 * SystemClock.LEAP
+SLACK = 2 * SystemClock.LEAP
 """Seconds by which steps of the clock that are followed, and sweeps, may shift what is due."""
 _FINAL = (Delivered, Failed, Expired, Cancelled)
 
@@ -72,6 +72,8 @@ class Bounds:
     """Seconds to the next attempt."""
     longest_hold: float
     """Seconds that a site is left alone, by itself."""
+    longest_gap: float
+    """Seconds between two attempts, whatever else there is to do."""
     max_age: float
     """Seconds that a message is tried for, at least."""
 
@@ -97,6 +99,8 @@ class Oracle:
     """Settled for good, and acknowledged by the queue."""
     claimed: set[Key] = field(default_factory=set)
     assigned: dict[tuple[str, str], str] = field(default_factory=dict)
+    tried: dict[Key, float] = field(default_factory=dict)
+    """Told to wait by an attempt, and from when the wait is counted."""
     holds: dict[str, float] = field(default_factory=dict)
     suspended: dict[str, float] = field(default_factory=dict)
     """Sites that an operator put on hold, and until when."""
@@ -195,6 +199,7 @@ class Oracle:
         for claim in claims:
             for one in claim.recipients:
                 self._claim(claim, one.n, asked)
+                self.tried.pop((claim.entry.id, one.n), None)
                 site = asked.sites.get((claim.domain, one.route), one.route or claim.domain)
                 until = asked.holds.get(site, 0.0)
                 if until > asked.now and self.holds.get(site) == until and self.life == asked.life:
@@ -224,13 +229,16 @@ class Oracle:
             if (
                 one.state is State.WAITING
                 and one.attempted
-                and wait > self.bounds.longest_wait + _SLACK
+                and wait > self.bounds.longest_wait + SLACK
             ):
                 self.blame("back-off", f"{key} waits for {wait:.0f} s")
 
     def settled(self, settlements: Sequence[Settlement]) -> None:
         """It is on disk."""
         done = {(one.entry_id, one.n): one.state for one in settlements}
+        for one in settlements:
+            if one.state is State.WAITING and one.attempted:
+                self.tried[one.entry_id, one.n] = self.now()
         for copy, keys in self.in_flight:
             for key in keys & done.keys():
                 if done[key] is not State.DELIVERED and copy.verdict_was_read:
@@ -251,13 +259,29 @@ class Oracle:
         if not address.endswith(HERE) and not self.copies.get((key[0], address)):
             self.blame("delivered to nobody", f"{key} {address}")
 
+    def check_waits(self) -> None:
+        """Nobody waits longer than that for the next attempt, by the true time."""
+        for key, since in self.tried.items():
+            if self.now() - since > self.bounds.longest_gap and self._is_young(key[0]):
+                self.blame("gap", f"{key} had no attempt for {self.now() - since:.0f} s")
+
+    def wait_anew(self, keys: Collection[Key] = ()) -> None:
+        """These, or all, are kept from being tried by something else than their back-off."""
+        self.tried.update(dict.fromkeys(keys or self.tried, self.now()))
+
+    def rests(self, site: str, until: float) -> None:
+        """A site is left alone: by an operator for as long as that is wanted."""
+        until = until if site in self.suspended else self.now()
+        for key in self.tried:
+            self.tried[key] = max(self.tried[key], until)
+
     def _is_young(self, name: str) -> bool:
         """Whether a message may not be given up yet, whatever was done to the clock."""
-        return self.now() - self.put_at[name] < self.bounds.max_age - _SLACK
+        return self.now() - self.put_at[name] < self.bounds.max_age - SLACK
 
     def expiring(self, now: float) -> None:
         """All that is older than that is given up, says the worker."""
-        if now - self.now() > _SLACK:
+        if now - self.now() > SLACK:
             self.blame("expired early", f"by a clock that is {now - self.now():.0f} s ahead")
 
     def check_end(self, events: Sequence[Event], left: Sequence[Listed]) -> None:
@@ -296,7 +320,7 @@ class Oracle:
             self.blame("one end", f"{entry.id} {address} has {len(final)} ends: {kinds}")
             return
         age = final[0].at - self.put_at[entry.id]
-        if isinstance(final[0], Expired) and age < self.bounds.max_age - _SLACK:
+        if isinstance(final[0], Expired) and age < self.bounds.max_age - SLACK:
             self.blame("expired early", f"{entry.id} {address}")
         copies = len(self.copies.get((entry.id, address), [])) + self.mailboxes[entry.id, address]
         if isinstance(final[0], Delivered) and not copies:
@@ -358,6 +382,7 @@ class Watched:
         await self.inner.open()
         oracle = self._oracle
         oracle.assigned = {(one.domain, one.route): one.site for one in await self.inner.lanes()}
+        oracle.wait_anew()
         oracle.holds = {site: until for site, (until, _) in (await self.inner.held()).items()}
 
     def draft(self) -> Draft:
@@ -417,10 +442,11 @@ class Watched:
             oracle.suspended[site] = until
         wait = until - oracle.now()
         if (
-            wait > oracle.bounds.longest_hold + _SLACK
+            wait > oracle.bounds.longest_hold + SLACK
             and until > oracle.suspended.get(site, 0.0) + 1.0
         ):
             oracle.blame("back-off", f"{site} rests for {wait:.0f} s")
+        oracle.rests(site, until)
         await self.inner.hold(site, until, why, events)
         oracle.holds[site] = until
 
@@ -444,6 +470,8 @@ class Watched:
     async def alter(
         self, selection: Selection, action: str, events_by: str, route: str = ""
     ) -> int:
+        if action == "hold":
+            self._oracle.tried.clear()
         return await self.inner.alter(selection, action, events_by, route)
 
     async def remind(self, now: float, patience: float, limit: int) -> int:

@@ -44,7 +44,7 @@ from tests.simulation.plan import (
     Suspend,
 )
 from tests.simulation.resolver import SimulatedDns
-from tests.simulation.worker import LONGEST_HOLD, LONGEST_WAIT, Birth, Worker
+from tests.simulation.worker import LONGEST_GAP, LONGEST_HOLD, LONGEST_WAIT, Birth, Worker
 
 START = 1_800_000_000.0
 _TOO_MANY_TURNS = 300_000
@@ -110,8 +110,10 @@ class World:
         self._disks = 0
         self._dooms: list[Crash] = []
         self._is_mended = False
+        self._look_at = 0.0
+        """When the waits are looked at again."""
         self.deaths = 0
-        bounds = Bounds(plan.permits, LONGEST_WAIT, LONGEST_HOLD, plan.max_age)
+        bounds = Bounds(plan.permits, LONGEST_WAIT, LONGEST_HOLD, LONGEST_GAP, plan.max_age)
         self.oracle = Oracle(bounds, self.machine.true)
         self.hosts = [self._host(n, f"mx{n}.test") for n in range(plan.hosts)]
         self.senders = self._host(200, "mx.senders.test")
@@ -208,6 +210,11 @@ class World:
             return
         if worker.defects:
             raise Violation("defect", repr(worker.defects[0])) from worker.defects[0]
+        if self.loop.time() >= self._look_at:
+            self._look_at = self.loop.time() + 1 * MINUTE
+            self.oracle.check_waits()
+        if flaw := worker.lines.flaw(worker.dispatcher._pools, self.loop.time()):
+            raise Violation("connections", flaw)
         in_hand = worker.dispatcher._in_hand
         if in_hand.count != len(self.oracle.claimed):
             raise Violation(

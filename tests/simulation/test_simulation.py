@@ -12,7 +12,11 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
+from merpati.delivery.allotment import Allotment
+from merpati.delivery.pacing import Pace
+from merpati.delivery.pool import SitePool
 from tests.simulation.plan import HOUR, AnyStep, Crash, Down, Jump, Plan, Submit, draw
 from tests.simulation.run import run
 from tests.simulation.shrink import shrink
@@ -151,6 +155,17 @@ def follow_every_jump(worker: Worker) -> None:
     worker.clock.LEAP = float("inf")
 
 
+def forget_to_count(worker: Worker) -> None:
+    pool_of = worker.dispatcher._offer
+
+    def offer(*given) -> SitePool:
+        pool = pool_of(*given)
+        pool._opening = min(pool._opening, 0)
+        return pool
+
+    worker.dispatcher._offer = offer
+
+
 TEN_YEARS = 3652 * 86_400.0
 HOST_DOWN = Down(at=0.5, host=0, answers="refused", seconds=300.0)
 LATER = messages(4, at=20.0)
@@ -168,6 +183,7 @@ WAITING = [HOST_DOWN, *messages(4)]
         (acknowledge_before_storing, messages(1), "lost"),
         (follow_every_jump, [*WAITING, Jump(at=9, seconds=HOUR)], "expired early"),
         (follow_every_jump, [*WAITING, Jump(at=9, seconds=TEN_YEARS)], "expired early"),
+        (forget_to_count, messages(20), "connections"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )
@@ -177,6 +193,28 @@ def test_what_is_broken_on_purpose_is_found(
     plan = a_plan(*steps)
     assert promise_broken(plan) == ""
     assert promise_broken(plan, spoil) == promise
+
+
+@pytest.mark.parametrize("back", [HOUR, TEN_YEARS])
+def test_a_wait_that_a_jump_makes_longer_is_found(back: float) -> None:
+    # The operator, who lets everything go at the end, comes late.
+    steps = (*WAITING, Jump(at=9, seconds=-back))
+    plan = replace(a_plan(*steps), ends=2 * HOUR, max_age=3 * HOUR)
+    assert promise_broken(plan) == ""
+    assert promise_broken(plan, follow_every_jump) == "gap"
+
+
+def test_connections_above_the_window_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = a_plan(*messages(40))
+    assert promise_broken(plan) == ""
+    monkeypatch.setattr(Pace, "may_open", lambda pace, now, opened, ready, elsewhere=0: ready > 0)
+    monkeypatch.setattr(Allotment, "open", lambda allotment, window, now: opened_anyway(allotment))
+    assert promise_broken(plan) == "connections"
+
+
+def opened_anyway(allotment: Allotment) -> bool:
+    allotment.add()
+    return True
 
 
 def test_a_disk_that_does_not_sync_is_found(monkeypatch: pytest.MonkeyPatch) -> None:

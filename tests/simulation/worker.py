@@ -49,7 +49,8 @@ from merpati.testing.simulation.database import SimulatedDatabase
 from merpati.testing.simulation.disk import SimulatedDisk
 from merpati.testing.simulation.loop import Life, SimulatedLoop
 from merpati.testing.simulation.network import Network
-from tests.simulation.oracle import BY_OPERATOR, Oracle, Watched
+from tests.simulation.lines import Lines
+from tests.simulation.oracle import BY_OPERATOR, SLACK, Oracle, Watched
 from tests.simulation.plan import HERE, LMTP, MINUTE, RESIDENTS, Alter, Plan, Submit
 
 HOSTNAME = "us.test"
@@ -81,6 +82,7 @@ class Worker:
     def __init__(self, given: Birth, disk: SimulatedDisk, name: str) -> None:
         self.life = Life(name)
         self.is_ready = False
+        self.lines = Lines(given.network, PACING.cap)
         self.disk = disk
         self._given = given
         clock = self.clock = ProcessClock(given.loop, given.machine)
@@ -143,7 +145,7 @@ class Worker:
         given = self._given
         surroundings = Surroundings(
             settings=ConversationSettings(HOSTNAME),
-            dial=given.network.dial,
+            dial=partial(self.lines.dial, way.site),
             clock=self.clock,
             entropy=given.chance.randbytes,
             note=self.journal.note,
@@ -285,3 +287,5 @@ class _NoExecutor:
 _NO_EXECUTOR = _NoExecutor()
 LONGEST_WAIT = max(DELAYS) * 1.2 + 1.0
 LONGEST_HOLD = max(PACING.reputation[1], PACING.longest_probe * 1.2) + 1.0
+# A transaction that stands before it holds a permit for ten minutes at most: RFC 5321 §4.5.3.2.6.
+LONGEST_GAP = max(LONGEST_WAIT, LONGEST_HOLD) + 10 * MINUTE + SLACK
