@@ -22,6 +22,9 @@ from merpati.storage.rows import Insert, rows
 _MESSAGES = Insert("message", "(?, ?, ?, ?, ?, ?, 0, ?, ?)")
 _STAYS = "UPDATE message SET stays = 1 WHERE id = ? AND stays = 0"
 _CHUNK = "INSERT INTO chunk VALUES (?, ?)"
+_CHUNKS = Insert("chunk", "(?, ?)")
+_JOINED = 8
+"""Contents that are joined at a time: each may have 256 KiB."""
 _RECIPIENTS = Insert("recipient (message, n, lane, due, state, address)", "(?, ?, ?, ?, ?, ?)")
 
 
@@ -72,7 +75,9 @@ class Putting:
         """Store what arrived since the last time."""
         if not self._messages:
             return
-        connection.executemany(_CHUNK, ((key, body.octets()) for key, body in self._chunks))
+        for at in range(0, len(self._chunks), _JOINED):
+            few = self._chunks[at : at + _JOINED]
+            _CHUNKS.run(connection, [(key, body.octets()) for key, body in few])
         _MESSAGES.run(connection, self._messages)
         _RECIPIENTS.run(connection, self._recipients)
         for lane, (due, count) in self._waiting.items():

@@ -10,7 +10,7 @@ from typing import Any
 
 import apsw
 
-_SIZES = (32, 8, 1)
+_SIZES = (32, 16, 8, 4, 2, 1)
 """Rows of one statement: few sizes, so that all stay prepared."""
 
 
