@@ -470,7 +470,7 @@ class Watched:
     async def alter(
         self, selection: Selection, action: str, events_by: str, route: str = ""
     ) -> int:
-        if action == "hold":
+        if action in ("hold", "cancel"):
             self._oracle.tried.clear()
         return await self.inner.alter(selection, action, events_by, route)
 

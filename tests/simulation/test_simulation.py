@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from merpati.delivery.allotment import Allotment
 from merpati.delivery.pacing import Pace
 from merpati.delivery.pool import SitePool
-from tests.simulation.plan import HOUR, AnyStep, Crash, Down, Jump, Plan, Submit, draw
+from tests.simulation.plan import HOUR, Alter, AnyStep, Crash, Down, Jump, Plan, Submit, draw
 from tests.simulation.run import run
 from tests.simulation.shrink import shrink
 from tests.simulation.worker import Worker
@@ -202,6 +202,11 @@ def test_a_wait_that_a_jump_makes_longer_is_found(back: float) -> None:
     plan = replace(a_plan(*steps), ends=2 * HOUR, max_age=3 * HOUR)
     assert promise_broken(plan) == ""
     assert promise_broken(plan, follow_every_jump) == "gap"
+
+
+def test_what_an_operator_cancels_waits_for_nothing() -> None:
+    steps = (*WAITING, Alter(at=9, action="cancel", domain="d0.test"))
+    assert promise_broken(replace(a_plan(*steps), ends=2 * HOUR, max_age=3 * HOUR)) == ""
 
 
 def test_connections_above_the_window_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
