@@ -74,6 +74,14 @@ async def test_nothing_is_given_to_whoever_shows_no_sign_of_life(handover, conne
     assert not handover.offer(0, connection[0])
 
 
+def test_nothing_is_given_to_whoever_stops(handover, connection):
+    handover.connected(50)
+    handover.board.worker = 1
+    handover.board.leave()
+    handover.board.worker = 0
+    assert not handover.offer(0, connection[0])
+
+
 def test_a_full_channel_keeps_the_connection_here(handover, connection):
     handover.connected(50)
     offered = 0

@@ -29,8 +29,12 @@ class Board:
         """This worker's loop turns; monotonic seconds, which all processes of a machine share."""
         self._cells[self.worker * _CELLS + _ALIVE] = now
 
+    def leave(self) -> None:
+        """This worker stops: nothing new is for it, though it lives on for a while."""
+        self._cells[self.worker * _CELLS + _ALIVE] = 0.0
+
     def alive(self, worker: int) -> float:
-        """When a worker last said that it lives; 0.0 until it does."""
+        """When a worker last said that it lives; 0.0 until it does, and when it stops."""
         return float(self._cells[worker * _CELLS + _ALIVE])
 
     def connected(self, amount: int) -> None:

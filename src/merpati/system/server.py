@@ -247,8 +247,8 @@ class Server:
                 task.cancel()
 
     async def _beat(self) -> None:
-        """Show that the loop turns."""
-        while True:
+        """Show that the loop turns, until it is told to stop."""
+        while not self._stop.is_set():
             self._given.memory.board.live(self._given.clock.monotonic())
             await self._given.clock.sleep(_BEAT)
 
@@ -264,6 +264,7 @@ class Server:
             self._announce()
             await self._stop.wait()
             self._given.stopping()
+            self._given.memory.board.leave()
             self._take_over(None)
             for door in [*self._doors, self._local]:
                 door.stop(self._grace)
