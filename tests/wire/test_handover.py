@@ -10,9 +10,10 @@ from merpati.wire.handover import Handover, channels
 
 
 @pytest.fixture
-def handover():
+async def handover():
     """Worker 0 of two, at a time when both have just shown that they live."""
     clock = VirtualClock()
+    await clock.advance(100)
     board = Board(2)
     made = channels(2)
     for worker in (1, 0):

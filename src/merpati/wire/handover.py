@@ -67,7 +67,8 @@ class Handover:
         mine = board.connections(board.worker)
         if mine < _SLACK:
             return None
-        others = [n for n in range(board.workers) if board.alive(n) > now - _FRESH]
+        # 0.0 is who has not begun, or has stopped, however soon after the machine's start.
+        others = [n for n in range(board.workers) if board.alive(n) > max(0.0, now - _FRESH)]
         lightest = min(others, key=board.connections, default=board.worker)
         behind = mine - board.connections(lightest)
         return lightest if behind >= max(_SLACK, mine // 4) else None
