@@ -209,6 +209,12 @@ def test_what_an_operator_cancels_waits_for_nothing() -> None:
     assert promise_broken(replace(a_plan(*steps), ends=2 * HOUR, max_age=3 * HOUR)) == ""
 
 
+def test_fresh_mail_goes_at_once_behind_a_step_back() -> None:
+    local = Submit(at=1.002, n=9, sender="s@senders.test", to=("bob@here.test",), size=200)
+    steps = (*messages(4, at=1.0), local, Jump(at=1.01, seconds=-25.0))
+    assert promise_broken(a_plan(*steps)) == ""
+
+
 def test_connections_above_the_window_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = a_plan(*messages(40))
     assert promise_broken(plan) == ""
