@@ -1,6 +1,9 @@
 """The newest events are told from memory, and only what surely is the next."""
 
 import asyncio
+import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
@@ -115,3 +118,37 @@ async def test_the_file_and_the_memory_tell_the_same_whatever_fails(
     assert [n for n, _ in told] == list(range(1, 9))
     assert len(refused) == 4
     await database.close()
+
+
+@pytest.fixture
+def hurried_threads() -> Iterator[None]:
+    """The interpreter changes between threads as often as it can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("hurried_threads")
+def test_the_writer_may_add_and_drop_while_the_loop_looks():
+    recent = Recent(octets=20_000)
+    written = threading.Event()
+
+    def write() -> None:
+        for n in range(1, 20_000):
+            recent.add((n, an_event(n)), 100)
+            recent.commit()
+        written.set()
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    cursor = 0
+    while not written.is_set():
+        page = recent.after(cursor, 150)
+        if page is None:
+            page = recent.after(max(0, cursor - 100), 150) or []
+        numbers = [number for number, _ in page]
+        assert numbers == list(range(numbers[0], numbers[0] + len(numbers))) if numbers else True
+        cursor = numbers[-1] if numbers else cursor + 1
+    thread.join()
+    check(recent, 19_998, [19_999])
