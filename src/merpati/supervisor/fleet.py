@@ -25,9 +25,11 @@ from merpati.config.places import Places
 from merpati.config.settings import Settings, load
 from merpati.errors import MerpatiError
 from merpati.node.memory import SharedMemory
+from merpati.storage.errors import StorageError
 from merpati.supervisor import bus
 from merpati.supervisor.notify import Notifier
 from merpati.system.certificate import reload_certificate
+from merpati.system.full import turn_away
 from merpati.system.log import Log
 from merpati.system.reload import unchangeable
 from merpati.system.server import Assignment, Server, Superior, Surroundings, opened
@@ -135,7 +137,8 @@ class Fleet:
 
     def run(self) -> None:
         """Until SIGTERM or SIGINT; MerpatiError when a worker cannot start at first."""
-        make_shared(Places(self.settings.data))
+        if not self._make_shared():
+            return
         self._workers = [_Worker(number) for number in range(self.settings.workers)]
         reading, writing = socket.socketpair()
         reading.setblocking(False)
@@ -153,6 +156,25 @@ class Fleet:
         if self._failure:
             raise MerpatiError(self._failure)
         self.given.log.info("stopped", "everything is stored")
+
+    def _make_shared(self) -> bool:
+        """What no worker can make for itself, as soon as there is room on the disk; False when it
+        was told to stop before."""
+        told = False
+        while not self.early & {signal.SIGTERM, signal.SIGINT}:
+            try:
+                make_shared(Places(self.settings.data))
+            except StorageError as error:
+                if not error.is_full:
+                    raise
+                if not told:
+                    text = f"{error}; nothing is taken until there is room"
+                    self.given.log.error("full", text)
+                    told = True
+                turn_away(self.given.ports, self.given.clock)
+            else:
+                return True
+        return False
 
     def _heard(self, name: int, _: object) -> None:
         self.early.add(name)
