@@ -37,6 +37,7 @@ CLAIMED: dict[int, tuple[str, str]] = {
     5802: ("SCRAM", "done"),
     5929: ("Channel bindings", "done"),
     6152: ("8BITMIME", "done"),
+    6376: ("DKIM", "done"),
     6409: ("Submission", "done"),
     6522: ("multipart/report", "done"),
     6531: ("SMTPUTF8", "done"),
@@ -47,7 +48,9 @@ CLAIMED: dict[int, tuple[str, str]] = {
     7505: ("Null MX", "done"),
     7628: ("OAUTHBEARER: the exchange", "partly: tokens are checked by a later part"),
     7677: ("SCRAM-SHA-256", "done"),
+    8301: ("DKIM: algorithms and key lengths", "done"),
     8314: ("Implicit TLS", "done"),
+    8463: ("DKIM: Ed25519", "done"),
     8689: ("REQUIRETLS", "done"),
     9266: (
         "tls-exporter channel binding",

@@ -6,6 +6,7 @@ MerpatiError
 ├── wire.errors.WireError            the connection failed; .cause says how
 ├── dns.errors.DnsError              no usable answer
 ├── authenticity.tags.TagError       octets that are no list of tags
+├── authenticity.dkim …              KeyPairError, SignatureError, Unsignable
 ├── storage.errors.StorageError      the database refused: full, damaged, too new, taken
 ├── directory.errors.DirectoryError  a name that exists already or does not exist
 ├── delivery.route.RouteError        text that names no way for mail to go
