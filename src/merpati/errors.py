@@ -7,6 +7,7 @@ MerpatiError
 ├── dns.errors.DnsError              no usable answer
 ├── authenticity.tags.TagError       octets that are no list of tags
 ├── authenticity.dkim …              KeyPairError, SignatureError, Unsignable
+├── authenticity.arc.chain.ChainError  ARC sets that are no chain
 ├── storage.errors.StorageError      the database refused: full, damaged, too new, taken
 ├── directory.errors.DirectoryError  a name that exists already or does not exist
 ├── delivery.route.RouteError        text that names no way for mail to go

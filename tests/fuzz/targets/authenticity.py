@@ -3,6 +3,9 @@
 import re
 from itertools import pairwise
 
+from merpati.authenticity.arc.sealer import Sealer
+from merpati.authenticity.arc.verifier import ArcVerdict, ChainVerification
+from merpati.authenticity.dkim.body import BodyHashes
 from merpati.authenticity.dkim.canonical import CanonicalBody, Canonicalization, canonical_field
 from merpati.authenticity.dkim.keypair import KeyPair
 from merpati.authenticity.dkim.record import read_record
@@ -54,6 +57,31 @@ def dkim(octets: bytes) -> None:
         assert max(map(len, (evidence.domain, evidence.selector, evidence.algorithm))) <= 254
         assert len(evidence.identity) <= 600
         assert len(evidence.record) <= 4096
+
+
+def arc(octets: bytes) -> None:
+    """Any sets have a verdict, and what is sealed as it came passes; behind NUL as above."""
+    message, _, record = octets.partition(b"\0")
+    found = _chain(message, record)
+    assert found.why or found.result in (Result.PASS, Result.NONE)
+    assert found.trusted_from == 0
+    sealer = Sealer()
+    sealer.update(message)
+    try:
+        fields = sealer.fields(_KEY, "a.test; spf=pass", found.result, 1_600_000_000)
+    except Unsignable:
+        return
+    again = _chain(fields + message, _PAIR.record)
+    assert again.result is (Result.FAIL if found.result is Result.FAIL else Result.PASS)
+
+
+def _chain(message: bytes, record: bytes) -> ArcVerdict:
+    headers = Headers.scan(message)
+    chain = ChainVerification(headers)
+    body = BodyHashes(chain.wanted)
+    body.update(message[headers.size :])
+    zone = Answers({_NAME: [record]} if record else {})
+    return zone.answer(chain.verdict(body.finish(), 1_600_000_000))
 
 
 def dkim_key(octets: bytes) -> None:
@@ -119,6 +147,11 @@ _SIGNATURE = (
     *(b"i=@a.test;", b"l=1;", b"t=1;", b"x=2;", b"q=dns/txt;", b"z=;", b"\r\n", b"\r\n ", b" "),
     *(b"From: ann@a.test\r\n", b"\r\n\r\n", b"\0", b"v=DKIM1;", b"k=ed25519;", b"p="),
 )
+_ARC = (
+    *_SIGNATURE[4:],
+    *(b"ARC-Seal:", b"ARC-Message-Signature:", b"ARC-Authentication-Results:", b"i=1;", b"i=2;"),
+    *(b"cv=none;", b"cv=pass;", b"cv=fail;", b"a=ed25519-sha256;"),
+)
 _RECORD = (
     *(b"v=DKIM1;", b"k=rsa;", b"k=ed25519;", b"p=", b"p=;", b"h=sha256;", b"s=email;", b"t=y:s;"),
     *(b"11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=", b"MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBA"),
@@ -130,6 +163,7 @@ _MESSAGE = (*_BODY, b"From: ann@a.test\r\n", b"To:", b"Subject:", b"DKIM-Signatu
 TARGETS = (
     Target("tags", tags, _TAGS),
     Target("dkim", dkim, _SIGNATURE),
+    Target("arc", arc, _ARC),
     Target("dkim_key", dkim_key, _RECORD),
     Target("dkim_signed", dkim_signed, _MESSAGE),
     Target("canonical", canonical, _BODY),

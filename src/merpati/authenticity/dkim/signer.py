@@ -65,6 +65,29 @@ class SigningKey:
     pair: KeyPair
 
 
+@dataclass(frozen=True, slots=True)
+class ReadMessage:
+    """What signatures need of a message that was read."""
+
+    fields: SignedFields
+    body_hash: str
+    """In base64."""
+    names: tuple[str, ...]
+    """What h= lists."""
+
+    def claims(self, settings: SigningSettings, times: str) -> str:
+        """The tags that say how it is signed, as lines of a field."""
+        return (
+            f"c={settings.header.value}/{settings.body.value}; {times}\r\n"
+            f"\th={_folded_names(self.names)};\r\n"
+            f"\tbh={self.body_hash};"
+        )
+
+    def signed(self, form: Canonicalization) -> bytes:
+        """The octets of the header fields that are signed."""
+        return self.fields.canonical(self.names, form)
+
+
 class Signer:
     """Of one message: feed its content with `update`, then ask for the fields."""
 
@@ -84,37 +107,28 @@ class Signer:
 
         `at` in seconds since 1970 UTC. Raises Unsignable.
         """
+        message, form = self.read(), self._settings.header
+        claims = message.claims(self._settings, f"t={at}; x={at + self._settings.lifetime};")
+        signed = message.signed(form)
+        return b"".join(
+            signature_field("DKIM-Signature: v=1;", key, claims, signed, form) for key in keys
+        )
+
+    def read(self) -> ReadMessage:
+        """What signatures of other kinds are made from, too. Call once, last. Raises Unsignable."""
         self._content.finish()
         body = self._hashes.finish()[self._wanted].digest
         if self._headers.truncated:
             raise Unsignable("the header section is too long to be signed")
         if self._headers.count("from") != 1:
             raise Unsignable("a message is signed for its author, and this one has not one From")
-        return self._sign(SignedFields(self._headers), b64encode(body).decode(), keys, at)
+        fields = SignedFields(self._headers)
+        names = tuple(covered(fields, self._settings))
+        return ReadMessage(fields, b64encode(body).decode(), names)
 
     def _begin(self, headers: Headers) -> Callable[[bytes], object]:
         self._headers = headers
         return self._hashes.update
-
-    def _sign(self, fields: SignedFields, body: str, keys: Sequence[SigningKey], at: int) -> bytes:
-        form = self._settings.header
-        names = covered(fields, self._settings)
-        signed = fields.canonical(names, form)
-        listed = _folded_names(names)
-        made = []
-        for key in keys:
-            field = (
-                f"DKIM-Signature: v=1; a={key.pair.algorithm}; c={form.value}/"
-                f"{self._settings.body.value};\r\n"
-                f"\td={key.domain}; s={key.selector};\r\n"
-                f"\tt={at}; x={at + self._settings.lifetime};\r\n"
-                f"\th={listed};\r\n"
-                f"\tbh={body};\r\n"
-                f"\tb="
-            ).encode()
-            value = key.pair.sign(signed + unsigned_field(field, form))
-            made.append(field + folded(b64encode(value)) + b"\r\n")
-        return b"".join(made)
 
 
 def sign(
@@ -130,6 +144,17 @@ def sign(
     return signer.fields(keys, at)
 
 
+def signature_field(
+    opening: str, key: SigningKey, claims: str, signed: bytes, form: Canonicalization
+) -> bytes:
+    """A whole field: its name with the first tags, the key's, the claims, and the signature."""
+    field = (
+        f"{opening} a={key.pair.algorithm}; d={key.domain}; s={key.selector};\r\n\t{claims}\r\n\tb="
+    ).encode()
+    value = key.pair.sign(signed + unsigned_field(field, form))
+    return field + _folded(b64encode(value)) + b"\r\n"
+
+
 def covered(fields: SignedFields, settings: SigningSettings) -> list[str]:
     """The names for h=, in their order."""
     names: list[str] = []
@@ -140,7 +165,7 @@ def covered(fields: SignedFields, settings: SigningSettings) -> list[str]:
     return names
 
 
-def folded(value: bytes) -> bytes:
+def _folded(value: bytes) -> bytes:
     """Base64 in lines that a header field may have."""
     lines = [value[start : start + _LINE] for start in range(0, len(value), _LINE)]
     return b"\r\n\t".join(lines)

@@ -1,6 +1,6 @@
 """Verifying the signatures of a message while it arrives (RFC 6376 §6)."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from merpati.authenticity.dkim.body import BodyHashes, Hashed, Wanted
@@ -53,25 +53,33 @@ class Verification:
     (canonicalization, l=) of at most ten signatures.
     """
 
-    def __init__(self, headers: Headers) -> None:
+    def __init__(self, headers: Headers, also: Iterable[Wanted] = ()) -> None:
+        """`also`: hashes of the body that others want, so that it is read once for all."""
         fields = SignedFields(headers)
         raws = fields.raw(NAME)
         self.ignored = max(0, len(raws) - MAX_SIGNATURES)
         """Signatures that are too many to be looked at."""
         self._found = [_candidate(raw, fields) for raw in raws[:MAX_SIGNATURES]]
         candidates = [each for each in self._found if isinstance(each, Candidate)]
-        self._hashes = BodyHashes({each.wanted for each in candidates})
+        self._hashes = BodyHashes({*also, *(each.wanted for each in candidates)})
+        self._hashed: Mapping[Wanted, Hashed] | None = None
 
     def update(self, part: bytes) -> None:
         """The next octets of the body."""
         self._hashes.update(part)
 
+    def hashed(self) -> Mapping[Wanted, Hashed]:
+        """All that was wanted; there is no more of the body."""
+        if self._hashed is None:
+            self._hashed = self._hashes.finish()
+        return self._hashed
+
     def verdicts(self, now: float) -> Asking[tuple[Verdict, ...]]:
-        """One for each signature, from the top; none where there is none. Ask once, at the end.
+        """One for each signature, from the top; none where there is none. Ask at the end.
 
         `now` in seconds since 1970 UTC.
         """
-        hashes = self._hashes.finish()
+        hashes = self.hashed()
         verdicts = []
         for found in self._found:
             if isinstance(found, Candidate):
