@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from merpati.api import questions as ask
+from merpati.api.dkim import DkimOffice
 from merpati.api.doors import Doors
 from merpati.api.errors import Mistaken, Unknown
 from merpati.api.moments import BY, moment, optional_moment
@@ -178,11 +179,6 @@ class DirectoryOffice:
     registrar: Registrar
     make_secret: MakeSecret
 
-    async def refresh(self, _: ask.Nothing) -> ask.Done:
-        """Another worker has changed something: forget what is remembered."""
-        self.registrar.forget()
-        return ask.Done()
-
     async def domains(self, _: ask.Nothing) -> list[str]:
         """Every domain that is ours."""
         return await self.registrar.domains()
@@ -290,4 +286,11 @@ class Office:
     sites: SiteOffice
     journal: JournalOffice
     directory: DirectoryOffice
+    dkim: DkimOffice
     doors: Doors
+
+    async def refresh(self, _: ask.Nothing) -> ask.Done:
+        """Another worker has changed the directory: forget what is remembered."""
+        self.directory.registrar.forget()
+        self.dkim.keeper.forget()
+        return ask.Done()

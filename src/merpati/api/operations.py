@@ -94,7 +94,7 @@ REFRESH = Operation(
     "directory/refresh",
     ask.Nothing,
     ask.Done,
-    lambda office, q: office.directory.refresh(q),
+    lambda office, q: office.refresh(q),
     every(spreading.changed),
 )
 _CHANGE = spreading.change_of_directory(REFRESH)
@@ -160,6 +160,25 @@ ALIASES_REMOVE = Operation(
     lambda office, q: office.directory.remove_alias(q),
     _CHANGE,
 )
+DKIM = Operation(
+    "dkim/list", ask.Within, list[ask.DkimKeyLine], lambda office, q: office.dkim.keys(q)
+)
+DKIM_ADD = Operation(
+    "dkim/add", ask.NewDkimKey, ask.DkimKeyLine, lambda office, q: office.dkim.add(q), _CHANGE
+)
+DKIM_ROTATE = Operation(
+    "dkim/rotate",
+    ask.Named,
+    list[ask.DkimKeyLine],
+    lambda office, q: office.dkim.rotate(q),
+    _CHANGE,
+)
+DKIM_EXPORT = Operation(
+    "dkim/export", ask.DkimKeyOf, ask.DkimSecret, lambda office, q: office.dkim.export(q)
+)
+DKIM_REMOVE = Operation(
+    "dkim/remove", ask.DkimKeyOf, ask.Done, lambda office, q: office.dkim.remove(q), _CHANGE
+)
 SUBMIT = Operation(
     "submit",
     ask.Submission,
@@ -216,6 +235,11 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     ALIASES,
     ALIASES_ADD,
     ALIASES_REMOVE,
+    DKIM,
+    DKIM_ADD,
+    DKIM_ROTATE,
+    DKIM_EXPORT,
+    DKIM_REMOVE,
     SUBMIT,
     STATUS,
     HEALTH,

@@ -16,6 +16,8 @@ MAX_LISTED = 10_000
 """Lines in one answer; more are asked for with `after`."""
 
 Text = Annotated[str, Meta(max_length=1000)]
+DkimKind = Literal["rsa-2048", "rsa-3072", "rsa-4096", "ed25519"]
+"""Keys that can be made."""
 
 
 class Question(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -186,6 +188,48 @@ class Suspension(Question, frozen=True):
 
     address: Text
     suspended: bool
+
+
+class NewDkimKey(Question, frozen=True):
+    """A key that is to sign for a domain, made here or brought along."""
+
+    domain: Text
+    selector: Text = ""
+    """Empty: by the month and the algorithm."""
+    kind: DkimKind = "rsa-2048"
+    pem: Annotated[str, Meta(max_length=10_000)] = ""
+    """A private key from elsewhere; `kind` is then of no account."""
+
+
+class DkimKeyOf(Question, frozen=True):
+    """One key."""
+
+    domain: Text
+    selector: Text
+    force: bool = False
+    """To remove it even if mail that it signed may still be on its way."""
+
+
+class DkimKeyLine(Answer, frozen=True):
+    """A key that signs, did or will."""
+
+    domain: str
+    selector: str
+    kind: str
+    state: Literal["next", "active", "retired"]
+    since: datetime
+    name: str
+    """Where its record belongs."""
+    record: str
+    """What its TXT record says."""
+    removable: datetime | None
+    """When nobody needs it any more; none while it signs."""
+
+
+class DkimSecret(Answer, frozen=True):
+    """A private key."""
+
+    pem: str
 
 
 class NewAlias(Question, frozen=True):

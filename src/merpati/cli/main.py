@@ -26,6 +26,7 @@ COMMANDS = {
     "domain": "Domains whose mail ends here.",
     "user": "People and programs with a mailbox and a login.",
     "alias": "Addresses that lead to others.",
+    "dkim": "Keys that sign mail.",
     "verify": "Check that everything stored is whole.",
     "backup": "Copy everything that is stored, while the server runs.",
     "restore": "Put a backup into an empty data directory.",

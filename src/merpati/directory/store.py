@@ -6,16 +6,12 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
 
-import apsw
-
 from merpati.directory.directory import Resolution, Secret, User
 from merpati.directory.following import follow, may_send
+from merpati.directory.looking import Looking
 from merpati.directory.rows import Rows, check_login_name
 from merpati.mail.address import Address
-from merpati.storage.connection import abandon, connect_reader
 from merpati.storage.database import Database
-from merpati.storage.errors import StorageError
-from merpati.storage.foreign import loses_trust, translate
 
 T = TypeVar("T")
 N = TypeVar("N")
@@ -37,8 +33,7 @@ class DirectoryStore:
 
     def __init__(self, database: Database, settings: DirectorySettings | None = None) -> None:
         self._database = database
-        self._is_open = False
-        self._connection: apsw.Connection | None = None
+        self._looking = Looking(database)
         self._used: dict[int, float] = {}
         remember = lru_cache(maxsize=(settings or DirectorySettings()).remembered)
         self._is_local = remember(lambda domain: self._look(Rows.is_local, domain))
@@ -49,13 +44,11 @@ class DirectoryStore:
 
     async def open(self) -> None:
         """With the database open: take a connection for questions on this thread."""
-        self._is_open = True
-        self._connect()
+        self._looking.open()
 
     def close(self) -> None:
         """Give the connection back; the database is closed by its owner. Idempotent."""
-        self._is_open = False
-        self._disconnect()
+        self._looking.close()
 
     def is_local(self, domain: str) -> bool:
         """See `Directory`."""
@@ -163,25 +156,7 @@ class DirectoryStore:
         await self._database.submit(job)
 
     def _look(self, ask: Callable[[Rows, N], T], name: N) -> T:
-        if not self._is_open:
-            raise StorageError("the directory is not open")
-        try:
-            return ask(Rows(self._connection or self._connect()), name)
-        except apsw.Error as error:
-            if loses_trust(error):
-                self._disconnect()
-            raise translate(error, str(self._database.settings.path)) from error
-
-    def _connect(self) -> apsw.Connection:
-        self._connection = connect_reader(self._database.settings)
-        # On the loop nothing may wait: a file that is locked for once is a temporary failure.
-        self._connection.set_busy_timeout(0)
-        return self._connection
-
-    def _disconnect(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            abandon(connection)
+        return self._looking.look(lambda connection: ask(Rows(connection), name))
 
 
 def _not_waited_for(future: "asyncio.Future[None]") -> None:

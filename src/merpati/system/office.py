@@ -11,6 +11,7 @@ from typing import Protocol
 
 from merpati import __version__
 from merpati.api import questions as ask
+from merpati.api.dkim import DkimOffice
 from merpati.api.doors import Doors
 from merpati.api.errors import Mistaken, Unreachable
 from merpati.api.node import Node
@@ -106,6 +107,7 @@ def office_of(
         ),
         JournalOffice(stores.journal, queue, clock),
         DirectoryOffice(stores.directory, stores.directory, new_secret),
+        DkimOffice(stores.keys, clock),
         doors,
     )
 

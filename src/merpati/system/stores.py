@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from merpati.clock import Clock
 from merpati.config.places import Places
+from merpati.directory.key_store import KeyStore
 from merpati.directory.store import DirectoryStore
 from merpati.journal.store import JournalStore
 from merpati.queue.store import QueueStore
@@ -18,15 +19,16 @@ from merpati.system.secret import installation_secret
 class Stores:
     """The engines of one shard.
 
-    The queue is also Sites, Ledger and Desk; the directory is also Registrar.
+    The queue is also Sites, Ledger and Desk; the directory is also Registrar, the keys KeyKeeper.
     """
 
     queue: QueueStore
     journal: JournalStore
-    directory: DirectoryStore
-    """The same for all shards."""
     shard: Database
     """The file of queue and journal."""
+    directory: DirectoryStore
+    keys: KeyStore
+    """Both the same for all shards."""
 
 
 def make_shared(places: Places) -> bytes:
@@ -51,11 +53,14 @@ async def open_all(
         names = Database(StorageSettings(places.directory, Kind.DIRECTORY), clock)
         await names.open()
         opened.push_async_callback(names.close)
-        directory = DirectoryStore(names)
+        directory, keys = DirectoryStore(names), KeyStore(names)
         await directory.open()
         opened.callback(directory.close)
+        keys.open()
+        opened.callback(keys.close)
         yield {
-            number: await _open_shard(opened, places, clock, directory, number) for number in shards
+            number: Stores(*await _open_shard(opened, places, clock, number), directory, keys)
+            for number in shards
         }
 
 
@@ -67,12 +72,12 @@ async def open_stores(places: Places, clock: Clock, shard: int = 0) -> AsyncIter
 
 
 async def _open_shard(
-    opened: AsyncExitStack, places: Places, clock: Clock, directory: DirectoryStore, number: int
-) -> Stores:
+    opened: AsyncExitStack, places: Places, clock: Clock, number: int
+) -> tuple[QueueStore, JournalStore, Database]:
     shard = Database(StorageSettings(places.queue(number)), clock)
     await shard.open()
     opened.push_async_callback(shard.close)
     journal = JournalStore(shard)
     queue = QueueStore(shard, journal, clock)
     await queue.open()
-    return Stores(queue, journal, directory, shard)
+    return queue, journal, shard
