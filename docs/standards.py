@@ -51,6 +51,7 @@ CLAIMED: dict[int, tuple[str, str]] = {
     8301: ("DKIM: algorithms and key lengths", "done"),
     8314: ("Implicit TLS", "done"),
     8463: ("DKIM: Ed25519", "done"),
+    8601: ("Authentication-Results: the field, and which ones are forged", "done"),
     8617: ("ARC: verifying, and sealing by programs", "done"),
     8689: ("REQUIRETLS", "done"),
     9266: (

@@ -6,6 +6,7 @@ MerpatiError
 ├── wire.errors.WireError            the connection failed; .cause says how
 ├── dns.errors.DnsError              no usable answer
 ├── authenticity.tags.TagError       octets that are no list of tags
+├── authenticity.results.ResultsError  text that is no Authentication-Results
 ├── authenticity.dkim …              KeyPairError, SignatureError, Unsignable
 ├── authenticity.arc.chain.ChainError  ARC sets that are no chain
 ├── storage.errors.StorageError      the database refused: full, damaged, too new, taken

@@ -13,6 +13,7 @@ from merpati.authenticity.dkim.result import Result
 from merpati.authenticity.dkim.signature import KEY_TYPES, SignatureError
 from merpati.authenticity.dkim.signer import SigningKey, Unsignable, sign
 from merpati.authenticity.dkim.verifier import verify
+from merpati.authenticity.results import NAME, ResultsError, is_forged, parse_results
 from merpati.authenticity.tags import TagError, parse_tags, parse_tags_leniently
 from merpati.mail.headers import Headers
 from merpati.testing.answers import Answers
@@ -82,6 +83,32 @@ def _chain(message: bytes, record: bytes) -> ArcVerdict:
     body.update(message[headers.size :])
     zone = Answers({_NAME: [record]} if record else {})
     return zone.answer(chain.verdict(body.finish(), 1_600_000_000))
+
+
+def results(octets: bytes) -> None:
+    """What is read is written as one field that reads the same, and our own name is found."""
+    for field in Headers.scan(b"Authentication-Results:" + octets).fields:
+        if field.name.lower() != NAME:
+            continue
+        claimed = is_forged(field, ["mx.a.test"])
+        try:
+            found = parse_results(field.value)
+        except ResultsError:
+            continue
+        assert claimed or found.id.lower() != "mx.a.test"
+        for utf8 in (True, False):
+            written = Headers.scan(found.field(utf8=utf8))
+            assert written.count(NAME) == 1
+            again = parse_results(written.get(NAME) or "")
+            assert again.findings == found.findings or _has_unwritable(field.value, utf8)
+            assert [(one.method, one.result) for one in again.findings] == [
+                (one.method, one.result) for one in found.findings
+            ]
+
+
+def _has_unwritable(text: str, utf8: bool) -> bool:
+    is_cut = len(text) > 200
+    return is_cut or "=?" in text or not text.isprintable() or not (utf8 or text.isascii())
 
 
 def dkim_key(octets: bytes) -> None:
@@ -157,6 +184,11 @@ _RECORD = (
     *(b"11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=", b"MFwwDQYJKoZIhvcNAQEBBQADSwAwSAJBA"),
     *(b" ", b"\t", b";", b"=", b":"),
 )
+_RESULTS = (
+    *(b"mx.a.test", b"a.test", b";", b"=", b".", b"/", b"(", b")", b'"', b"\\", b" ", b"\r\n "),
+    *(b"spf=pass", b"dkim=fail", b"smtp.mailfrom=", b"header.d=", b"reason=", b"none", b"1"),
+    *(b"=?utf-8?q?x?=", b"\xc3\xbc", b"dkim/1"),
+)
 _BODY = (b"\r\n", b"\r", b"\n", b" ", b"\t", b"a", b"  ", b" \r\n", b"\r\n\r\n", b":", b"\0")
 _MESSAGE = (*_BODY, b"From: ann@a.test\r\n", b"To:", b"Subject:", b"DKIM-Signature:", b"b=", b";")
 
@@ -164,6 +196,7 @@ TARGETS = (
     Target("tags", tags, _TAGS),
     Target("dkim", dkim, _SIGNATURE),
     Target("arc", arc, _ARC),
+    Target("results", results, _RESULTS),
     Target("dkim_key", dkim_key, _RECORD),
     Target("dkim_signed", dkim_signed, _MESSAGE),
     Target("canonical", canonical, _BODY),
