@@ -185,6 +185,7 @@ class Intake:
             eight_bit=content.eight_bit,
             utf8_headers=not facts.headers.is_ascii,
             is_notice=is_notice,
+            is_ours=is_notice or facts.trusted or facts.login is not None,
             # RFC 5321 §4.5.5: nothing is told to the null reverse-path.
             expanded=expansion.expanded if envelope.sender is not None else (),
         )

@@ -17,6 +17,7 @@ from merpati.delivery.pacing import Paces, PacingSettings
 from merpati.delivery.pool import PoolParts
 from merpati.delivery.route import Routes, parse_route
 from merpati.delivery.settling import Settling, SettlingSettings
+from merpati.delivery.signing import Signing
 from merpati.delivery.siting import Siting, SitingSettings
 from merpati.delivery.transaction import NO_SWITCHES, Switches
 from merpati.journal.events import Event
@@ -42,6 +43,7 @@ class World:
     keep_all: bool = False
     settings: DispatcherSettings = field(default_factory=DispatcherSettings)
     site_permits: int = 20
+    signing: Signing | None = None
 
     def __post_init__(self) -> None:
         self.queue = MemoryQueue(self.clock)
@@ -65,6 +67,7 @@ class World:
             clock=self.clock,
             note=self.journal.note,
             log=lambda event, error: self.defects.append(error),
+            signing=self.signing,
         )
         return Dispatcher(self.settings, parts)
 

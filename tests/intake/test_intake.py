@@ -43,6 +43,28 @@ async def stored(house: House) -> tuple[Entry, bytes]:
     return entry, octets
 
 
+@pytest.mark.parametrize(
+    ("facts", "is_ours"),
+    [
+        (Facts(Client("192.0.2.1")), False),
+        (Facts(Client("192.0.2.1"), trusted=True), True),
+        (Facts(Client("192.0.2.1"), login=Address.parse("ann@a.test")), True),
+    ],
+)
+async def test_what_was_sent_by_whoever_may_send_is_ours(facts: Facts, is_ours: bool) -> None:
+    house = House()
+    await house.intake().submit(facts, an_envelope("bob@a.test"), Body((MESSAGE,)))
+    entry, _ = await stored(house)
+    assert entry.is_ours is is_ours
+
+
+async def test_a_notice_is_ours() -> None:
+    house = House()
+    await house.intake().accept_notice(an_envelope("bob@a.test", sender=""), Body((MESSAGE,)))
+    entry, _ = await stored(house)
+    assert entry.is_ours
+
+
 async def test_the_answer_ends_in_the_id_of_what_was_stored() -> None:
     house = House()
     receipt = await submit(house.intake(), an_envelope("bob@a.test"))

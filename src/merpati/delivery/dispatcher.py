@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice, takewhile
 
 from merpati.clock import Clock
 from merpati.delivery.allotment import Allotment
@@ -24,15 +25,23 @@ from merpati.delivery.pool import PoolParts, SitePool, for_each, nothing
 from merpati.delivery.route import Kind, Route, RouteError, Routes
 from merpati.delivery.settler import Settler, set_aside
 from merpati.delivery.settling import Settled, Settling, is_over
+from merpati.delivery.signing import Signing
 from merpati.delivery.siting import Siting
 from merpati.delivery.transaction import Transaction
 from merpati.errors import MerpatiError
 from merpati.journal.events import Event, Lifecycle, SiteHeld
+from merpati.mail.envelope import Body
 from merpati.queue.entry import Claim, Entry, Settlement, State, Waiting
 from merpati.queue.queue import Queue, Sites
 
+_SIGNED_AT_ONCE = 8
+"""Messages: the first of many leave before the last is signed."""
 _DEFECT = "delivery-defect"
 """The cause of what waits for us, and the event that tells of a defect."""
+
+
+ByRoute = dict[tuple[Route, str], list[Transaction]]
+"""Transactions by their route and, where it is the MX, their domain."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +61,8 @@ class DispatcherSettings:
     """Domains looked up at once."""
     grace: float = 30.0
     """At a stop: for what is being sent to end by itself."""
+    unsigned: int = 400
+    """Recipients of messages that are being signed."""
     sweep: float = 1.0
     """Between looks at idle lines and at what comes due."""
 
@@ -73,6 +84,8 @@ class DispatcherParts:
     """Takes events that ride with the next commit."""
     log: Callable[[str, BaseException], None]
     """Takes what nobody expected, with its trace."""
+    signing: Signing | None = None
+    """None: nothing is signed."""
 
 
 class Dispatcher:
@@ -89,6 +102,8 @@ class Dispatcher:
         self._wake = asyncio.Event()
         self._due = math.inf
         self._lookups = asyncio.Semaphore(settings.lookups)
+        self._unsigned = 0
+        """Recipients of messages that are being signed."""
         self._looking_up: dict[tuple[str, str], list[Transaction]] = {}
         self._pools: dict[str, SitePool] = {}
         self._full: set[str] = set()
@@ -167,7 +182,8 @@ class Dispatcher:
 
     async def _claim(self) -> int:
         """Take out what there is room for; how many claims that were."""
-        room = min(self._in_hand.room, self._settings.claim)
+        unsigned = max(0, self._settings.unsigned - self._unsigned)
+        room = min(self._in_hand.room, self._settings.claim, unsigned)
         self._wake.clear()
         if not room:
             return 0
@@ -204,14 +220,28 @@ class Dispatcher:
 
     def _hand_out(self, claims: Iterable[Claim]) -> dict[str, list[Transaction]]:
         """Give claims to where they go; those for sites that are full by the site's name."""
-        by_route: dict[tuple[Route, str], list[Transaction]] = {}
+        by_route: ByRoute = {}
+        unsigned: ByRoute = {}
         for claim in claims:
             for transaction in _by_forced_route(claim, self._parts.queue):
                 self._in_hand.add(transaction)
                 route = self._route(claim.domain, transaction)
                 if route is not None:
                     base = claim.domain if route.kind is Kind.MX else ""
-                    by_route.setdefault((route, base), []).append(transaction)
+                    group = unsigned if self._wants(transaction.entry, route) else by_route
+                    group.setdefault((route, base), []).append(transaction)
+        if unsigned and self._parts.signing is not None:
+            left = [(key, one) for key, found in unsigned.items() for one in merge(found)]
+            self._unsigned += sum(len(one.recipients) for _, one in left)
+            self._start(self._sign(self._parts.signing, left))
+        return self._send_all(by_route)
+
+    def _wants(self, entry: Entry, route: Route) -> bool:
+        signing = self._parts.signing
+        return entry.is_ours and signing is not None and signing.wants(entry, route)
+
+    def _send_all(self, by_route: ByRoute) -> dict[str, list[Transaction]]:
+        """To where they go; those for sites that are full by the site's name."""
         full: dict[str, list[Transaction]] = {}
         for (route, domain), transactions in by_route.items():
             pool = self._try_send(route, domain, merge(transactions))
@@ -219,6 +249,37 @@ class Dispatcher:
                 self._full.add(pool.site)
                 full.setdefault(pool.site, []).extend(transactions)
         return full
+
+    async def _sign(
+        self, signing: Signing, left: list[tuple[tuple[Route, str], Transaction]]
+    ) -> None:
+        """Send all of these with signatures; whatever happens, each goes on or back."""
+        try:
+            while left:
+                some = left[: _together(one for _, one in left)]
+                signed = await self._signed(signing, [one for _, one in some])
+                del left[: len(some)]
+                by_route: ByRoute = {}
+                for (key, _), one in zip(some, signed, strict=False):
+                    by_route.setdefault(key, []).append(one)
+                await self._assign(self._send_all(by_route))
+        except asyncio.CancelledError:
+            self._back(one for _, one in left)
+            raise
+
+    async def _signed(self, signing: Signing, some: list[Transaction]) -> list[Transaction]:
+        """With signatures; none when they could not be made, or when there is no time left."""
+        signed: list[Transaction] = []
+        try:
+            signed = await signing.sign(some)
+        except Exception as error:
+            self._wait_for_us("signing", some, error)
+        self._unsigned -= sum(len(one.recipients) for one in some)
+        self._wake.set()
+        if not self._stopping:
+            return signed
+        self._back(signed)
+        return []
 
     async def _assign(self, full: dict[str, list[Transaction]]) -> None:
         """Only a site that is full must be known to the queue: it is passed over by its name."""
@@ -464,6 +525,13 @@ class Dispatcher:
             await self.clock.sleep(0.1)
         for task in self._tasks:
             task.cancel()
+
+
+def _together(transactions: Iterable[Transaction]) -> int:
+    """How many are signed at a time: what is read from the disk alone, since reading can fail."""
+    few = list(islice(transactions, _SIGNED_AT_ONCE))
+    in_memory = sum(1 for _ in takewhile(lambda one: isinstance(one.body, Body), few))
+    return in_memory or 1
 
 
 def _by_forced_route(claim: Claim, queue: Queue) -> list[Transaction]:

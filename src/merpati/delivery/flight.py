@@ -58,7 +58,7 @@ def outgoing_of(
     return Outgoing(
         envelope=entry.envelope,
         recipients=tuple([waiting.recipient for waiting in recipients]),
-        size=entry.size,
+        size=entry.size + len(transaction.top),
         eight_bit=entry.eight_bit,
         utf8_headers=entry.utf8_headers,
         deliver_in=None if by is None else int(by.deadline - now),

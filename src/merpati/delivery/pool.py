@@ -421,7 +421,7 @@ class SitePool:
         if self._stopping or returns > _MAX_RETURNS:
             return False
         left = tuple(one for one in transaction.recipients if one.n in untouched)
-        self._put_first(Ready(Transaction(transaction.entry, left, transaction.body), returns))
+        self._put_first(Ready(transaction.to(left), returns))
         return True
 
     def _pause(self, report: Report) -> float | None:
@@ -479,9 +479,8 @@ class SitePool:
         most = min(self._parts.max_rcpt, known.max_rcpt)
         if len(whole.recipients) <= most:
             return ready
-        rest = Transaction(whole.entry, whole.recipients[most:], whole.body)
-        self._put_first(Ready(rest))
-        return Ready(Transaction(whole.entry, whole.recipients[:most], whole.body), ready.returns)
+        self._put_first(Ready(whole.to(whole.recipients[most:])))
+        return Ready(whole.to(whole.recipients[:most]), ready.returns)
 
 
 _OPENING = (Stage.CONNECT, Stage.HELLO, Stage.STARTTLS, Stage.AUTH)

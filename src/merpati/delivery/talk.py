@@ -5,7 +5,7 @@ message costs one round trip and no body leaves before its recipients were answe
 stumbles is talked to more plainly (`rung`), on this connection where it can still be trusted.
 """
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from merpati.clock import Clock
@@ -34,9 +34,6 @@ from merpati.wire.errors import WireError
 _ENOUGH_GOOD = 5
 # RFC 5321 §4.1.1.11: MAIL or RCPT parameters not recognized or not implemented.
 _PARAMETERS_REFUSED = 555
-
-
-Reader = Callable[[], AsyncIterator[bytes]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,11 +192,11 @@ class Talk:
         """All but the end, the permit, the end, and the next envelope behind it."""
         try:
             if flight.transaction.entry.size <= self._limits.settings.alone:
-                octets = await _whole(flight.transaction.body)
+                octets = await _whole(flight.transaction)
                 await self._telling.source.permit()
                 self._smtp.write_body(octets)
             else:
-                await self._stream_body(flight.transaction.body)
+                await self._stream_body(flight.transaction)
             self._smtp.finish_body()
         except (ContentError, StorageError) as error:
             raise self._unsendable(flight, error) from error
@@ -208,10 +205,10 @@ class Talk:
             if transaction is not None:
                 self._begin(transaction)
 
-    async def _stream_body(self, body: Body | Reader) -> None:
+    async def _stream_body(self, transaction: Transaction) -> None:
         """Piece by piece; the last is held back until the permit is there."""
         held = b""
-        async for piece in _pieces(body):
+        async for piece in _pieces(transaction):
             if held:
                 await self._link.pour(held)
             held = piece
@@ -323,13 +320,17 @@ def _confused(why: str) -> _Over:
     return _Over(End(Ending.CONFUSED, why))
 
 
-async def _whole(body: Body | Reader) -> bytes:
+async def _whole(transaction: Transaction) -> bytes:
+    body = transaction.body
     if isinstance(body, Body):
-        return body.octets()
-    return b"".join([piece async for piece in body()])
+        return b"".join((transaction.top, *body.parts))
+    return b"".join([transaction.top, *[piece async for piece in body()]])
 
 
-async def _pieces(body: Body | Reader) -> AsyncIterator[bytes]:
+async def _pieces(transaction: Transaction) -> AsyncIterator[bytes]:
+    body = transaction.body
+    if transaction.top:
+        yield transaction.top
     if isinstance(body, Body):
         for part in body.parts:
             yield part

@@ -87,6 +87,12 @@ class Transaction(msgspec.Struct, frozen=True):
     entry: Entry
     recipients: tuple[Waiting, ...]
     body: Body | Callable[[], AsyncIterator[bytes]]
+    top: bytes = b""
+    """Header fields that go before the content: signatures."""
+
+    def to(self, recipients: tuple[Waiting, ...]) -> "Transaction":
+        """The same for these of its recipients."""
+        return Transaction(self.entry, recipients, self.body, self.top)
 
 
 class Source(Protocol):

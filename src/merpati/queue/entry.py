@@ -47,6 +47,9 @@ class Entry:
     utf8_headers: bool = False
     is_notice: bool = False
     """A DSN or report of our own: never answered with another."""
+    is_ours: bool = False
+    """From a login, a trusted network or this machine: signed with the key of its author's
+    domain."""
     expanded: tuple[Recipient, ...] = ()
     """Aliases of several targets: storing the message owes the sender a notice about each."""
 

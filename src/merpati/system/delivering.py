@@ -5,6 +5,7 @@ import random
 import secrets
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
 
 from merpati.config.places import Places
 from merpati.config.routes import read_routes
@@ -21,10 +22,12 @@ from merpati.delivery.pool import PoolParts
 from merpati.delivery.route import Route, Routes
 from merpati.delivery.security import decide
 from merpati.delivery.settling import Settling, SettlingSettings
+from merpati.delivery.signing import Signing, SigningParts
 from merpati.delivery.siting import Siting, SitingSettings
 from merpati.delivery.transaction import Host, Way
 from merpati.dns.client import DnsClient
 from merpati.intake import Intake
+from merpati.journal.events import Lifecycle
 from merpati.node.table import Table
 from merpati.queue.schedule import Schedule
 from merpati.report.notices import Notices
@@ -38,6 +41,14 @@ from merpati.wire.stream import Stream
 
 _NUDGE = 0.5
 _CHANCE = random.SystemRandom()
+
+
+@dataclass(frozen=True, slots=True)
+class Threads:
+    """What must not keep the loop waiting, each in a pool of its own."""
+
+    mailboxes: Executor
+    signatures: Executor
 
 
 class CurrentRoutes(Routes):
@@ -61,7 +72,7 @@ class Delivering:
     """Builds the dispatcher and keeps what a reload changes."""
 
     def __init__(
-        self, settings: Settings, house: Household, threads: Executor, log: Log, sites: Table
+        self, settings: Settings, house: Household, threads: Threads, log: Log, sites: Table
     ) -> None:
         """`sites` is what the workers of the node know of sites together."""
         self._log = log
@@ -136,7 +147,7 @@ class Delivering:
         self._settling.settings = blueprint.settling()
         self._notices.take_up(self._own_intake(blueprint), blueprint.notices())
 
-    def _parts(self, threads: Executor) -> DispatcherParts:
+    def _parts(self, threads: Threads) -> DispatcherParts:
         stores, clock = self._house.stores, self._house.clock
         blueprint = Blueprint(self._settings)
         finder = HostFinder(blueprint.mx(), DnsClient(clock, blueprint.dns()), _CHANCE.shuffle)
@@ -148,7 +159,8 @@ class Delivering:
             paces=Paces(PacingSettings(), _CHANCE.random),
             pools=PoolParts(finder, self._talk, table=self._sites),
             settling=self._settling,
-            mailboxes=self._mailboxes(threads),
+            mailboxes=self._mailboxes(threads.mailboxes),
+            signing=self._signing(threads.signatures),
             clock=clock,
             note=stores.journal.note,
             log=self._log.defect,
@@ -159,6 +171,15 @@ class Delivering:
         hostname = self._settings.hostname
         maildirs = Maildirs(MaildirSettings(places.mail, places.inbox, hostname))
         return MailboxParts(maildirs, self._house.stores.directory, threads, self._house.clock)
+
+    def _signing(self, threads: Executor) -> Signing:
+        stores = self._house.stores
+        return Signing(SigningParts(stores.keys, stores.directory, threads, self._unsigned))
+
+    def _unsigned(self, message: str, why: str) -> None:
+        at = self._house.clock.now()
+        detail = f"{message}: {why}"
+        self._house.stores.journal.note(Lifecycle(at=at, what="unsigned", detail=detail))
 
     def _retry(self, attempts: int) -> float:
         return self._schedule.delay(attempts, _CHANCE.random())

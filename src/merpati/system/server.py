@@ -43,6 +43,7 @@ from merpati.report.metrics import Series, exposition
 from merpati.system.blueprint import Blueprint
 from merpati.system.certificate import reload_certificate
 from merpati.system.chores import keep_on
+from merpati.system.delivering import Threads
 from merpati.system.doors import GRACE, Door, Household, household
 from merpati.system.full import when_there_is_room
 from merpati.system.log import Log
@@ -61,6 +62,7 @@ from merpati.wire.tls import TlsContext
 # Threads: hashes and file writes release the interpreter's lock, so that two cores serve.
 _HASHERS = 4
 _WRITERS = 4
+_SIGNERS = 2
 _BEAT = 1.0
 """Seconds between two signs of life."""
 
@@ -129,7 +131,7 @@ class Server:
         settings: Settings,
         given: Surroundings,
         house: Household,
-        writers: ThreadPoolExecutor,
+        threads: Threads,
         stores: Mapping[int, Stores],
     ) -> None:
         self._settings = settings
@@ -147,7 +149,7 @@ class Server:
             ),
             ("in_hand_octets", "Octets of bodies being delivered from memory.", ""): self._octets,
         }
-        parts = ShardParts(given.clock, given.log, writers, given.memory.sites)
+        parts = ShardParts(given.clock, given.log, threads, given.memory.sites)
         self._shards = [
             Shard(number, settings, replace(house, stores=own), parts, {} if n else gauges)
             for n, (number, own) in enumerate(stores.items())
@@ -457,10 +459,11 @@ def bind_private(path: Path) -> socket.socket:
 async def opened(settings: Settings, given: Surroundings) -> AsyncIterator[Server]:
     """A worker over its stores, which are closed when it is left."""
     places, assignment = Places(settings.data), given.assignment
-    # Two pools, so that a disk that hangs keeps nobody from logging in.
+    # Several pools, so that a disk that hangs keeps nobody from logging in.
     with (
         ThreadPoolExecutor(_HASHERS, "hash") as hashers,
         ThreadPoolExecutor(_WRITERS, "maildir") as writers,
+        ThreadPoolExecutor(_SIGNERS, "sign") as signers,
     ):
         shards = (assignment.own, *assignment.adopted)
         open_ = partial(open_all, places, given.clock, shards)
@@ -468,4 +471,4 @@ async def opened(settings: Settings, given: Surroundings) -> AsyncIterator[Serve
             stores = await when_there_is_room(entered, open_, given.ports, given)
             keeps = (installation_secret(places.secret), given.memory, given.handover)
             house = household(stores[assignment.own], given.clock, given.tls, hashers, keeps)
-            yield Server(settings, given, house, writers, stores)
+            yield Server(settings, given, house, Threads(writers, signers), stores)

@@ -6,7 +6,6 @@ is not there any more: those only run dry.
 
 import asyncio
 from collections.abc import Coroutine, Mapping
-from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from merpati.api.doors import Doors
@@ -17,7 +16,7 @@ from merpati.delivery.route import Route
 from merpati.node.table import Table
 from merpati.report.metrics import Gauge
 from merpati.system.chores import keep_on
-from merpati.system.delivering import Delivering
+from merpati.system.delivering import Delivering, Threads
 from merpati.system.doors import Household
 from merpati.system.health import Health
 from merpati.system.housekeeping import Housekeeping
@@ -33,8 +32,7 @@ class ShardParts:
 
     clock: Clock
     log: Log
-    writers: Executor
-    """Threads that write mailboxes."""
+    threads: Threads
     sites: Table
     """What the workers of the node know of sites together."""
 
@@ -54,7 +52,7 @@ class Shard:
         self.house = house
         self._parts = parts
         stores = house.stores
-        self.delivering = Delivering(settings, house, parts.writers, parts.log, parts.sites)
+        self.delivering = Delivering(settings, house, parts.threads, parts.log, parts.sites)
         self.reporting = Reporting(number, settings, stores, parts.clock, gauges)
         self.health = Health(stores.shard.probe, parts.clock)
         self._housekeeping = Housekeeping(stores.queue, stores.journal, parts.clock)

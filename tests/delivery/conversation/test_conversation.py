@@ -45,6 +45,20 @@ def outcome_of(scene: Scene, n: int = 1) -> Outcome:
     return outcome
 
 
+@pytest.mark.parametrize("offers", [(), ("CHUNKING",)])
+@pytest.mark.parametrize("size", [19, 2 * MIB])
+async def test_what_goes_on_top_of_a_message_leaves_with_it(
+    offers: tuple[str, ...], size: int
+) -> None:
+    scene = Scene(server=offering("PIPELINING", "SIZE", *offers))
+    body = b"Subject: hi\r\n\r\n" + b"x" * (size - 17) + b"\r\n"
+    top = b"DKIM-Signature: v=1\r\n"
+    signed = [structs.replace(a_message(n, body=body), top=top) for n in (1, 2)]
+    await scene.play(*signed)
+    assert [one.content for one in scene.ledger.received] == [top + body] * 2
+    assert f"MAIL FROM:<eve@b.test> SIZE={len(top + body)}" in scene.ledger.commands
+
+
 async def test_what_is_told_of_a_delivery() -> None:
     scene = Scene()
     await scene.play(a_message(1))
