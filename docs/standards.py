@@ -59,6 +59,7 @@ CLAIMED: dict[int, tuple[str, str]] = {
         "partly: used where TLS can export keys; Python's ssl cannot",
     ),
     9422: ("LIMITS", "done"),
+    9989: ("DMARC: records, tree walk, alignment, verdicts", "done"),
 }
 
 

@@ -3,10 +3,20 @@
 from collections.abc import Mapping
 
 from tests.fuzz.target import Target
-from tests.fuzz.targets import authenticity, client, faces, kept, login, message, network, server
+from tests.fuzz.targets import (
+    authenticity,
+    client,
+    dmarc,
+    faces,
+    kept,
+    login,
+    message,
+    network,
+    server,
+)
 
 TARGETS: Mapping[str, Target] = {
     target.name: target
-    for area in (server, client, login, message, network, authenticity, kept, faces)
+    for area in (server, client, login, message, network, authenticity, dmarc, kept, faces)
     for target in area.TARGETS
 }
