@@ -107,12 +107,12 @@ def test_memory_does_not_grow_with_what_may_be_the_end() -> None:
     form.update(part)
     tracemalloc.start()
     try:
-        for _ in range(2000):
+        for _ in range(400):
             form.update(part)
         form.update(b"x")
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     form.finish()
-    assert size > 20_000_000
+    assert size > 4_000_000
     assert peak < 200_000
