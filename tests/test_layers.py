@@ -1,6 +1,7 @@
 """The layers of the house: imports point only downwards, and some rooms do without some things."""
 
 import ast
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -36,22 +37,27 @@ def room(path: Path) -> str:
     return parts[0].removesuffix(".py")
 
 
-@cache
-def nodes(path: Path) -> tuple[ast.AST, ...]:
-    return tuple(ast.walk(ast.parse(path.read_text("utf-8"))))
+@dataclass(frozen=True, slots=True)
+class Uses:
+    """What a file names, at any depth of its code."""
+
+    imports: frozenset[str]
+    attributes: frozenset[str]
+    """As written: `os.environ`, `time.time`."""
 
 
 @cache
-def imports(path: Path) -> list[str]:
-    """Dotted names of everything that a file imports, at any depth of its code."""
-    names = []
-    for node in nodes(path):
+def uses(path: Path) -> Uses:
+    imports, attributes = set(), set()
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
+            imports |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            names.append(node.module or "")
-    return names
+            imports.add(node.module or "")
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            attributes.add(f"{node.value.id}.{node.attr}")
+    return Uses(frozenset(imports), frozenset(attributes))
 
 
 def importers(*libraries: str) -> set[str]:
@@ -59,16 +65,7 @@ def importers(*libraries: str) -> set[str]:
     return {
         path.relative_to(SOURCE).as_posix()
         for path in FILES
-        if any(name.split(".")[0] in libraries for name in imports(path))
-    }
-
-
-def calls(path: Path) -> set[str]:
-    """Dotted calls and attributes as written: `os.environ`, `time.time`."""
-    return {
-        f"{node.value.id}.{node.attr}"
-        for node in nodes(path)
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+        if any(name.split(".")[0] in libraries for name in uses(path).imports)
     }
 
 
@@ -77,7 +74,7 @@ def test_imports_point_downwards(path: Path) -> None:
     here = room(path)
     if here == "__init__":
         return
-    for name in imports(path):
+    for name in uses(path).imports:
         if not name.startswith("merpati."):
             continue
         there = name.split(".")[1]
@@ -88,7 +85,7 @@ def test_imports_point_downwards(path: Path) -> None:
 def test_protocol_and_values_know_no_io_time_or_chance() -> None:
     for path in FILES:
         if room(path) in {"smtp", "mail"}:
-            assert not {name.split(".")[0] for name in imports(path)} & SILENT, path
+            assert not {name.split(".")[0] for name in uses(path).imports} & SILENT, path
 
 
 def test_only_the_dns_client_knows_dnspython() -> None:
@@ -104,21 +101,21 @@ def test_no_part_imports_config() -> None:
     known = {"config", "system", "supervisor", "cli"}
     for path in FILES:
         if room(path) not in known:
-            assert "merpati.config" not in imports(path), path
+            assert "merpati.config" not in uses(path).imports, path
 
 
 def test_only_the_clock_reads_the_time() -> None:
     readers = {"time.time", "time.monotonic", "datetime.now", "datetime.utcnow", "time.sleep"}
     for path in FILES:
         if room(path) != "clock":
-            assert not calls(path) & readers, path
+            assert not uses(path).attributes & readers, path
 
 
 def test_only_the_rim_reads_the_environment() -> None:
     allowed = {"cli", "supervisor", "system", "config"}
     for path in FILES:
         if room(path) not in allowed:
-            assert not calls(path) & {"os.environ", "os.getenv"}, path
+            assert not uses(path).attributes & {"os.environ", "os.getenv"}, path
 
 
 def test_no_room_has_a_name_that_says_nothing() -> None:
@@ -153,7 +150,7 @@ def test_policy_cannot_store() -> None:
     for path in FILES:
         if room(path) == "policy":
             stores = {"merpati.queue", "merpati.storage", "merpati.intake"}
-            assert not any(name.startswith(tuple(stores)) for name in imports(path)), path
+            assert not any(name.startswith(tuple(stores)) for name in uses(path).imports), path
 
 
 def test_reception_writes_only_what_the_protocol_gives() -> None:
