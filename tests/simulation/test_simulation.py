@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from _pytest.mark import ParameterSet
 from msgspec.structs import replace
 
 from merpati.delivery.allotment import Allotment
@@ -31,7 +32,12 @@ print(*(run(draw(seed)).trace for seed in (3, 13)))
 """
 
 
-@pytest.mark.parametrize("seed", range(SEEDS))
+def of_a_seed(seed: int) -> ParameterSet:
+    """The first show in `make check` that promises are kept; each further one is a rarer case."""
+    return pytest.param(seed, marks=[pytest.mark.slow] if seed >= 8 else [])
+
+
+@pytest.mark.parametrize("seed", [of_a_seed(seed) for seed in range(SEEDS)])
 def test_every_promise_is_kept(seed: int) -> None:
     result = run(draw(seed))
     assert result.violation is None, f"python -m tests.simulation --seed {seed} --verbose"
@@ -43,18 +49,19 @@ def test_what_was_found_once_is_mended(file: Path) -> None:
 
 
 def test_a_seed_tells_the_same_story_each_time() -> None:
-    traces = [
-        subprocess.run(
-            [sys.executable, "-c", _TRACES],
-            env={**os.environ, "PYTHONHASHSEED": hash_seed},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-        for hash_seed in ("1", "2")
-    ]
-    assert traces[0] == traces[1]
-    assert len(set(traces[0].split())) == 2
+    # Our own hash seed is drawn, so is our heap: it holds what the tests before left behind.
+    other = subprocess.run(
+        [sys.executable, "-c", _TRACES],
+        env={
+            **os.environ,
+            "PYTHONHASHSEED": "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1",
+        },
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.split()
+    assert [run(draw(seed)).trace for seed in (3, 13)] == other
+    assert len(set(other)) == 2
 
 
 Spoil = Callable[[Worker], None]
