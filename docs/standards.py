@@ -36,6 +36,7 @@ CLAIMED: dict[int, tuple[str, str]] = {
     5322: ("Message format (what we write and scan)", "done"),
     5802: ("SCRAM", "done"),
     5929: ("Channel bindings", "done"),
+    5965: ("ARF: feedback reports", "partly: read, and written of failed authentication only"),
     6152: ("8BITMIME", "done"),
     6376: ("DKIM", "done"),
     6409: ("Submission", "done"),
@@ -60,6 +61,11 @@ CLAIMED: dict[int, tuple[str, str]] = {
     ),
     9422: ("LIMITS", "done"),
     9989: ("DMARC: records, tree walk, alignment, verdicts", "done"),
+    9990: (
+        "DMARC aggregate reports",
+        "partly: read, written and their destinations checked; nothing sends them yet",
+    ),
+    9991: ("DMARC failure reports", "partly: read and written; nothing sends them yet"),
 }
 
 

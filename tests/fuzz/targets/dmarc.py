@@ -1,4 +1,6 @@
-"""DMARC: records in the DNS, authors in From, and verdicts."""
+"""DMARC: records in the DNS, authors in From, verdicts, and the reports that come in."""
+
+import gzip
 
 from merpati.authenticity.dmarc.author import find_author
 from merpati.authenticity.dmarc.evaluation import evaluate
@@ -6,6 +8,11 @@ from merpati.authenticity.dmarc.record import Policy, mail_address, read_record
 from merpati.authenticity.dmarc.verdict import Identifier, Method, Result
 from merpati.mail.address import parse_domain
 from merpati.mail.headers import Headers
+from merpati.report.dmarc.aggregate import ReportError
+from merpati.report.dmarc.archive import MAX_OCTETS, open_archive
+from merpati.report.dmarc.reading import find_report, read_report
+from merpati.report.dmarc.writing import write_report
+from merpati.report.feedback import read_feedback
 from merpati.testing.answers import Answers
 from tests.fuzz.target import Target
 
@@ -39,6 +46,49 @@ def dmarc(octets: bytes) -> None:
     assert verdict.result is not Result.PASS or author.domain == "b" or author.domain.endswith(".b")
 
 
+def aggregate(octets: bytes) -> None:
+    """A report is read and written to be read the same, or is refused."""
+    try:
+        report = read_report(octets)
+    except ReportError:
+        return
+    assert read_report(write_report(report)).rows == report.rows
+
+
+def archive(octets: bytes) -> None:
+    """Whatever is opened is bounded, and what was packed comes out as it was."""
+    try:
+        assert len(open_archive(octets)) <= MAX_OCTETS
+    except ReportError as error:
+        assert str(error)
+    if not octets.startswith((b"PK\x03\x04", b"\x1f\x8b")):
+        assert open_archive(gzip.compress(octets)) == octets
+
+
+def feedback(octets: bytes) -> None:
+    """Any message is a feedback report or none, and an aggregate report or none."""
+    found = read_feedback(octets)
+    assert found is None or (found.kind and 1 <= found.incidents <= 10**6)
+    try:
+        find_report(octets)
+    except ReportError as error:
+        assert str(error)
+
+
+_XML = (
+    *(b"<feedback>", b"</feedback>", b"<record>", b"</record>", b"<row>", b"</row>", b"<count>1"),
+    *(b"</count>", b"<source_ip>192.0.2.1", b"</source_ip>", b"<dkim>", b"</dkim>", b"<a/>"),
+    *(b"<domain>a.test", b"</domain>", b"<!DOCTYPE a [<!ENTITY b 'c'>]>", b"&amp;", b"&b;"),
+    *(b"<![CDATA[", b"]]>", b"<!--", b"-->", b"<?x", b"?>", b' xmlns="urn:x"', b"\xc3\xbc", b" "),
+)
+_PACKED = gzip.compress(b"<feedback/>", mtime=0)
+_ARCHIVE = (b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06", b"\x1f\x8b", _PACKED, b"\0" * 4, b"r.xml")
+_FEEDBACK = (
+    *(b"Content-Type: multipart/report; boundary=b\r\n", b"\r\n--b\r\n", b"\r\n--b--\r\n"),
+    *(b"Content-Type: message/feedback-report\r\n", b"Content-Type: text/xml\r\n", b"\r\n\r\n"),
+    *(b"Content-Type: message/rfc822\r\n", b"Feedback-Type: abuse\r\n", b"Incidents: 9\r\n"),
+    *(b"Identity-Alignment: dkim,spf\r\n", b"Source-IP: [IPv6:::1]\r\n", b"<feedback>", b"x"),
+)
 _RECORD = (
     *(b"v=DMARC1", b";", b"p=", b"sp=", b"np=", b"none", b"quarantine", b"reject", b"psd=y"),
     *(b"psd=n", b"t=y", b"pct=0", b"adkim=s", b"aspf=r", b"rua=", b"ruf=", b"mailto:", b"a@b.test"),
@@ -53,4 +103,7 @@ _FROM = (
 TARGETS = (
     Target("dmarc_record", dmarc_record, _RECORD),
     Target("dmarc", dmarc, _FROM),
+    Target("aggregate", aggregate, _XML, head=b"<feedback>"),
+    Target("archive", archive, _ARCHIVE),
+    Target("feedback", feedback, _FEEDBACK),
 )

@@ -1,0 +1,128 @@
+"""Feedback reports (RFC 5965), and of failed authentication (RFC 6591, 9991)."""
+
+from dataclasses import replace
+
+import pytest
+
+from merpati.mail.address import Address
+from merpati.mail.headers import Headers
+from merpati.report.feedback import MAX_VALUES, Feedback, failure_message, read_feedback
+
+HEAD = (
+    b"From: <abuse@b.test>\r\nMIME-Version: 1.0\r\n"
+    b'Content-Type: multipart/report; report-type=feedback-report; boundary="b"\r\n\r\n'
+    b"--b\r\nContent-Type: text/plain\r\n\r\nA complaint.\r\n"
+)
+ORIGINAL = b"From: <ann@a.test>\r\nMessage-ID: <1@a.test>\r\nSubject: Offer\r\n"
+
+
+def a_report(told: bytes, returned: bytes = b"message/rfc822") -> bytes:
+    return (
+        HEAD + b"--b\r\nContent-Type: message/feedback-report\r\n\r\n" + told + b"\r\n"
+        b"--b\r\nContent-Type: " + returned + b"\r\n\r\n" + ORIGINAL + b"\r\nHi\r\n--b--\r\n"
+    )
+
+
+def read(told: bytes) -> Feedback:
+    feedback = read_feedback(a_report(told))
+    assert feedback
+    return feedback
+
+
+def test_a_complaint() -> None:
+    """The second example of RFC 5965, shortened."""
+    feedback = read(
+        b"Feedback-Type: abuse\r\nUser-Agent: SomeGenerator/1.0\r\nVersion: 1\r\n"
+        b"Original-Mail-From: <ann@a.test>\r\nOriginal-Rcpt-To: <bob@b.test>\r\n"
+        b"Original-Rcpt-To: <cy@b.test>\r\nReceived-Date: Thu, 8 Mar 2005 14:00:00 EDT\r\n"
+        b"Source-IP: 192.0.2.1\r\nReported-Domain: A.test\r\nIncidents: 3\r\n"
+        b"Authentication-Results: mail.b.test;\r\n smtp.mail=ann@a.test; spf=fail\r\n"
+    )
+    assert (feedback.kind, feedback.incidents, feedback.ip) == ("abuse", 3, "192.0.2.1")
+    assert (feedback.sender, feedback.recipients) == ("ann@a.test", ("bob@b.test", "cy@b.test"))
+    assert feedback.domains == ("a.test",)
+    assert feedback.arrived == "Thu, 8 Mar 2005 14:00:00 EDT"
+    assert feedback.results == ("mail.b.test; smtp.mail=ann@a.test; spf=fail",)
+    assert feedback.original.get("message-id") == "<1@a.test>"
+
+
+def test_a_failure_of_dmarc() -> None:
+    """The example of RFC 9991, shortened."""
+    feedback = read(
+        b"Feedback-Type: auth-failure (x)\r\nVersion: 1\r\nAuth-Failure: dmarc\r\n"
+        b"Identity-Alignment: dkim , SPF\r\nDKIM-Domain: a.test\r\nDKIM-Selector: epsilon\r\n"
+        b"DKIM-Identity: @a.test\r\nSource-IP: [IPv6:2001:db8::1]\r\nDelivery-Result: reject\r\n"
+    )
+    assert (feedback.kind, feedback.failure, feedback.delivery) == (
+        "auth-failure",
+        "dmarc",
+        "reject",
+    )
+    assert feedback.unaligned == ("dkim", "spf")
+    assert (feedback.dkim_domain, feedback.dkim_selector) == ("a.test", "epsilon")
+    assert feedback.ip == "2001:db8::1"
+
+
+@pytest.mark.parametrize("returned", [b"message/rfc822", b"text/rfc822-headers", b"message/global"])
+def test_the_message_is_told_of_by_its_header(returned: bytes) -> None:
+    feedback = read_feedback(a_report(b"Feedback-Type: abuse\r\n", returned))
+    assert feedback
+    assert feedback.original.get("subject") == "Offer"
+
+
+@pytest.mark.parametrize("incidents", [b"", b"x", b"0", b"-1", b"9" * 30])
+def test_incidents_are_a_number(incidents: bytes) -> None:
+    assert read(b"Feedback-Type: abuse\r\nIncidents: " + incidents + b"\r\n").incidents == 1
+
+
+def test_values_are_bounded() -> None:
+    told = b"Feedback-Type: abuse\r\n" + b"Original-Rcpt-To: <a@a.test>\r\n" * 100
+    feedback = read(told + b"User-Agent: " + b"x" * 5000 + b"\r\n")
+    assert len(feedback.recipients) == MAX_VALUES
+    assert len(feedback.user_agent) == 1000
+
+
+@pytest.mark.parametrize(
+    "octets", [b"", b"Subject: x\r\n\r\nHi\r\n", a_report(b"Version: 1\r\n"), HEAD]
+)
+def test_other_mail_is_no_report(octets: bytes) -> None:
+    assert read_feedback(octets) is None
+
+
+class TestWriting:
+    """RFC 9991 §4."""
+
+    FEEDBACK = Feedback(
+        kind="auth-failure",
+        user_agent="Merpati",
+        ip="192.0.2.1",
+        sender="ann@a.test",
+        domains=("a.test",),
+        failure="dmarc",
+        unaligned=("dkim", "spf"),
+        results=("mx.b.test; dmarc=fail header.from=a.test",),
+        delivery="reject",
+        dkim_domain="a.test",
+        dkim_selector="s",
+        spf_record="v=spf1 -all",
+        incidents=2,
+        original=Headers.scan(ORIGINAL + b"\r\n"),
+    )
+
+    def written(self, feedback: Feedback) -> bytes:
+        sender, to = Address.parse("dmarc@b.test"), Address.parse("ruf@a.test")
+        return b"".join(failure_message(feedback, sender, to, "mx.b.test", 1_600_000_000))
+
+    def test_what_is_written_is_read(self) -> None:
+        feedback = read_feedback(self.written(self.FEEDBACK))
+        assert feedback
+        original = feedback.original.section.rstrip()
+        assert original == ORIGINAL.rstrip()
+        assert replace(feedback, original=self.FEEDBACK.original) == self.FEEDBACK
+
+    def test_nothing_of_the_text_is_given_back(self) -> None:
+        whole = Headers.scan(ORIGINAL + b"\r\nsecret\r\n")
+        assert b"secret" not in self.written(replace(self.FEEDBACK, original=whole))
+
+    def test_who_is_aligned_in_nothing_is_told_of_as_none(self) -> None:
+        assert b"Identity-Alignment: none\r\n" in self.written(replace(self.FEEDBACK, unaligned=()))
