@@ -16,10 +16,14 @@ settings.register_profile("quick", max_examples=12, deadline=None)
 settings.load_profile("whole")
 
 
+gc.disable()
+
+
 def pytest_collection_finish() -> None:
-    """The thousands of items stay to the end: the collector need not look at them again."""
+    """The thousands of items stay to the end: the collector need never look at them."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)
