@@ -53,7 +53,10 @@ async def enter(store: Store, door: socket.socket) -> str:
     return found
 
 
-async def test_callers_hear_421_until_there_is_room(door: socket.socket) -> None:
+async def test_callers_hear_421_until_there_is_room(
+    door: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("merpati.system.full._EVERY", 0.1)
     with socket.create_connection(door.getsockname()) as caller:
         assert await enter(Store(1, StorageError("full", is_full=True)), door) == "the store"
         assert caller.recv(100).startswith(b"421 4.3.1 No space left")

@@ -24,7 +24,7 @@ async def test_a_disk_that_fails_is_told_and_its_recovery_too(
 ) -> None:
     fault, clock = Fault(), VirtualClock()
     disk = FaultDisk(fault)
-    database = Database(StorageSettings(tmp_path / "queue.db", vfs=disk.name))
+    database = Database(StorageSettings(tmp_path / "queue.db", vfs=disk.name), clock)
     await database.open()
     health = Health(database.probe, clock)
     assert await health.trouble() == ""
@@ -34,8 +34,7 @@ async def test_a_disk_that_fails_is_told_and_its_recovery_too(
     await clock.advance(6)
     assert (await health.trouble()).startswith(told)
     fault.at = 0
-    # A store that had to be opened anew is tried once a second.
-    await asyncio.sleep(1.1)
+    # Also a store that had to be opened anew, which is tried once a second.
     await clock.advance(6)
     assert await health.trouble() == ""
     await database.close()
