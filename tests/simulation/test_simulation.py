@@ -48,6 +48,7 @@ def test_what_was_found_once_is_mended(file: Path) -> None:
     assert run(msgspec.json.decode(file.read_bytes(), type=Plan)).violation is None
 
 
+@pytest.mark.slow
 def test_a_seed_tells_the_same_story_each_time() -> None:
     # Our own hash seed is drawn, so is our heap: it holds what the tests before left behind.
     other = subprocess.run(
