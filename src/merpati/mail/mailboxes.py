@@ -14,7 +14,8 @@ from merpati.mail.words import decode_words
 
 MAX_COMMENT_DEPTH = 50
 MAX_MAILBOXES = 5000
-_MAX_FLAW = 200
+MAX_FLAW = 200
+"""Characters of a flaw that are kept."""
 
 # RFC 5322 §3.2: CFWS, quoted-string, domain-literal, specials that matter to a list, and atoms.
 _TOKEN = re.compile(
@@ -117,7 +118,7 @@ class _Reading:
         if address and len(self.found) < MAX_MAILBOXES:
             self.found.append(Mailbox(address, name))
         elif len(self.flaws) < MAX_MAILBOXES:
-            self.flaws.append((text or name)[:_MAX_FLAW])
+            self.flaws.append((text or name)[:MAX_FLAW])
 
 
 _TURNS = {("<", "phrase"): "angle", (">", "angle"): "behind"}

@@ -23,6 +23,7 @@ def author(fields: bytes) -> Author:
         (b"From: Ann (of: b) <ann@a.test> (c)", "a.test"),
         (b"From:\r\n =?utf-8?q?Ann?=\r\n <ann@a.test>", "a.test"),
         (b'From: "ann@b.test"@a.test', "a.test"),
+        (b"From: Merpati, Inc. <ann@a.test>", "a.test"),
         (b"From: ann@a.test, bob@A.test\r\nSender: ann@a.test", "a.test"),
         ("From: ann@bücher.test".encode(), "xn--bcher-kva.test"),
         ("From: ann@BÜCHER\u3002test".encode(), "xn--bcher-kva.test"),
@@ -39,8 +40,8 @@ def test_a_plain_from_has_one_author(fields: bytes, domain: str) -> None:
     [
         (b"To: bob@b.test", AuthorFlaw.NO_FIELD),
         (b"From: ", AuthorFlaw.NO_ADDRESS),
-        (b"From: <>", AuthorFlaw.UNREADABLE),
-        (b"From: Ann", AuthorFlaw.UNREADABLE),
+        (b"From: <>", AuthorFlaw.NO_ADDRESS),
+        (b"From: Ann", AuthorFlaw.NO_ADDRESS),
         (b"From: undisclosed:;", AuthorFlaw.UNREADABLE),
         (b"From: admin@bank.test: ann@a.test;", AuthorFlaw.UNREADABLE),
         (b"From: ann@[192.0.2.1]", AuthorFlaw.NO_DOMAIN),

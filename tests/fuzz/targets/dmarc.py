@@ -6,6 +6,9 @@ from merpati.authenticity.dmarc.author import find_author
 from merpati.authenticity.dmarc.evaluation import evaluate
 from merpati.authenticity.dmarc.record import Policy, mail_address, read_record
 from merpati.authenticity.dmarc.verdict import Identifier, Method, Result
+from merpati.authenticity.judgement import Examination, Origin, SpfFound
+from merpati.authenticity.questions import Asking, txt
+from merpati.authenticity.results import parse_results
 from merpati.mail.address import parse_domain
 from merpati.mail.headers import Headers
 from merpati.report.dmarc.aggregate import ReportError
@@ -46,6 +49,25 @@ def dmarc(octets: bytes) -> None:
     assert verdict.result is not Result.PASS or author.domain == "b" or author.domain.endswith(".b")
 
 
+def judgement(octets: bytes) -> None:
+    """Any message is judged, and told of as one field with a finding for each check."""
+    message, _, helo = octets.partition(b"\0")
+    headers = Headers.scan(message)
+    examination = Examination(Origin("192.0.2.7", helo.decode("utf-8", "replace"), None), headers)
+    examination.update(message[headers.size :])
+    judged = Answers({}).answer(examination.judge(_no_spf, 1_600_000_000))
+    field = judged.results("mx.a.test").field()
+    told = parse_results(Headers.scan(field).get("authentication-results") or "")
+    methods = [one.method for one in told.findings]
+    assert [one for one in methods if one not in ("dkim", "arc")] == ["iprev", "spf", "dmarc"]
+    assert not judged.is_vouched_for
+
+
+def _no_spf(origin: Origin) -> Asking[SpfFound]:
+    yield from txt("a.test")
+    return SpfFound("none", "a.test", origin.helo)
+
+
 def aggregate(octets: bytes) -> None:
     """A report is read and written to be read the same, or is refused."""
     try:
@@ -75,6 +97,10 @@ def feedback(octets: bytes) -> None:
         assert str(error)
 
 
+_SIGNED = (
+    *(b"DKIM-Signature:", b"v=1; a=rsa-sha256; d=a.b; s=s; h=from; bh=AA==; b=AA==", b"d=;"),
+    *(b"ARC-Seal: i=1;", b"ARC-Message-Signature: i=1;", b"ARC-Authentication-Results: i=1;"),
+)
 _XML = (
     *(b"<feedback>", b"</feedback>", b"<record>", b"</record>", b"<row>", b"</row>", b"<count>1"),
     *(b"</count>", b"<source_ip>192.0.2.1", b"</source_ip>", b"<dkim>", b"</dkim>", b"<a/>"),
@@ -103,6 +129,7 @@ _FROM = (
 TARGETS = (
     Target("dmarc_record", dmarc_record, _RECORD),
     Target("dmarc", dmarc, _FROM),
+    Target("judgement", judgement, (*_FROM, *_SIGNED)),
     Target("aggregate", aggregate, _XML, head=b"<feedback>"),
     Target("archive", archive, _ARCHIVE),
     Target("feedback", feedback, _FEEDBACK),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from merpati.mail.headers import Headers
-from merpati.mail.mailboxes import parse_mailboxes
+from merpati.mail.mailboxes import MAX_FLAW, parse_mailboxes
 
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _COMMENT = re.compile(r"\([^()]*+\)")
@@ -42,7 +42,7 @@ def find_author(headers: Headers) -> Author:
     if len(values) != 1:
         return Author(flaw=AuthorFlaw.SEVERAL_FIELDS if values else AuthorFlaw.NO_FIELD)
     mailboxes = parse_mailboxes(values[0])
-    if mailboxes.flaws or _is_ambiguous(values[0]):
+    if any(map(_may_be_address, mailboxes.flaws)) or _is_ambiguous(values[0]):
         return Author(flaw=AuthorFlaw.UNREADABLE)
     domains = {address.domain for address in mailboxes.addresses}
     if len(domains) != 1:
@@ -51,6 +51,12 @@ def find_author(headers: Headers) -> Author:
     if not domain or domain.startswith("["):
         return Author(flaw=AuthorFlaw.NO_DOMAIN)
     return Author(domain)
+
+
+def _may_be_address(flaw: str) -> bool:
+    """Whether somebody could read an address in it. A name with a comma that should have been
+    quoted (`Merpati, Inc. <ann@a.test>`) is common, and no danger."""
+    return "@" in flaw or "=?" in flaw or len(flaw) >= MAX_FLAW
 
 
 def _is_ambiguous(value: str) -> bool:

@@ -1,0 +1,83 @@
+"""Judging messages with a resolver, within a time."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from merpati.authenticity.judgement import Examination, Judgement, Origin, SpfCheck
+from merpati.authenticity.questions import Asking, drive
+from merpati.clock import Clock
+from merpati.dns.errors import DnsTimeout
+from merpati.dns.resolver import Answer, Mx, Resolver
+from merpati.mail.headers import Headers
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class ExaminerSettings:
+    """Whom to trust, and how long to wait."""
+
+    trusted_sealers: frozenset[str] = frozenset()
+    """Domains whose ARC seals are believed, in A-labels and lower case."""
+    patience: float = 20.0
+    """Seconds for all questions about one message (RFC 7208 §4.6.4: at least 20 for SPF)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Examiner:
+    """Begins examinations and judges them."""
+
+    resolver: Resolver
+    clock: Clock
+    check_spf: SpfCheck
+    settings: ExaminerSettings = ExaminerSettings()
+
+    def begin(self, origin: Origin, headers: Headers) -> Examination:
+        """Of the message with this header section."""
+        return Examination(origin, headers)
+
+    async def judge(self, examination: Examination) -> Judgement:
+        """When the body is complete. Never raises; waits `patience`, and for one answer more."""
+        clock, settings = self.clock, self.settings
+        asking = examination.judge(self.check_spf, clock.now(), settings.trusted_sealers)
+        return await self._drive(asking)
+
+    async def _drive(self, asking: Asking[T]) -> T:
+        patient = _Patient(
+            self.resolver, self.clock, self.clock.monotonic() + self.settings.patience
+        )
+        return await drive(asking, patient)
+
+
+@dataclass(frozen=True, slots=True)
+class _Patient:
+    """A resolver that has no answer any more when the time is over: what is asked then is not
+    known for now, and the judgement comes to its end."""
+
+    resolver: Resolver
+    clock: Clock
+    until: float
+
+    async def _in_time(self, ask: Callable[[str], Awaitable[T]], name: str) -> T:
+        if self.clock.monotonic() >= self.until:
+            raise DnsTimeout("the time for one message is over")
+        return await ask(name)
+
+    async def mx(self, domain: str) -> Answer[Mx]:
+        return await self._in_time(self.resolver.mx, domain)
+
+    async def ipv4(self, host: str) -> Answer[str]:
+        return await self._in_time(self.resolver.ipv4, host)
+
+    async def ipv6(self, host: str) -> Answer[str]:
+        return await self._in_time(self.resolver.ipv6, host)
+
+    async def txt(self, name: str) -> Answer[bytes]:
+        return await self._in_time(self.resolver.txt, name)
+
+    async def ptr(self, ip: str) -> Answer[str]:
+        return await self._in_time(self.resolver.ptr, ip)
+
+    async def tlsa(self, port: int, host: str) -> Answer[tuple[int, int, int, bytes]]:
+        return await self.resolver.tlsa(port, host)

@@ -1,0 +1,182 @@
+"""All that is found of one message taken together, and told in Authentication-Results."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Protocol
+
+from merpati.authenticity import iprev
+from merpati.authenticity.arc.verifier import ArcVerdict, ChainVerification
+from merpati.authenticity.dkim.result import Result as DkimResult
+from merpati.authenticity.dkim.result import Verdict as DkimVerdict
+from merpati.authenticity.dkim.verifier import Verification
+from merpati.authenticity.dmarc.author import find_author
+from merpati.authenticity.dmarc.evaluation import evaluate
+from merpati.authenticity.dmarc.record import Policy
+from merpati.authenticity.dmarc.verdict import Identifier, Method
+from merpati.authenticity.dmarc.verdict import Result as DmarcResult
+from merpati.authenticity.dmarc.verdict import Verdict as DmarcVerdict
+from merpati.authenticity.questions import Asking
+from merpati.authenticity.results import (
+    AuthenticationResults,
+    Finding,
+    Property,
+    ResultsError,
+    parse_results,
+)
+from merpati.mail.address import Address
+from merpati.mail.headers import Headers
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a message comes from, as the client said it; what SPF judges."""
+
+    ip: str
+    helo: str
+    sender: Address | None
+    """MAIL FROM; None: the null reverse-path."""
+
+
+@dataclass(frozen=True, slots=True)
+class SpfFound:
+    """What SPF found of the MAIL FROM identity, with the evidence."""
+
+    result: str
+    """The word of RFC 8601 §2.7.2."""
+    domain: str = ""
+    """Whose record was asked for: the sender's, or of the null reverse-path the HELO name's
+    (RFC 7208 §2.4). In A-labels and lower case."""
+    why: str = ""
+    """For people, without a stranger's words."""
+    record: str = ""
+    """The beginning of the record as it was found."""
+
+
+class SpfCheck(Protocol):
+    """The check of SPF that a judgement is made with."""
+
+    def __call__(self, origin: Origin) -> Asking[SpfFound]:
+        """Never raises; bounded in questions and in time, as RFC 7208 §4.6.4 wants it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What was found, each with its evidence."""
+
+    origin: Origin
+    reverse: iprev.ReverseName
+    spf: SpfFound
+    signatures: tuple[DkimVerdict, ...]
+    chain: ArcVerdict
+    dmarc: DmarcVerdict
+
+    @property
+    def is_vouched_for(self) -> bool:
+        """A trusted sealer found the author's domain authentic before the message was altered.
+
+        That is: ARC passes, everybody from some host on is trusted, and that host says that DMARC
+        passed, or a signature of this very domain.
+        """
+        if self.chain.result is not DkimResult.PASS or not self.chain.trusted_from:
+            return False
+        try:
+            found = parse_results(self.chain.found).findings
+        except ResultsError:
+            return False
+        return any(_vouches(each, self.dmarc.author) for each in found)
+
+    @property
+    def disposition(self) -> Policy:
+        """What is to be done by what the author's domain asks and by whom we trust."""
+        return Policy.NONE if self.is_vouched_for else self.dmarc.disposition
+
+    def results(self, id_: str) -> AuthenticationResults:
+        """To be written on top of the message; `id_` is our authserv-id."""
+        findings = [_reverse(self.origin, self.reverse), _spf(self.origin, self.spf)]
+        findings += [_dkim(each) for each in self.signatures] or [Finding("dkim", "none")]
+        if self.chain.result is not DkimResult.NONE:
+            findings.append(_arc(self.chain))
+        findings.append(_dmarc(self.dmarc))
+        return AuthenticationResults(id_, tuple(findings))
+
+
+class Examination:
+    """Of one message: made from its header section, fed its body, then judged.
+
+    No input makes it raise. Memory is constant; see `Verification` for the time.
+    """
+
+    def __init__(self, origin: Origin, headers: Headers) -> None:
+        self._origin = origin
+        self._author = find_author(headers)
+        self._chain = ChainVerification(headers)
+        self._verification = Verification(headers, self._chain.wanted)
+
+    def update(self, part: bytes) -> None:
+        """The next octets of the body."""
+        self._verification.update(part)
+
+    def judge(
+        self, check_spf: SpfCheck, now: float, trusted_sealers: Collection[str] = ()
+    ) -> Asking[Judgement]:
+        """The body is complete. `now` in seconds since 1970 UTC. Never raises."""
+        origin = self._origin
+        reverse = yield from iprev.check(origin.ip)
+        spf = yield from check_spf(origin)
+        signatures = yield from self._verification.verdicts(now)
+        hashed = self._verification.hashed()
+        chain = yield from self._chain.verdict(hashed, now, trusted_sealers)
+        dmarc = yield from evaluate(self._author, _identifiers(spf, signatures))
+        return Judgement(origin, reverse, spf, signatures, chain, dmarc)
+
+
+def _identifiers(spf: SpfFound, signatures: tuple[DkimVerdict, ...]) -> list[Identifier]:
+    found = [Identifier(Method.SPF, spf.domain, spf.result)] if spf.domain else []
+    return found + [
+        Identifier(Method.DKIM, each.evidence.domain, each.result.value)
+        for each in signatures
+        if each.evidence.domain
+    ]
+
+
+def _vouches(finding: Finding, author: str) -> bool:
+    if finding.result != "pass" or not author:
+        return False
+    about = ("header", "from") if finding.method == "dmarc" else ("header", "d")
+    domain = (finding.get(*about) or "").lower()
+    return finding.method in ("dmarc", "dkim") and domain == author
+
+
+def _reverse(origin: Origin, found: iprev.ReverseName) -> Finding:
+    about = (Property("policy", "iprev", origin.ip),)
+    return Finding("iprev", found.result.value, about, comment=found.name)
+
+
+def _spf(origin: Origin, found: SpfFound) -> Finding:
+    # RFC 8601 §2.7.2.
+    if origin.sender is None:
+        about = Property("smtp", "helo", origin.helo)
+    else:
+        about = Property("smtp", "mailfrom", str(origin.sender))
+    return Finding("spf", found.result, (about,), comment=found.why)
+
+
+def _dkim(verdict: DkimVerdict) -> Finding:
+    evidence = verdict.evidence
+    told = (("d", evidence.domain), ("s", evidence.selector), ("a", evidence.algorithm))
+    about = tuple(Property("header", name, value) for name, value in told if value)
+    return Finding("dkim", verdict.result.value, about, comment=verdict.why)
+
+
+def _arc(verdict: ArcVerdict) -> Finding:
+    about = (Property("header", "d", verdict.sealers[-1]),) if verdict.sealers else ()
+    return Finding("arc", verdict.result.value, about, comment=verdict.why)
+
+
+def _dmarc(verdict: DmarcVerdict) -> Finding:
+    # RFC 9989 §9.1: header.from, and policy.dmarc is the policy after sp, np and t.
+    about = [Property("header", "from", verdict.author)] if verdict.author else []
+    if verdict.published and verdict.result is DmarcResult.FAIL:
+        about.append(Property("policy", "dmarc", verdict.disposition.value))
+    return Finding("dmarc", verdict.result.value, tuple(about), comment=verdict.why)

@@ -1,0 +1,162 @@
+"""All that is found of a message, and how it is told."""
+
+import pytest
+
+from merpati.authenticity.arc.sealer import Sealer
+from merpati.authenticity.dkim.result import Result as Dkim
+from merpati.authenticity.dkim.signer import sign
+from merpati.authenticity.dmarc.record import Policy
+from merpati.authenticity.dmarc.verdict import Result
+from merpati.authenticity.examiner import Examiner, ExaminerSettings
+from merpati.authenticity.judgement import Examination, Judgement, Origin, SpfFound
+from merpati.authenticity.questions import Asking, txt
+from merpati.authenticity.results import parse_results
+from merpati.dns.errors import DnsError
+from merpati.dns.resolver import Answer
+from merpati.mail.address import Address
+from merpati.mail.headers import Headers
+from merpati.testing.answers import Answers, TableResolver
+from merpati.testing.clock import VirtualClock
+from tests.authenticity.arc.test_arc import KEYS, key
+from tests.authenticity.dkim.signed import AT, MESSAGE, a_key, signed, zone
+
+ANN = Address.parse("ann@a.test")
+RECORDS: dict[str, list[object] | DnsError] = {
+    **zone(a_key()),
+    **KEYS,
+    "TXT _dmarc.a.test": [b"v=DMARC1; p=reject"],
+    "PTR 192.0.2.7": ["mx.a.test"],
+    "A mx.a.test": ["192.0.2.7"],
+}
+
+
+def passes(origin: Origin) -> Asking[SpfFound]:
+    """An SPF that lets pass all of a.test."""
+    domain = origin.sender.domain if origin.sender else origin.helo
+    yield from txt(domain)
+    return SpfFound("pass" if domain == "a.test" else "fail", domain, "", "v=spf1")
+
+
+def judged(
+    message: bytes = MESSAGE,
+    sender: Address | None = None,
+    helo: str = "client.test",
+    trusted: tuple[str, ...] = (),
+) -> Judgement:
+    headers = Headers.scan(message)
+    examination = Examination(Origin("192.0.2.7", helo, sender), headers)
+    for start in range(headers.size, len(message), 7):
+        examination.update(message[start : start + 7])
+    return Answers(RECORDS).answer(examination.judge(passes, AT, trusted))
+
+
+def resealed(message: bytes, found: str) -> bytes:
+    """As a list passes it on: sealed by what it found, then altered and sealed by no one."""
+    altered = message.replace(b"Subject: Selamat", b"Subject: [list] Selamat")
+    sealer = Sealer()
+    sealer.update(altered)
+    return sealer.fields(key("one.test"), found, Dkim.NONE, AT) + altered
+
+
+class TestJudgement:
+    def test_a_message_of_its_author(self) -> None:
+        judgement = judged(signed(), ANN)
+        assert judgement.dmarc.result is Result.PASS
+        assert judgement.disposition is Policy.NONE
+        assert judgement.results("mx.b.test").field() == (
+            b"Authentication-Results: mx.b.test;\r\n"
+            b"\tiprev=pass (mx.a.test) policy.iprev=192.0.2.7;\r\n"
+            b"\tspf=pass smtp.mailfrom=ann@a.test;\r\n"
+            b"\tdkim=pass header.d=a.test header.s=rsa-2048 header.a=rsa-sha256;\r\n"
+            b"\tdmarc=pass (DKIM and SPF passed for the same domain) header.from=a.test\r\n"
+        )
+
+    def test_a_forgery(self) -> None:
+        judgement = judged(MESSAGE, Address.parse("eve@evil.test"))
+        assert judgement.disposition is Policy.REJECT
+        told = parse_results(judgement.results("mx.b.test").payload())
+        spf, dkim, dmarc = told.findings[1:]
+        assert (spf.result, dkim.result, dmarc.result) == ("fail", "none", "fail")
+        assert dmarc.get("policy", "dmarc") == "reject"
+
+    def test_the_null_sender_is_judged_by_its_helo(self) -> None:
+        judgement = judged(MESSAGE, None, "a.test")
+        assert judgement.dmarc.result is Result.PASS
+        spf = parse_results(judgement.results("mx.b.test").payload()).findings[1]
+        assert spf.get("smtp", "helo") == "a.test"
+
+    def test_an_author_that_cannot_be_read_is_told_of(self) -> None:
+        judgement = judged(MESSAGE.replace(b"From: ", b"From: eve@evil.test, "), ANN)
+        assert judgement.dmarc.result is Result.PERMERROR
+        dmarc = parse_results(judgement.results("mx.b.test").payload()).findings[-1]
+        assert (dmarc.result, dmarc.properties) == ("permerror", ())
+
+    def test_nothing_of_a_stranger_adds_a_finding(self) -> None:
+        evil = Address.parse('"x; dmarc=pass (a)\\"b"@evil.test')
+        told = judged(MESSAGE, evil, "a.test; dmarc=pass").results("mx.b.test")
+        methods = [one.method for one in parse_results(told.payload()).findings]
+        assert methods == ["iprev", "spf", "dkim", "dmarc"]
+
+
+class TestVouching:
+    """ARC: a message that a list altered."""
+
+    FOUND = "lists.test; dmarc=pass header.from=a.test; dkim=pass header.d=a.test"
+
+    def test_who_is_trusted_is_believed(self) -> None:
+        judgement = judged(resealed(signed(), self.FOUND), trusted=("one.test",))
+        assert judgement.dmarc.result is Result.FAIL
+        assert judgement.dmarc.disposition is Policy.REJECT
+        assert judgement.is_vouched_for
+        assert judgement.disposition is Policy.NONE
+        assert " arc=pass header.d=one.test;" in judgement.results("mx.b.test").payload()
+
+    def test_who_is_not_is_not(self) -> None:
+        judgement = judged(resealed(signed(), self.FOUND), trusted=("two.test",))
+        assert not judgement.is_vouched_for
+        assert judgement.disposition is Policy.REJECT
+
+    @pytest.mark.parametrize(
+        "found",
+        [
+            "lists.test; dmarc=fail header.from=a.test",
+            "lists.test; dmarc=pass header.from=other.test",
+            "lists.test; dkim=pass header.d=other.test; spf=pass smtp.mailfrom=ann@a.test",
+            "lists.test; none",
+            "; junk",
+        ],
+    )
+    def test_who_found_nothing_vouches_for_nothing(self, found: str) -> None:
+        assert not judged(resealed(signed(), found), trusted=("one.test",)).is_vouched_for
+
+    def test_a_signature_of_the_author_is_enough(self) -> None:
+        found = "lists.test; dkim=pass header.d=a.test"
+        assert judged(resealed(signed(), found), trusted=("one.test",)).is_vouched_for
+
+
+class SlowResolver(TableResolver):
+    """Each TXT record takes ten seconds."""
+
+    def __init__(self, answers: Answers, clock: VirtualClock) -> None:
+        super().__init__(answers)
+        self._clock = clock
+
+    async def txt(self, name: str) -> Answer[bytes]:
+        await self._clock.sleep(10.0)
+        return await super().txt(name)
+
+
+async def test_a_judgement_ends_in_time() -> None:
+    clock = VirtualClock(AT)
+    resolver = SlowResolver(Answers(RECORDS), clock)
+    examiner = Examiner(resolver, clock, passes, ExaminerSettings(patience=15.0))
+    message = sign([MESSAGE], [a_key(), key("one.test")], AT) + MESSAGE
+    headers = Headers.scan(message)
+    examination = examiner.begin(Origin("192.0.2.7", "a.test", ANN), headers)
+    examination.update(message[headers.size :])
+    async with clock.running():
+        judgement = await examiner.judge(examination)
+    assert clock.now() - AT == 20.0
+    assert judgement.spf.result == "pass"
+    assert [each.result.value for each in judgement.signatures] == ["pass", "temperror"]
+    assert judgement.dmarc.result is Result.TEMPERROR
