@@ -60,6 +60,13 @@ def size(name: str, octets: int, most: int, sessions: int = 20) -> Case:
 CASES = (
     Case("P1", "receive, durable", Load(), Setup(hold=True), is_usual=True),
     Case("P2", "relay, durable", Load(), is_usual=True),
+    Case(
+        "P3",
+        "relay, durable, signed with RSA-2048",
+        Load(),
+        Setup(dkim=True),
+        is_usual=True,
+    ),
     Case("P4", "receive, discard", Load(), Setup(discard=True), FORGETFUL, is_usual=True),
     Case(
         "P8",

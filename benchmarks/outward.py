@@ -22,6 +22,7 @@ from merpati.delivery.pool import PoolParts
 from merpati.delivery.route import Routes, parse_route
 from merpati.delivery.security import decide
 from merpati.delivery.settling import Settling, SettlingSettings
+from merpati.delivery.signing import Signing, SigningParts
 from merpati.delivery.siting import Siting, SitingSettings
 from merpati.delivery.transaction import Host, Way
 from merpati.journal.store import JournalStore
@@ -31,6 +32,7 @@ from merpati.storage.connection import StorageSettings
 from merpati.storage.database import Database
 from merpati.testing.conformance.queue import accepted
 from merpati.testing.deliveries import ScriptedDns, an_entry
+from merpati.testing.memory_keys import MemoryKeys
 from merpati.testing.residents import Residents
 
 LINE = b"x" * 76 + b"\r\n"
@@ -95,6 +97,7 @@ class Outward:
             pools=PoolParts(finder, self._talker(way)),
             settling=Settling(SettlingSettings(), lambda attempts: 60.0),
             mailboxes=MailboxParts(maildirs, directory, threads, self.clock),
+            signing=Signing(SigningParts(MemoryKeys(), directory, threads, lambda *_: None)),
             clock=self.clock,
             note=self.journal.note,
             log=lambda what, error: print(what, repr(error), file=sys.stderr),

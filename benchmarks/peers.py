@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.group import Group, NoGroup
 from benchmarks.load import PATH
-from benchmarks.servers import HERE, LOGIN, Background, Certificate, Setup, Unable, tool
+from benchmarks.servers import HERE, LOGIN, SIGNED, Background, Certificate, Setup, Unable, tool
 from merpati.testing.process import free_port
 
 PEERS = Path(os.environ.get("MERPATI_PEERS", HERE / ".ci/peers"))
@@ -140,6 +140,22 @@ postlog unix-dgram n - n - 1 postlogd
 """
 
 
+OPENDKIM = """\
+Syslog no
+Mode s
+Domain {domain}
+Selector bench
+KeyFile {folder}/sign/key
+Socket local:{folder}/sign/socket
+UMask 000
+UserID opendkim
+Canonicalization relaxed/relaxed
+SignatureAlgorithm rsa-sha256
+InternalHosts 127.0.0.0/8
+RequireSafeKeys no
+"""
+
+
 class Postfix(Peer):
     """Debian's; `more` are further lines of its main.cf."""
 
@@ -170,10 +186,27 @@ class Postfix(Peer):
             ways = self.folder / "etc/transport"
             ways.write_text(f"/@d([0-9]+)-([0-9]+)\\.test$/ smtp:[127.1.$1.$2]:{self.setup.out}\n")
             main += f"transport_maps = regexp:{ways}\n"
+        if self.setup.dkim:
+            main += self._milter()
         (self.folder / "etc/main.cf").write_text(main)
         service = f"127.0.0.1:{self.port} inet n - n - - smtpd\n"
         (self.folder / "etc/master.cf").write_text(service + SERVICES)
-        self.launch("postfix", "-c", self.folder / "etc", "start")
+        start = f"postfix -c {self.folder}/etc start"
+        if self.setup.dkim:
+            start = f"opendkim -x {self.folder}/opendkim.conf && exec {start}"
+        self.launch("sh", "-c", start)
+
+    def _milter(self) -> str:
+        """OpenDKIM beside it, in the same group; what main.cf says of it."""
+        tool("opendkim")
+        self.make("sign", user="opendkim")
+        key = self.folder / "sign/key"
+        shutil.copy(self.certificate.dkim, key)
+        shutil.chown(key, "opendkim")
+        (self.folder / "opendkim.conf").write_text(
+            OPENDKIM.format(folder=self.folder, domain=SIGNED)
+        )
+        return f"smtpd_milters = unix:{self.folder}/sign/socket\nmilter_default_action = tempfail\n"
 
     def stop(self) -> None:
         """As Postfix wants it, so that the next one finds no half-dead master."""
@@ -241,8 +274,17 @@ remote:
   allow_localhost
   connection_max_messages = 500
   hosts_avoid_tls = {avoid}
+{dkim}
 begin retry
 * * F,1h,1m
+"""
+
+
+EXIM_SIGNING = """\
+  dkim_domain = {domain}
+  dkim_selector = bench
+  dkim_private_key = {folder}/dkim.pem
+  dkim_canon = relaxed
 """
 
 
@@ -261,6 +303,11 @@ class Exim(Peer):
         shutil.copy(self.certificate.key, self.folder / "key.pem")
         shutil.chown(self.folder / "key.pem", "Debian-exim")
         name, _, password = LOGIN.partition(":")
+        sign = ""
+        if self.setup.dkim:
+            shutil.copy(self.certificate.dkim, self.folder / "dkim.pem")
+            shutil.chown(self.folder / "dkim.pem", "Debian-exim")
+            sign = EXIM_SIGNING.format(domain=SIGNED, folder=self.folder)
         by_domain = r"${sg{$domain}{\N^d(\d+)-(\d+)\.test$\N}{127.1.\$1.\$2}}"
         conf = self.folder / "exim.conf"
         conf.write_text(
@@ -273,6 +320,7 @@ class Exim(Peer):
                 avoid="" if self.setup.tls else "*",
                 hold="true" if self.setup.hold else "false",
                 accept="accept authenticated = *" if self.setup.login else "accept",
+                dkim=sign,
                 name=name,
                 password=password,
                 way=by_domain if self.setup.many else "127.0.0.1",
@@ -299,6 +347,16 @@ exports.hook_queue_outbound = exports.hook_queue
 """
 
 
+HARAKA_SIGNING = """\
+[sign]
+enabled=true
+selector=bench
+headers=From, Sender, Reply-To, Subject, Date, Message-ID, To, Cc, MIME-Version
+[verify]
+enabled=false
+"""
+
+
 class Haraka(Peer):
     """From npm, one worker a core; it writes its queue to files and syncs none of them."""
 
@@ -314,6 +372,7 @@ class Haraka(Peer):
         name, _, password = LOGIN.partition(":")
         plugins = ["tls"] if self.setup.tls else []
         plugins += ["auth/flat_file"] if self.setup.login else []
+        plugins += ["dkim"] if self.setup.dkim else []
         files = {
             "config/smtp.ini": f"listen=127.0.0.1:{self.port}\nnodes=cpus\n",
             "config/log.ini": "[main]\nlevel=warn\n",
@@ -328,6 +387,12 @@ class Haraka(Peer):
                 "PORT", str(self.setup.out or free_port())
             ).replace("DISCARD", str(self.setup.discard).lower()),
         }
+        if self.setup.dkim:
+            keys = self.folder / f"config/dkim/{SIGNED}"
+            keys.mkdir(parents=True)
+            shutil.copy(self.certificate.dkim, keys / "private")
+            (keys / "selector").write_text("bench\n")
+            (self.folder / "config/dkim.ini").write_text(HARAKA_SIGNING)
         # Its own code counts on what its sample file says.
         shutil.copy(program.parent.parent / "config/connection.ini", self.folder / "config")
         for file, text in files.items():

@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Protocol
 
 from benchmarks.load import PATH, cpu_of_tree
+from merpati.authenticity.dkim.keypair import KeyKind, KeyPair
 from merpati.clock import SystemClock
 from merpati.testing.process import MerpatiProcess, free_port, wait_port
 from merpati.wire.certificates import make_self_signed
 
 LOGIN = "load@a.test:terbang tinggi"
+SIGNED = "a.test"
 HERE = Path(__file__).parent.parent
 
 
@@ -35,6 +37,8 @@ class Setup:
     """Take mail from LOGIN alone."""
     chunking: bool = False
     """Take BDAT."""
+    dkim: bool = False
+    """Sign with RSA, 2,048 bits."""
     many: bool = False
     """dA-B.test goes to 127.1.A.B."""
 
@@ -66,14 +70,17 @@ def end_in_order() -> None:
 
 
 class Certificate:
-    """One key for every server and sink, so that all pay the same for their handshakes."""
+    """One key for every server and sink, so that all pay the same for their handshakes, and one
+    to sign with."""
 
     def __init__(self, folder: Path) -> None:
         self.file, self.key = folder / "certificate.pem", folder / "key.pem"
+        self.dkim = folder / "dkim.pem"
         if not self.file.exists():
             folder.mkdir(parents=True, exist_ok=True)
             make_self_signed(self.file, self.key, SystemClock(), ["mx.example.org"])
             self.file.chmod(0o644)
+            self.dkim.write_bytes(KeyPair.generate(KeyKind.RSA_2048).pem)
 
 
 class Background:
@@ -188,6 +195,7 @@ class Merpati:
     def __init__(self, folder: Path, setup: Setup, certificate: Certificate, workers: int) -> None:
         self.port = free_port()
         self._setup, self._workers = setup, workers
+        self._certificate = certificate
         self._zone: Background | None = None
         zone = free_port()
         if setup.many:
@@ -219,6 +227,10 @@ class Merpati:
             name, _, password = LOGIN.partition(":")
             self.process.ask("domain", "add", "a.test")
             self.process.ask("user", "add", name, "--password-stdin", text=password + "\n")
+        if self._setup.dkim:
+            pem = self._certificate.dkim.read_text()
+            self.process.ask("dkim", "import", SIGNED, "bench", "-", text=pem)
+            self.process.ask("dkim", "rotate", SIGNED, "--unchecked")
         self.process.start()
         if self._workers > 1 and "uses one worker" in self.process.output():
             self.stop()

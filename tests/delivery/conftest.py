@@ -17,7 +17,7 @@ from merpati.delivery.pacing import Paces, PacingSettings
 from merpati.delivery.pool import PoolParts
 from merpati.delivery.route import Routes, parse_route
 from merpati.delivery.settling import Settling, SettlingSettings
-from merpati.delivery.signing import Signing
+from merpati.delivery.signing import Signing, SigningParts
 from merpati.delivery.siting import Siting, SitingSettings
 from merpati.delivery.transaction import NO_SWITCHES, Switches
 from merpati.journal.events import Event
@@ -25,6 +25,7 @@ from merpati.queue.entry import Entry
 from merpati.testing.clock import VirtualClock
 from merpati.testing.deliveries import A_BODY, START, ScriptedDns, ScriptedHost, ScriptedHosts
 from merpati.testing.memory import MemoryQueue
+from merpati.testing.memory_keys import MemoryKeys
 from merpati.testing.residents import Residents
 
 
@@ -44,6 +45,7 @@ class World:
     settings: DispatcherSettings = field(default_factory=DispatcherSettings)
     site_permits: int = 20
     signing: Signing | None = None
+    """None: no domain has a key."""
 
     def __post_init__(self) -> None:
         self.queue = MemoryQueue(self.clock)
@@ -67,9 +69,13 @@ class World:
             clock=self.clock,
             note=self.journal.note,
             log=lambda event, error: self.defects.append(error),
-            signing=self.signing,
+            signing=self.signing or self._no_signing(),
         )
         return Dispatcher(self.settings, parts)
+
+    def _no_signing(self) -> Signing:
+        parts = SigningParts(MemoryKeys(), self.directory, self.executor, lambda *_: None)
+        return Signing(parts)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[Dispatcher]:

@@ -175,15 +175,14 @@ async def test_a_stop_sends_back_what_is_being_signed(make_world):
 
 
 async def test_what_waits_for_signatures_bounds_what_is_taken_out(make_world):
-    held = Held()
-    signing = await Signatures(executor=held).begin()
+    signing = await Signatures(executor=Held()).begin()
     world = make_world(routes=(SMARTHOST,), signing=signing)
     world.settings = replace(world.settings, unsigned=30, grace=1.0, claim=10)
-    async with world.running():
+    async with world.running() as dispatcher:
         for n in range(100):
             await world.queue.put(ours(n), Body((CONTENT,)))
         await world.clock.advance(5)
-        assert len(held.waiting) == 3  # claims of ten messages, of which eight are signed first
+        assert dispatcher.unsigned == 30
 
 
 async def test_without_the_keys_mail_waits(make_world):

@@ -23,6 +23,7 @@ from merpati.delivery.pool import PoolParts
 from merpati.delivery.route import Route, Routes
 from merpati.delivery.security import decide
 from merpati.delivery.settling import Settling, SettlingSettings
+from merpati.delivery.signing import Signing, SigningParts
 from merpati.delivery.siting import Siting, SitingSettings
 from merpati.delivery.transaction import Host, Way
 from merpati.directory.expansion import Expander
@@ -43,6 +44,7 @@ from merpati.report.notices import Notices
 from merpati.storage.connection import StorageSettings
 from merpati.storage.errors import StorageError
 from merpati.system.housekeeping import Housekeeping
+from merpati.testing.memory_keys import MemoryKeys
 from merpati.testing.residents import Residents
 from merpati.testing.simulation.clock import MachineClock, ProcessClock
 from merpati.testing.simulation.database import SimulatedDatabase
@@ -133,6 +135,9 @@ class Worker:
             pools=PoolParts(finder, self._talk, permits=max(1, plan.permits // 2)),
             settling=Settling(_SETTLING, lambda n: schedule.delay(n, given.chance.random())),
             mailboxes=MailboxParts(maildirs, self._directory, _NO_EXECUTOR, self.clock, 1),
+            signing=Signing(
+                SigningParts(MemoryKeys(), self._directory, _NO_EXECUTOR, lambda *_: None)
+            ),
             clock=self.clock,
             note=self.journal.note,
             log=lambda event, error: self.defects.append(error),

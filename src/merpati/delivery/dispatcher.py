@@ -11,7 +11,6 @@ import math
 from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice, takewhile
 
 from merpati.clock import Clock
 from merpati.delivery.allotment import Allotment
@@ -25,17 +24,15 @@ from merpati.delivery.pool import PoolParts, SitePool, for_each, nothing
 from merpati.delivery.route import Kind, Route, RouteError, Routes
 from merpati.delivery.settler import Settler, set_aside
 from merpati.delivery.settling import Settled, Settling, is_over
+from merpati.delivery.signers import Parcel, Parcels, Signers
 from merpati.delivery.signing import Signing
 from merpati.delivery.siting import Siting
 from merpati.delivery.transaction import Transaction
 from merpati.errors import MerpatiError
 from merpati.journal.events import Event, Lifecycle, SiteHeld
-from merpati.mail.envelope import Body
 from merpati.queue.entry import Claim, Entry, Settlement, State, Waiting
 from merpati.queue.queue import Queue, Sites
 
-_SIGNED_AT_ONCE = 8
-"""Messages: the first of many leave before the last is signed."""
 _DEFECT = "delivery-defect"
 """The cause of what waits for us, and the event that tells of a defect."""
 
@@ -79,13 +76,12 @@ class DispatcherParts:
     pools: PoolParts
     settling: Settling
     mailboxes: MailboxParts
+    signing: Signing
     clock: Clock
     note: Callable[[Event], None]
     """Takes events that ride with the next commit."""
     log: Callable[[str, BaseException], None]
     """Takes what nobody expected, with its trace."""
-    signing: Signing | None = None
-    """None: nothing is signed."""
 
 
 class Dispatcher:
@@ -98,12 +94,12 @@ class Dispatcher:
         self._in_hand = InHand(settings.recipients, settings.octets, settings.permits)
         self._settler = Settler(parts.queue, parts.clock, parts.log)
         self._mailboxes = Mailboxes(parts.mailboxes, self._finished_here)
+        failed = partial(self._wait_for_us, "signing")
+        self._signers = Signers(parts.signing, self._send_signed, failed, self._back)
         self._group = asyncio.TaskGroup()
         self._wake = asyncio.Event()
         self._due = math.inf
         self._lookups = asyncio.Semaphore(settings.lookups)
-        self._unsigned = 0
-        """Recipients of messages that are being signed."""
         self._looking_up: dict[tuple[str, str], list[Transaction]] = {}
         self._pools: dict[str, SitePool] = {}
         self._full: set[str] = set()
@@ -123,6 +119,11 @@ class Dispatcher:
     def octets(self) -> int:
         """Of bodies in memory."""
         return self._in_hand.octets
+
+    @property
+    def unsigned(self) -> int:
+        """Recipients of messages that wait for a signature."""
+        return self._signers.recipients
 
     async def run(self) -> None:
         """Deliver until stopped, then let what is being sent end, and write everything down."""
@@ -173,6 +174,7 @@ class Dispatcher:
         async with self._group as group:
             group.create_task(self._mailboxes.run())
             sweeper = group.create_task(self._sweep())
+            self._start(self._signers.run())
             while not self._stopping:
                 claimed = await self._claim()
                 if not claimed and not self._stopping:
@@ -182,7 +184,7 @@ class Dispatcher:
 
     async def _claim(self) -> int:
         """Take out what there is room for; how many claims that were."""
-        unsigned = max(0, self._settings.unsigned - self._unsigned)
+        unsigned = max(0, self._settings.unsigned - self._signers.recipients)
         room = min(self._in_hand.room, self._settings.claim, unsigned)
         self._wake.clear()
         if not room:
@@ -226,19 +228,16 @@ class Dispatcher:
             for transaction in _by_forced_route(claim, self._parts.queue):
                 self._in_hand.add(transaction)
                 route = self._route(claim.domain, transaction)
-                if route is not None:
-                    base = claim.domain if route.kind is Kind.MX else ""
-                    group = unsigned if self._wants(transaction.entry, route) else by_route
-                    group.setdefault((route, base), []).append(transaction)
-        if unsigned and self._parts.signing is not None:
-            left = [(key, one) for key, found in unsigned.items() for one in merge(found)]
-            self._unsigned += sum(len(one.recipients) for _, one in left)
-            self._start(self._sign(self._parts.signing, left))
+                if route is None:
+                    continue
+                base = claim.domain if route.kind is Kind.MX else ""
+                wants = transaction.entry.is_ours and self._parts.signing.wants(route)
+                group = unsigned if wants else by_route
+                group.setdefault((route, base), []).append(transaction)
+        for (route, base), transactions in unsigned.items():
+            for transaction in merge(transactions):
+                self._signers.offer(Parcel(route, base, transaction))
         return self._send_all(by_route)
-
-    def _wants(self, entry: Entry, route: Route) -> bool:
-        signing = self._parts.signing
-        return entry.is_ours and signing is not None and signing.wants(entry, route)
 
     def _send_all(self, by_route: ByRoute) -> dict[str, list[Transaction]]:
         """To where they go; those for sites that are full by the site's name."""
@@ -250,36 +249,13 @@ class Dispatcher:
                 full.setdefault(pool.site, []).extend(transactions)
         return full
 
-    async def _sign(
-        self, signing: Signing, left: list[tuple[tuple[Route, str], Transaction]]
-    ) -> None:
-        """Send all of these with signatures; whatever happens, each goes on or back."""
-        try:
-            while left:
-                some = left[: _together(one for _, one in left)]
-                signed = await self._signed(signing, [one for _, one in some])
-                del left[: len(some)]
-                by_route: ByRoute = {}
-                for (key, _), one in zip(some, signed, strict=False):
-                    by_route.setdefault(key, []).append(one)
-                await self._assign(self._send_all(by_route))
-        except asyncio.CancelledError:
-            self._back(one for _, one in left)
-            raise
-
-    async def _signed(self, signing: Signing, some: list[Transaction]) -> list[Transaction]:
-        """With signatures; none when they could not be made, or when there is no time left."""
-        signed: list[Transaction] = []
-        try:
-            signed = await signing.sign(some)
-        except Exception as error:
-            self._wait_for_us("signing", some, error)
-        self._unsigned -= sum(len(one.recipients) for one in some)
+    async def _send_signed(self, parcels: Parcels) -> None:
+        """Send these on; there is room for others to be signed."""
+        by_route: ByRoute = {}
+        for parcel in parcels:
+            by_route.setdefault((parcel.route, parcel.base), []).append(parcel.transaction)
         self._wake.set()
-        if not self._stopping:
-            return signed
-        self._back(signed)
-        return []
+        await self._assign(self._send_all(by_route))
 
     async def _assign(self, full: dict[str, list[Transaction]]) -> None:
         """Only a site that is full must be known to the queue: it is passed over by its name."""
@@ -518,6 +494,7 @@ class Dispatcher:
     async def _wind_down(self) -> None:
         """Let what is being sent end by itself within the grace, then end it."""
         self._mailboxes.stop()
+        self._signers.stop()
         for pool in self._pools.values():
             pool.stop()
         deadline = self.clock.monotonic() + self._grace
@@ -525,13 +502,6 @@ class Dispatcher:
             await self.clock.sleep(0.1)
         for task in self._tasks:
             task.cancel()
-
-
-def _together(transactions: Iterable[Transaction]) -> int:
-    """How many are signed at a time: what is read from the disk alone, since reading can fail."""
-    few = list(islice(transactions, _SIGNED_AT_ONCE))
-    in_memory = sum(1 for _ in takewhile(lambda one: isinstance(one.body, Body), few))
-    return in_memory or 1
 
 
 def _by_forced_route(claim: Claim, queue: Queue) -> list[Transaction]:

@@ -92,5 +92,5 @@ def merge(transactions: Iterable[Transaction]) -> list[Transaction]:
         else:
             body = known.body if isinstance(known.body, Body) else one.body
             recipients = known.recipients + one.recipients
-            joined[one.entry.id] = Transaction(one.entry, recipients, body)
+            joined[one.entry.id] = Transaction(one.entry, recipients, body, one.top)
     return list(joined.values())

@@ -60,12 +60,12 @@ class Signing:
         self._parts = parts
         self._known: OrderedDict[str, bytes] = OrderedDict()
 
-    def wants(self, entry: Entry, route: Route) -> bool:
-        """Whether this message may get a signature; what goes into a mailbox needs none.
+    def wants(self, route: Route) -> bool:
+        """Whether a message of ours that goes this way may get a signature: into a mailbox, none.
 
         Costs next to nothing where there is no key. Raises nothing: without an answer it is tried.
         """
-        if not entry.is_ours or route.is_here or route.lmtp:
+        if route.is_here or route.lmtp:
             return False
         try:
             return self._parts.keys.has_active()

@@ -62,7 +62,7 @@ from merpati.wire.tls import TlsContext
 # Threads: hashes and file writes release the interpreter's lock, so that two cores serve.
 _HASHERS = 4
 _WRITERS = 4
-_SIGNERS = 2
+_SIGNERS = 4
 _BEAT = 1.0
 """Seconds between two signs of life."""
 

@@ -49,7 +49,8 @@ class CanonicalBody:
     def update(self, part: bytes) -> None:
         """The next octets."""
         text = self._held + part if self._held else part
-        if self._relaxed:
+        # Lines of base64 have neither, which is seen at once.
+        if self._relaxed and (b" " in text or b"\t" in text):
             text = _shrunk(text).replace(b" \r\n", _CRLF)
         text = self._hold(text)
         end = _end(text)
