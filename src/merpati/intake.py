@@ -10,6 +10,10 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
+from merpati.authenticity.examiner import Examiner
+from merpati.authenticity.judgement import Examination, Origin
+from merpati.authenticity.results import NAME as RESULTS
+from merpati.authenticity.results import is_forged
 from merpati.clock import Clock
 from merpati.directory.errors import DirectoryError
 from merpati.directory.expansion import Expander, Expansion
@@ -19,8 +23,9 @@ from merpati.journal.parties import MAX_RECIPIENTS
 from merpati.mail.envelope import Body, Envelope
 from merpati.mail.headers import MAX_OCTETS, Headers
 from merpati.mail.trace import Client, date_time, received
+from merpati.policy.evidence import checks_of
 from merpati.policy.judge import Judge
-from merpati.policy.rule import MAIL, MESSAGE, RCPT, Facts
+from merpati.policy.rule import JUDGED, MAIL, MESSAGE, RCPT, Facts
 from merpati.policy.verdict import Verdict
 from merpati.queue.entry import Entry, Owed
 from merpati.queue.queue import Draft, Queue
@@ -97,8 +102,12 @@ class Intake:
     clock: Clock
     new_id: Callable[[], str]
     """`queue.ids.IdMaker.make`."""
+    examiner: Examiner | None = None
+    """Examines the authenticity of strangers' mail."""
 
-    async def accept(self, facts: Facts, content: Body | Stamped) -> Receipt:
+    async def accept(
+        self, facts: Facts, content: Body | Stamped, examination: Examination | None = None
+    ) -> Receipt:
         """Judge and store. A positive reply means: on stable storage (promise 1).
 
         `facts` has the complete envelope, the header section and the size as it was received.
@@ -106,12 +115,16 @@ class Intake:
         """
         answer = self.judge.hear(MESSAGE, facts)
         verdict = answer if answer is None or isinstance(answer, Verdict) else await answer
+        head = b""
+        if verdict is None and examination is not None:
+            verdict, head = await self._examine(facts, examination)
         if verdict is not None:
             return self._refuse(facts, verdict)
         if isinstance(content, Body):
-            content = _stamped(content, self.stamp(facts))
+            content = _stamped(content, self.stamp(facts), head)
+            head = b""
         try:
-            entry, accepted = self._entry(facts, content)
+            entry, accepted = self._entry(facts, content, head)
             await self.queue.put(entry, content.content, (accepted,))
         except StorageError as error:
             return self._refuse(facts, storage_verdict(error))
@@ -150,6 +163,38 @@ class Intake:
         await self.queue.put(entry, stamped.content, [accepted, *noticed], debts)
         return entry.id
 
+    def examination(self, facts: Facts) -> Examination | None:
+        """Of a stranger's message whose header section is known; None for everybody else's.
+
+        Nobody is a stranger who logged in, is in a trusted network or on this machine.
+        """
+        if self.examiner is None or facts.trusted or facts.login is not None:
+            return None
+        client = facts.client
+        origin = Origin(client.ip, client.helo, _envelope(facts).sender)
+        return None if origin.is_here else self.examiner.begin(origin, facts.headers)
+
+    def without_forged(self, facts: Facts, beginning: bytes) -> bytes:
+        """The beginning of a content, with its whole header section, but for fields that claim
+        that this host found something (RFC 8601 §5). A trusted host, and one in front of us, may
+        say so."""
+        is_believed = facts.trusted or facts.client.role == "lmtp"
+        if is_believed or not facts.headers.count(RESULTS):
+            return beginning
+        ours = (self.settings.hostname,)
+        kept = [each.raw for each in facts.headers.fields if not is_forged(each, ours)]
+        return b"".join(kept) + beginning[len(facts.headers.section) :]
+
+    async def _examine(
+        self, facts: Facts, examination: Examination
+    ) -> tuple[Verdict | None, bytes]:
+        """What the rules make of what was found, and the field that tells of it."""
+        if self.examiner is None:
+            return None, b""
+        facts.judgement = await self.examiner.judge(examination)
+        verdict = await self.judge.ask(JUDGED, facts)
+        return verdict, facts.judgement.results(self.settings.hostname).field()
+
     def stamp(self, facts: Facts) -> Stamp:
         """The stamp for a message whose envelope is complete and whose header section is known."""
         now = self.clock.now()
@@ -169,7 +214,7 @@ class Intake:
         self.journal.note(_refused(stage, facts, verdict, self.clock.now(), line))
 
     def _entry(
-        self, facts: Facts, content: Stamped, *, is_notice: bool = False
+        self, facts: Facts, content: Stamped, head: bytes = b"", *, is_notice: bool = False
     ) -> tuple[Entry, Accepted]:
         envelope = _envelope(facts)
         expansion = self.expander.expand(envelope.recipients)
@@ -181,15 +226,16 @@ class Intake:
             expires=self._expiry(envelope, content.stamp.at),
             envelope=envelope,
             client=facts.client,
-            size=content.size,
+            size=len(head) + content.size,
             eight_bit=content.eight_bit,
             utf8_headers=not facts.headers.is_ascii,
             is_notice=is_notice,
+            head=head,
             is_ours=is_notice or facts.trusted or facts.login is not None,
             # RFC 5321 §4.5.5: nothing is told to the null reverse-path.
             expanded=expansion.expanded if envelope.sender is not None else (),
         )
-        return entry, _accepted(entry, content.stamp.message_id, facts.headers, expansion)
+        return entry, _accepted(entry, content.stamp.message_id, facts, expansion)
 
     def _expiry(self, envelope: Envelope, at: float) -> float:
         # RFC 4865 §4: the time that a message is held does not count against its life.
@@ -253,8 +299,10 @@ def _with_smtputf8(envelope: Envelope, headers: Headers) -> Envelope:
     return replace(envelope, smtputf8=True)
 
 
-def _stamped(content: Body, stamp: Stamp) -> Stamped:
-    body = Body((stamp.octets, *content.parts), len(stamp.octets) + content.size)
+def _stamped(content: Body, stamp: Stamp, head: bytes = b"") -> Stamped:
+    """With the stamp on top, and on top of that what was found of the message."""
+    top = head + stamp.octets
+    body = Body((top, *content.parts), len(top) + content.size)
     eight_bit = not all(map(bytes.isascii, content.parts))
     return Stamped(body, stamp, body.size, eight_bit)
 
@@ -269,7 +317,7 @@ def has_bare_newlines(parts: Sequence[bytes]) -> bool:
     return decoder.newlines not in (None, "\r\n")
 
 
-def _accepted(entry: Entry, message_id: str, headers: Headers, expansion: Expansion) -> Accepted:
+def _accepted(entry: Entry, message_id: str, facts: Facts, expansion: Expansion) -> Accepted:
     client, envelope = entry.client, entry.envelope
     return Accepted(
         at=entry.received,
@@ -286,8 +334,9 @@ def _accepted(entry: Entry, message_id: str, headers: Headers, expansion: Expans
         tls=f"{client.tls.version} {client.tls.cipher}" if client.tls else "",
         envelope_id=envelope.envelope_id or "",
         message_id=message_id,
-        subject=headers.text("subject")[:MAX_TEXT],
+        subject=facts.headers.text("subject")[:MAX_TEXT],
         aliases=expansion.aliases,
+        checks=checks_of(facts.judgement) if facts.judgement else (),
     )
 
 
@@ -316,6 +365,7 @@ def _refused(stage: str, facts: Facts, verdict: Verdict, at: float, line: bytes)
         address=str(facts.recipient) if facts.recipient and stage == "rcpt" else "",
         line=line.decode("utf-8", "replace")[:MAX_TEXT],
         recipients=_recipients(envelope) if envelope and stage in _WHOLE else (),
+        checks=checks_of(facts.judgement) if facts.judgement else (),
     )
 
 

@@ -1,6 +1,7 @@
 """Whatever is damaged in a queue is found and named; what is sound is not accused."""
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -9,6 +10,7 @@ import pytest
 from merpati.config.places import Places
 from merpati.journal.verifying import verify_journal
 from merpati.queue.repairing import repair_queue
+from merpati.queue.rows import CHUNK
 from merpati.queue.verifying import verify_queue
 from merpati.storage.connection import Kind, StorageSettings, change
 from merpati.storage.finding import Damage, Finding
@@ -67,6 +69,19 @@ def test_a_sound_queue_is_looked_at_whole_and_not_accused(shard: Path) -> None:
         "octets": sum(len(sample.octets(subject)) for subject in sample.MESSAGES),
         "events": 12,
     }
+
+
+async def test_what_stands_on_top_of_a_streamed_message_is_counted_apart(tmp_path: Path) -> None:
+    """Its last chunk is full, so that one octet more would be another chunk."""
+    places = Places(tmp_path)
+    head, octets = b"X: y\r\n", bytes(2 * CHUNK)
+    whole = sample.entry(0, next(iter(sample.MESSAGES)))
+    entry = replace(whole, size=len(head) + len(octets), head=head)
+    async with open_stores(places, VirtualClock(sample.RECEIVED)) as stores:
+        draft = stores.queue.draft()
+        await draft.write(octets)
+        await stores.queue.put(entry, draft)
+    assert found_in(places.queue()) == []
 
 
 CHUNK_OF = "(SELECT id << 16 FROM message WHERE public = '{}')"

@@ -1,5 +1,6 @@
 """All that is found of one message taken together, and told in Authentication-Results."""
 
+import ipaddress
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Protocol
@@ -35,6 +36,11 @@ class Origin:
     helo: str
     sender: Address | None
     """MAIL FROM; None: the null reverse-path."""
+
+    @property
+    def is_here(self) -> bool:
+        """It is this machine, of which the DNS knows nothing."""
+        return not self.ip or ipaddress.ip_address(self.ip).is_loopback
 
 
 @dataclass(frozen=True, slots=True)

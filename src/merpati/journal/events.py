@@ -43,6 +43,26 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     seconds: float = 0.0
 
 
+class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What one check of a message's authenticity found, with the evidence."""
+
+    method: str
+    """iprev, spf, dkim, arc, dmarc."""
+    result: str
+    """The word of RFC 8601 §2.7."""
+    about: str = ""
+    """The domain or name that was checked."""
+    why: str = ""
+    record: str = ""
+    """What was found in the DNS, with its name in front where that is not plain."""
+    alignment: str = ""
+    """How it stands to the domain in From."""
+    asks: str = ""
+    """Of dmarc: what the domain asks to be done with the message."""
+    vouched: str = ""
+    """Of arc: the sealer who was believed."""
+
+
 class Accepted(Fact, frozen=True, tag="accepted", kw_only=True, omit_defaults=True):
     """Stored for good; written in the transaction that stores the message."""
 
@@ -61,6 +81,8 @@ class Accepted(Fact, frozen=True, tag="accepted", kw_only=True, omit_defaults=Tr
     subject: str = ""
     aliases: tuple[tuple[str, str], ...] = ()
     """(alias, target) pairs that were expanded."""
+    checks: tuple[Check, ...] = ()
+    """Of a stranger's message."""
 
 
 class Refused(Fact, frozen=True, tag="refused", kw_only=True, omit_defaults=True):
@@ -78,6 +100,7 @@ class Refused(Fact, frozen=True, tag="refused", kw_only=True, omit_defaults=True
     line: str = ""
     recipients: tuple[str, ...] = ()
     """Of a whole message that was refused; a refusal at RCPT is about `address`."""
+    checks: tuple[Check, ...] = ()
 
 
 class LoggedIn(Fact, frozen=True, tag="logged-in", kw_only=True, omit_defaults=True):

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Protocol
 
+from merpati.authenticity.judgement import Judgement
 from merpati.mail.address import Address
 from merpati.mail.envelope import Envelope
 from merpati.mail.headers import Headers
@@ -21,13 +22,15 @@ class Moment(Enum):
     MAIL = "mail"
     RCPT = "rcpt"
     MESSAGE = "message"
+    JUDGED = "judged"
+    """Behind MESSAGE, for a message whose authenticity was examined."""
 
     # Enum hashes names in Python; a member is one of a kind, and looked up for every command.
     __hash__ = object.__hash__
 
 
 # On CPython 3.11 a member costs ten times as much (150 ns) by its class as by a name of its own.
-CONNECT, HELLO, AUTH, MAIL, RCPT, MESSAGE = Moment
+CONNECT, HELLO, AUTH, MAIL, RCPT, MESSAGE, JUDGED = Moment
 
 
 @dataclass(slots=True)
@@ -54,6 +57,8 @@ class Facts:
     unknown_recipients: int = 0
     """Refused in this session as nobody's."""
     tags: dict[str, str] = field(default_factory=dict)
+    judgement: Judgement | None = None
+    """At JUDGED: what was found of the message's authenticity."""
 
 
 Answer = Verdict | None

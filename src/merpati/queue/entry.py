@@ -42,6 +42,7 @@ class Entry:
     """`recipients` are all that were accepted, aliases already expanded."""
     client: Client
     size: int
+    """Octets of the whole content, `head` among them."""
     eight_bit: bool = False
     """Whether any octet of the content is above 127, known from reading it."""
     utf8_headers: bool = False
@@ -50,8 +51,16 @@ class Entry:
     is_ours: bool = False
     """From a login, a trusted network or this machine: signed with the key of its author's
     domain."""
+    head: bytes = b""
+    """What stands before the stored content: of a message that was streamed in, what is known only
+    at its end and must stand on top. Whoever reads the content is given it with the rest."""
     expanded: tuple[Recipient, ...] = ()
     """Aliases of several targets: storing the message owes the sender a notice about each."""
+
+    @property
+    def stored(self) -> int:
+        """Octets of the content as it is stored."""
+        return self.size - len(self.head)
 
     @property
     def named(self) -> tuple[Recipient, ...]:

@@ -21,8 +21,11 @@ class Expected:
 
     message: int
     size: int
+    """Octets that are stored."""
     checksum: int | None
     """None: it was stored before checksums were kept."""
+    head: bytes = b""
+    """What stands before them, kept in the entry and checked with it."""
 
 
 @dataclass(slots=True)
@@ -54,7 +57,7 @@ class Reading:
         self.checksum = zlib.crc32(piece, self.checksum)
         if self.is_over and self.expected.checksum not in (None, self.checksum):
             raise self._damaged("its checksum does not match")
-        return piece
+        return self.expected.head + piece if self.pieces == 1 else piece
 
     @property
     def _due(self) -> int:
@@ -74,7 +77,8 @@ def begin(connection: apsw.Connection, entry_id: str) -> Reading:
     if row is None:
         raise StorageError(f"{entry_id} is not in the queue any more")
     message, encoded, checksum = row
-    return Reading(entry_id, Expected(message, decode_entry(encoded).size, checksum))
+    entry = decode_entry(encoded)
+    return Reading(entry_id, Expected(message, entry.stored, checksum, entry.head))
 
 
 def checksum_of(parts: Iterable[bytes]) -> int:

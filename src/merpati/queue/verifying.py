@@ -179,7 +179,7 @@ class _Check:
             text = f"the content of {message.public} cannot be read: {error}"
             yield Finding(Damage.CONTENT, text, message.public)
             return
-        surplus = self._chunks(message.number) - max(1, -(-entry.size // CHUNK))
+        surplus = self._chunks(message.number) - max(1, -(-entry.stored // CHUNK))
         if surplus > 0:
             yield Finding(Damage.LEFTOVER, f"{surplus} chunks behind its end", message.public)
 

@@ -239,7 +239,8 @@ async def _take(session: "Session", transaction: Transaction, event: ContentRece
     if isinstance(content, Verdict):
         session.refuse("data", content)
         return content.reply
-    receipt = await session.port.intake.accept(session.facts, content)
+    accept = session.port.intake.accept
+    receipt = await accept(session.facts, content, transaction.examination)
     if receipt.close:
         session.hang_up()
     session.idle_commands = 0

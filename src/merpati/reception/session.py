@@ -133,7 +133,7 @@ class Session:
         """Forget what was said since MAIL. The counts of recipients stay the session's."""
         transaction, self.transaction = self.transaction, None
         self._content_since = None
-        self.facts.envelope = self.facts.recipient = None
+        self.facts.envelope = self.facts.recipient = self.facts.judgement = None
         self.facts.known_recipients = 0
         if transaction is not None:
             await transaction.discard()

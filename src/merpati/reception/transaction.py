@@ -6,6 +6,7 @@ by part, each waited for, so that a message of any size costs the memory of a fe
 
 from collections.abc import Awaitable
 
+from merpati.authenticity.judgement import Examination
 from merpati.intake import TOO_MANY_HEADERS, Intake, Stamp, Stamped, storage_verdict
 from merpati.mail.envelope import DEFAULT_NOTIFY, Body, DeliverBy, Envelope, Recipient
 from merpati.mail.headers import Headers
@@ -40,7 +41,9 @@ class Transaction:
         "_share",
         "_size",
         "_stamp",
+        "_written",
         "envelope",
+        "examination",
         "flaw",
         "recipients",
     )
@@ -59,7 +62,10 @@ class Transaction:
         self._size = 0
         self._eight_bit = False
         self._draft: Draft | None = None
+        self._written = 0
         self._stamp: Stamp | None = None
+        self.examination: Examination | None = None
+        """Of a stranger's message; fed what comes of it, as it comes."""
 
     def add(self, event: RcptTo) -> None:
         """One more recipient."""
@@ -103,15 +109,14 @@ class Transaction:
             return Verdict(flaw, "content")
         octets = b"".join(self._held)
         if self._draft is None:
-            self._look_at(octets, facts)
+            octets = self._look_at(octets, facts)
         elif octets and self.flaw is None:
-            await self._write(self._draft, octets)
+            await self._go_on(self._draft, octets)
         if self.flaw is not None:
             return self.flaw
         if self._draft is None or self._stamp is None:
-            return Body((octets,), self._size)
-        size = len(self._stamp.octets) + self._size
-        return Stamped(self._draft, self._stamp, size, self._eight_bit)
+            return Body((octets,), len(octets))
+        return Stamped(self._draft, self._stamp, self._written, self._eight_bit)
 
     async def discard(self) -> None:
         """Forget the content, unless it was put."""
@@ -141,28 +146,42 @@ class Transaction:
         octets = b"".join(self._held)
         self._held.clear()
         self._held_size = 0
-        if self._draft is None:
-            self._look_at(octets, facts)
-            if self.flaw is not None:
-                return
-            # The id stands in the first octets, so it is given before the end is seen.
-            self._stamp = self._intake.stamp(facts)
-            self._draft = self._intake.queue.draft()
-            await self._write(self._draft, self._stamp.octets)
+        if self._draft is not None:
+            await self._go_on(self._draft, octets)
+            return
+        octets = self._look_at(octets, facts)
+        if self.flaw is not None:
+            return
+        # The id stands in the first octets, so it is given before the end is seen.
+        self._stamp = self._intake.stamp(facts)
+        self._draft = self._intake.queue.draft()
+        await self._write(self._draft, self._stamp.octets)
         if self.flaw is None:
             await self._write(self._draft, octets)
 
+    async def _go_on(self, draft: Draft, octets: bytes) -> None:
+        if self.examination is not None:
+            self.examination.update(octets)
+        await self._write(draft, octets)
+
     async def _write(self, draft: Draft, octets: bytes) -> None:
         self._eight_bit = self._eight_bit or not octets.isascii()
+        self._written += len(octets)
         try:
             await draft.write(octets)
         except StorageError as error:
             self._give_up(storage_verdict(error))
 
-    def _look_at(self, beginning: bytes, facts: Facts) -> None:
+    def _look_at(self, beginning: bytes, facts: Facts) -> bytes:
+        """The beginning as it is kept. It is examined as it came: so it was signed."""
         facts.headers = Headers.scan(beginning)
         if facts.headers.truncated:
             self._give_up(TOO_MANY_HEADERS)
+            return beginning
+        self.examination = self._intake.examination(facts)
+        if self.examination is not None:
+            self.examination.update(beginning[facts.headers.size :])
+        return self._intake.without_forged(facts, beginning)
 
     def _give_up(self, flaw: Verdict) -> None:
         self.flaw = flaw

@@ -31,6 +31,7 @@ from merpati.journal.events import (
     Unnoticed,
 )
 from merpati.report import waiting as queue_view
+from merpati.report.checks import told
 from merpati.report.sentences import ACCEPTED_BY, ACTIONS, LABELS, REASONS, SENTENCES, STAGES
 from merpati.report.shown import shown
 from merpati.report.waiting import Waits
@@ -179,10 +180,12 @@ def _details(event: Event, language: str) -> list[str]:
         found += [(labels["client"], client), (labels["subject"], event.subject)]
         found += [(labels["alias"], " → ".join(pair)) for pair in event.aliases[:20]]
         found.append((labels["tls"], event.tls or labels["plain"]))
+        found += [told(check, language) for check in event.checks]
     if isinstance(event, Delivered | Failed | Deferred | Expired):
         found.append((labels["reply"], translated(event.reply, language)))
     if isinstance(event, Refused):
         found += _refused(event, labels)
+        found += [told(check, language) for check in event.checks]
     attempt = _attempt(event)
     if attempt and attempt.host and (attempt.tls or attempt.dialogue):
         found.append((labels["tls"], attempt.tls or labels["plain"]))

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import ParamSpec, TypeVar, cast
 
+from merpati.authenticity.examiner import Examiner
 from merpati.directory.expansion import Expander
 from merpati.intake import Intake, IntakeSettings
 from merpati.journal.events import Fact
@@ -65,6 +66,7 @@ class House:
     failures: FailureSettings = field(default_factory=FailureSettings)
     postmaster: Address | None = None
     measure: Measure | None = None
+    examiner: Examiner | None = None
 
     def __post_init__(self) -> None:
         self.queue = MemoryQueue(self.clock, self.journal)
@@ -84,6 +86,7 @@ class House:
             judge=judge_of(self.rules, expander, self.clock, self.measure),
             clock=self.clock,
             new_id=IdMaker(self.clock.now, entropy).make,
+            examiner=self.examiner,
         )
 
     def logins(self) -> Logins:

@@ -172,7 +172,7 @@ class MemoryQueue:
         now = self._clock.now()
         due = max(entry.received, entry.envelope.release_at or 0.0)
         fresh_body = content if isinstance(content, Body) else None
-        octets = content.octets() if isinstance(content, Body) else _octets(content)
+        octets = content.octets() if isinstance(content, Body) else entry.head + _octets(content)
         rows = {
             n: Waiting(n, recipient, self._first_state(recipient.address.domain, due, now), due)
             for n, recipient in enumerate(entry.envelope.recipients)

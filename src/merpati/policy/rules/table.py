@@ -7,6 +7,7 @@ from merpati.directory.expansion import Expander
 from merpati.node.table import Table
 from merpati.policy.judge import Judge
 from merpati.policy.rule import Rule
+from merpati.policy.rules.dmarc import Dmarc, DmarcSettings
 from merpati.policy.rules.hops import Hops
 from merpati.policy.rules.limits import Limits, LimitSettings
 from merpati.policy.rules.magic import Magic
@@ -30,6 +31,8 @@ class RuleSettings:
     """Octets of the disk that mail does not take; None: see `Space`."""
     port: str = ""
     """Its name where rates are counted: each port for itself."""
+    dmarc: DmarcSettings | None = None
+    """What is made of judgements about strangers' mail; None: nothing."""
     inbox: bool = False
     """The developer's inbox: any sender, any recipient, failures by magic names."""
 
@@ -50,6 +53,8 @@ def judge_of(
     ]
     if measure is not None:
         rules.append(Space(measure, settings.limits.max_size, clock, settings.free_space))
+    if settings.dmarc is not None:
+        rules.append(Dmarc(settings.dmarc))
     if settings.inbox:
         rules.append(Magic(clock))
     else:

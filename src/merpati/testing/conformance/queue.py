@@ -188,6 +188,17 @@ async def a_streamed_message_is_one_like_any_other(bench: Bench) -> None:
     assert await _is_gone(bench, entry)
 
 
+async def what_is_known_at_the_end_stands_on_top(bench: Bench) -> None:
+    head, octets = b"X: y\r\n", bytes(range(256)) * 3000
+    entry = replace(an_entry(1, size=len(head) + len(octets)), head=head)
+    draft = bench.queue.draft()
+    await draft.write(octets)
+    await bench.queue.put(entry, draft, [accepted(entry)])
+    assert await _content(bench, entry) == head + octets
+    (claim,) = await bench.queue.claim(NOW, 10)
+    assert claim.entry.head == head
+
+
 async def a_discarded_draft_leaves_nothing(bench: Bench) -> None:
     draft = bench.queue.draft()
     await draft.write(bytes(600_000))
@@ -452,6 +463,7 @@ CHECKS: tuple[Check, ...] = (
     busy_sites_are_passed_over,
     a_release_time_is_kept,
     a_streamed_message_is_one_like_any_other,
+    what_is_known_at_the_end_stands_on_top,
     a_discarded_draft_leaves_nothing,
     a_whole_cohort_is_held_and_resumed,
     mail_that_comes_to_a_held_site_waits_with_its_cohort,

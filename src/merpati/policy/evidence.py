@@ -1,0 +1,70 @@
+"""What the journal keeps of a judgement: each check, and why it came out as it did."""
+
+from collections.abc import Iterator
+
+from merpati.authenticity.dmarc.verdict import Checked, Method
+from merpati.authenticity.judgement import Judgement
+from merpati.journal.events import Check
+
+_MAX_NAME = 255
+_MAX_RECORD = 300
+_MAX_KEY = 100
+"""Octets of a DKIM key's record that are kept: what it is for, and which key it is."""
+
+
+def checks_of(judgement: Judgement) -> tuple[Check, ...]:
+    """In the order in which they are told in Authentication-Results. Of bounded size."""
+    return tuple(_checks(judgement))
+
+
+def _checks(judgement: Judgement) -> Iterator[Check]:
+    reverse, spf, chain = judgement.reverse, judgement.spf, judgement.chain
+    yield Check(method="iprev", result=reverse.result.value, about=reverse.name[:_MAX_NAME])
+    yield Check(
+        method="spf",
+        result=spf.result,
+        about=spf.domain[:_MAX_NAME],
+        why=spf.why[:_MAX_RECORD],
+        record=spf.record[:_MAX_RECORD],
+        alignment=_alignment(judgement, Method.SPF, spf.domain),
+    )
+    for signature in judgement.signatures:
+        evidence = signature.evidence
+        yield Check(
+            method="dkim",
+            result=signature.result.value,
+            about=f"{evidence.domain} ({evidence.selector})"[:_MAX_NAME] if evidence.domain else "",
+            why=signature.why[:_MAX_RECORD],
+            record=evidence.record[:_MAX_KEY],
+            alignment=_alignment(judgement, Method.DKIM, evidence.domain),
+        )
+    if chain.sealers:
+        vouched = chain.sealers[chain.trusted_from - 1] if judgement.is_vouched_for else ""
+        sealer = chain.sealers[-1][:_MAX_NAME]
+        why = chain.why[:_MAX_RECORD]
+        yield Check(method="arc", result=chain.result.value, about=sealer, why=why, vouched=vouched)
+    yield _dmarc(judgement)
+
+
+def _dmarc(judgement: Judgement) -> Check:
+    dmarc = judgement.dmarc
+    found = dmarc.published
+    return Check(
+        method="dmarc",
+        result=dmarc.result.value,
+        about=dmarc.author,
+        why="; ".join((dmarc.why, *dmarc.flaws))[:_MAX_RECORD],
+        record=f"{found.name}: {found.record.text}"[:_MAX_RECORD] if found else "",
+        asks=dmarc.disposition.value if found else "",
+    )
+
+
+def _alignment(judgement: Judgement, method: Method, domain: str) -> str:
+    """Nothing where nobody asked: without a record, or where it could not count."""
+    return next(
+        (one.alignment.value for one in judgement.dmarc.checked if _is(one, method, domain)), ""
+    )
+
+
+def _is(checked: Checked, method: Method, domain: str) -> bool:
+    return checked.identifier.method is method and checked.identifier.domain == domain

@@ -1,0 +1,142 @@
+"""How the checks of a message's authenticity are told, in the reader's language.
+
+The results are the words of RFC 8601 in every language: so they stand in Authentication-Results and
+in everybody's documentation. What stands in the DNS is shown as it is.
+"""
+
+import re
+
+from merpati.journal.events import Check
+
+_METHODS = {"iprev": "reverse name", "spf": "SPF", "dkim": "DKIM", "arc": "ARC", "dmarc": "DMARC"}
+_LABELS = {"id": {"iprev": "nama balik"}}
+_ASKS = {
+    "en": {
+        "none": "",
+        "quarantine": "its domain asks to put it in quarantine",
+        "reject": "its domain asks to refuse it",
+    },
+    "id": {
+        "none": "",
+        "quarantine": "domainnya meminta agar dikarantina",
+        "reject": "domainnya meminta agar ditolak",
+    },
+}
+_VOUCHED = {"en": "{}, who is trusted, vouches for it", "id": "{}, yang dipercaya, menjaminnya"}
+
+# What the checks say of their own accord, each as a pattern for the whole of it.
+_INDONESIAN = {
+    # DMARC, and how a domain stands to the one in From
+    "no record": "tidak ada catatan",
+    "the same domain": "domain yang sama",
+    "the same organizational domain": "domain organisasi yang sama",
+    "another organization": "organisasi lain",
+    "another domain, and the record asks for the same": "domain lain, padahal catatan meminta sama",
+    "the DNS had no answer": "DNS tidak menjawab",
+    "(.+) passed for the same domain": "{0} lulus untuk domain yang sama",
+    "(.+) passed for the same organizational domain": "{0} lulus untuk domain organisasi yang sama",
+    "neither SPF nor DKIM passed": "SPF maupun DKIM tidak lulus",
+    "SPF and DKIM of the domain did not pass": "SPF dan DKIM domain itu tidak lulus",
+    "what passed is of other domains": "yang lulus milik domain lain",
+    "SPF or DKIM of the domain could not be checked now": (
+        "SPF atau DKIM domain itu sekarang tidak dapat diperiksa"
+    ),
+    "whether a domain is aligned could not be asked for": (
+        "apakah domainnya selaras sekarang tidak dapat ditanyakan"
+    ),
+    "the record could not be asked for": "catatannya sekarang tidak dapat ditanyakan",
+    "the record has no policy that can be read": "kebijakan dalam catatan tidak dapat dibaca",
+    "the tag (.+) is void": "tag {0} tidak berlaku",
+    "(.+) records at (.+), where there must be one": "{0} catatan di {1}, padahal harus satu",
+    "there is no From field": "tidak ada kolom From",
+    "there are several From fields": "ada beberapa kolom From",
+    "the From field cannot be read without doubt": "kolom From tidak dapat dibaca dengan pasti",
+    "the From field has no address": "kolom From tidak berisi alamat",
+    "the From field has addresses of several domains": "kolom From berisi alamat beberapa domain",
+    "the address in From has no domain": "alamat di From tidak punya domain",
+    # DKIM
+    "the header was altered, or the key is another one": "kepala diubah, atau kuncinya lain",
+    "header and body were altered, or the key is another one": (
+        "kepala dan isi diubah, atau kuncinya lain"
+    ),
+    "the body was altered": "isi diubah",
+    "the header is as it was signed": "kepala masih seperti saat ditandatangani",
+    "the body is shorter than what was signed": "isi lebih pendek daripada yang ditandatangani",
+    "the end of the body is not signed": "akhir isi tidak ditandatangani",
+    "the signature has expired": "tanda tangan sudah kedaluwarsa",
+    "the signature expires before it was made": "tanda tangan kedaluwarsa sebelum dibuat",
+    "the signature is of another version": "tanda tangan versi lain",
+    "the signature cannot be read: .*": "tanda tangan tidak dapat dibaca",
+    "the signature lacks (.+)=": "tanda tangan tidak punya {0}=",
+    "the key could not be asked for": "kuncinya sekarang tidak dapat ditanyakan",
+    "there is no key in the DNS": "tidak ada kunci di DNS",
+    "the key's record is too long": "catatan kunci terlalu panjang",
+    "the key's record cannot be read": "catatan kunci tidak dapat dibaca",
+    "the key's record is not of DKIM": "catatan kunci bukan milik DKIM",
+    "the key is for another algorithm": "kunci untuk algoritma lain",
+    "the key is not for SHA-256": "kunci bukan untuk SHA-256",
+    "the key is not for mail": "kunci bukan untuk email",
+    "the key is not for domains below": "kunci tidak berlaku untuk subdomain",
+    "the record has no key": "catatan tidak berisi kunci",
+    "the key is revoked": "kunci sudah dicabut",
+    "the key is not base64": "kunci bukan base64",
+    "the key is not a key": "kunci tidak sah",
+    "the key is not to be had from the DNS": "kunci tidak dapat diambil dari DNS",
+    "a key of (.+) bits is not accepted": "kunci {0} bit tidak diterima",
+    "the key's exponent is not accepted": "eksponen kunci tidak diterima",
+    "SHA-1 proves nothing any more": "SHA-1 tidak membuktikan apa-apa lagi",
+    "the algorithm is not known": "algoritma tidak dikenal",
+    "the canonicalization is not known": "kanonikalisasi tidak dikenal",
+    "(.+)= is not base64 of a signature": "{0}= bukan base64 sebuah tanda tangan",
+    "d= is not a domain": "d= bukan domain",
+    "s= and d= make no name of the DNS": "s= dan d= bukan nama DNS",
+    "(.+)= is not a time": "{0}= bukan waktu",
+    "l= is not a number": "l= bukan bilangan",
+    "i= is not an identity": "i= bukan identitas",
+    "i= is not in the signature's domain": "i= tidak termasuk domain tanda tangan",
+    "h= is not a list of header fields": "h= bukan daftar kolom kepala",
+    "more than (.+) header fields in h=": "lebih dari {0} kolom kepala di h=",
+    "From is not signed": "From tidak ditandatangani",
+    # ARC
+    "the message: (.+)": "pesannya: {0}",
+    "a seal: (.+)": "segelnya: {0}",
+    "number (.+) was altered": "nomor {0} diubah",
+    "the newest host found the chain broken": "host terbaru mendapati rantainya rusak",
+    "the newest signature of the message: (.+)": "tanda tangan terbaru: {0}",
+    "a part of a set lacks": "ada bagian yang kurang",
+    "a part of a set cannot be read: .*": "ada bagian yang tidak dapat dibaca",
+    "a part of a set has no number": "ada bagian tanpa nomor",
+    "a part of a set is there twice": "ada bagian yang ganda",
+    "a seal has h=, which it must not": "segel memuat h=, padahal tidak boleh",
+    "a signature of the message covers seals, which it must not": (
+        "tanda tangan pesan mencakup segel, padahal tidak boleh"
+    ),
+    "more than (.+) sets": "lebih dari {0} perangkat",
+    "a seal does not say what it must of the chain before it": (
+        "segel tidak menyatakan yang seharusnya tentang rantai sebelumnya"
+    ),
+}
+_PATTERNS = [(re.compile(said), words) for said, words in _INDONESIAN.items()]
+
+
+def told(check: Check, language: str) -> tuple[str, str]:
+    """A label and what is said of one check; strangers' words in it are not yet made safe."""
+    label = _LABELS.get(language, {}).get(check.method) or _METHODS.get(check.method, check.method)
+    pieces = [
+        f"{check.result} {check.about}".rstrip(),
+        _said(check.alignment, language),
+        *(_said(piece, language) for piece in check.why.split("; ")),
+        _ASKS[language].get(check.asks, ""),
+        _VOUCHED[language].format(check.vouched) if check.vouched else "",
+        check.record,
+    ]
+    return label, "; ".join(piece for piece in pieces if piece)
+
+
+def _said(why: str, language: str) -> str:
+    if language == "en":
+        return why
+    for pattern, words in _PATTERNS:
+        if found := pattern.fullmatch(why):
+            return words.format(*(_said(group, language) for group in found.groups()))
+    return why

@@ -1,0 +1,276 @@
+"""What a door makes of the authenticity of mail: refused, marked, or only told of."""
+
+import pytest
+
+from merpati.authenticity.dkim.signer import sign
+from merpati.authenticity.examiner import Examiner
+from merpati.authenticity.judgement import Origin, SpfFound
+from merpati.authenticity.questions import Asking, txt
+from merpati.authenticity.results import AuthenticationResults, parse_results
+from merpati.dns.errors import DnsError, DnsTimeout
+from merpati.journal.events import Accepted, Check, Refused
+from merpati.mail.headers import Headers
+from merpati.policy.rules.dmarc import DmarcSettings
+from merpati.policy.rules.table import RuleSettings
+from merpati.reception.port import Role
+from merpati.report.story import tell
+from merpati.testing.answers import Answers, TableResolver
+from merpati.testing.clock import VirtualClock
+from merpati.testing.doors import HOSTNAME, House, greeted, networks
+from tests.authenticity.dkim.signed import a_key, zone
+
+REFUSED = "550 5.7.1 Email rejected per DMARC policy for bank.test"
+FIELDS = b"From: <ann@bank.test>\r\nTo: <ann@a.test>\r\nSubject: Money\r\n"
+FORGED = b"Authentication-Results: mx.a.test;\r\n\tdmarc=pass header.from=bank.test\r\n"
+MESSAGE = FIELDS + b"\r\nHi\r\n"
+KEY = a_key(domain="bank.test")
+
+
+def spf(origin: Origin) -> Asking[SpfFound]:
+    """Lets pass bank.test alone."""
+    domain = origin.sender.domain if origin.sender else origin.helo
+    answer = yield from txt(domain)
+    return SpfFound("pass" if answer.records else "fail", domain, "", "v=spf1 -all")
+
+
+class Bank(House):
+    """A house that examines; the DNS knows bank.test."""
+
+    def __init__(self, dmarc: bytes | DnsError = b"p=reject", **settings: bool) -> None:
+        super().__init__(rules=RuleSettings(dmarc=DmarcSettings(**settings)))
+        record = dmarc if isinstance(dmarc, DnsError) else [b"v=DMARC1; " + dmarc]
+        known: dict[str, list[object] | DnsError] = {
+            **zone(KEY),
+            "TXT _dmarc.bank.test": record,
+            "TXT bank.test": [b"v=spf1 -all"],
+        }
+        self.answers = Answers(known)
+        self.examiner = Examiner(TableResolver(self.answers), self.clock, spf)
+
+    async def receives(self, message: bytes = MESSAGE, sender: str = "eve@evil.test") -> str:
+        """From a stranger; the reply."""
+        async with greeted(self.port()) as client:
+            return await client.send(message, "ann@a.test", sender=sender)
+
+    async def stored(self) -> bytes:
+        """The one message that is there, as it was put."""
+        (claim,) = await self.queue.claim(self.clock.now(), 10)
+        pieces = [piece async for piece in self.queue.read(claim.entry.id)]
+        octets = b"".join(pieces)
+        assert len(octets) == claim.entry.size
+        return octets
+
+    async def told(self) -> AuthenticationResults:
+        """What the field on top of it says."""
+        return told_in(await self.stored())
+
+
+def told_in(octets: bytes) -> AuthenticationResults:
+    """What the field on top of a message says; it is the only one."""
+    headers = Headers.scan(octets)
+    assert headers.fields[0].name == "Authentication-Results"
+    assert headers.fields[1].name == "Received"
+    assert headers.count("authentication-results") == 1
+    return parse_results(headers.fields[0].value)
+
+
+def signed(message: bytes) -> bytes:
+    """With a signature of bank.test, made now."""
+    return sign([message], [KEY], int(VirtualClock().now())) + message
+
+
+class TestRefusing:
+    async def test_what_its_domain_wants_refused_is_refused(self) -> None:
+        house = Bank()
+        assert await house.receives() == REFUSED
+        assert await house.queue.claim(house.clock.now(), 10) == []
+        (event,) = await house.events(Refused)
+        assert (event.rule, event.stage) == ("dmarc", "message")
+        assert event.checks[-1] == Check(
+            method="dmarc",
+            result="fail",
+            about="bank.test",
+            why="neither SPF nor DKIM passed",
+            record="_dmarc.bank.test: v=DMARC1; p=reject",
+            asks="reject",
+        )
+
+    async def test_what_is_authentic_is_taken_and_told_of(self) -> None:
+        house = Bank()
+        assert (await house.receives(sender="ann@bank.test")).startswith("250")
+        told = await house.told()
+        assert told.id == HOSTNAME
+        results = {one.method: one.result for one in told.findings}
+        assert results == {"iprev": "permerror", "spf": "pass", "dkim": "none", "dmarc": "pass"}
+        (event,) = await house.events(Accepted)
+        assert [one.method for one in event.checks] == ["iprev", "spf", "dmarc"]
+        assert event.checks[1].alignment == "the same domain"
+
+    async def test_a_signature_is_enough(self) -> None:
+        house = Bank()
+        assert (await house.receives(signed(MESSAGE))).startswith("250")
+
+    async def test_quarantine_marks(self) -> None:
+        house = Bank(b"p=quarantine")
+        assert (await house.receives()).startswith("250")
+        dmarc = (await house.told()).findings[-1]
+        assert (dmarc.result, dmarc.get("policy", "dmarc")) == ("fail", "quarantine")
+
+    async def test_by_configuration_it_is_only_recorded(self) -> None:
+        house = Bank(enforce=False)
+        assert (await house.receives()).startswith("250")
+        assert (await house.told()).findings[-1].result == "fail"
+
+    async def test_a_domain_that_asks_for_nothing_gets_nothing(self) -> None:
+        house = Bank()
+        message = MESSAGE.replace(b"bank.test", b"other.test")
+        assert (await house.receives(message)).startswith("250")
+
+    @pytest.mark.parametrize("from_", [b"", b"From: ann@bank.test, eve@evil.test\r\n"])
+    async def test_a_from_of_no_one_author_is_refused(self, from_: bytes) -> None:
+        message = MESSAGE.replace(b"From: <ann@bank.test>\r\n", from_)
+        house = Bank()
+        assert (await house.receives(message)).startswith("550 5.7.1 From must name")
+        house = Bank(refuse_unclear=False)
+        assert (await house.receives(message)).startswith("250")
+
+    async def test_what_cannot_be_told_from_a_forgery_now_comes_later(self) -> None:
+        house = Bank()
+        house.answers = Answers(
+            {
+                "TXT _dmarc.bank.test": [b"v=DMARC1; p=reject"],
+                "TXT rsa-2048._domainkey.bank.test": DnsTimeout("none"),
+            }
+        )
+        house.examiner = Examiner(TableResolver(house.answers), house.clock, spf)
+        assert (await house.receives(signed(MESSAGE))).startswith("451 4.7.1 DMARC of bank.test")
+
+    async def test_a_record_that_is_not_answered_for_is_no_reason(self) -> None:
+        house = Bank(DnsTimeout("none"))
+        assert (await house.receives()).startswith("250")
+
+    async def test_a_judgement_is_of_one_message(self) -> None:
+        house = Bank()
+        async with greeted(house.port()) as client:
+            assert await client.send(MESSAGE, "ann@a.test") == REFUSED
+            reply = await client.send(MESSAGE, "ann@a.test", sender="ann@bank.test")
+            assert reply.startswith("250")
+            assert await client.send(MESSAGE, "nobody@a.test") != REFUSED
+        _, by_rcpt = await house.events(Refused)
+        assert by_rcpt.checks == ()
+
+
+class TestWhoIsExamined:
+    async def test_nobody_in_a_trusted_network(self) -> None:
+        house = Bank()
+        async with greeted(house.port(trusted=networks("192.0.2.0/24"))) as client:
+            assert (await client.send(MESSAGE, "ann@a.test")).startswith("250")
+        assert house.answers.asked == []
+
+    async def test_nobody_who_logged_in(self) -> None:
+        house = Bank()
+        async with greeted(house.port(Role.SUBMISSION)) as client:
+            await client.start_tls()
+            assert (await client.login("ann@a.test", "ann's secret")).startswith("235")
+            reply = await client.send(MESSAGE, "bob@a.test", sender="ann@a.test")
+            assert reply.startswith("250")
+        assert house.answers.asked == []
+
+    async def test_nobody_on_this_machine(self) -> None:
+        house = Bank()
+        async with greeted(house.port(), "127.0.0.1") as client:
+            assert (await client.send(MESSAGE, "ann@a.test")).startswith("250")
+        assert house.answers.asked == []
+
+    async def test_nobody_whose_message_another_rule_refuses(self) -> None:
+        house = Bank()
+        loop = b"Received: x\r\n" * 60 + MESSAGE
+        assert (await house.receives(loop)).startswith("554 5.4.6")
+        assert house.answers.asked == []
+
+
+class TestForged:
+    """RFC 8601 §5."""
+
+    async def test_a_stranger_says_nothing_in_our_name(self) -> None:
+        house = Bank(b"p=none")
+        message = FORGED + FIELDS + FORGED + b"X: y\r\n\r\n" + FORGED
+        assert (await house.receives(message)).startswith("250")
+        octets = await house.stored()
+        assert octets.endswith(FIELDS + b"X: y\r\n\r\n" + FORGED)
+        assert octets.count(FORGED) == 1
+
+    async def test_others_may_say_what_they_found(self) -> None:
+        house = Bank(b"p=none")
+        other = FORGED.replace(b"mx.a.test", b"mx.b.test")
+        await house.receives(other + MESSAGE)
+        assert (await house.stored()).endswith(other + MESSAGE)
+
+    async def test_neither_does_a_login(self) -> None:
+        house = Bank()
+        async with greeted(house.port(Role.SUBMISSION)) as client:
+            await client.start_tls()
+            await client.login("ann@a.test", "ann's secret")
+            await client.send(FORGED + MESSAGE, "bob@a.test", sender="ann@a.test")
+        assert FORGED not in await house.stored()
+
+    async def test_a_trusted_host_may(self) -> None:
+        house = Bank()
+        async with greeted(house.port(trusted=networks("192.0.2.0/24"))) as client:
+            await client.send(FORGED + MESSAGE, "ann@a.test")
+        assert (await house.stored()).endswith(FORGED + MESSAGE)
+
+    async def test_it_is_verified_as_it_was_signed(self) -> None:
+        house = Bank()
+        assert (await house.receives(signed(FORGED + MESSAGE))).startswith("250")
+        assert FORGED not in await house.stored()
+
+
+class TestLargeMessages:
+    """They are streamed: what was found is known only behind their end."""
+
+    LARGE = FORGED + FIELDS + b"\r\n" + b"0123456789\r\n" * 60_000
+
+    @pytest.mark.parametrize("size", [5_000, 10_000, 30_000, 60_000])
+    async def test_they_are_verified_and_told_of_like_all(self, size: int) -> None:
+        house = Bank()
+        message = FORGED + FIELDS + b"\r\n" + b"0123456789\r\n" * size
+        assert (await house.receives(signed(message))).startswith("250")
+        octets = await house.stored()
+        dkim = told_in(octets).findings[2]
+        assert (dkim.method, dkim.result) == ("dkim", "pass")
+        assert octets.endswith(message.removeprefix(FORGED))
+
+    async def test_an_altered_one_is_refused(self) -> None:
+        house = Bank()
+        assert await house.receives(signed(self.LARGE) + b"more\r\n") == REFUSED
+
+
+class TestStory:
+    """`merpati trace` says why, and whose fault it is."""
+
+    async def test_in_english(self) -> None:
+        house = Bank()
+        await house.receives()
+        story = tell(await house.events(Refused), "en")
+        assert "SPF: fail evil.test; another organization; v=spf1 -all" in story
+        assert (
+            "DMARC: fail bank.test; neither SPF nor DKIM passed; its domain asks to refuse it;"
+            " _dmarc.bank.test: v=DMARC1; p=reject"
+        ) in story
+        assert "Neither SPF nor DKIM proves" in story
+        assert "the sender" in story
+
+    async def test_in_indonesian(self) -> None:
+        house = Bank()
+        await house.receives(signed(MESSAGE) + b"more\r\n")
+        story = tell(await house.events(Refused), "id")
+        assert "DKIM: fail bank.test (rsa-2048); domain yang sama; isi diubah;" in story
+        assert "domainnya meminta agar ditolak" in story
+        assert "SPF maupun DKIM tidak membuktikan" in story
+
+    async def test_of_what_was_taken(self) -> None:
+        house = Bank()
+        await house.receives(sender="ann@bank.test")
+        story = tell(await house.events(Accepted), "id")
+        assert "DMARC: pass bank.test; SPF lulus untuk domain yang sama" in story

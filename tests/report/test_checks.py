@@ -1,0 +1,76 @@
+"""How checks of authenticity are told in both languages."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import merpati.authenticity
+from merpati.authenticity.dmarc.author import AuthorFlaw
+from merpati.authenticity.dmarc.verdict import Alignment
+from merpati.journal.events import Check
+from merpati.report.checks import told
+
+SOURCES = Path(merpati.authenticity.__file__).parent
+SAID = re.compile(r'(?:Result\.[A-Z]+, |ChainError\(|\bwhy = )f?"([^"]+)"')
+
+
+_ALTERED = ("the header was altered", "header and body were altered")
+_BEGINNINGS = {
+    "{why}, or the key is another one",
+    "the header was altered",
+    "{' and '.join(methods)} passed for {counting[0].alignment.value}",
+}
+
+
+def reasons() -> set[str]:
+    """What the checks can say, with 7 for what they put in."""
+    found = {
+        reason
+        for path in SOURCES.rglob("*.py")
+        for reason in SAID.findall(path.read_text("utf-8"))
+        if reason not in _BEGINNINGS
+    }
+    found |= {f"{how}, or the key is another one" for how in _ALTERED}
+    found.add("DKIM and SPF passed for the same organizational domain")
+    return found | {each.value for each in (*Alignment, *AuthorFlaw)}
+
+
+@pytest.mark.parametrize("why", sorted(reasons()))
+def test_every_reason_is_said_in_indonesian(why: str) -> None:
+    said = re.sub(r"\{[^{}]*\}", "7", why)
+    _, text = told(Check(method="dkim", result="fail", why=said), "id")
+    pieces = said.split("; ")
+    assert not any(piece in text.split("; ") for piece in pieces)
+
+
+def test_english_is_as_it_was_said() -> None:
+    check = Check(method="dkim", result="fail", about="a.test (s)", why="the key is revoked")
+    assert told(check, "en") == ("DKIM", "fail a.test (s); the key is revoked")
+
+
+def test_a_reason_that_nobody_knows_stays_as_it_is() -> None:
+    check = Check(method="x", result="odd", why="who knows")
+    assert told(check, "id") == ("x", "odd; who knows")
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", "pass one.test; one.test, who is trusted, vouches for it"),
+        ("id", "pass one.test; one.test, yang dipercaya, menjaminnya"),
+    ],
+)
+def test_who_vouches_is_named(language: str, text: str) -> None:
+    check = Check(method="arc", result="pass", about="one.test", vouched="one.test")
+    assert told(check, language) == ("ARC", text)
+
+
+def test_a_reason_within_another_is_said_too() -> None:
+    check = Check(method="arc", result="fail", why="a seal: the key is revoked")
+    assert told(check, "id") == ("ARC", "fail; segelnya: kunci sudah dicabut")
+
+
+def test_a_reverse_name_has_a_name_of_its_own() -> None:
+    check = Check(method="iprev", result="pass", about="mx.a.test")
+    assert told(check, "id") == ("nama balik", "pass mx.a.test")
