@@ -45,7 +45,8 @@ def test_every_reason_is_said_in_indonesian(why: str) -> None:
 
 
 def test_english_is_as_it_was_said() -> None:
-    check = Check(method="dkim", result="fail", about="a.test (s)", why="the key is revoked")
+    why = "the key is revoked"
+    check = Check(method="dkim", result="fail", about="a.test", selector="s", why=why)
     assert told(check, "en") == ("DKIM", "fail a.test (s); the key is revoked")
 
 

@@ -52,6 +52,8 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The word of RFC 8601 §2.7."""
     about: str = ""
     """The domain or name that was checked."""
+    selector: str = ""
+    """Of dkim."""
     why: str = ""
     record: str = ""
     """What was found in the DNS, with its name in front where that is not plain."""

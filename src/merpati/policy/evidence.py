@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from merpati.authenticity.dmarc.verdict import Checked, Method
 from merpati.authenticity.judgement import Judgement
-from merpati.journal.events import Check
+from merpati.journal.events import MAX_TEXT, Check
 
 _MAX_NAME = 255
 _MAX_RECORD = 300
@@ -33,7 +33,8 @@ def _checks(judgement: Judgement) -> Iterator[Check]:
         yield Check(
             method="dkim",
             result=signature.result.value,
-            about=f"{evidence.domain} ({evidence.selector})"[:_MAX_NAME] if evidence.domain else "",
+            about=evidence.domain[:_MAX_NAME],
+            selector=evidence.selector[:_MAX_NAME],
             why=signature.why[:_MAX_RECORD],
             record=evidence.record[:_MAX_KEY],
             alignment=_alignment(judgement, Method.DKIM, evidence.domain),
@@ -54,7 +55,7 @@ def _dmarc(judgement: Judgement) -> Check:
         result=dmarc.result.value,
         about=dmarc.author,
         why="; ".join((dmarc.why, *dmarc.flaws))[:_MAX_RECORD],
-        record=f"{found.name}: {found.record.text}"[:_MAX_RECORD] if found else "",
+        record=f"{found.name}: {found.record.text}"[:MAX_TEXT] if found else "",
         asks=dmarc.disposition.value if found else "",
     )
 

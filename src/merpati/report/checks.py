@@ -122,8 +122,9 @@ _PATTERNS = [(re.compile(said), words) for said, words in _INDONESIAN.items()]
 def told(check: Check, language: str) -> tuple[str, str]:
     """A label and what is said of one check; strangers' words in it are not yet made safe."""
     label = _LABELS.get(language, {}).get(check.method) or _METHODS.get(check.method, check.method)
+    about = f"{check.about} ({check.selector})" if check.selector else check.about
     pieces = [
-        f"{check.result} {check.about}".rstrip(),
+        f"{check.result} {about}".rstrip(),
         _said(check.alignment, language),
         *(_said(piece, language) for piece in check.why.split("; ")),
         _ASKS[language].get(check.asks, ""),
