@@ -23,6 +23,7 @@ from merpati.journal.events import (
     Refused,
     Released,
     Rerouted,
+    SenderHeld,
     SiteHeld,
     Unnoticed,
 )
@@ -69,6 +70,8 @@ EVERY: list[Event] = [
     Unnoticed(at=1.0, action="failed", why="null"),
     SiteHeld(at=1.0, site="s", until=9.0, why="listed"),
     SiteHeld(at=1.0, site="s", until=0.0, why="mended"),
+    SenderHeld(at=1.0, site="s", sender="b.test", until=9.0, why="550 5.7.23 SPF"),
+    SenderHeld(at=1.0, site="s", sender="b.test", until=0.0, why="550 5.7.23 SPF"),
     Lifecycle(at=1.0, what="started"),
 ]
 

@@ -130,6 +130,16 @@ class HeldSite(Answer, frozen=True):
     why: str
 
 
+class HeldSender(Answer, frozen=True):
+    """A sender whose mail waits for a site that refused it several times."""
+
+    sender: str
+    """A login, or the domain of the sender."""
+    site: str
+    until: datetime
+    why: str
+
+
 class AskStory(Question, frozen=True):
     """The story of a message (`id`), or of the newest messages of an address or `@domain`."""
 
@@ -322,6 +332,7 @@ class Status(Answer, frozen=True):
     ports: tuple[str, ...]
     queue: dict[str, int]
     held_sites: int
+    held_senders: tuple[HeldSender, ...] = ()
     limits: dict[str, int] = {}
     """How often each limit turned somebody away since the start."""
     workers: tuple[WorkerLine, ...] = ()

@@ -160,11 +160,21 @@ def status(sites_held: Any) -> Spread:
             told[0],
             queue=dict(queue),
             held_sites=len(sites),
+            held_senders=tuple(_held_senders(told)),
             limits=dict(limits),
             workers=tuple(_line(*answer) for answer in enumerate(answers)),
         )
 
     return spread
+
+
+def _held_senders(told: list[ask.Status]) -> list[ask.HeldSender]:
+    """Each once, with its longest hold: every worker counts for itself."""
+    held = sorted(
+        (one for answer in told for one in answer.held_senders), key=lambda one: one.until
+    )
+    longest = {(one.site, one.sender): one for one in held}
+    return [longest[key] for key in sorted(longest)]
 
 
 def _line(shard: int, answer: ask.Status | Exception) -> ask.WorkerLine:

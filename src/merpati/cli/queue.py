@@ -309,7 +309,11 @@ async def suspend(ctx: click.Context, site: str, seconds: float, why: str) -> No
 @click.pass_context
 @asked
 async def resume(ctx: click.Context, site: str) -> None:
-    """Send to SITE again, and try at once what waits there."""
+    """Send to SITE again, and try at once what waits there.
+
+    Ends the hold of SITE, and of senders whose mail waits since SITE refused them; `merpati status`
+    names both.
+    """
     async with counter_of(settings_of(ctx)) as counter:
         done = await counter.ask(op.SITES_HOLD, ask.HoldSite(site=site, seconds=0))
     for one in done.sites:

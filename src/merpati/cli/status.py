@@ -1,11 +1,17 @@
 """`merpati status`: how the server is."""
 
+import shlex
+from collections.abc import Sequence
+
 import click
 
 from merpati.api.operations import STATUS
-from merpati.api.questions import Nothing, WorkerLine
+from merpati.api.questions import HeldSender, Nothing, WorkerLine
 from merpati.cli.context import asked, counter_of, json_option, settings_of
-from merpati.cli.output import say_json
+from merpati.cli.output import clean, say_json
+
+_SHOWN = 10
+"""Senders on hold, before it is said that there are more."""
 
 
 def _worker_line(worker: WorkerLine) -> str:
@@ -44,3 +50,16 @@ async def status(ctx: click.Context, as_json: bool) -> None:
         click.echo(f"  {_worker_line(worker)}")
     if told.held_sites:
         click.echo(f"  {told.held_sites} sites on hold: merpati queue sites")
+    _say_held_senders(told.held_senders)
+
+
+def _say_held_senders(held: Sequence[HeldSender]) -> None:
+    for one in held[:_SHOWN]:
+        until = f"{one.until.astimezone():%Y-%m-%d %H:%M:%S}"
+        click.echo(
+            f"  mail of {clean(one.sender)} to {clean(one.site)} waits until {until}, since that "
+            f"site refuses this sender: {clean(one.why)}"
+        )
+        click.echo(f"    when it is mended: merpati queue resume {clean(shlex.quote(one.site))}")
+    if len(held) > _SHOWN:
+        click.echo(f"  and {len(held) - _SHOWN} more senders: merpati status --json")

@@ -9,7 +9,7 @@ connections, look-ups of unknown domains, and the few workers of the mailboxes.
 import asyncio
 import math
 from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 from merpati.clock import Clock
@@ -27,9 +27,10 @@ from merpati.delivery.settling import Settled, Settling, is_over
 from merpati.delivery.signers import Parcel, Parcels, Signers
 from merpati.delivery.signing import Signing
 from merpati.delivery.siting import Siting
+from merpati.delivery.tenants import TenantHold
 from merpati.delivery.transaction import Transaction
 from merpati.errors import MerpatiError
-from merpati.journal.events import Event, Lifecycle, SiteHeld
+from merpati.journal.events import Event, Lifecycle, SenderHeld, SiteHeld
 from merpati.queue.entry import Claim, Entry, Settlement, State, Waiting
 from merpati.queue.queue import Queue, Sites
 
@@ -149,6 +150,8 @@ class Dispatcher:
     def resume(self, site: str) -> None:
         """An operator lifted a site's hold: try it now, whatever it taught us."""
         self._held.pop(site, None)
+        self._parts.pools.tenants.lift(site)
+        self._tell_of_tenants()
         if site in self._pools:
             self._pools[site].resume()
         else:
@@ -485,11 +488,34 @@ class Dispatcher:
                     self._full.discard(site)
                 elif site in self._full and not pool.is_full:
                     self.has_room(site)
+            self._tell_of_tenants()
             now = self.clock.now()
             if now >= self._due:
                 self._due = math.inf
                 self._wake.set()
             self._held = {site: until for site, until in self._held.items() if until > now}
+
+    def _tell_of_tenants(self) -> None:
+        """Journal whose mail waits for which site, and whose does so no longer."""
+        for hold in self._parts.pools.tenants.news(self.clock.monotonic()):
+            self._parts.note(
+                SenderHeld(
+                    at=self.clock.now(),
+                    site=hold.site,
+                    sender=hold.tenant,
+                    until=self._by_day(hold.until),
+                    why=hold.why,
+                )
+            )
+
+    def _by_day(self, until: float) -> float:
+        """A monotonic time as seconds since 1970; 0 stays 0."""
+        return until and self.clock.now() + until - self.clock.monotonic()
+
+    def held_tenants(self) -> list[TenantHold]:
+        """Whose mail waits for which site; `until` in seconds since 1970 UTC."""
+        holds = self._parts.pools.tenants.holds()
+        return [replace(hold, until=self._by_day(hold.until)) for hold in holds]
 
     async def _wind_down(self) -> None:
         """Let what is being sent end by itself within the grace, then end it."""
@@ -502,6 +528,7 @@ class Dispatcher:
             await self.clock.sleep(0.1)
         for task in self._tasks:
             task.cancel()
+        self._tell_of_tenants()
 
 
 def _by_forced_route(claim: Claim, queue: Queue) -> list[Transaction]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from merpati.delivery.lesson import Lesson, RecipientLimit, Setback
 from merpati.delivery.outcome import Outcome, Result
+from merpati.delivery.tenants import tenant_of
 from merpati.delivery.transaction import Source, Transaction
 from merpati.delivery.verdicts import Circumstances, Judged, judge
 from merpati.diagnosis.replies import Refusal
@@ -125,6 +126,7 @@ def _lessons(flight: Flight, judged: Sequence[Judged]) -> Iterator[Lesson]:
         if one.meaning.refusal is Refusal.SPLIT and before:
             yield RecipientLimit(before)
         elif one.meaning.refusal in _SETBACKS:
-            yield Setback(one.stage, one.meaning, one.outcome.reply, flight.transaction.entry.id)
+            entry, reply = flight.transaction.entry, one.outcome.reply
+            yield Setback(one.stage, one.meaning, reply, entry.id, tenant_of(entry))
     if flight.spared:
         yield RecipientLimit(len(flight.recipients))

@@ -79,6 +79,8 @@ class Setback:
     reply: str
     entry_id: str = ""
     """The message it happened to; empty before there was one."""
+    tenant: str = ""
+    """Whose message it was: a login, or the domain of its sender (`tenants`)."""
 
 
 Lesson = LowerRung | MessageLimit | RecipientLimit | PlainOnly | Setback

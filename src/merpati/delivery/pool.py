@@ -5,8 +5,9 @@ in turn, and hands transactions to whichever connection is free. When nobody can
 site wants to be left alone, it **rests**: the whole cohort is put on hold in the queue with one
 row, and what was ready goes back: a site that is down costs one attempt and not ten thousand.
 
-A refusal of the sender (SPF, DKIM, DMARC) decides about its message alone: a site is never put on
-hold for one of our users, since the others' mail goes there too.
+A refusal of the sender (SPF, DKIM, DMARC) decides about its message alone, and the third in an hour
+about its tenant's (`tenants`): a site is never put on hold for one of our users, since the others'
+mail goes there too.
 """
 
 import asyncio
@@ -30,6 +31,7 @@ from merpati.delivery.outcome import Outcome, Result
 from merpati.delivery.pacing import Pace
 from merpati.delivery.route import Kind, Route
 from merpati.delivery.settling import is_over
+from merpati.delivery.tenants import TenantHold, Tenants
 from merpati.delivery.transaction import Host, Source, Transaction, Way
 from merpati.diagnosis.own_words import cause_of
 from merpati.diagnosis.replies import Refusal, Stage
@@ -39,6 +41,8 @@ from merpati.node.table import Table, TableSettings
 _MAX_RETURNS = 5
 _RETURNED_TOO_OFTEN = 60.0
 _UNTOUCHED = Outcome(0, Result.UNTOUCHED)
+_HELD_BACK = "not tried, after three refusals of this sender in an hour"
+"""In `diagnosis.own_words` too."""
 _OVER = Outcome(0, Result.DEFERRED)
 """Settled for what has no time left: it expires."""
 
@@ -72,6 +76,8 @@ class PoolParts:
     """Of the worker's 64: for each of ten connections a verdict to come and one to be written."""
     table: Table = field(default_factory=lambda: Table(TableSettings()))
     """What the workers of the node know of sites together."""
+    tenants: Tenants = field(default_factory=Tenants)
+    """What this worker knows of whom the sites refuse."""
 
 
 @dataclass(slots=True)
@@ -123,6 +129,9 @@ class SitePool:
 
     def put(self, transaction: Transaction) -> None:
         """Send this as soon as a connection is free; `consider` sees to it."""
+        if hold := self._hold_of(transaction):
+            self._settle(transaction, self._held_back(hold))
+            return
         self._ready.append(Ready(transaction))
         self._recipients += len(transaction.recipients)
 
@@ -136,11 +145,23 @@ class SitePool:
         while self._ready:
             if is_over(self._ready[0].transaction.entry, self._floor.clock.now()):
                 self._settle(self._pop(now).transaction, _OVER)
+            elif hold := self._hold_of(self._ready[0].transaction):
+                self._settle(self._pop(now).transaction, self._held_back(hold))
             elif self._pace.bucket.take(now):
                 return self._cut(self._pop(now), now)
             else:
                 return None
         return None
+
+    def _hold_of(self, transaction: Transaction) -> TenantHold | None:
+        return self._parts.tenants.hold_of(self.site, transaction.entry, self.monotonic())
+
+    def _held_back(self, hold: TenantHold) -> Outcome:
+        """Not tried. A second later than the hold ends: two clocks are read one after another."""
+        attempt = Attempt(route=self._route.name, site=self.site)
+        after = hold.until - self.monotonic() + 1.0
+        reply = f"{_HELD_BACK}: {hold.why}"
+        return Outcome(0, Result.DEFERRED, reply, "4.7.1", "sender-held", attempt, after)
 
     def wait(self, host: Host, seconds: float) -> asyncio.Future[Ready | None]:
         """The next one; None when `seconds` are over (swept once a second) or at the end."""
@@ -380,6 +401,8 @@ class SitePool:
             return
         if lesson.meaning.refusal is Refusal.STORAGE:
             self._pace.host_is_full(host.ip, now)
+        elif lesson.meaning.refusal is Refusal.SENDER:
+            self._parts.tenants.learn(self.site, lesson, now)
         elif lesson.meaning.refusal is Refusal.REPUTATION and lesson.stage not in _OPENING:
             self._rest(self._pace.refused_our_address(now), lesson.reply)
 

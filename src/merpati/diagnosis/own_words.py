@@ -73,6 +73,11 @@ _PHRASES = (
     ),
     _Phrase("no AUTH mechanism in common", "auth-failed", "tidak ada cara masuk yang sama"),
     _Phrase("by an operator", "site-suspended", "oleh operator"),
+    _Phrase(
+        "not tried, after three refusals of this sender",
+        "sender-held",
+        "tidak dicoba, setelah tiga penolakan terhadap pengirim ini dalam satu jam",
+    ),
     _Phrase("every host rests", "site-down", "semua host sedang dibiarkan"),
     _Phrase("the site is left alone", "site-down", "situs ini sedang dibiarkan"),
     _Phrase("the content of .* is damaged", "damaged-here", "isi pesan rusak di disk"),

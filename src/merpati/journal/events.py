@@ -230,6 +230,16 @@ class SiteHeld(Fact, frozen=True, tag="site-held", kw_only=True, omit_defaults=T
     by: str = ""
 
 
+class SenderHeld(Fact, frozen=True, tag="sender-held", kw_only=True, omit_defaults=True):
+    """A site refused a sender several times: its mail to that site waits (until = 0: no longer)."""
+
+    site: str
+    sender: str
+    """A login, or the domain of the sender."""
+    until: float
+    why: str
+
+
 class Lifecycle(Fact, frozen=True, tag="server", kw_only=True, omit_defaults=True):
     """The server itself: started, stopped, reloaded, or a limit was hit."""
 
@@ -254,5 +264,6 @@ Event = (
     | Noticed
     | Unnoticed
     | SiteHeld
+    | SenderHeld
     | Lifecycle
 )

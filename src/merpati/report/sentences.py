@@ -115,6 +115,8 @@ SENTENCES = {
         "unnoticed": "The sender is not told about {address} ({action}){why}",
         "site-held": "Site {site} on hold{why}",
         "site-resumed": "Site {site} resumed{why}",
+        "sender-held": "Mail of {sender} waits for site {site}, which refuses this sender{why}",
+        "sender-resumed": "Mail of {sender} goes to site {site} again",
         "server": "Server: {what} {detail}",
     },
     "id": {
@@ -135,6 +137,8 @@ SENTENCES = {
         "unnoticed": "Pengirim tidak diberi tahu tentang {address} ({action}){why}",
         "site-held": "Situs {site} dijeda{why}",
         "site-resumed": "Situs {site} dilanjutkan{why}",
+        "sender-held": "Email {sender} menunggu untuk situs {site}, yang menolak pengirim ini{why}",
+        "sender-resumed": "Email {sender} dikirim lagi ke situs {site}",
         "server": "Server: {what} {detail}",
     },
 }

@@ -27,6 +27,7 @@ from merpati.journal.events import (
     Noticed,
     Opened,
     Refused,
+    SenderHeld,
     SiteHeld,
     Unnoticed,
 )
@@ -124,6 +125,8 @@ def _waiting(waits: Waits, language: str) -> Chapter:
 def _kind(event: Event) -> str:
     if isinstance(event, SiteHeld) and not event.until:
         return "site-resumed"
+    if isinstance(event, SenderHeld) and not event.until:
+        return "sender-resumed"
     return str(event.__struct_config__.tag)
 
 
@@ -152,7 +155,7 @@ def _extra(event: Event, language: str) -> dict[str, str]:
     elif isinstance(event, Noticed | Unnoticed):
         extra["action"] = ACTIONS[language].get(event.action, shown(event.action))
         extra["why"] = _why(event, language)
-    elif isinstance(event, Held | SiteHeld | LoginFailed):
+    elif isinstance(event, Held | SiteHeld | SenderHeld | LoginFailed):
         extra["why"] = _why(event, language)
     return extra
 

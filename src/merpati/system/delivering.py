@@ -24,6 +24,7 @@ from merpati.delivery.security import decide
 from merpati.delivery.settling import Settling, SettlingSettings
 from merpati.delivery.signing import Signing, SigningParts
 from merpati.delivery.siting import Siting, SitingSettings
+from merpati.delivery.tenants import TenantHold
 from merpati.delivery.transaction import Host, Way
 from merpati.dns.client import DnsClient
 from merpati.intake import Intake
@@ -109,6 +110,10 @@ class Delivering:
     def resume(self, site: str) -> None:
         """An operator lifted a site's hold."""
         self._dispatcher.resume(site)
+
+    def held_tenants(self) -> list[TenantHold]:
+        """Whose mail waits for which site, which refused it."""
+        return self._dispatcher.held_tenants()
 
     @property
     def routes(self) -> Routes:

@@ -375,6 +375,12 @@ class Server:
             ports=self._ports(),
             queue=queue,
             held_sites=len(await shard.house.stores.queue.held()),
+            held_senders=tuple(
+                ask.HeldSender(
+                    sender=hold.tenant, site=hold.site, until=moment(hold.until), why=hold.why
+                )
+                for hold in shard.delivering.held_tenants()[: ask.MAX_LISTED]
+            ),
             limits=dict(self._house.limits.totals) if is_own else {},
             workers=(line,),
         )

@@ -262,6 +262,16 @@ class Greylisting(PlainServer):
         return super().opinion_of_recipient(address)
 
 
+class Suspicious(PlainServer):
+    """Refuses what b.test sends, as whoever checks its SPF record does."""
+
+    def opinion_of_sender(self, line: str) -> str:
+        """By the domain."""
+        if "@b.test>" in line:
+            return "550 5.7.23 SPF validation failed for b.test"
+        return super().opinion_of_sender(line)
+
+
 class BrokenTls(PlainServer):
     """Offers STARTTLS, says 220 and has no working TLS behind it."""
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from merpati.clock import Clock
 from merpati.delivery.ending import End, Ending
-from merpati.delivery.lesson import Lesson, RecipientLimit, SiteMemory
+from merpati.delivery.lesson import Lesson, RecipientLimit, Setback, SiteMemory
 from merpati.delivery.outcome import Outcome, Result
 from merpati.delivery.transaction import Host, Source, Transaction, Way
 from merpati.diagnosis.replies import Meaning, Refusal, Stage
@@ -102,6 +102,8 @@ class ScriptedHost:
     fails: End | None = None
     """How every connection ends before it stands."""
     verdict: Callable[[Transaction], Sequence[Outcome]] | None = None
+    setback: Callable[[Transaction], Setback | None] | None = None
+    """What its connections learn before a verdict."""
     max_rcpt: int = 1000
     dies: bool = False
     """Every connection is lost while its first message is under way."""
@@ -185,6 +187,8 @@ class ScriptedTalk:
     def _outcomes(self, transaction: Transaction) -> Sequence[Outcome]:
         script = self._script
         script.received.append(transaction)
+        if script.setback and (setback := script.setback(transaction)):
+            self._learn(setback)
         if script.verdict:
             return script.verdict(transaction)
         if len(transaction.recipients) > script.max_rcpt:
