@@ -112,5 +112,11 @@ def _sent_on(recipient: Recipient, target: Address, *, named: bool) -> Recipient
 def _merge(merged: dict[Address, Recipient], recipient: Recipient) -> None:
     known = merged.get(recipient.address)
     if known is not None:
-        recipient = replace(known, notify=known.notify | recipient.notify)
+        # RFC 3461 §4.1: who said no NOTIFY means failures and delays; it has to be said now, or
+        # the next host would not hear of what the other one wished.
+        recipient = replace(
+            known,
+            notify=known.notify | recipient.notify,
+            named_notify=known.named_notify or recipient.named_notify,
+        )
     merged[recipient.address] = recipient

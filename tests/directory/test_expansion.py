@@ -1,0 +1,41 @@
+"""Whoever is reached twice gets one copy, and nobody's wish about notices is lost (RFC 3461)."""
+
+import pytest
+
+from merpati.directory.expansion import Expander
+from merpati.mail.address import Address
+from merpati.mail.envelope import DEFAULT_NOTIFY, Notify, Recipient
+from merpati.testing.residents import Residents
+
+
+def a_recipient(address: str, notify: Notify | None = None) -> Recipient:
+    """With NOTIFY= if `notify` is given."""
+    parsed = Address.parse(address)
+    return Recipient(parsed) if notify is None else Recipient(parsed, notify, named_notify=True)
+
+
+def expanded(*recipients: Recipient) -> tuple[Recipient, ...]:
+    """Through a directory where sales leads to bob elsewhere."""
+    residents = Residents()
+    residents.alias("sales@a.test", "bob@b.test")
+    return Expander(residents, "mx.a.test").expand(recipients).recipients
+
+
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize(
+    ("bob", "sales", "notify", "named"),
+    [
+        (None, None, DEFAULT_NOTIFY, False),
+        (None, Notify.SUCCESS, DEFAULT_NOTIFY | Notify.SUCCESS, True),
+        (None, Notify.NEVER, DEFAULT_NOTIFY, True),
+        (Notify.NEVER, Notify.SUCCESS, Notify.SUCCESS, True),
+        (Notify.FAILURE, Notify.DELAY, Notify.FAILURE | Notify.DELAY, True),
+        (Notify.NEVER, Notify.NEVER, Notify.NEVER, True),
+    ],
+)
+def test_who_is_reached_twice_keeps_every_wish_and_passes_it_on(
+    bob: Notify | None, sales: Notify | None, notify: Notify, named: bool, turned: bool
+) -> None:
+    both = [a_recipient("bob@b.test", bob), a_recipient("sales@a.test", sales)]
+    (one,) = expanded(*(reversed(both) if turned else both))
+    assert (one.notify, one.named_notify) == (notify, named)
