@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from merpati.authenticity.examiner import Examiner
-from merpati.authenticity.judgement import Examination, Origin
+from merpati.authenticity.judgement import Examination, Origin, is_here
 from merpati.authenticity.results import NAME as RESULTS
 from merpati.authenticity.results import is_forged
 from merpati.clock import Clock
@@ -171,8 +171,10 @@ class Intake:
         if self.examiner is None or facts.trusted or facts.login is not None:
             return None
         client = facts.client
+        if is_here(client.ip):
+            return None
         origin = Origin(client.ip, client.helo, _envelope(facts).sender)
-        return None if origin.is_here else self.examiner.begin(origin, facts.headers)
+        return self.examiner.begin(origin, facts.headers)
 
     def without_forged(self, facts: Facts, beginning: bytes) -> bytes:
         """The beginning of a content, with its whole header section, but for fields that claim

@@ -6,7 +6,7 @@ from merpati.authenticity.arc.sealer import Sealer
 from merpati.authenticity.dkim.result import Result as Dkim
 from merpati.authenticity.dkim.signer import sign
 from merpati.authenticity.dmarc.record import Policy
-from merpati.authenticity.dmarc.verdict import Result
+from merpati.authenticity.dmarc.verdict import Result, Verdict
 from merpati.authenticity.examiner import Examiner, ExaminerSettings
 from merpati.authenticity.judgement import Examination, Judgement, Origin, SpfFound
 from merpati.authenticity.questions import Asking, txt
@@ -50,6 +50,11 @@ def judged(
     return Answers(RECORDS).answer(examination.judge(passes, AT, trusted))
 
 
+def dmarc_of(judgement: Judgement) -> Verdict:
+    assert judgement.dmarc
+    return judgement.dmarc
+
+
 def resealed(message: bytes, found: str) -> bytes:
     """As a list passes it on: sealed by what it found, then altered and sealed by no one."""
     altered = message.replace(b"Subject: Selamat", b"Subject: [list] Selamat")
@@ -61,7 +66,7 @@ def resealed(message: bytes, found: str) -> bytes:
 class TestJudgement:
     def test_a_message_of_its_author(self) -> None:
         judgement = judged(signed(), ANN)
-        assert judgement.dmarc.result is Result.PASS
+        assert dmarc_of(judgement).result is Result.PASS
         assert judgement.disposition is Policy.NONE
         assert judgement.results("mx.b.test").field() == (
             b"Authentication-Results: mx.b.test;\r\n"
@@ -81,15 +86,24 @@ class TestJudgement:
 
     def test_the_null_sender_is_judged_by_its_helo(self) -> None:
         judgement = judged(MESSAGE, None, "a.test")
-        assert judgement.dmarc.result is Result.PASS
+        assert dmarc_of(judgement).result is Result.PASS
         spf = parse_results(judgement.results("mx.b.test").payload()).findings[1]
         assert spf.get("smtp", "helo") == "a.test"
 
     def test_an_author_that_cannot_be_read_is_told_of(self) -> None:
         judgement = judged(MESSAGE.replace(b"From: ", b"From: eve@evil.test, "), ANN)
-        assert judgement.dmarc.result is Result.PERMERROR
+        assert dmarc_of(judgement).result is Result.PERMERROR
         dmarc = parse_results(judgement.results("mx.b.test").payload()).findings[-1]
         assert (dmarc.result, dmarc.properties) == ("permerror", ())
+
+    def test_without_spf_there_is_no_dmarc(self) -> None:
+        """Which would find that what SPF alone proves is forged."""
+        headers = Headers.scan(MESSAGE)
+        examination = Examination(Origin("192.0.2.7", "client.test", ANN), headers)
+        judgement = Answers(RECORDS).answer(examination.judge(None, AT))
+        assert (judgement.dmarc, judgement.disposition) == (None, Policy.NONE)
+        told = parse_results(judgement.results("mx.b.test").payload())
+        assert [one.method for one in told.findings] == ["iprev", "dkim"]
 
     def test_nothing_of_a_stranger_adds_a_finding(self) -> None:
         evil = Address.parse('"x; dmarc=pass (a)\\"b"@evil.test')
@@ -105,8 +119,8 @@ class TestVouching:
 
     def test_who_is_trusted_is_believed(self) -> None:
         judgement = judged(resealed(signed(), self.FOUND), trusted=("one.test",))
-        assert judgement.dmarc.result is Result.FAIL
-        assert judgement.dmarc.disposition is Policy.REJECT
+        assert dmarc_of(judgement).result is Result.FAIL
+        assert dmarc_of(judgement).disposition is Policy.REJECT
         assert judgement.is_vouched_for
         assert judgement.disposition is Policy.NONE
         assert " arc=pass header.d=one.test;" in judgement.results("mx.b.test").payload()
@@ -157,6 +171,7 @@ async def test_a_judgement_ends_in_time() -> None:
     async with clock.running():
         judgement = await examiner.judge(examination)
     assert clock.now() - AT == 20.0
+    assert judgement.spf
     assert judgement.spf.result == "pass"
     assert [each.result.value for each in judgement.signatures] == ["pass", "temperror"]
-    assert judgement.dmarc.result is Result.TEMPERROR
+    assert dmarc_of(judgement).result is Result.TEMPERROR

@@ -30,7 +30,8 @@ class Examiner:
 
     resolver: Resolver
     clock: Clock
-    check_spf: SpfCheck
+    check_spf: SpfCheck | None = None
+    """Without it DMARC is not evaluated."""
     settings: ExaminerSettings = ExaminerSettings()
 
     def begin(self, origin: Origin, headers: Headers) -> Examination:

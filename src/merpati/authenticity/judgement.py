@@ -3,6 +3,7 @@
 import ipaddress
 from collections.abc import Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 from merpati.authenticity import iprev
@@ -10,7 +11,7 @@ from merpati.authenticity.arc.verifier import ArcVerdict, ChainVerification
 from merpati.authenticity.dkim.result import Result as DkimResult
 from merpati.authenticity.dkim.result import Verdict as DkimVerdict
 from merpati.authenticity.dkim.verifier import Verification
-from merpati.authenticity.dmarc.author import find_author
+from merpati.authenticity.dmarc.author import Author, AuthorFlaw, find_author
 from merpati.authenticity.dmarc.evaluation import evaluate
 from merpati.authenticity.dmarc.record import Policy
 from merpati.authenticity.dmarc.verdict import Identifier, Method
@@ -37,10 +38,11 @@ class Origin:
     sender: Address | None
     """MAIL FROM; None: the null reverse-path."""
 
-    @property
-    def is_here(self) -> bool:
-        """It is this machine, of which the DNS knows nothing."""
-        return not self.ip or ipaddress.ip_address(self.ip).is_loopback
+
+@lru_cache(maxsize=1024)
+def is_here(ip: str) -> bool:
+    """Whether a client is this machine, of which the DNS knows nothing."""
+    return not ip or ipaddress.ip_address(ip).is_loopback
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +73,19 @@ class Judgement:
     """What was found, each with its evidence."""
 
     origin: Origin
+    author: Author
     reverse: iprev.ReverseName
-    spf: SpfFound
+    spf: SpfFound | None
+    """None: there was no check of SPF."""
     signatures: tuple[DkimVerdict, ...]
     chain: ArcVerdict
-    dmarc: DmarcVerdict
+    dmarc: DmarcVerdict | None
+    """None: without SPF it would find honest mail to fail, so it was not evaluated."""
+
+    @property
+    def flaw(self) -> AuthorFlaw | None:
+        """Why nobody can say whose the message claims to be."""
+        return self.author.flaw
 
     @property
     def is_vouched_for(self) -> bool:
@@ -90,20 +100,25 @@ class Judgement:
             found = parse_results(self.chain.found).findings
         except ResultsError:
             return False
-        return any(_vouches(each, self.dmarc.author) for each in found)
+        return any(_vouches(each, self.author.domain) for each in found)
 
     @property
     def disposition(self) -> Policy:
         """What is to be done by what the author's domain asks and by whom we trust."""
-        return Policy.NONE if self.is_vouched_for else self.dmarc.disposition
+        if self.dmarc is None or self.is_vouched_for:
+            return Policy.NONE
+        return self.dmarc.disposition
 
     def results(self, id_: str) -> AuthenticationResults:
         """To be written on top of the message; `id_` is our authserv-id."""
-        findings = [_reverse(self.origin, self.reverse), _spf(self.origin, self.spf)]
+        findings = [_reverse(self.origin, self.reverse)]
+        if self.spf is not None:
+            findings.append(_spf(self.origin, self.spf))
         findings += [_dkim(each) for each in self.signatures] or [Finding("dkim", "none")]
         if self.chain.result is not DkimResult.NONE:
             findings.append(_arc(self.chain))
-        findings.append(_dmarc(self.dmarc))
+        if self.dmarc is not None:
+            findings.append(_dmarc(self.dmarc))
         return AuthenticationResults(id_, tuple(findings))
 
 
@@ -124,17 +139,19 @@ class Examination:
         self._verification.update(part)
 
     def judge(
-        self, check_spf: SpfCheck, now: float, trusted_sealers: Collection[str] = ()
+        self, check_spf: SpfCheck | None, now: float, trusted_sealers: Collection[str] = ()
     ) -> Asking[Judgement]:
         """The body is complete. `now` in seconds since 1970 UTC. Never raises."""
-        origin = self._origin
+        origin, author = self._origin, self._author
         reverse = yield from iprev.check(origin.ip)
-        spf = yield from check_spf(origin)
+        spf = (yield from check_spf(origin)) if check_spf else None
         signatures = yield from self._verification.verdicts(now)
         hashed = self._verification.hashed()
         chain = yield from self._chain.verdict(hashed, now, trusted_sealers)
-        dmarc = yield from evaluate(self._author, _identifiers(spf, signatures))
-        return Judgement(origin, reverse, spf, signatures, chain, dmarc)
+        dmarc = None
+        if spf is not None:
+            dmarc = yield from evaluate(author, _identifiers(spf, signatures))
+        return Judgement(origin, author, reverse, spf, signatures, chain, dmarc)
 
 
 def _identifiers(spf: SpfFound, signatures: tuple[DkimVerdict, ...]) -> list[Identifier]:

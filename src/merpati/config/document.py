@@ -205,6 +205,33 @@ class LimitsTable(Table, frozen=True):
     ] = None
 
 
+class UnclearFrom(Enum):
+    """What becomes of a message without exactly one author."""
+
+    REFUSE = "refuse"
+    ACCEPT = "accept"
+
+
+class AuthenticityTable(Table, frozen=True):
+    """Whether mail is what it says it is. Of mail from other servers that come to an `mx` port:
+    never of logins, of `trusted` networks, or of this machine."""
+
+    check: Annotated[
+        bool,
+        key(
+            "Verify the reverse name, DKIM and ARC, write what was found on top of the message "
+            "(Authentication-Results) and into the journal. This asks the DNS."
+        ),
+    ] = True
+    unclear_from: Annotated[
+        UnclearFrom,
+        key(
+            "What becomes of a message whose From field does not name one author that all programs "
+            "read alike: several fields or domains, none, or one that cannot be read without doubt."
+        ),
+    ] = UnclearFrom.REFUSE
+
+
 class QueueTable(Table, frozen=True):
     """How long mail is tried."""
 
@@ -272,6 +299,7 @@ class Document(Table, frozen=True):
     route: tuple[RouteTable, ...] = ()
     delivery: DeliveryTable = DeliveryTable()
     limits: LimitsTable = LimitsTable()
+    authenticity: AuthenticityTable = AuthenticityTable()
     queue: QueueTable = QueueTable()
     retention: RetentionTable = RetentionTable()
     log: LogTable = LogTable()

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from merpati.authenticity.dmarc.verdict import Checked, Method
+from merpati.authenticity.dmarc.verdict import Method, Verdict
 from merpati.authenticity.judgement import Judgement
 from merpati.journal.events import MAX_TEXT, Check
 
@@ -20,14 +20,15 @@ def checks_of(judgement: Judgement) -> tuple[Check, ...]:
 def _checks(judgement: Judgement) -> Iterator[Check]:
     reverse, spf, chain = judgement.reverse, judgement.spf, judgement.chain
     yield Check(method="iprev", result=reverse.result.value, about=reverse.name[:_MAX_NAME])
-    yield Check(
-        method="spf",
-        result=spf.result,
-        about=spf.domain[:_MAX_NAME],
-        why=spf.why[:_MAX_RECORD],
-        record=spf.record[:_MAX_RECORD],
-        alignment=_alignment(judgement, Method.SPF, spf.domain),
-    )
+    if spf is not None:
+        yield Check(
+            method="spf",
+            result=spf.result,
+            about=spf.domain[:_MAX_NAME],
+            why=spf.why[:_MAX_RECORD],
+            record=spf.record[:_MAX_RECORD],
+            alignment=_alignment(judgement.dmarc, Method.SPF, spf.domain),
+        )
     for signature in judgement.signatures:
         evidence = signature.evidence
         yield Check(
@@ -37,18 +38,18 @@ def _checks(judgement: Judgement) -> Iterator[Check]:
             selector=evidence.selector[:_MAX_NAME],
             why=signature.why[:_MAX_RECORD],
             record=evidence.record[:_MAX_KEY],
-            alignment=_alignment(judgement, Method.DKIM, evidence.domain),
+            alignment=_alignment(judgement.dmarc, Method.DKIM, evidence.domain),
         )
     if chain.sealers:
         vouched = chain.sealers[chain.trusted_from - 1] if judgement.is_vouched_for else ""
         sealer = chain.sealers[-1][:_MAX_NAME]
         why = chain.why[:_MAX_RECORD]
         yield Check(method="arc", result=chain.result.value, about=sealer, why=why, vouched=vouched)
-    yield _dmarc(judgement)
+    if judgement.dmarc is not None:
+        yield _dmarc(judgement.dmarc)
 
 
-def _dmarc(judgement: Judgement) -> Check:
-    dmarc = judgement.dmarc
+def _dmarc(dmarc: Verdict) -> Check:
     found = dmarc.published
     return Check(
         method="dmarc",
@@ -60,12 +61,9 @@ def _dmarc(judgement: Judgement) -> Check:
     )
 
 
-def _alignment(judgement: Judgement, method: Method, domain: str) -> str:
+def _alignment(dmarc: Verdict | None, method: Method, domain: str) -> str:
     """Nothing where nobody asked: without a record, or where it could not count."""
-    return next(
-        (one.alignment.value for one in judgement.dmarc.checked if _is(one, method, domain)), ""
-    )
-
-
-def _is(checked: Checked, method: Method, domain: str) -> bool:
-    return checked.identifier.method is method and checked.identifier.domain == domain
+    for one in dmarc.checked if dmarc else ():
+        if one.identifier.method is method and one.identifier.domain == domain:
+            return one.alignment.value
+    return ""

@@ -3,13 +3,14 @@
 import ipaddress
 from dataclasses import dataclass
 
-from merpati.config.document import Language, PortTable
+from merpati.config.document import Language, PortTable, UnclearFrom
 from merpati.config.settings import Settings
 from merpati.delivery.mx import MxSettings
 from merpati.delivery.settling import SettlingSettings
 from merpati.dns.client import DnsSettings
 from merpati.intake import IntakeSettings
 from merpati.mail.address import Address
+from merpati.policy.rules.dmarc import DmarcSettings
 from merpati.policy.rules.limits import LimitSettings
 from merpati.policy.rules.table import RuleSettings
 from merpati.queue.schedule import Schedule
@@ -58,8 +59,18 @@ class Blueprint:
             login_required=table.role in _LOGIN_ROLES,
             port=str(table.listen),
             free_space=self.settings.document.limits.free_space,
+            dmarc=self._dmarc() if self.examines(table) else None,
             inbox=self.settings.is_inbox,
         )
+
+    def examines(self, table: PortTable) -> bool:
+        """Whether a door looks at the authenticity of what strangers bring."""
+        is_asked = self.settings.document.authenticity.check
+        return is_asked and table.role is Role.MX and not self.settings.is_inbox
+
+    def _dmarc(self) -> DmarcSettings:
+        told = self.settings.document.authenticity
+        return DmarcSettings(refuse_unclear=told.unclear_from is UnclearFrom.REFUSE)
 
     def own_port(self) -> PortSettings:
         """Of the socket for programs on this machine."""

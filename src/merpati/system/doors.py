@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from functools import partial
 from weakref import WeakSet
 
+from merpati.authenticity.examiner import Examiner
 from merpati.clock import Clock
 from merpati.config.document import PortTable
 from merpati.directory.expansion import Expander
+from merpati.dns.client import DnsClient
 from merpati.intake import Intake
 from merpati.journal.limits import Limits
 from merpati.mail.trace import Client, Tls
@@ -59,6 +61,8 @@ class IntakeParts:
     new_id: Callable[[], str]
     meters: Table | None = None
     """What was used lately at the ports of this node."""
+    examiner: Examiner | None = None
+    """Of a door for strangers."""
 
 
 def intake_of(blueprint: Blueprint, rules: RuleSettings, parts: IntakeParts) -> Intake:
@@ -75,6 +79,7 @@ def intake_of(blueprint: Blueprint, rules: RuleSettings, parts: IntakeParts) -> 
         judge=judge_of(rules, expander, clock, measure, parts.meters),
         clock=clock,
         new_id=parts.new_id,
+        examiner=parts.examiner,
     )
 
 
@@ -95,9 +100,11 @@ class Household:
     memory: SharedMemory
     handover: Handover | None
 
-    def intake(self, blueprint: Blueprint, rules: RuleSettings) -> Intake:
+    def intake(
+        self, blueprint: Blueprint, rules: RuleSettings, examiner: Examiner | None = None
+    ) -> Intake:
         """The door into the queue behind one set of rules."""
-        parts = IntakeParts(self.stores, self.clock, self.new_id, self.memory.meters)
+        parts = IntakeParts(self.stores, self.clock, self.new_id, self.memory.meters, examiner)
         return intake_of(blueprint, rules, parts)
 
     def logins(self, blueprint: Blueprint) -> Logins:
@@ -116,7 +123,10 @@ class Household:
 
     def port(self, blueprint: Blueprint, table: PortTable) -> Port:
         """What the sessions of one door talk to."""
-        intake = self.intake(blueprint, blueprint.rules(table))
+        examiner = None
+        if blueprint.examines(table):
+            examiner = Examiner(DnsClient(self.clock, blueprint.dns()), self.clock)
+        intake = self.intake(blueprint, blueprint.rules(table), examiner)
         settings = blueprint.port(table)
         logins = self.logins(blueprint)
         return Port(

@@ -37,10 +37,10 @@ class Dmarc:
         """550 for what fails, 451 for what cannot be told from a forgery now."""
         if (judgement := facts.judgement) is None:
             return None
-        dmarc = judgement.dmarc
-        if dmarc.flaw is not None:
+        if judgement.flaw is not None:
             return _UNCLEAR if self.settings.refuse_unclear else None
-        if not self.settings.enforce or judgement.is_vouched_for:
+        dmarc = judgement.dmarc
+        if dmarc is None or not self.settings.enforce or judgement.is_vouched_for:
             return None
         if dmarc.disposition is Policy.REJECT:
             # RFC 9989 §7.3 gives this text, with the word that programs look for.
