@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from merpati.cli.output import say_table
+from merpati.cli.output import say_table, word
 
 ID = "01JD3Q5W8ZK6T2N4R7V9X1Y3A5"
 
@@ -36,3 +36,11 @@ def test_what_does_not_fit_is_folded_and_not_cut(monkeypatch: pytest.MonkeyPatch
     told = shown(monkeypatch, 60, ID, "x" * 200)
     assert (told.count("x"), "…" in told) == (200, False)
     assert "".join(shown(monkeypatch, 20, ID).split())[1:] == ID
+
+
+def test_a_name_in_a_command_is_one_word_of_a_shell() -> None:
+    assert word("smtp://127.0.0.1:25?tls=off&lookahead=no") == (
+        "'smtp://127.0.0.1:25?tls=off&lookahead=no'"
+    )
+    assert word("b.test") == "b.test"
+    assert word("a\x1b[2J") == "'a\\x1b[2J'"

@@ -71,7 +71,10 @@ class QueueOffice:
         if question.filter == ask.Filter() and not question.everything:
             raise Mistaken("an empty filter means the whole queue: say so with --all")
         if question.action == "reroute" and not self.knows_route(question.route):
-            raise Mistaken(f"no route leads to {question.route!r}; it must be one of merpati.toml")
+            raise Mistaken(
+                f"{question.route!r} is no route; write it as in merpati.toml: "
+                "smtp://HOST:PORT, lmtp:unix:/PATH or mx:"
+            )
         selection = self._selection(question.filter)
         return ask.Done(
             changed=await self.desk.alter(selection, question.action, BY, question.route)

@@ -1,6 +1,7 @@
 """How commands show things: tables for people, JSON for programs, never a stranger's controls."""
 
 import re
+import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -15,6 +16,11 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\
 def clean(text: str, keep: str = "") -> str:
     """Text of a stranger as a terminal may show it; characters in `keep` are left alone."""
     return _UNSAFE.sub(lambda m: m[0] if m[0] in keep else _escaped(m[0]), text)
+
+
+def word(text: str) -> str:
+    """Text of a stranger as one word of a command that can be copied into a shell."""
+    return clean(shlex.quote(text))
 
 
 def _escaped(character: str) -> str:

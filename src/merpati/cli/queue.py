@@ -19,7 +19,7 @@ from merpati.cli.names import (
     their_domains,
     their_sites,
 )
-from merpati.cli.output import clean, counted, say_json, say_table
+from merpati.cli.output import clean, counted, say_json, say_table, word
 from merpati.config.values import Duration
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -148,7 +148,7 @@ def _say_holds(lines: Iterable[ask.QueueLine], *, err: bool = False) -> None:
     """Until when and why nothing is tried."""
     held = {line.site: told for line in lines if (told := _hold(line))}
     for site, told in sorted(held.items()):
-        click.echo(f"{told} (merpati queue resume {clean(site)})", err=err)
+        click.echo(f"{told} (merpati queue resume {word(site)})", err=err)
 
 
 def _hold(line: ask.QueueLine) -> str:
@@ -300,7 +300,8 @@ async def suspend(ctx: click.Context, site: str, seconds: float, why: str) -> No
         question = ask.HoldSite(site=site, seconds=seconds, why=why)
         done = await counter.ask(op.SITES_HOLD, question)
     for one in done.sites:
-        click.echo(f"{clean(one)} gets nothing for {Duration(seconds)}: merpati queue resume {one}")
+        resume = f"merpati queue resume {word(one)}"
+        click.echo(f"{clean(one)} gets nothing for {Duration(seconds)}: {resume}")
     _say_cohort(done)
 
 

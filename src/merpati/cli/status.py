@@ -1,6 +1,5 @@
 """`merpati status`: how the server is."""
 
-import shlex
 from collections.abc import Sequence
 
 import click
@@ -8,7 +7,7 @@ import click
 from merpati.api.operations import STATUS
 from merpati.api.questions import HeldSender, Nothing, WorkerLine
 from merpati.cli.context import asked, counter_of, json_option, settings_of
-from merpati.cli.output import clean, say_json
+from merpati.cli.output import clean, counted, say_json, word
 
 _SHOWN = 10
 """Senders on hold, before it is said that there are more."""
@@ -49,7 +48,7 @@ async def status(ctx: click.Context, as_json: bool) -> None:
     for worker in told.workers if len(told.workers) > 1 else ():
         click.echo(f"  {_worker_line(worker)}")
     if told.held_sites:
-        click.echo(f"  {told.held_sites} sites on hold: merpati queue sites")
+        click.echo(f"  {counted(told.held_sites, 'site')} on hold: merpati queue sites")
     _say_held_senders(told.held_senders)
 
 
@@ -60,6 +59,6 @@ def _say_held_senders(held: Sequence[HeldSender]) -> None:
             f"  mail of {clean(one.sender)} to {clean(one.site)} waits until {until}, since that "
             f"site refuses this sender: {clean(one.why)}"
         )
-        click.echo(f"    when it is mended: merpati queue resume {clean(shlex.quote(one.site))}")
+        click.echo(f"    when it is mended: merpati queue resume {word(one.site)}")
     if len(held) > _SHOWN:
-        click.echo(f"  and {len(held) - _SHOWN} more senders: merpati status --json")
+        click.echo(f"  and {counted(len(held) - _SHOWN, 'sender')} more: merpati status --json")
