@@ -386,6 +386,29 @@ async def test_a_suspended_host_gets_its_mail_when_it_is_resumed(make_world):
         assert len(await world.events(Delivered)) == 1
 
 
+async def test_a_resume_wins_over_a_hold_that_is_being_written(make_world):
+    world = make_world(hosts={"192.0.2.1": ScriptedHost()}, routes=(SMARTHOST,))
+    site = parse_route(SMARTHOST).site()
+    written, hold = asyncio.Event(), world.queue.hold
+
+    async def slow(name, until, why, events=()):
+        if until:
+            await written.wait()
+        await hold(name, until, why, events)
+
+    world.queue.hold = slow
+    async with world.running() as dispatcher:
+        dispatcher.suspend(site, world.clock.now() + 600, "repairs")
+        await world.put(an_entry(1, "ann@new.test"))
+        await world.clock.advance(5)
+        await world.queue.hold(site, 0.0, "", [])
+        dispatcher.resume(site)
+        written.set()
+        await world.clock.advance(5)
+        assert await world.queue.held() == {}
+        assert len(await world.events(Delivered)) == 1
+
+
 async def test_mail_for_a_user_here_lies_in_the_maildir(make_world):
     world = make_world()
     world.directory.move_in("ann@here.test", "secret")

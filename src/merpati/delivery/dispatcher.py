@@ -8,6 +8,7 @@ connections, look-ups of unknown domains, and the few workers of the mailboxes.
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -105,6 +106,10 @@ class Dispatcher:
         self._pools: dict[str, SitePool] = {}
         self._full: set[str] = set()
         self._held: dict[str, float] = {}
+        self._resting: Counter[str] = Counter()
+        """Sites by the holds of theirs that are being written."""
+        self._lifted: set[str] = set()
+        """Those of them that an operator has let go meanwhile."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._connections = 0
         self._stopping = False
@@ -144,12 +149,15 @@ class Dispatcher:
     def suspend(self, site: str, until: float, why: str) -> None:
         """An operator put a site on hold: domains whose first mail comes later wait as well."""
         self._held[site] = until
+        self._lifted.discard(site)
         left = until - self.clock.now()
         self._parts.paces.of(site).suspend(self.clock.monotonic() + left, why)
 
     def resume(self, site: str) -> None:
         """An operator lifted a site's hold: try it now, whatever it taught us."""
         self._held.pop(site, None)
+        if site in self._resting:
+            self._lifted.add(site)
         self._parts.pools.tenants.lift(site)
         self._tell_of_tenants()
         if site in self._pools:
@@ -413,6 +421,7 @@ class Dispatcher:
         """Put a site on hold in the queue, then settle what goes back."""
         # Nothing more is claimed for it until the queue knows of the hold.
         self._full.add(rest.site)
+        self._resting[rest.site] += 1
         self._start(self._rest(rest))
 
     async def _rest(self, rest: Rest) -> None:
@@ -420,14 +429,24 @@ class Dispatcher:
             for domain, forced in _lanes(rest.transactions):
                 await self._parts.siting.assign(domain, rest.site, forced)
             await self._parts.sites.hold(rest.site, rest.until, rest.why, self._held_event(rest))
+            if rest.site in self._lifted:
+                # The operator's word came before or beside this hold, and is newer than its reason.
+                await self._parts.sites.hold(rest.site, 0.0, "")
         except MerpatiError as error:
             self._note("hold-failed", f"{rest.site}: {error}")
         except Exception as error:
             self.defect(f"holding {rest.site}", error)
         finally:
+            self._rested(rest.site)
             self.has_room(rest.site)
             for transaction in rest.transactions:
                 self._settle_all(transaction, rest.outcome)
+
+    def _rested(self, site: str) -> None:
+        self._resting[site] -= 1
+        if not self._resting[site]:
+            del self._resting[site]
+            self._lifted.discard(site)
 
     def _held_event(self, rest: Rest) -> list[Event]:
         """What goes back while a site rests repeats the hold, and is journaled once."""
