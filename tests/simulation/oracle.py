@@ -39,6 +39,7 @@ from merpati.queue.entry import (
 )
 from merpati.queue.queue import Draft
 from merpati.queue.store import QueueStore
+from tests.simulation import signatures
 from tests.simulation.hosts import Copy
 from tests.simulation.plan import HERE
 
@@ -90,6 +91,8 @@ class Oracle:
     put_at: dict[str, float] = field(default_factory=dict)
     """When, by the true time of day."""
     digests: dict[str, bytes] = field(default_factory=dict)
+    tops: dict[str, bytes] = field(default_factory=dict)
+    """Signatures that were seen on a message."""
     here: dict[str, bytes] = field(default_factory=dict)
     """The digest of a message with the ends of lines that a mailbox has."""
     mailboxes: "Counter[tuple[str, str]]" = field(default_factory=Counter)
@@ -154,7 +157,8 @@ class Oracle:
 
     def kept(self, copy: Copy) -> None:
         """A host took a message on."""
-        found = _ID.search(copy.content[:600])
+        top, content = signatures.split(copy.content)
+        found = _ID.search(content[:600])
         name = found[1].decode() if found else ""
         entry = self.entries.get(name)
         if entry is None:
@@ -162,8 +166,9 @@ class Oracle:
                 "unexpected", f"{copy.host} got what was never put in: {copy.content[:200]!r}"
             )
             return
-        if sha256(copy.content).digest() != self.digests.get(name):
+        if sha256(content).digest() != self.digests.get(name):
             self.blame("content", f"{copy.host} got {name} changed")
+        self._look_at(name, top, content, copy.host)
         if copy.sender != str(entry.envelope.sender or ""):
             self.blame("sender", f"{name} came from {copy.sender!r}")
         if copy.end.other.is_broken:
@@ -185,6 +190,15 @@ class Oracle:
         self.in_flight.append((copy, keys))
         if len(self.in_flight) > self.bounds.permits:
             self.blame("in flight", f"{len(self.in_flight)} transactions")
+
+    def _look_at(self, name: str, top: bytes, content: bytes, host: str) -> None:
+        """Every copy is signed as it should be, and in the same octets."""
+        fault = signatures.fault_of(top, content, self.entries[name].received)
+        # What goes into a mailbox by LMTP is not signed.
+        if fault and (top or host != "lmtp"):
+            self.blame("signature", f"{name} {fault} at {host}")
+        if top and self.tops.setdefault(name, top) != top:
+            self.blame("signature", f"{name} differs at {host}")
 
     def _kept_late(self, name: str, copy: Copy) -> None:
         """Its octets were under way when the worker died or gave up on them."""

@@ -44,13 +44,13 @@ from merpati.report.notices import Notices
 from merpati.storage.connection import StorageSettings
 from merpati.storage.errors import StorageError
 from merpati.system.housekeeping import Housekeeping
-from merpati.testing.memory_keys import MemoryKeys
 from merpati.testing.residents import Residents
 from merpati.testing.simulation.clock import MachineClock, ProcessClock
 from merpati.testing.simulation.database import SimulatedDatabase
 from merpati.testing.simulation.disk import SimulatedDisk
 from merpati.testing.simulation.loop import Life, SimulatedLoop
 from merpati.testing.simulation.network import Network
+from tests.simulation import signatures
 from tests.simulation.lines import Lines
 from tests.simulation.oracle import BY_OPERATOR, SLACK, Oracle, Watched
 from tests.simulation.plan import HERE, LMTP, MINUTE, RESIDENTS, Alter, Plan, Submit
@@ -136,13 +136,16 @@ class Worker:
             settling=Settling(_SETTLING, lambda n: schedule.delay(n, given.chance.random())),
             mailboxes=MailboxParts(maildirs, self._directory, _NO_EXECUTOR, self.clock, 1),
             signing=Signing(
-                SigningParts(MemoryKeys(), self._directory, _NO_EXECUTOR, lambda *_: None)
+                SigningParts(signatures.keys(), self._directory, _NO_EXECUTOR, self._unsigned)
             ),
             clock=self.clock,
             note=self.journal.note,
             log=lambda event, error: self.defects.append(error),
         )
         return Dispatcher(settings, parts)
+
+    def _unsigned(self, message: str, why: str) -> None:
+        self.defects.append(AssertionError(f"{message} is not signed: {why}"))
 
     def _talk(
         self, way: Way, host: Host, memory: SiteMemory, learn: Callable[[Lesson], None]
@@ -227,7 +230,8 @@ class Worker:
             Recipient(Address.parse(one), notify, named_notify=step.notify >= 0) for one in step.to
         )
         envelope = Envelope(sender, recipients)
-        facts = Facts(Client("192.0.2.77", role="submission", protocol="ESMTP"), envelope=envelope)
+        client = Client("192.0.2.77", role="submission", protocol="ESMTP")
+        facts = Facts(client, trusted=True, envelope=envelope)
         if step.streamed:
             name = await self._stream(facts, content)
         else:
@@ -280,7 +284,8 @@ async def _tidy_on(keeping: Housekeeping, clock: ProcessClock) -> None:
 
 
 def _content(step: Submit) -> bytes:
-    head = f"Subject: message {step.n}\r\nFrom: <{step.sender}>\r\n\r\n".encode()
+    author = signatures.author_of(step.n, step.sender)
+    head = f"Subject: message {step.n}\r\nFrom: <{author}>\r\n\r\n".encode()
     line = f".line of {step.n}\r\n".encode()
     return head + line * max(1, (step.size - len(head)) // len(line))
 

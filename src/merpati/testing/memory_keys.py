@@ -1,5 +1,7 @@
 """Keys for tests: the real rules over a database in memory, answered at once."""
 
+from collections.abc import Iterable
+
 import apsw
 
 from merpati.directory.key_rows import KeyRows
@@ -10,13 +12,17 @@ from merpati.storage.connection import Kind, migrations
 class MemoryKeys:
     """`Keys` and `KeyKeeper`."""
 
-    def __init__(self) -> None:
+    def __init__(self, signing: Iterable[DkimKey] = ()) -> None:
+        """`signing` have taken over already."""
         self._connection = apsw.Connection(":memory:")
         for text in migrations(Kind.DIRECTORY):
             self._connection.execute(text)
         self._rows = KeyRows(self._connection)
         self.has_active = self._rows.has_active
         self.active = self._rows.active
+        for key in signing:
+            self._rows.add(key)
+            self._rows.rotate(key.domain, key.since)
 
     def forget(self) -> None:
         """There is no memory beside the truth."""
