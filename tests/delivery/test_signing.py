@@ -161,6 +161,19 @@ async def test_the_second_attempt_sends_the_same_octets(make_world):
     assert tops[0] == tops[1] != b""
 
 
+async def test_recipients_that_go_later_or_elsewhere_get_the_same_signature(make_world):
+    host = ScriptedHost(max_rcpt=2)
+    signing = await Signatures().begin()
+    world = make_world(hosts={"192.0.2.1": host}, routes=(SMARTHOST,), signing=signing)
+    async with world.running():
+        await world.queue.put(ours(1, *(f"u{n}@b.test" for n in range(60))), Body((CONTENT,)))
+        await world.clock.advance(5)
+    assert len(await world.events(Delivered)) == 60
+    assert len(host.received) > 10
+    assert {bool(one.top) for one in host.received} == {True}
+    assert len({one.top for one in host.received}) == 1
+
+
 async def test_a_stop_sends_back_what_is_being_signed(make_world):
     host = ScriptedHost()
     signing = await Signatures(executor=Held()).begin()
