@@ -2,10 +2,14 @@
 
 from collections.abc import Iterator
 
+from merpati.authenticity.dkim.result import Result
+from merpati.authenticity.dkim.result import Verdict as Signature
 from merpati.authenticity.dmarc.verdict import Method, Verdict
 from merpati.authenticity.judgement import Judgement
 from merpati.journal.events import MAX_TEXT, Check
 
+_MAX_SIGNATURES = 5
+"""What a stranger can make the journal grow by is bounded; those that pass stand first."""
 _MAX_NAME = 255
 _MAX_RECORD = 300
 _MAX_KEY = 100
@@ -29,7 +33,7 @@ def _checks(judgement: Judgement) -> Iterator[Check]:
             record=spf.record[:_MAX_RECORD],
             alignment=_alignment(judgement.dmarc, Method.SPF, spf.domain),
         )
-    for signature in judgement.signatures:
+    for signature in _foremost(judgement):
         evidence = signature.evidence
         yield Check(
             method="dkim",
@@ -47,6 +51,17 @@ def _checks(judgement: Judgement) -> Iterator[Check]:
         yield Check(method="arc", result=chain.result.value, about=sealer, why=why, vouched=vouched)
     if judgement.dmarc is not None:
         yield _dmarc(judgement.dmarc)
+
+
+def _foremost(judgement: Judgement) -> list[Signature]:
+    """RFC 9990 §2.1.5: those of the author's domain, then others that pass, then the rest."""
+    author = judgement.author.domain
+
+    def rank(verdict: Signature) -> tuple[bool, bool]:
+        passes = verdict.result is Result.PASS
+        return not passes, verdict.evidence.domain != author
+
+    return sorted(judgement.signatures, key=rank)[:_MAX_SIGNATURES]
 
 
 def _dmarc(dmarc: Verdict) -> Check:
