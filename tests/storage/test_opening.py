@@ -24,7 +24,7 @@ def refused(path: Path, kind: Kind = Kind.SHARD) -> str:
 def test_a_text_file_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "0.db"
     path.write_text("this is a letter, not a database\n" * 200)
-    refused(path)
+    assert "file is not a database; it is left as it is, and `merpati verify`" in refused(path)
 
 
 def test_another_programs_database_is_refused(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from merpati.testing.broken import Suspicious
+from tests.cli.test_names import offered
 from tests.system.far import Far
 from tests.system.test_server import Server, wait_for
 
@@ -57,6 +58,7 @@ def test_after_three_refusals_a_senders_mail_waits_and_status_says_what_to_do(
             assert "merpati queue resume" in story
             wait_for(lambda: server.output().count('"kind":"sender-held"') == 1)
 
+            assert offered(server.config, "queue", "resume", "") == [site]
             assert "due now" in server.ask("queue", "resume", site)
             wait_for(lambda: "failed" in kinds(server, held))
             assert server.ask_json("status")["held_senders"] == []

@@ -75,8 +75,10 @@ async def their_sites(counter: op.Counter) -> list[str]:
 
 
 async def held_sites(counter: op.Counter) -> list[str]:
-    """Sites on hold."""
-    return [held.site for held in await counter.ask(op.SITES_HELD, ask.Nothing())]
+    """Sites on hold, and those that refused a sender whose mail waits."""
+    status = await counter.ask(op.STATUS, ask.Nothing())
+    sites = [held.site for held in await counter.ask(op.SITES_HELD, ask.Nothing())]
+    return sites + [held.site for held in status.held_senders]
 
 
 async def domains(counter: op.Counter) -> list[str]:

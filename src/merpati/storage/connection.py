@@ -72,9 +72,17 @@ def connect(settings: StorageSettings) -> apsw.Connection:
             _open(settings, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE), settings
         )
     except apsw.Error as error:
-        raise translate(error, str(settings.path)) from error
+        raise _refusal(translate(error, str(settings.path))) from error
     except OSError as error:  # The migrations are files, too.
         raise StorageError(f"{settings.path} cannot be opened: {error}") from error
+
+
+def _refusal(error: StorageError) -> StorageError:
+    """What to do where there is no such file any more that SQLite can read."""
+    if not error.is_damaged:
+        return error
+    advice = "it is left as it is, and `merpati verify` says what can be done"
+    return StorageError(f"{error}; {advice}", is_damaged=True)
 
 
 def change(settings: StorageSettings, work: Callable[[apsw.Connection], None]) -> None:
