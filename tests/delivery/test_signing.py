@@ -12,7 +12,7 @@ from merpati.authenticity.dkim.result import Result
 from merpati.authenticity.dkim.verifier import verify
 from merpati.delivery.outcome import Outcome
 from merpati.delivery.outcome import Result as Sent
-from merpati.delivery.signing import Signing, SigningParts
+from merpati.delivery.signing import Signing, SigningParts, keys_of
 from merpati.delivery.transaction import Transaction
 from merpati.directory.keys import DkimKey, KeyState
 from merpati.journal.events import Deferred, Delivered
@@ -280,6 +280,15 @@ async def test_what_cannot_be_signed_leaves_as_it_is_and_is_told_of() -> None:
     entry = ours(1, content=content)
     assert await sign(signing, entry, content) == b""
     assert signatures.unsigned == [(entry.id, "the header section is too long to be signed")]
+
+
+async def test_the_keys_of_a_signature_are_told() -> None:
+    signing = await Signatures().begin(KeyKind.RSA_2048, KeyKind.ED25519)
+    assert keys_of(await sign(signing, ours(1))) == (
+        "ed25519._domainkey.a.test",
+        "rsa-2048._domainkey.a.test",
+    )
+    assert keys_of(b"") == ()
 
 
 async def test_a_domain_without_a_key_costs_no_thread() -> None:

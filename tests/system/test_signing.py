@@ -28,7 +28,10 @@ def test_mail_of_a_domain_with_keys_arrives_signed(tmp_path: Path) -> None:
             ours.ask("send", "--from", "bob@b.test", "--to", "ann@a.test", "--text", f"Halo {n}")
         wait_for(lambda: len(theirs.mails()) == 5)
         keys = ours.ask_json("dkim", "list")
+        told = ours.ask("trace", "bob@b.test")
         contents = [path.read_bytes() for path in theirs.mails()]
+    for key in keys:
+        assert key["name"] in told
     zone = Answers({f"TXT {key['name']}": [key["record"].encode()] for key in keys})
     results = []
     for content in contents:

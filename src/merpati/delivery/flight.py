@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from merpati.delivery.lesson import Lesson, RecipientLimit, Setback
 from merpati.delivery.outcome import Outcome, Result
+from merpati.delivery.signing import keys_of
 from merpati.delivery.tenants import tenant_of
 from merpati.delivery.transaction import Source, Transaction
 from merpati.delivery.verdicts import Circumstances, Judged, judge
@@ -105,6 +106,7 @@ class Telling:
             keeps_deadline=wish is None or offers.offers("DELIVERBY"),
             seconds=seconds,
             why=why,
+            signed=keys_of(flight.transaction.top),
         )
         judged = judge(flight.mailing, flight.recipients, around)
         for lesson in _lessons(flight, judged):

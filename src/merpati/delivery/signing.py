@@ -5,6 +5,7 @@ A signature's time is that of acceptance, so each attempt of a message sends the
 """
 
 import asyncio
+import re
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import Executor
@@ -28,6 +29,7 @@ from merpati.storage.errors import StorageError
 _REMEMBERED = 1_000
 """Messages whose signatures are kept for their other recipients and their next attempts."""
 _END = b"\r\n\r\n"
+_KEY = re.compile(rb"; d=([^;]++); s=([^;]++);")
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,16 @@ class Signing:
             return False
         is_own = author.domain == login.domain or author.domain.endswith(f".{login.domain}")
         return is_own or self._parts.directory.may_send_as(login, author)
+
+
+def keys_of(top: bytes) -> tuple[str, ...]:
+    """Where the keys are by which these fields of ours were made."""
+    if not top:
+        return ()
+    found = _KEY.findall(top)
+    return tuple(
+        [f"{selector.decode()}._domainkey.{domain.decode()}" for domain, selector in found]
+    )
 
 
 def _beginning(parts: Sequence[bytes]) -> bytes:

@@ -64,6 +64,8 @@ class Circumstances(msgspec.Struct, frozen=True):
     """From MAIL to the verdict."""
     why: str = ""
     """Why the replies ended, if they did."""
+    signed: tuple[str, ...] = ()
+    """See `Attempt`."""
 
 
 def meaning_of(command: Command, answer: Answer, **circumstances: int | bool) -> Meaning:
@@ -191,6 +193,7 @@ def _attempt(around: Circumstances, dialogue: list[Exchange]) -> Attempt:
         tls=known.tls,
         dialogue=tuple(dialogue),
         seconds=around.seconds,
+        signed=around.signed,
     )
 
 

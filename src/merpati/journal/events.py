@@ -41,6 +41,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     dialogue: tuple[Exchange, ...] = ()
     """This transaction's own commands: MAIL, RCPT of this recipient, DATA or BDAT, the end."""
     seconds: float = 0.0
+    signed: tuple[str, ...] = ()
+    """Where the keys are whose signatures the message left with: `selector._domainkey.a.test`."""
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):

@@ -192,6 +192,7 @@ def _details(event: Event, language: str) -> list[str]:
     attempt = _attempt(event)
     if attempt and attempt.host and (attempt.tls or attempt.dialogue):
         found.append((labels["tls"], attempt.tls or labels["plain"]))
+        found.append((labels["signed"], ", ".join(attempt.signed)))
     if isinstance(event, Opened) and (event.tls or not event.error):
         found.append((labels["tls"], event.tls or labels["plain"]))
     return [f"{label}: {shown(value)}" for label, value in found if value]
