@@ -100,6 +100,18 @@ def test_parts_source_and_headers_are_views_of_their_own(mailbox: Mailbox) -> No
     assert "MIME-Version: 1.0" in mailbox.show("1", "--headers")
 
 
+def test_a_program_gets_header_parts_and_text_at_once(mailbox: Mailbox) -> None:
+    mailbox.put(MIXED)
+    told = json.loads(mailbox.show("1", "--json"))
+    assert {"name": "MIME-Version", "value": "1.0"} in told["headers"]
+    assert [(one["place"], one["filename"]) for one in told["parts"]] == [
+        ("1", ""),
+        ("1.1", ""),
+        ("1.2", "x.csv"),
+    ]
+    assert told["text"] == mailbox.show("1").partition("\n\n")[2].partition("\n[")[0]
+
+
 def test_a_message_is_saved_once(mailbox: Mailbox, tmp_path: Path) -> None:
     mailbox.put(PLAIN)
     target = str(tmp_path / "saved.eml")

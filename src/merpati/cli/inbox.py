@@ -3,6 +3,7 @@
 import os
 import sys
 from datetime import UTC, datetime
+from email.message import Message
 from pathlib import Path
 
 import click
@@ -12,7 +13,7 @@ from merpati.cli.context import Refused, json_option, settings_of
 from merpati.cli.mailbox import MailboxError, Stored, find, messages
 from merpati.cli.names import offering, users
 from merpati.cli.output import clean, say_json, say_table
-from merpati.cli.reading import UnreadableError, parse, part_lines, text
+from merpati.cli.reading import PartLine, UnreadableError, parse, part_lines, text
 from merpati.config.places import Places
 from merpati.config.settings import Settings, developer_inbox
 from merpati.delivery.maildir import Maildirs, MaildirSettings
@@ -35,6 +36,22 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     subject: str
     size: int
     is_new: bool
+
+
+class Field(msgspec.Struct, frozen=True):
+    """A header field, decoded."""
+
+    name: str
+    value: str
+
+
+class Shown(msgspec.Struct, frozen=True, kw_only=True):
+    """A message as a program reads it."""
+
+    headers: tuple[Field, ...]
+    parts: tuple[PartLine, ...]
+    text: str
+    """What a person reads."""
 
 
 @click.group()
@@ -125,11 +142,14 @@ def _recipients(headers: Headers) -> str:
 @click.option("--headers", "view", flag_value="headers", help="Every header field, decoded.")
 @click.option("--source", "view", flag_value="source", help="The octets as they are kept.")
 @click.option("--parts", "view", flag_value="parts", help="The parts: types, names, sizes.")
+@json_option
 @click.pass_context
-def show(ctx: click.Context, message: str, user: str, view: str) -> None:
-    """Show MESSAGE."""
+def show(ctx: click.Context, message: str, user: str, view: str, as_json: bool) -> None:
+    """Show MESSAGE; with --json its header fields, parts and text at once."""
     octets = _chosen(ctx, user, message).read()
-    if view == "source":
+    if as_json:
+        say_json(_shown(octets))
+    elif view == "source":
         sys.stdout.buffer.write(octets)
     elif view == "headers":
         _show_headers(Headers.scan(octets))
@@ -137,12 +157,22 @@ def show(ctx: click.Context, message: str, user: str, view: str) -> None:
         _show_content(octets, view)
 
 
-def _show_content(octets: bytes, view: str) -> None:
+def _shown(octets: bytes) -> Shown:
+    message, lines = _taken_apart(octets)
+    fields = tuple(Field(one.name, one.text) for one in Headers.scan(octets).fields)
+    return Shown(headers=fields, parts=tuple(lines), text=text(message))
+
+
+def _taken_apart(octets: bytes) -> tuple[Message, list[PartLine]]:
     try:
         message = parse(octets)
-        lines = part_lines(message)
+        return message, part_lines(message)
     except UnreadableError as error:
         raise Refused(f"{error}; look at it with --source") from error
+
+
+def _show_content(octets: bytes, view: str) -> None:
+    message, lines = _taken_apart(octets)
     if view == "parts":
         rows = ((one.place, one.media_type, one.filename, one.size) for one in lines)
         say_table(("part", "type", "name", "octets"), rows, "")
