@@ -87,6 +87,12 @@ class TestFormat:
     def test_values_are_quoted_by_grammar(self, value: str, written: bytes) -> None:
         assert b"smtp.mailfrom" + written + b"\r\n" in a_result(value).field()
 
+    @pytest.mark.parametrize("id_", ["a=b@mx.a.test", "mx a", "mx;a", "mx.a.test/1", ""])
+    def test_an_id_is_a_token_or_quoted(self, id_: str) -> None:
+        results = AuthenticationResults(id_, a_result(reason="x=ann@a.test").findings)
+        assert read_back(results) == results
+        assert b'reason="x=ann@a.test"' in results.field()
+
     def test_a_comment_cannot_end_itself(self) -> None:
         results = a_result(comment="x); dkim=pass (\r\n\0")
         assert b"(x\\); dkim=pass \\(???)" in results.field()

@@ -147,14 +147,18 @@ def _words(finding: Finding, utf8: bool) -> list[str]:
     if finding.reason:
         words.append(f"reason={_value(finding.reason, utf8)}")
     about = finding.properties[:MAX_PROPERTIES]
-    return words + [f"{each.ptype}.{each.name}={_value(each.value, utf8)}" for each in about]
+    return words + [f"{each.ptype}.{each.name}={_pvalue(each.value, utf8)}" for each in about]
 
 
 def _value(text: str, utf8: bool) -> str:
     text = _clean(text, MAX_VALUE, utf8)
-    if _is_token(text) or _is_address(text):
-        return text
-    return '"' + _ESCAPED.sub(r"\\\1", text) + '"'
+    return text if _is_token(text) else '"' + _ESCAPED.sub(r"\\\1", text) + '"'
+
+
+def _pvalue(text: str, utf8: bool) -> str:
+    """Only here an address may stand as it is."""
+    clean = _clean(text, MAX_VALUE, utf8)
+    return clean if _is_address(clean) else _value(text, utf8)
 
 
 def _clean(text: str, most: int, utf8: bool) -> str:
