@@ -45,6 +45,13 @@ CLAIMED: dict[int, tuple[str, str]] = {
     7504: ("521 and 556", "done"),
     7505: ("Null MX", "done"),
     7628: ("OAUTHBEARER: the exchange", "partly: tokens are checked by a later part"),
+    6698: ("TLSA records", "done"),
+    7671: ("DANE: how TLSA records are taken", "partly: a bare key (2 1 0) has to be sent as well"),
+    7672: (
+        "DANE for SMTP",
+        "partly: the recipient's domain is no reference identifier; an alias that leads out of a "
+        "signed zone is taken as insecure",
+    ),
     7677: ("SCRAM-SHA-256", "done"),
     8301: ("DKIM: algorithms and key lengths", "done"),
     8314: ("Implicit TLS", "done"),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from merpati.dns.cache import Cache
 from merpati.dns.client import CNAME_LIMIT, RECORD_LIMIT, DnsClient, DnsSettings
-from merpati.dns.errors import DnsError, DnsFailure, DnsNonsense, DnsTimeout
+from merpati.dns.errors import DnsBogus, DnsError, DnsFailure, DnsNonsense, DnsTimeout
 from merpati.dns.resolver import Answer, Found, Mx
 from merpati.testing.clock import VirtualClock
 from merpati.testing.zone import Fault
@@ -142,6 +142,30 @@ async def test_ad_bit_counts_from_a_trusted_server_only(asking, trusted, authent
         asker.server.authentic = authentic
         assert (await asker.dns.mx("a.test")).secure is (trusted and authentic)
         assert (await asker.dns.mx("missing.test")).secure is (trusted and authentic)
+
+
+@pytest.mark.parametrize(
+    ("fault", "trusted", "kind"),
+    [
+        (Fault.BOGUS, True, DnsBogus),
+        (Fault.BOGUS, False, DnsFailure),
+        (Fault.SERVFAIL, True, DnsFailure),
+    ],
+)
+async def test_an_answer_that_is_not_believed_is_told_from_a_failure(
+    asking, fault, trusted, kind
+) -> None:
+    async with asking(trusted=trusted) as asker:
+        asker.server.faults["a.test"] = fault
+        with pytest.raises(DnsFailure) as raised:
+            await asker.dns.mx("a.test")
+        assert type(raised.value) is kind
+
+
+async def test_the_end_of_an_alias_is_told(asking) -> None:
+    async with asking() as asker:
+        assert (await asker.dns.ipv4("www.a.test")).alias == "mx1.a.test"
+        assert (await asker.dns.ipv4("mx1.a.test")).alias == ""
 
 
 @pytest.mark.parametrize(

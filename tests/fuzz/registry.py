@@ -13,10 +13,22 @@ from tests.fuzz.targets import (
     message,
     network,
     server,
+    transport,
 )
 
 TARGETS: Mapping[str, Target] = {
     target.name: target
-    for area in (server, client, login, message, network, authenticity, dmarc, kept, faces)
+    for area in (
+        server,
+        client,
+        login,
+        message,
+        network,
+        authenticity,
+        dmarc,
+        kept,
+        faces,
+        transport,
+    )
     for target in area.TARGETS
 }

@@ -57,9 +57,11 @@ inet_protocols = ipv4
 mynetworks = 127.0.0.0/8
 maillog_file = {folder}/maillog
 maillog_file_prefixes = {folder}
-virtual_mailbox_domains = postfix.test
+virtual_mailbox_domains = postfix.test insecure.test unusable.test
 virtual_mailbox_base = {folder}/mail
-virtual_mailbox_maps = inline:{{ {{ bob@postfix.test = bob/ }} {{ carol@postfix.test = carol/ }} }}
+virtual_mailbox_maps = inline:{{
+  {{ bob@postfix.test = bob/ }} {{ carol@postfix.test = carol/ }}
+  {{ bob@insecure.test = bob/ }} {{ bob@unusable.test = bob/ }} }}
 virtual_uid_maps = static:{uid}
 virtual_gid_maps = static:{gid}
 virtual_minimum_uid = 1
@@ -98,7 +100,10 @@ postlog unix-dgram n - n - 1 postlogd
 
 
 class Postfix:
-    """Receives for bob@ and carol@postfix.test; sends everything else to `relayhost`."""
+    """Receives for bob@ and carol@postfix.test, bob@insecure.test and bob@unusable.test.
+
+    Sends everything else to `relayhost`.
+    """
 
     def __init__(self, folder: Path, port: int, *, relay_to: int, smtp_tls: str = "may") -> None:
         self.folder = folder
@@ -349,6 +354,101 @@ class Dovecot(Daemon):
 
     def mails(self, user: str) -> list[bytes]:
         return [path.read_bytes() for path in sorted((self.folder / "mail" / user).glob("new/*"))]
+
+
+NAMED_CONF = """\
+options {{
+  directory "{folder}";
+  pid-file none;
+  session-keyfile none;
+  listen-on port {port} {{ 127.0.0.1; }};
+  listen-on-v6 {{ none; }};
+  recursion no;
+}};
+controls {{ }};
+"""
+
+
+class Named(Daemon):
+    """BIND, the authority for zones that are signed as they are asked to be."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        super().__init__(folder)
+        folder.mkdir()
+        self.port = port
+        self._zones: list[str] = []
+        self.anchors: list[str] = []
+        """DS records of the zones that were signed."""
+
+    def add(self, zone: str, records: str, *, signed: bool = True, options: str = "") -> Path:
+        """A zone, its records relative to it; its file, which may be spoiled before `start`."""
+        file = self.folder / f"{zone}.zone"
+        head = f"$ORIGIN {zone}.\n$TTL 300\n@ SOA ns postmaster 1 7200 900 86400 60\n"
+        file.write_text(f"{head}@ NS ns\nns A 127.0.0.1\n{records}\n")
+        self._zones.append(zone)
+        if not signed:
+            return file
+        for role in ("", "-f KSK"):
+            self._run(f"dnssec-keygen -q -a ECDSAP256SHA256 {role} {zone}")
+        self._run(f"dnssec-signzone -q -S -o {zone} {options} {file.name}")
+        self.anchors += (self.folder / f"dsset-{zone}.").read_text().splitlines()
+        return file.with_name(f"{file.name}.signed")
+
+    def start(self) -> None:
+        text = NAMED_CONF.format(folder=self.folder, port=self.port)
+        for zone in self._zones:
+            file = self.folder / f"{zone}.zone.signed"
+            file = file if file.exists() else file.with_suffix("")
+            text += f'zone "{zone}" {{ type primary; file "{file}"; }};\n'
+        (self.folder / "named.conf").write_text(text)
+        self.launch(find("named") or "named", "-g", "-c", self.folder / "named.conf")
+        wait_port(self.port)
+
+    def _run(self, command: str) -> None:
+        program, *arguments = command.split()
+        subprocess.run(
+            [find(program) or program, *arguments],
+            cwd=self.folder,
+            check=True,
+            capture_output=True,
+            timeout=30,
+        )
+
+
+UNBOUND_CONF = """\
+server:
+  directory: "{folder}"
+  chroot: ""
+  username: ""
+  pidfile: ""
+  use-syslog: no
+  verbosity: 1
+  interface: 127.0.0.1
+  port: {port}
+  do-ip6: no
+  do-not-query-localhost: no
+  local-zone: "test." nodefault
+  trust-anchor-file: "{folder}/anchors"
+remote-control:
+  control-enable: no
+"""
+
+
+class Unbound(Daemon):
+    """A validating resolver that asks one authority and believes its anchors."""
+
+    def __init__(self, folder: Path, port: int) -> None:
+        super().__init__(folder)
+        folder.mkdir()
+        self.port = port
+
+    def start(self, authority: Named) -> None:
+        (self.folder / "anchors").write_text("\n".join(authority.anchors) + "\n")
+        text = UNBOUND_CONF.format(folder=self.folder, port=self.port)
+        text += f'stub-zone:\n  name: "test."\n  stub-addr: 127.0.0.1@{authority.port}\n'
+        (self.folder / "unbound.conf").write_text(text)
+        self.launch(find("unbound") or "unbound", "-d", "-p", "-c", self.folder / "unbound.conf")
+        wait_port(self.port)
 
 
 def wait_mails(

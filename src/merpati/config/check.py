@@ -95,6 +95,15 @@ def _dns(document: Document) -> Found:
     for server in document.dns.servers:
         if server.path:
             yield ("dns", "servers"), f'"{server}" is no resolver', 'Allowed: "address:port"'
+    if document.dns.trusted and not document.dns.servers:
+        yield ("dns", "trusted"), "needs servers beside it", 'Example: servers = ["127.0.0.1:53"]'
+    elif document.dns.trusted and not all(map(is_loopback, document.dns.servers)):
+        # RFC 6840 §5.8: the AD bit is worth what the path to the resolver is.
+        yield (
+            ("dns", "trusted"),
+            "a resolver that is not on this machine: answers can be forged on the way",
+            'Run one here that validates, as unbound does: servers = ["127.0.0.1:53"]',
+        )
 
 
 def _queue(document: Document) -> Found:

@@ -96,6 +96,14 @@ class DnsTable(Table, frozen=True):
         tuple[Endpoint, ...],
         key('Resolvers as `"address:port"`; without any, those of the system.'),
     ] = ()
+    trusted: Annotated[
+        bool,
+        key(
+            "Believe these resolvers that an answer was validated (DNSSEC), which DANE needs. Only "
+            "for `servers` on this machine that validate, such as unbound: anybody on the way "
+            "could say so."
+        ),
+    ] = False
 
 
 class HttpTable(Table, frozen=True):
@@ -169,6 +177,13 @@ class DeliveryTable(Table, frozen=True):
             "Internet it is 25 and nothing else."
         ),
     ] = MxSettings().port
+    dane: Annotated[
+        bool,
+        key(
+            "Hosts of `mx:` whose zone promises certificates (TLSA records) get mail only when "
+            "they show them. Needs `trusted` resolvers; without them nobody is asked."
+        ),
+    ] = True
 
 
 class LimitsTable(Table, frozen=True):

@@ -88,7 +88,8 @@ class Conversation:
         if refused is None:
             return None
         stream.abort()
-        return replace(refused, connection=self._name, tls=self._tls)
+        policy = self._security.policy.value
+        return replace(refused, connection=self._name, tls=self._tls, policy=policy)
 
     async def run(self, source: Source) -> End:
         """Draw transactions until a reason to end, settle each exactly once, then close."""
@@ -108,8 +109,11 @@ class Conversation:
 
     @property
     def _is_verified(self) -> bool:
-        tls = self._opening.tls if self._opening else None
-        return tls is not None and tls.verified
+        return bool(self._proof)
+
+    @property
+    def _proof(self) -> str:
+        return self._opening.proof if self._opening else ""
 
     @property
     def _tls(self) -> str:
@@ -143,6 +147,9 @@ class Conversation:
                 port=self._host.port,
                 tls=self._tls,
                 verified=self._is_verified,
+                policy=self._security.policy.value,
+                proof=self._proof,
+                name=self._security.name if self._tls else "",
                 dialogue=tuple(opening.dialogue) if opening else (),
                 error=refused.why[:MAX_TEXT] if refused else "",
                 seconds=clock.monotonic() - self._began,
@@ -158,4 +165,6 @@ class Conversation:
             port=self._host.port,
             connection=self._name,
             tls=self._tls,
+            policy=self._security.policy.value,
+            proof=self._proof,
         )

@@ -325,7 +325,7 @@ class Dispatcher:
     def _offer_by_mx(
         self, route: Route, exchanges: Exchanges, transactions: list[Transaction]
     ) -> SitePool:
-        site = route.site(self._parts.pools.finder.site(exchanges))
+        site = route.site(self._parts.pools.finder.site(exchanges), exchanges.backing)
         return self._offer(site, route, exchanges, transactions)
 
     def _offer(
@@ -373,7 +373,7 @@ class Dispatcher:
                 outcome = Outcome(0, found.result, found.reply, found.status, found.cause)
                 self._settle_all(transaction, outcome)
             return
-        site = route.site(self._parts.pools.finder.site(found))
+        site = route.site(self._parts.pools.finder.site(found), found.backing)
         for lane, forced in _lanes(self._looking_up[key]):
             await self._parts.siting.try_assign(lane, site, forced)
         transactions = self._looking_up.pop(key)

@@ -51,3 +51,5 @@ class End:
     """Names the Opened event of a connection that never stood."""
     tls: str = field(default="", compare=False)
     """Version and cipher, if it was encrypted before it failed."""
+    policy: str = field(default="", compare=False)
+    """Who decided what its host had to prove."""

@@ -71,6 +71,10 @@ class Link:
         self._settings = settings
         self._patience = patience(settings)
 
+    def now(self) -> float:
+        """Seconds since 1970."""
+        return self._clock.now()
+
     def allow(self, seconds: float) -> None:
         """The next waits end within so many seconds from now."""
         self.stream.deadline = self._clock.monotonic() + seconds

@@ -11,14 +11,15 @@ of a large provider refuses the mail of another.)
 
 import ipaddress
 from collections.abc import Callable, Iterable, MutableSequence, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from itertools import chain, groupby, zip_longest
 from typing import TypeVar
 
+from merpati.delivery.backing import UNBACKED, Backing
 from merpati.delivery.outcome import Result
 from merpati.delivery.transaction import Host
-from merpati.dns.errors import DnsError
+from merpati.dns.errors import DnsBogus, DnsError
 from merpati.dns.resolver import Found, Mx, Resolver
 
 T = TypeVar("T")
@@ -53,6 +54,7 @@ class Exchanges:
     port: int = 25
     from_dns: bool = True
     """False: named by a route, so a host that leads to ourselves is meant."""
+    backing: Backing = UNBACKED
 
     @property
     def name(self) -> str:
@@ -95,12 +97,12 @@ class HostFinder:
             return self._no_name(domain)
         if answer.found is Found.NO_DATA or not answer.records:
             # RFC 5321 §5.1: without MX the domain is its own MX, of preference 0.
-            return self._without_us(domain, (Mx(0, domain),))
+            return _backed(self._without_us(domain, (Mx(0, domain),)), answer.secure)
         if _is_null(answer.records):
             # RFC 7505 §4.1: no delivery is tried; 556 with 5.1.10.
             text = f"{domain} says in the DNS that it takes no mail (null MX)"
             return _failed("5.1.10", f"556 5.1.10 {text}", "null-mx")
-        return self._without_us(domain, answer.records)
+        return _backed(self._without_us(domain, answer.records), answer.secure)
 
     def _no_name(self, domain: str) -> NoHosts:
         if domain.lower() == self._settings.hostname.lower():
@@ -213,6 +215,10 @@ class HostFinder:
         return (host.ip, host.port) in self._settings.own
 
 
+def _backed(found: Exchanges | NoHosts, secure: bool) -> Exchanges | NoHosts:
+    return replace(found, backing=Backing(secure)) if isinstance(found, Exchanges) else found
+
+
 def _ip(text: str) -> str | None:
     try:
         return str(ipaddress.ip_address(text))
@@ -235,9 +241,9 @@ def _failed(status: str, reply: str, cause: str) -> NoHosts:
 
 
 def _dns_failing(name: str, error: DnsError) -> NoHosts:
-    return NoHosts(
-        Result.DEFERRED, "4.4.3", f"the DNS gave no answer for {name}: {error}", "dns-failing"
-    )
+    cause = "dnssec-bogus" if isinstance(error, DnsBogus) else "dns-failing"
+    text = f"the DNS gave no answer for {name}: {error}"
+    return NoHosts(Result.DEFERRED, "4.4.3", text, cause)
 
 
 def _loops_back(name: str) -> NoHosts:

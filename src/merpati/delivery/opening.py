@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from merpati.delivery.ending import End, Ending
 from merpati.delivery.link import Link
-from merpati.delivery.security import Security
+from merpati.delivery.security import Policy, Security
 from merpati.delivery.transaction import TlsDemand, Way
 from merpati.delivery.verdicts import STAGES, meaning_of
 from merpati.diagnosis.replies import Stage
@@ -27,6 +27,10 @@ from merpati.smtp.sasl.exchange import SaslError
 from merpati.smtp.sasl.mechanisms import ClientSide, Credentials, choose
 from merpati.wire.errors import TlsError, WireError
 
+_DEMANDS = {
+    Policy.DANE: "DANE demands it (TLSA records)",
+    Policy.STS_ENFORCE: "MTA-STS demands it",
+}
 _Answered = Greeted | HelloAnswered | TlsAnswered | LoginAnswered
 
 
@@ -38,6 +42,8 @@ class Opening:
     ) -> None:
         self.dialogue: list[Exchange] = []
         self.tls: Tls | None = None
+        self.proof = ""
+        """How the handshake proved who the host is; empty: not at all."""
         self.tls_broken = ""
         """Why TLS failed, when it was only wished for: the next connection may go without."""
         self._link = link
@@ -106,7 +112,7 @@ class Opening:
         if self._security.implicit or self._security.demand is TlsDemand.OFF:
             return None
         if not self._link.smtp.capabilities.offers("STARTTLS"):
-            return None if self._security.may_fall_back else self._tls_failed("TLS is not offered")
+            return None if self._security.may_fall_back else self._tls_failed(self._missing())
         self._link.smtp.start_tls()
         refused = await self._expect("STARTTLS", Command.STARTTLS)
         if refused is not None:
@@ -129,7 +135,13 @@ class Opening:
         self._stage = Stage.STARTTLS
         security = self._security
         self._link.allow(self._tls_seconds)
-        self.tls = await self._link.stream.secure(security.context(), security.name or None)
+        tls = await self._link.stream.secure(security.context(), security.name or None)
+        self.tls = tls
+        self.proof = security.proof(tls.chain, self._link.now())
+
+    def _missing(self) -> str:
+        demanded = _DEMANDS.get(self._security.policy)
+        return f"TLS is not offered, though {demanded}" if demanded else "TLS is not offered"
 
     def _tls_failed(self, why: str) -> End:
         if self._security.may_fall_back:

@@ -295,7 +295,8 @@ class SitePool:
 
         memory = self._pace.memory_for(host.ip, began)
         known = limited(memory, self._way.switches)
-        talk = self._parts.talker(self._way, host, known, learn)
+        way = self._route.way(self.site, self.exchanges.backing)
+        talk = self._parts.talker(way, host, known, learn)
         refused = await self._guarded(talk.open(), host)
         if refused is not None:
             if self._pace.memory_for(host.ip, began).plain_only and not memory.plain_only:
@@ -375,8 +376,11 @@ class SitePool:
             port=host.port,
             connection=failure.connection,
             tls=failure.tls,
+            policy=failure.policy,
         )
         status = "5.3.2" if result is Result.FAILED else "4.4.1"
+        if failure.ending is Ending.TLS_FAILED:
+            status = "4.7.5"  # RFC 3463 §3.8: a failure of cryptography.
         return Outcome(0, result, failure.why, status, self._cause(failure), attempt)
 
     def _cause(self, failure: End) -> str:

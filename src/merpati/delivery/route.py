@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from merpati.delivery.backing import UNBACKED, Backing
 from merpati.delivery.transaction import NO_SWITCHES, Switches, TlsDemand, Way
 from merpati.directory.directory import Directory
 from merpati.errors import MerpatiError
@@ -63,14 +64,14 @@ class Route:
             for pattern in self.match
         )
 
-    def site(self, base: str = "") -> str:
+    def site(self, base: str = "", backing: Backing = UNBACKED) -> str:
         """The name of a site on this route; what is talked to differently is another site."""
         name = base or self.name
         demand = "" if self.tls is TlsDemand.OPPORTUNISTIC else f"tls={self.tls.value}"
-        told = "&".join(filter(None, (demand, str(self.switches))))
+        told = "&".join(filter(None, (demand, str(backing), str(self.switches))))
         return f"{name}?{told}" if told else name
 
-    def way(self, site: str) -> Way:
+    def way(self, site: str, backing: Backing = UNBACKED) -> Way:
         """How to talk to the hosts of a site on this route."""
         return Way(
             site=site,
@@ -81,6 +82,7 @@ class Route:
             username=self.username,
             password=self.password,
             switches=self.switches,
+            backing=backing,
         )
 
 

@@ -1,14 +1,43 @@
 """What a connection must prove, decided before it is opened (RFC 3207 §4.1: or it is stripped).
 
-DANE and MTA-STS will make their own `Security` values here; a conversation only obeys one.
+First that counts: DANE, where the host's zone vouches for its certificates; MTA-STS, where the
+recipient's domain demands one; the route's own word. A conversation only obeys.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 from functools import lru_cache
 from pathlib import Path
 
+from merpati.delivery.backing import StsMode
+from merpati.delivery.dane import Dane, Tlsa, Tlsas, Usage, prove
 from merpati.delivery.transaction import Host, TlsDemand, Way
+from merpati.wire.errors import TlsError
 from merpati.wire.tls import TlsContext, client_context
+
+
+class Policy(Enum):
+    """Who decided what a connection must prove; the journal has it for every one."""
+
+    NONE = "none"
+    """A route without TLS."""
+    OPPORTUNISTIC = "opportunistic"
+    REQUIRED = "required"
+    """By the route."""
+    DANE = "dane"
+    STS_ENFORCE = "sts-enforce"
+    STS_TESTING = "sts-testing"
+
+
+_OF_ROUTE = {
+    TlsDemand.OFF: Policy.NONE,
+    TlsDemand.OPPORTUNISTIC: Policy.OPPORTUNISTIC,
+    TlsDemand.REQUIRED: Policy.REQUIRED,
+}
+PKIX = "pkix"
+"""Proof by the authorities that we trust."""
+_PROOFS = {Usage.TRUST_ANCHOR: "dane-ta", Usage.END_ENTITY: "dane-ee"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,15 +49,16 @@ class Security:
     """TLS from the first octet (RFC 8314 §3.3) instead of STARTTLS."""
     name: str = ""
     """What the certificate must be for, when it is checked; else only sent as SNI."""
-    policy: str = "route"
-    """Who demands it: route; later dane, mta-sts."""
+    policy: Policy = Policy.OPPORTUNISTIC
     ca_file: str = ""
     """PEM file of the authorities to trust; empty: the system's."""
+    tlsa: tuple[Tlsa, ...] = ()
+    """DANE: the certificate must match one of them; none: it need not prove anything."""
 
     @property
     def verifies(self) -> bool:
-        """Whether the certificate must be valid for `name`."""
-        return self.demand is TlsDemand.REQUIRED
+        """Whether the certificate must be valid for `name` by an authority that we trust."""
+        return self.demand is TlsDemand.REQUIRED and self.policy is not Policy.DANE
 
     @property
     def may_fall_back(self) -> bool:
@@ -43,11 +73,57 @@ class Security:
         """The TLS settings for this demand; shared by all connections with the same."""
         return _context(self.verifies, self.ca_file)
 
+    def proof(self, chain: Sequence[bytes], now: float) -> str:
+        """How a handshake proved who the host is: pkix, dane-ta, dane-ee; empty: not at all.
 
-def decide(way: Way, host: Host, *, plain_only: bool = False, ca_file: str = "") -> Security:
-    """What a route demands of a host. `plain_only` is the memory of a TLS that broke."""
-    security = Security(way.tls, way.implicit_tls, host.name, ca_file=ca_file)
+        `chain` is what it sent (DER). TlsError when it had to prove more than it did.
+        """
+        if self.verifies:
+            return PKIX
+        if not self.tlsa:
+            return ""
+        usage = prove(self.tlsa, chain, self.name, now)
+        if usage is None:
+            raise TlsError(f"the certificate matches no TLSA record of {self.name}")
+        return _PROOFS[usage]
+
+
+def decide(
+    way: Way,
+    host: Host,
+    *,
+    plain_only: bool = False,
+    ca_file: str = "",
+    tlsa: Tlsas | None = None,
+) -> Security:
+    """What is demanded of a host. `plain_only` is the memory of a TLS that broke."""
+    if tlsa is not None and way.tls is not TlsDemand.OFF:
+        required = TlsDemand.REQUIRED
+        return Security(
+            required, way.implicit_tls, tlsa.base, Policy.DANE, ca_file, tlsa=tlsa.usable
+        )
+    security = Security(way.tls, way.implicit_tls, host.name, _OF_ROUTE[way.tls], ca_file)
+    if way.tls is TlsDemand.OPPORTUNISTIC and way.backing.sts is StsMode.ENFORCE:
+        return replace(security, demand=TlsDemand.REQUIRED, policy=Policy.STS_ENFORCE)
+    if way.tls is TlsDemand.OPPORTUNISTIC and way.backing.sts is StsMode.TESTING:
+        security = replace(security, policy=Policy.STS_TESTING)
     return security.without_tls() if plain_only else security
+
+
+class Decider:
+    """Asks what has to be asked first."""
+
+    def __init__(self, dane: Dane | None = None, ca_file: str = "") -> None:
+        """Without `dane` no zone is asked for certificates."""
+        self._dane = dane
+        self._ca_file = ca_file
+
+    async def decide(self, way: Way, host: Host, *, plain_only: bool = False) -> Security:
+        """See `decide`. Raises Undecided."""
+        tlsa = None
+        if self._dane and way.backing.dnssec and way.tls is not TlsDemand.OFF:
+            tlsa = await self._dane.of(host)
+        return decide(way, host, plain_only=plain_only, ca_file=self._ca_file, tlsa=tlsa)
 
 
 @lru_cache(maxsize=16)

@@ -10,6 +10,7 @@ from typing import Protocol
 
 import msgspec
 
+from merpati.delivery.backing import UNBACKED, Backing
 from merpati.delivery.outcome import Outcome
 from merpati.mail.envelope import Body
 from merpati.queue.entry import Entry, Waiting
@@ -79,6 +80,7 @@ class Way:
     username: str = ""
     password: str = ""
     switches: Switches = NO_SWITCHES
+    backing: Backing = UNBACKED
 
 
 class Transaction(msgspec.Struct, frozen=True):

@@ -191,6 +191,8 @@ def _attempt(around: Circumstances, dialogue: list[Exchange]) -> Attempt:
         port=known.port,
         connection=known.connection,
         tls=known.tls,
+        policy=known.policy,
+        proof=known.proof,
         dialogue=tuple(dialogue),
         seconds=around.seconds,
         signed=around.signed,

@@ -48,7 +48,27 @@ _PHRASES = (
     _Phrase("the connection was aborted", "connection-lost", "sambungan dibatalkan"),
     _Phrase("the connection was lost", "connection-lost", "sambungan terputus"),
     _Phrase("the connection is closed", "connection-lost", "sambungan sudah tertutup"),
+    _Phrase(
+        "TLS is not offered, though",
+        "policy-needs-tls",
+        "TLS tidak ditawarkan, padahal kebijakan domain itu menuntutnya",
+    ),
     _Phrase("TLS is not offered", "tls-unavailable", "TLS tidak ditawarkan"),
+    _Phrase(
+        "the certificate matches no TLSA record",
+        "tlsa-mismatch",
+        "sertifikat tidak cocok dengan catatan TLSA",
+    ),
+    _Phrase(
+        r"the DNS does not say what certificate .*bogus",
+        "dnssec-bogus",
+        "DNS tidak menyebut sertifikat yang berlaku: tanda tangan DNSSEC salah",
+    ),
+    _Phrase(
+        "the DNS does not say what certificate",
+        "dns-failing",
+        "DNS tidak menyebut sertifikat yang berlaku",
+    ),
     _Phrase(
         r"the certificate was not accepted: .*self.signed",
         "certificate-self-signed",

@@ -25,7 +25,7 @@ from dns.rdatatype import RdataType
 
 from merpati.clock import Clock
 from merpati.dns.cache import Cache
-from merpati.dns.errors import DnsError, DnsFailure, DnsNonsense, DnsTimeout
+from merpati.dns.errors import DnsBogus, DnsError, DnsFailure, DnsNonsense, DnsTimeout
 from merpati.dns.resolver import Answer, Found, Mx
 
 # https://dnsflagday.net/2020: what passes every path unfragmented.
@@ -157,7 +157,8 @@ class DnsClient:
 
     async def _follow(self, name: dns.name.Name, kind: RdataType) -> Records:
         """Ask, and ask on where an alias leads out of what the answer holds."""
-        links, secure, ttl = 0, self._settings.trusted, float(_NO_TTL)
+        asked, links = name, 0
+        secure, ttl = self._settings.trusted, float(_NO_TTL)
         while True:
             response = await self._query(name, kind)
             chain = _chain(response)
@@ -167,7 +168,9 @@ class DnsClient:
             secure = secure and bool(response.flags & dns.flags.AD)
             ttl = min(ttl, chain.minimum_ttl)
             if not _leads_on(response, chain):
-                return replace(self._answer(response, chain, ttl), secure=secure)
+                end = chain.canonical_name
+                alias = "" if end == asked else _text(end)
+                return replace(self._answer(response, chain, ttl), secure=secure, alias=alias)
             name = chain.canonical_name
 
     def _answer(
@@ -191,13 +194,31 @@ class DnsClient:
                 return await self._query_one(name, kind, server)
             except DnsError as error:
                 failure = error
+        if type(failure) is DnsFailure and await self._is_bogus(name, kind):
+            raise DnsBogus("the answer is not what its zone signed (DNSSEC: bogus)")
         raise failure
 
+    async def _is_bogus(self, name: dns.name.Name, kind: RdataType) -> bool:
+        """Whether a server that validates has an answer, which it does not believe."""
+        if not self._settings.trusted:
+            return False
+        try:
+            # RFC 4035 §3.2.2: with CD it says what it has, unchecked. That is looked at no further.
+            await self._query_one(name, kind, self._servers[0], dns.flags.CD)
+        except DnsError:
+            return False
+        return True
+
     async def _query_one(
-        self, name: dns.name.Name, kind: RdataType, server: tuple[str, int]
+        self,
+        name: dns.name.Name,
+        kind: RdataType,
+        server: tuple[str, int],
+        # RFC 6840 §5.7: tell us whether you have validated this.
+        flags: dns.flags.Flag = dns.flags.AD,
     ) -> dns.message.QueryMessage:
         query = dns.message.make_query(name, kind, use_edns=0, payload=EDNS_PAYLOAD)
-        query.flags |= dns.flags.AD  # RFC 6840 §5.7: tell us whether you have validated this.
+        query.flags |= flags
         try:
             # Ignoring what is malformed or not an answer to this question costs a forger's
             # target nothing but the wait for the true answer.
@@ -258,4 +279,4 @@ def _text(name: dns.name.Name) -> str:
 
 def _mapped(answer: Records, value: Callable[..., T]) -> Answer[T]:
     records = tuple(value(record) for record in answer.records)
-    return Answer(answer.found, records, answer.ttl, answer.secure)
+    return Answer(answer.found, records, answer.ttl, answer.secure, answer.alias)

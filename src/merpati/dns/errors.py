@@ -2,7 +2,8 @@
 
 DnsError              no usable answer; `.cause` says why
 ├── DnsTimeout        no server answered in time
-├── DnsFailure        every server that answered said it failed: SERVFAIL, REFUSED, bogus
+├── DnsFailure        every server that answered said it failed: SERVFAIL, REFUSED
+│   └── DnsBogus      there is an answer, which a validating server does not believe
 └── DnsNonsense       an answer that no honest server gives: chains without end, garbage
 """
 
@@ -23,6 +24,10 @@ class DnsTimeout(DnsError):
 
 class DnsFailure(DnsError):
     """Every server that answered said it failed."""
+
+
+class DnsBogus(DnsFailure):
+    """There is an answer, but its signatures are wrong, missing or expired (RFC 4033 §5)."""
 
 
 class DnsNonsense(DnsError):

@@ -24,6 +24,8 @@ class Answer(Generic[T]):
     ttl: float = 0.0
     secure: bool = False
     """The AD bit from a resolver that is trusted to validate (RFC 7672 §2.1)."""
+    alias: str = ""
+    """The name at the end of a chain of CNAMEs, where the name that was asked for begins one."""
 
 
 @dataclass(frozen=True, slots=True)

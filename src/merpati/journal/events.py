@@ -38,6 +38,11 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     connection: str = ""
     tls: str = ""
     """`TLSv1.3 TLS_AES_256_GCM_SHA384`; empty for plain text."""
+    policy: str = ""
+    """Who decided what the host had to prove: none, opportunistic, required, dane, sts-enforce,
+    sts-testing."""
+    proof: str = ""
+    """How it proved who it is: pkix, dane-ta, dane-ee; empty: not at all."""
     dialogue: tuple[Exchange, ...] = ()
     """This transaction's own commands: MAIL, RCPT of this recipient, DATA or BDAT, the end."""
     seconds: float = 0.0
@@ -136,6 +141,12 @@ class Opened(Fact, frozen=True, tag="opened", kw_only=True, omit_defaults=True):
     port: int = 0
     tls: str = ""
     verified: bool = False
+    """Its certificate was checked and fits; `proof` says how."""
+    policy: str = ""
+    proof: str = ""
+    """Both as in `Attempt`."""
+    name: str = ""
+    """What TLS was asked for and the certificate, where it is checked, has to be for."""
     dialogue: tuple[Exchange, ...] = ()
     error: str = ""
     seconds: float = 0.0

@@ -18,6 +18,8 @@ class Tls:
     verified: bool = False
     """The peer's certificate was checked and matches the name that was asked for."""
     peer_name: str = ""
+    chain: tuple[bytes, ...] = ()
+    """The certificates that the peer sent (DER), its own first, whoever vouches for them."""
     channel_bindings: tuple[tuple[str, bytes], ...] = ()
     """(type, data) usable by SCRAM-PLUS: `tls-exporter`, `tls-server-end-point`, `tls-unique`."""
 

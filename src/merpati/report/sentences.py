@@ -17,6 +17,41 @@ ACCEPTED_BY = {
     },
 }
 
+POLICIES = {
+    "en": {
+        "none": "the route: without TLS",
+        "opportunistic": "nobody: TLS when it is offered, whatever the certificate",
+        "required": "the route: only with a valid certificate",
+        "dane": "DANE: the host's zone says which certificates are its own",
+        "sts-enforce": "MTA-STS: the domain demands a valid certificate",
+        "sts-testing": "MTA-STS, in testing: the domain demands nothing yet",
+    },
+    "id": {
+        "none": "rute: tanpa TLS",
+        "opportunistic": "tidak ada: TLS jika ditawarkan, apa pun sertifikatnya",
+        "required": "rute: hanya dengan sertifikat yang sah",
+        "dane": "DANE: zona host itu menyebut sertifikat miliknya",
+        "sts-enforce": "MTA-STS: domainnya menuntut sertifikat yang sah",
+        "sts-testing": "MTA-STS, masa uji: domainnya belum menuntut apa-apa",
+    },
+}
+"""Who decided what a host had to prove."""
+
+PROOFS = {
+    "en": {
+        "": "it proved nothing",
+        "pkix": "it proved by a public authority that it is {name}",
+        "dane-ta": "its certificate comes from the authority in the TLSA records",
+        "dane-ee": "its certificate is the one in the TLSA records",
+    },
+    "id": {
+        "": "host itu tidak membuktikan apa-apa",
+        "pkix": "host itu terbukti {name} lewat otoritas publik",
+        "dane-ta": "sertifikatnya berasal dari otoritas pada catatan TLSA",
+        "dane-ee": "sertifikatnya ada pada catatan TLSA",
+    },
+}
+
 LABELS = {
     "en": {
         "client": "client",
@@ -29,6 +64,7 @@ LABELS = {
         "tls": "encryption",
         "plain": "none",
         "signed": "signed with",
+        "policy": "decided by",
         "reply": "answer",
         "why": "Why",
         "next": "What to do",
@@ -49,6 +85,7 @@ LABELS = {
         "tls": "enkripsi",
         "plain": "tidak ada",
         "signed": "ditandatangani dengan",
+        "policy": "ditentukan oleh",
         "reply": "jawaban",
         "why": "Sebab",
         "next": "Langkah berikutnya",

@@ -33,7 +33,16 @@ from merpati.journal.events import (
 )
 from merpati.report import waiting as queue_view
 from merpati.report.checks import told
-from merpati.report.sentences import ACCEPTED_BY, ACTIONS, LABELS, REASONS, SENTENCES, STAGES
+from merpati.report.sentences import (
+    ACCEPTED_BY,
+    ACTIONS,
+    LABELS,
+    POLICIES,
+    PROOFS,
+    REASONS,
+    SENTENCES,
+    STAGES,
+)
 from merpati.report.shown import shown
 from merpati.report.waiting import Waits
 from merpati.report.wording import WORDINGS
@@ -191,11 +200,23 @@ def _details(event: Event, language: str) -> list[str]:
         found += [told(check, language) for check in event.checks]
     attempt = _attempt(event)
     if attempt and attempt.host and (attempt.tls or attempt.dialogue):
-        found.append((labels["tls"], attempt.tls or labels["plain"]))
+        found.append((labels["tls"], _encryption(attempt, attempt.host, language)))
         found.append((labels["signed"], ", ".join(attempt.signed)))
     if isinstance(event, Opened) and (event.tls or not event.error):
-        found.append((labels["tls"], event.tls or labels["plain"]))
+        found.append((labels["tls"], _encryption(event, event.name or event.host, language)))
+    if isinstance(event, Opened) and event.policy:
+        found.append((labels["policy"], POLICIES[language].get(event.policy, event.policy)))
     return [f"{label}: {shown(value)}" for label, value in found if value]
+
+
+def _encryption(one: Attempt | Opened, name: str, language: str) -> str:
+    """Version and cipher, and what the certificate proved."""
+    if not one.tls:
+        return LABELS[language]["plain"]
+    if not one.policy:
+        return one.tls  # Of before this was written down.
+    proof = PROOFS[language].get(one.proof, one.proof)
+    return f"{one.tls}; {proof.format(name=shown(name))}"
 
 
 def _refused(event: Refused, labels: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -133,8 +133,15 @@ class Blueprint:
 
     def dns(self) -> DnsSettings:
         """Whom the DNS is asked of."""
-        servers = self.settings.document.dns.servers
-        return DnsSettings(servers=tuple((server.ip, server.port) for server in servers))
+        dns = self.settings.document.dns
+        servers = tuple((server.ip, server.port) for server in dns.servers)
+        return DnsSettings(servers=servers, trusted=dns.trusted)
+
+    @property
+    def uses_dane(self) -> bool:
+        """Whether hosts are asked for what their zones promise: not where nobody validates."""
+        document = self.settings.document
+        return document.dns.trusted and document.delivery.dane
 
 
 def _networks(texts: tuple[str, ...]) -> tuple[Network, ...]:

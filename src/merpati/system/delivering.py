@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from merpati.config.places import Places
 from merpati.config.routes import read_routes
 from merpati.config.settings import Settings
-from merpati.delivery.conversation import Conversation, Surroundings
+from merpati.delivery.conversation import Surroundings
+from merpati.delivery.dane import Dane
+from merpati.delivery.decision import Decided
 from merpati.delivery.dispatcher import Dispatcher, DispatcherParts, DispatcherSettings
 from merpati.delivery.lesson import Lesson, SiteMemory
 from merpati.delivery.link import ConversationSettings
@@ -20,7 +22,7 @@ from merpati.delivery.mx import HostFinder
 from merpati.delivery.pacing import Paces, PacingSettings
 from merpati.delivery.pool import PoolParts
 from merpati.delivery.route import Route, Routes
-from merpati.delivery.security import decide
+from merpati.delivery.security import Decider
 from merpati.delivery.settling import Settling, SettlingSettings
 from merpati.delivery.signing import Signing, SigningParts
 from merpati.delivery.siting import Siting, SitingSettings
@@ -81,6 +83,8 @@ class Delivering:
         self._house = house
         self._sites = sites
         self._dialer = SocketDialer(house.wire)
+        self._resolver = DnsClient(house.clock, Blueprint(settings).dns())
+        self._decider = Decider()
         self._routes = CurrentRoutes(house)
         self._schedule = Schedule()
         self._settling = Settling(SettlingSettings(), self._retry)
@@ -149,13 +153,14 @@ class Delivering:
         blueprint = Blueprint(settings)
         self._routes.take_up(routes, settings.is_inbox)
         self._schedule = blueprint.schedule()
+        self._decider = Decider(Dane(self._resolver) if blueprint.uses_dane else None)
         self._settling.settings = blueprint.settling()
         self._notices.take_up(self._own_intake(blueprint), blueprint.notices())
 
     def _parts(self, threads: Threads) -> DispatcherParts:
         stores, clock = self._house.stores, self._house.clock
         blueprint = Blueprint(self._settings)
-        finder = HostFinder(blueprint.mx(), DnsClient(clock, blueprint.dns()), _CHANCE.shuffle)
+        finder = HostFinder(blueprint.mx(), self._resolver, _CHANCE.shuffle)
         return DispatcherParts(
             queue=stores.queue,
             sites=stores.queue,
@@ -191,7 +196,7 @@ class Delivering:
 
     def _talk(
         self, way: Way, host: Host, memory: SiteMemory, learn: Callable[[Lesson], None]
-    ) -> Conversation:
+    ) -> Decided:
         surroundings = Surroundings(
             settings=ConversationSettings(self._settings.hostname),
             dial=self._dial,
@@ -200,8 +205,7 @@ class Delivering:
             note=self._house.stores.journal.note,
             learn=learn,
         )
-        security = decide(way, host, plain_only=memory.plain_only)
-        return Conversation(way, host, security, surroundings, memory)
+        return Decided(way, host, lambda: self._decider, surroundings, memory)
 
     async def _dial(self, host: Host, seconds: float) -> Stream:
         is_path = host.ip.startswith("/")

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from merpati.delivery.conversation import Conversation, Surroundings
+from merpati.delivery.dane import Tlsas
 from merpati.delivery.ending import End
 from merpati.delivery.lesson import Lesson, SiteMemory
 from merpati.delivery.link import ConversationSettings
@@ -120,6 +121,8 @@ class Scene:
     settings: ConversationSettings = field(
         default_factory=lambda: ConversationSettings("us.test", connect=5.0)
     )
+    tlsa: Tlsas | None = None
+    """What the host's zone says of its certificates."""
     split: Split = whole
     ledger: Ledger = field(default_factory=Ledger)
     clock: PatientClock = field(default_factory=PatientClock)
@@ -147,7 +150,7 @@ class Scene:
     def conversation(self) -> Conversation:
         """One that was not opened."""
         plain_only = self.memory.plain_only
-        security = decide(self.way, HOST, plain_only=plain_only)
+        security = decide(self.way, HOST, plain_only=plain_only, tlsa=self.tlsa)
         surroundings = Surroundings(
             self.settings,
             self._dial,

@@ -55,6 +55,11 @@ class ScriptedDns:
     names: set[str] = field(default_factory=set)
     """Names that exist without any record that was asked for."""
     broken: set[str] = field(default_factory=set)
+    secure: set[str] = field(default_factory=set)
+    """Names whose answers are validated."""
+    aliases: dict[str, str] = field(default_factory=dict)
+    tlsas: dict[str, tuple[tuple[int, int, int, bytes], ...]] = field(default_factory=dict)
+    txts: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
     asked: int = 0
 
     async def mx(self, domain: str) -> Answer[Mx]:
@@ -71,23 +76,25 @@ class ScriptedDns:
         return self._answer(host, self.v6.get(host, ()))
 
     async def txt(self, name: str) -> Answer[bytes]:
-        """None."""
-        return self._answer(name, ())
+        """TXT records."""
+        return self._answer(name, self.txts.get(name, ()))
 
     async def ptr(self, ip: str) -> Answer[str]:
         """None."""
         return self._answer(ip, ())
 
     async def tlsa(self, port: int, host: str) -> Answer[tuple[int, int, int, bytes]]:
-        """None."""
-        return self._answer(f"_{port}._tcp.{host}", ())
+        """TLSA records."""
+        name = f"_{port}._tcp.{host}"
+        return self._answer(name, self.tlsas.get(name, ()))
 
     def _answer(self, name: str, records: tuple[T, ...]) -> Answer[T]:
         self.asked += 1
         if name in self.broken:
             raise DnsFailure(f"{name} is broken")
         if records:
-            return Answer(Found.RECORDS, records)
+            secure, alias = name in self.secure, self.aliases.get(name, "")
+            return Answer(Found.RECORDS, records, secure=secure, alias=alias)
         known = name in self.names or name in self.mxs or name in self.v4 or name in self.v6
         return Answer(Found.NO_DATA if known else Found.NO_NAME)
 

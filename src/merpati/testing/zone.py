@@ -36,6 +36,7 @@ class Fault(Enum):
     SILENT = "says nothing"
     SERVFAIL = "says that it failed"
     REFUSED = "says that it will not"
+    BOGUS = "has an answer that it does not believe: says that it failed, unless told not to check"
     TRUNCATED = "says over UDP that the answer is too long"
     TRUNCATED_TCP_DEAD = "the same, and closes TCP without a word"
     GARBAGE = "answers octets that are no message"
@@ -135,6 +136,8 @@ class ZoneServer(asyncio.DatagramProtocol):
         name = question.name.to_text(omit_final_dot=True)
         self.asked.append((name, RdataType(question.rdtype).name))
         fault = self.faults.get(name, self.faults.get("*"))
+        if fault is Fault.BOGUS:
+            fault = None if query.flags & dns.flags.CD else Fault.SERVFAIL
         if fault in _TRUNCATIONS and is_tcp:
             fault = None if fault is Fault.TRUNCATED else Fault.SILENT
         response = self.zone.answer(query, bare=fault is Fault.BARE_ALIAS)

@@ -10,6 +10,7 @@ Channel bindings (RFC 5929): `tls-server-end-point` for every version and `tls-u
 Python's ssl cannot export keying material, so `tls-exporter` (RFC 9266) is not offered.
 """
 
+import _ssl
 import ssl
 from pathlib import Path
 
@@ -209,8 +210,17 @@ class TlsFilter:
             cipher=cipher[0] if cipher else "",
             verified=self._verifying,
             peer_name=self._server_name,
+            chain=self._chain(),
             channel_bindings=tuple(self._channel_bindings()),
         )
+
+    def _chain(self) -> tuple[bytes, ...]:
+        if self._own_end_point:
+            return ()  # Servers ask nobody for a certificate.
+        # Public from Python 3.13 on, where it gives octets; before, what is beneath has it.
+        beneath = getattr(self._tls, "_sslobj", None)
+        sent = getattr(beneath, "get_unverified_chain", lambda: None)() or ()
+        return tuple(one.public_bytes(_ssl.ENCODING_DER) for one in sent)
 
     def _channel_bindings(self) -> list[tuple[str, bytes]]:
         bindings = []

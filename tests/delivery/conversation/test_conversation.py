@@ -8,10 +8,12 @@ import pytest
 from msgspec import structs
 
 from merpati.delivery.conversation import Conversation
+from merpati.delivery.dane import Tlsa, Tlsas
 from merpati.delivery.ending import End, Ending
 from merpati.delivery.lesson import PlainOnly, RecipientLimit, SiteMemory
 from merpati.delivery.outcome import Outcome, Result
 from merpati.delivery.transaction import Switches, TlsDemand, Transaction, Way
+from merpati.diagnosis.own_words import cause_of
 from merpati.diagnosis.replies import Refusal, Stage
 from merpati.errors import MerpatiError
 from merpati.mail.envelope import Body, DeliverBy, Notify, Recipient
@@ -588,6 +590,36 @@ async def test_a_bad_certificate(demand: TlsDemand) -> None:
     assert (scene.opened.ending, scene.opened.stage) == (Ending.TLS_FAILED, Stage.STARTTLS)
     plain = [one for one in scene.lessons if isinstance(one, PlainOnly)]
     assert bool(plain) is (demand is TlsDemand.OPPORTUNISTIC)
+
+
+WISHING = replace(WAY, tls=TlsDemand.OPPORTUNISTIC)
+TLSAS = Tlsas("end.test", (Tlsa(3, 0, 0, b"not what it shows"),))
+
+
+async def test_dane_takes_no_missing_starttls_and_no_other_certificate() -> None:
+    scene = Scene(PlainServer, WISHING, tlsa=TLSAS)
+    assert await scene.play(a_message(1)) is None
+    assert scene.opened is not None
+    assert scene.opened.ending is Ending.TLS_FAILED
+    assert cause_of(scene.opened.why) == "policy-needs-tls"
+    scene = Scene(offering("STARTTLS"), WISHING, tlsa=TLSAS)
+    assert await scene.play(a_message(1)) is None
+    assert scene.opened is not None
+    assert cause_of(scene.opened.why) == "tlsa-mismatch"
+    assert scene.streams[0].server_name == "end.test"
+    assert scene.lessons == []
+    assert (scene.opening.policy, scene.opening.proof, scene.opening.tls[:3]) == ("dane", "", "TLS")
+
+
+async def test_unusable_tlsa_records_encrypt_and_say_that_nothing_was_proved() -> None:
+    scene = Scene(offering("STARTTLS"), WISHING, tlsa=Tlsas("end.test", ()))
+    await scene.play(a_message(1))
+    assert scene.source.results() == [[D]]
+    assert (scene.opening.policy, scene.opening.proof, scene.opening.verified) == (
+        "dane",
+        "",
+        False,
+    )
 
 
 async def test_broken_implicit_tls_is_never_given_up() -> None:

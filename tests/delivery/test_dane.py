@@ -1,0 +1,244 @@
+"""DANE: which records a host has, and which certificates they are of (RFC 7672)."""
+
+import hashlib
+import ssl
+
+import pytest
+import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from merpati.delivery.backing import Backing, StsMode
+from merpati.delivery.dane import Dane, Tlsa, Tlsas, Undecided, Usage, prove
+from merpati.delivery.security import Decider, Policy, decide
+from merpati.delivery.transaction import Host, TlsDemand, Way
+from merpati.testing.deliveries import ScriptedDns
+
+NAME = "mx.a.test"
+HOST = Host(NAME, "192.0.2.1")
+PLACE = f"_25._tcp.{NAME}"
+RECORD = (3, 1, 1, b"x" * 32)
+
+ROOT = trustme.CA()
+AUTHORITY = ROOT.create_child_ca()
+LEAF = AUTHORITY.issue_cert(NAME)
+
+
+def der(pem: bytes) -> bytes:
+    return ssl.PEM_cert_to_DER_cert(pem.decode())
+
+
+CHAIN = tuple(der(blob.bytes()) for blob in LEAF.cert_chain_pems)
+OWN = CHAIN[0]
+ROOT_DER = der(ROOT.cert_pem.bytes())
+AUTHORITY_DER = CHAIN[1]
+NOW = x509.load_der_x509_certificate(OWN).not_valid_before_utc.timestamp() + 60
+LATER = x509.load_der_x509_certificate(OWN).not_valid_after_utc.timestamp() + 60
+
+
+def key(certificate: bytes) -> bytes:
+    public = x509.load_der_x509_certificate(certificate).public_key()
+    return public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def sha256(octets: bytes) -> bytes:
+    return hashlib.sha256(octets).digest()
+
+
+def sha512(octets: bytes) -> bytes:
+    return hashlib.sha512(octets).digest()
+
+
+def check(
+    records: list[tuple[int, int, int, bytes]],
+    expected: Usage | None,
+    chain: tuple[bytes, ...] = CHAIN,
+    name: str = NAME,
+    now: float = NOW,
+) -> None:
+    tlsas = [Tlsa(*one) for one in records]
+    assert all(one.is_usable for one in tlsas)
+    assert prove(tlsas, chain, name, now) is expected
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        (3, 0, 0, OWN),
+        (3, 0, 1, sha256(OWN)),
+        (3, 0, 2, sha512(OWN)),
+        (3, 1, 0, key(OWN)),
+        (3, 1, 1, sha256(key(OWN))),
+        (3, 1, 2, sha512(key(OWN))),
+    ],
+)
+def test_a_host_shows_the_certificate_or_key_that_its_record_names(
+    record: tuple[int, int, int, bytes],
+) -> None:
+    check([record], Usage.END_ENTITY)
+
+
+def test_an_end_entity_needs_no_name_and_no_time() -> None:
+    check([(3, 1, 1, sha256(key(OWN)))], Usage.END_ENTITY, name="other.test", now=LATER)
+
+
+def test_one_fitting_record_of_several_is_enough() -> None:
+    check([(3, 1, 1, b"-" * 32), (3, 0, 1, sha256(OWN))], Usage.END_ENTITY)
+
+
+def test_another_certificate_proves_nothing() -> None:
+    check([(3, 1, 1, b"-" * 32)], None)
+    check([(2, 1, 1, b"-" * 32)], None)
+
+
+def test_an_end_entitys_record_is_not_of_an_authority_in_the_chain() -> None:
+    check([(3, 0, 1, sha256(AUTHORITY_DER))], None)
+
+
+def test_an_anchors_record_is_not_of_the_hosts_own_certificate() -> None:
+    check([(2, 0, 1, sha256(OWN))], None)
+
+
+@pytest.mark.parametrize("anchor", [AUTHORITY_DER, ROOT_DER])
+def test_a_host_comes_from_the_authority_that_its_record_names(anchor: bytes) -> None:
+    check([(2, 1, 1, sha256(key(anchor)))], Usage.TRUST_ANCHOR, (*CHAIN, ROOT_DER))
+
+
+def test_a_record_with_the_whole_anchor_stands_for_one_that_was_not_sent() -> None:
+    check([(2, 0, 0, ROOT_DER)], Usage.TRUST_ANCHOR)
+
+
+def test_an_anchor_by_its_digest_has_to_be_sent() -> None:
+    check([(2, 0, 1, sha256(ROOT_DER))], None, CHAIN[:1])
+
+
+def test_below_an_anchor_names_and_times_count() -> None:
+    record = (2, 0, 1, sha256(AUTHORITY_DER))
+    check([record], None, name="other.test")
+    check([record], None, now=LATER)
+
+
+def test_an_authority_that_did_not_sign_proves_nothing() -> None:
+    other = der(trustme.CA().cert_pem.bytes())
+    check([(2, 0, 1, sha256(other))], None, (*CHAIN, other))
+    check([(2, 0, 0, other)], None)
+
+
+def test_a_certificate_that_may_not_sign_is_no_authority() -> None:
+    other = trustme.CA().issue_cert(NAME)
+    theirs = der(other.cert_chain_pems[0].bytes())
+    check([(2, 0, 1, sha256(theirs))], None, (OWN, theirs, AUTHORITY_DER))
+
+
+@pytest.mark.parametrize("chain", [(), (b"",), (b"garbage",), (b"\x30\x82\xff\xff", OWN)])
+def test_garbage_for_a_certificate_proves_nothing(chain: tuple[bytes, ...]) -> None:
+    check([(3, 0, 1, sha256(OWN)), (2, 0, 0, ROOT_DER)], None, chain)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        (0, 1, 1, b"x" * 32),
+        (1, 1, 1, b"x" * 32),
+        (4, 1, 1, b"x" * 32),
+        (3, 2, 1, b"x" * 32),
+        (3, 1, 3, b"x" * 32),
+        (3, 1, 1, b"x" * 31),
+        (3, 1, 2, b"x" * 32),
+        (3, 1, 0, b""),
+    ],
+)
+def test_other_records_are_unusable(record: tuple[int, int, int, bytes]) -> None:
+    assert not Tlsa(*record).is_usable
+
+
+def a_zone(*secure: str) -> ScriptedDns:
+    dns = ScriptedDns(v4={NAME: ("192.0.2.1",)}, tlsas={PLACE: (RECORD,)})
+    dns.secure |= set(secure)
+    dns.names |= {NAME, PLACE}
+    # No IPv6 address is an answer as well, and as validated.
+    dns.v6 = {NAME: ("2001:db8::1",)}
+    return dns
+
+
+async def test_records_count_where_all_was_validated() -> None:
+    found = await Dane(a_zone(NAME, PLACE)).of(HOST)
+    assert found == Tlsas(NAME, (Tlsa(*RECORD),))
+
+
+async def test_an_insecure_address_means_that_nobody_asks_for_records() -> None:
+    dns = a_zone(PLACE)
+    dns.broken.add(PLACE)
+    assert await Dane(dns).of(HOST) is None
+
+
+async def test_insecure_records_are_none() -> None:
+    assert await Dane(a_zone(NAME)).of(HOST) is None
+
+
+async def test_a_failing_question_for_records_is_no_permission_to_go_without() -> None:
+    dns = a_zone(NAME, PLACE)
+    dns.broken.add(PLACE)
+    with pytest.raises(Undecided, match="does not say what certificate"):
+        await Dane(dns).of(HOST)
+
+
+async def test_the_end_of_an_alias_is_asked_before_the_alias_itself() -> None:
+    dns = a_zone(NAME, PLACE, "_25._tcp.end.test")
+    dns.aliases[NAME] = "end.test"
+    dns.names.add("_25._tcp.end.test")
+    found = await Dane(dns).of(HOST)
+    assert found is not None
+    assert found.base == NAME
+    dns.tlsas["_25._tcp.end.test"] = (RECORD,)
+    found = await Dane(dns).of(HOST)
+    assert found is not None
+    assert found.base == "end.test"
+
+
+async def test_unusable_records_demand_encryption_and_no_proof() -> None:
+    dns = a_zone(NAME, PLACE)
+    dns.tlsas[PLACE] = ((1, 1, 1, b"x" * 32),)
+    way = Way("a.test", "mx:", backing=Backing(dnssec=True))
+    security = await Decider(Dane(dns)).decide(way, HOST)
+    assert security.policy is Policy.DANE
+    assert not security.may_fall_back
+    assert not security.verifies
+    assert security.proof(CHAIN, NOW) == ""
+
+
+async def test_hosts_that_an_insecure_answer_named_are_not_asked() -> None:
+    security = await Decider(Dane(a_zone(NAME, PLACE))).decide(Way("a.test", "mx:"), HOST)
+    assert security.policy is Policy.OPPORTUNISTIC
+    assert security.may_fall_back
+
+
+async def test_dane_goes_before_sts_and_a_broken_tls_is_not_remembered_against_it() -> None:
+    way = Way("a.test", "mx:", backing=Backing(dnssec=True, sts=StsMode.ENFORCE))
+    security = await Decider(Dane(a_zone(NAME, PLACE))).decide(way, HOST, plain_only=True)
+    assert security.policy is Policy.DANE
+    assert security.demand is TlsDemand.REQUIRED
+
+
+async def test_a_route_without_tls_stays_without() -> None:
+    way = Way("a.test", "mx:", tls=TlsDemand.OFF, backing=Backing(dnssec=True))
+    security = await Decider(Dane(a_zone(NAME, PLACE))).decide(way, HOST)
+    assert security.policy is Policy.NONE
+
+
+@pytest.mark.parametrize(
+    ("mode", "policy", "falls_back"),
+    [
+        (StsMode.NONE, Policy.OPPORTUNISTIC, True),
+        (StsMode.TESTING, Policy.STS_TESTING, True),
+        (StsMode.ENFORCE, Policy.STS_ENFORCE, False),
+    ],
+)
+def test_sts_demands_a_certificate_only_when_it_is_enforced(
+    mode: StsMode, policy: Policy, falls_back: bool
+) -> None:
+    security = decide(Way("a.test", "mx:", backing=Backing(sts=mode)), HOST, plain_only=False)
+    assert security.policy is policy
+    assert security.may_fall_back is falls_back
+    assert security.verifies is not falls_back
+    assert security.name == NAME
