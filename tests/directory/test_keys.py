@@ -1,11 +1,13 @@
 """Both stores of keys keep the promises, and a file with keys is private."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from merpati.directory.key_store import KeyStore, keep_private
+from merpati.directory.keys import KeyState
 from merpati.storage.connection import Kind, StorageSettings
 from merpati.storage.database import Database
 from merpati.storage.errors import StorageError
@@ -49,6 +51,12 @@ async def test_the_file_is_made_private(database: Database) -> None:
 async def test_keys_that_are_not_open_cannot_be_asked_for(database: Database) -> None:
     with pytest.raises(StorageError, match="not open"):
         KeyStore(database).active("a.test")
+
+
+async def test_a_new_key_that_signs_at_once_is_a_mistake_of_ours(database: Database) -> None:
+    keys = KeyStore(database)
+    with pytest.raises(ValueError, match="published before it signs"):
+        await keys.add_key(replace(a_key("one"), state=KeyState.ACTIVE))
 
 
 def test_a_file_that_cannot_be_made_private_is_refused(tmp_path: Path) -> None:

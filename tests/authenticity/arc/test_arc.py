@@ -129,6 +129,7 @@ def test_what_was_found_counts_as_far_as_all_later_sealers_are_trusted(
         (b"Results: i=3;", b"Results: i=1;", "there twice"),
         (b"a=ed25519-sha256; d=three", b"a=rsa-sha1; d=three", "SHA-1"),
         (b"h=from:", b"h=arc-seal:from:", "covers seals"),
+        (b"\tbh=", b"\tbx=", "the newest signature of the message: the signature lacks bh="),
         (b"d=two.test; s=ed25519;\r\n\tt=", b"d=two.test; s=none;\r\n\tt=", "a seal: "),
     ],
 )

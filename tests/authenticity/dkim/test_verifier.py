@@ -264,6 +264,22 @@ def test_only_so_many_signatures_are_looked_at() -> None:
     assert len(answers.asked) == MAX_SIGNATURES
 
 
+def test_signatures_of_different_lengths_are_each_checked_by_their_own() -> None:
+    message = crafted(crafted(crafted(), l="5"), l="19")
+    verdicts = Answers(zone(a_key())).answer(verify([message], AT))
+    assert [each.result for each in verdicts] == [Result.PASS, Result.POLICY, Result.PASS]
+    altered = message.replace(b"kabar", b"gabar")
+    verdicts = Answers(zone(a_key())).answer(verify([altered], AT))
+    assert [each.result for each in verdicts] == [Result.FAIL, Result.POLICY, Result.FAIL]
+
+
+@pytest.mark.parametrize("p", [b"AAAA", P])
+def test_a_key_of_ed25519_has_32_octets(p: bytes) -> None:
+    key = a_key(KeyKind.ED25519)
+    found = verdict(crafted(kind=KeyKind.ED25519), {name(key): [b"k=ed25519; p=" + p]})
+    assert (found.result, found.why) == (Result.PERMERROR, "the key is not a key")
+
+
 def test_one_good_signature_is_enough_for_a_pass() -> None:
     good, bad = verdict(signed()), verdict(crafted(d="b.test"))
     assert best((bad, good)) is Result.PASS
