@@ -4,6 +4,7 @@ of the queue and of delivery is kept; and a promise that is broken is found.
 `python -m tests.simulation --seeds 1000` runs more seeds; this is the short form.
 """
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from _pytest.mark import ParameterSet
+from msgspec import structs
 from msgspec.structs import replace
 
 from merpati.delivery.allotment import Allotment
@@ -132,6 +134,28 @@ def send_without_a_permit(worker: Worker) -> None:
     worker.dispatcher.permits.release = lambda: None
 
 
+def forget_to_sign(worker: Worker) -> None:
+    worker.dispatcher._parts.signing.wants = lambda route: False
+
+
+def sign_by_the_clock(worker: Worker) -> None:
+    signing = worker.dispatcher._parts.signing
+    sign = signing.sign
+
+    async def sign_anew(transactions):
+        signing._known.clear()
+        now = worker.clock.now()
+        aged = [
+            structs.replace(one, entry=dataclasses.replace(one.entry, received=now))
+            for one in transactions
+        ]
+        signed = await sign(aged)
+        pairs = zip(signed, transactions, strict=True)
+        return [structs.replace(one, entry=before.entry) for one, before in pairs]
+
+    signing.sign = sign_anew
+
+
 def repeat_a_notice(worker: Worker) -> None:
     put, told = worker.store.put, set()
 
@@ -178,6 +202,7 @@ TEN_YEARS = 3652 * 86_400.0
 HOST_DOWN = Down(at=0.5, host=0, answers="refused", seconds=300.0)
 LATER = messages(4, at=20.0)
 WAITING = [HOST_DOWN, *messages(4)]
+DIES_WITH_A_COPY = Crash(at=0.5, cut=False, down=1.0, on="kept")
 
 
 @pytest.mark.parametrize(
@@ -187,6 +212,8 @@ WAITING = [HOST_DOWN, *messages(4)]
         (keep_a_permit, messages(8), "counters"),
         (send_without_a_permit, messages(20), "in flight"),
         (repeat_a_notice, messages(4, to="no"), "notices"),
+        (forget_to_sign, messages(4), "signature"),
+        (sign_by_the_clock, [DIES_WITH_A_COPY, *messages(4)], "signature"),
         (forget_a_hold, [HOST_DOWN, *messages(4), *LATER], "held site"),
         (acknowledge_before_storing, messages(1), "lost"),
         (follow_every_jump, [*WAITING, Jump(at=9, seconds=HOUR)], "expired early"),
