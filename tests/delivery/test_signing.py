@@ -21,7 +21,7 @@ from merpati.mail.envelope import Body
 from merpati.queue.entry import Entry
 from merpati.storage.errors import StorageError
 from merpati.testing.answers import Answers
-from merpati.testing.deliveries import START, ScriptedHost, an_entry
+from merpati.testing.deliveries import DAY, START, ScriptedHost, an_entry
 from merpati.testing.memory_keys import MemoryKeys
 from merpati.testing.residents import Residents
 from tests.authenticity.dkim.signed import a_key, pair, zone
@@ -280,6 +280,14 @@ async def test_what_cannot_be_signed_leaves_as_it_is_and_is_told_of() -> None:
     entry = ours(1, content=content)
     assert await sign(signing, entry, content) == b""
     assert signatures.unsigned == [(entry.id, "the header section is too long to be signed")]
+
+
+async def test_a_signature_is_valid_for_longer_than_the_message_is_tried() -> None:
+    signing = await Signatures().begin()
+    usual, patient = ours(1), ours(2)
+    patient = replace(patient, expires=patient.received + 30 * DAY)
+    assert f"x={int(START + 14 * DAY)};".encode() in await sign(signing, usual)
+    assert f"x={int(START + 32 * DAY)};".encode() in await sign(signing, patient)
 
 
 async def test_the_keys_of_a_signature_are_told() -> None:

@@ -9,13 +9,20 @@ import re
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from msgspec.structs import replace
+from msgspec import structs
 
 from merpati.authenticity.dkim.keypair import KeyPair
-from merpati.authenticity.dkim.signer import Signer, SigningKey, Unsignable
+from merpati.authenticity.dkim.signer import (
+    DAY,
+    DEFAULTS,
+    Signer,
+    SigningKey,
+    SigningSettings,
+    Unsignable,
+)
 from merpati.delivery.route import Route
 from merpati.delivery.transaction import Transaction
 from merpati.directory.directory import Directory
@@ -28,6 +35,8 @@ from merpati.storage.errors import StorageError
 
 _REMEMBERED = 1_000
 """Messages whose signatures are kept for their other recipients and their next attempts."""
+_ON_ITS_WAY = 2 * DAY
+"""Seconds that a message may take from the last attempt to whoever verifies it."""
 _END = b"\r\n\r\n"
 _KEY = re.compile(rb"; d=([^;]++); s=([^;]++);")
 
@@ -84,7 +93,7 @@ class Signing:
         signed = []
         for one in transactions:
             top = tops[one.entry.id]
-            signed.append(replace(one, top=top) if top else one)
+            signed.append(structs.replace(one, top=top) if top else one)
         return signed
 
     async def _tops(self, transactions: Iterable[Transaction]) -> dict[str, bytes]:
@@ -120,7 +129,7 @@ class Signing:
         keys = self._keys_for(entry, Headers.scan(section))
         if not keys:
             return None
-        signer, parts = Signer(), body.parts if isinstance(body, Body) else ()
+        signer, parts = Signer(_settings(entry)), body.parts if isinstance(body, Body) else ()
         if not isinstance(body, Body):
             loop = asyncio.get_running_loop()
             async for piece in body():
@@ -149,6 +158,12 @@ class Signing:
             return False
         is_own = author.domain == login.domain or author.domain.endswith(f".{login.domain}")
         return is_own or self._parts.directory.may_send_as(login, author)
+
+
+def _settings(entry: Entry) -> SigningSettings:
+    """A signature outlives the last attempt, also where the queue tries for weeks."""
+    lifetime = int(entry.expires - entry.received) + _ON_ITS_WAY
+    return DEFAULTS if lifetime <= DEFAULTS.lifetime else replace(DEFAULTS, lifetime=lifetime)
 
 
 def keys_of(top: bytes) -> tuple[str, ...]:
