@@ -33,6 +33,7 @@ from merpati.delivery.transaction import Transaction
 from merpati.errors import MerpatiError
 from merpati.journal.events import Event, Lifecycle, SenderHeld, SiteHeld
 from merpati.queue.entry import Claim, Entry, Settlement, State, Waiting
+from merpati.queue.holds import Holds
 from merpati.queue.queue import Queue, Sites
 
 _DEFECT = "delivery-defect"
@@ -105,7 +106,7 @@ class Dispatcher:
         self._looking_up: dict[tuple[str, str], list[Transaction]] = {}
         self._pools: dict[str, SitePool] = {}
         self._full: set[str] = set()
-        self._held: dict[str, float] = {}
+        self._held = Holds()
         self._resting: Counter[str] = Counter()
         """Sites by the holds of theirs that are being written."""
         self._lifted: set[str] = set()
@@ -148,14 +149,14 @@ class Dispatcher:
 
     def suspend(self, site: str, until: float, why: str) -> None:
         """An operator put a site on hold: domains whose first mail comes later wait as well."""
-        self._held[site] = until
+        self._held.put(site, until)
         self._lifted.discard(site)
         left = until - self.clock.now()
         self._parts.paces.of(site).suspend(self.clock.monotonic() + left, why)
 
     def resume(self, site: str) -> None:
         """An operator lifted a site's hold: try it now, whatever it taught us."""
-        self._held.pop(site, None)
+        self._held.lift(site)
         if site in self._resting:
             self._lifted.add(site)
         self._parts.pools.tenants.lift(site)
@@ -451,9 +452,9 @@ class Dispatcher:
     def _held_event(self, rest: Rest) -> list[Event]:
         """What goes back while a site rests repeats the hold, and is journaled once."""
         # The second allows for two clocks that are read one after the other.
-        if rest.until < self._held.get(rest.site, 0.0) + 1.0:
+        if rest.until < self._held.until(rest.site) + 1.0:
             return []
-        self._held[rest.site] = rest.until
+        self._held.put(rest.site, rest.until)
         return [SiteHeld(at=self.clock.now(), site=rest.site, until=rest.until, why=rest.why)]
 
     def defect(self, what: str, error: Exception) -> None:
@@ -512,7 +513,7 @@ class Dispatcher:
             if now >= self._due:
                 self._due = math.inf
                 self._wake.set()
-            self._held = {site: until for site, until in self._held.items() if until > now}
+            self._held.forget(now)
 
     def _tell_of_tenants(self) -> None:
         """Journal whose mail waits for which site, and whose does so no longer."""

@@ -8,54 +8,53 @@ them or more of them falls due.
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 import apsw
 
 from merpati.journal.rows import EventWriter
+from merpati.queue.berth import Berth, Key
 from merpati.queue.damage import hold_damaged
 from merpati.queue.entry import Entry, State, Waiting
 from merpati.queue.lanes import Lane
 from merpati.queue.rows import decode_entry
 from merpati.storage.errors import StorageError
-from merpati.storage.rows import numbers, rows
+from merpati.storage.rows import rows
 
 _SITES_AT_ONCE = 64
 
-_SITES = (
-    "SELECT id, name FROM site WHERE ready <= ? AND ready IS NOT NULL "
-    "AND name NOT IN (SELECT value FROM carray(?)) "
-    "AND id NOT IN (SELECT value FROM carray(?)) ORDER BY ready LIMIT ?"
-)
+_SITES = "SELECT id, name FROM site WHERE ready <= ? AND ready IS NOT NULL ORDER BY ready"
 _LANES = (
     "SELECT id, domain, route FROM lane WHERE site = ? AND ready <= ? AND ready IS NOT NULL "
-    "AND id NOT IN (SELECT value FROM carray(?)) ORDER BY ready LIMIT ?"
+    "ORDER BY ready"
 )
 _ROWS = (
     "SELECT message, n, due, attempts, told, reply, cause FROM recipient "
     "WHERE lane = ? AND state = 0 AND due <= ? ORDER BY due LIMIT ?"
 )
 _NEXT_IN_LANE = "SELECT min(due) FROM recipient WHERE lane = ? AND state = 0 AND due > ?"
-_NEXT_OF_SITES = (
-    "SELECT min(ready) FROM site WHERE ready IS NOT NULL "
-    "AND id NOT IN (SELECT value FROM carray(?))"
-)
+_NEXT_LANES = "SELECT id, ready FROM lane WHERE site = ? AND ready IS NOT NULL ORDER BY ready"
+_NEXT_SITES = "SELECT id, ready FROM site WHERE ready IS NOT NULL ORDER BY ready"
 
 _NEVER = float("inf")
 
-Key = tuple[int, int]
-"""A row: (message, n)."""
 _Row = tuple[int, int, float, int, int, str, str]
 """message, n, due, attempts, told, reply, cause"""
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a claim asks for, with a picture of what is in hand."""
+    """What a claim asks for, and what is in hand.
+
+    That is the event loop's own, not a copy: what is in hand is much, and a claim looks at little
+    of it. Meanwhile it can only shrink, by settlements that are committed, so that the file tells
+    the truth of whatever is missing.
+    """
 
     now: float
     room: int
     busy: Collection[str]
-    claimed: Mapping[int, frozenset[Key]]
+    berths: Mapping[int, Berth]
     """By lane."""
     drained_lanes: Mapping[int, float]
     """Until when nothing more of a lane falls due."""
@@ -100,9 +99,9 @@ class _Round:
         self._question = question
         self._answer = Answer()
         self._room = question.room
-        self._taken = {lane: set(keys) for lane, keys in question.claimed.items()}
-        self._lanes = _still(question.drained_lanes, question.now)
-        self._sites = _still(question.drained_sites, question.now)
+        self._taken: dict[int, set[Key]] = {}
+        self._lanes = _Drained(question.drained_lanes, self._answer.drained_lanes, question.now)
+        self._sites = _Drained(question.drained_sites, self._answer.drained_sites, question.now)
 
     def go(self) -> Answer:
         while self._room > 0:
@@ -116,14 +115,16 @@ class _Round:
         return self._answer
 
     def _ready_sites(self) -> list[tuple[int, str]]:
+        """The first so many. What is passed over is in hand, or at most as much as that: it is not
+        handed to SQLite, which would read all of it for each question."""
         question = self._question
-        busy = apsw.carray((*question.busy, ""))
-        bindings = (question.now, busy, numbers(self._sites), _SITES_AT_ONCE)
-        return rows(self._connection, _SITES, bindings)
+        ready = self._connection.execute(_SITES, (question.now,))
+        open_ = (row for row in ready if row[1] not in question.busy and row[0] not in self._sites)
+        return list(islice(open_, _SITES_AT_ONCE))
 
     def _take_of_site(self, site: int, name: str, room: int) -> None:
-        now = self._question.now
-        lanes = rows(self._connection, _LANES, (site, now, numbers(self._lanes), max(room, 1)))
+        ready = self._connection.execute(_LANES, (site, self._question.now))
+        lanes = list(islice((row for row in ready if row[0] not in self._lanes), max(room, 1)))
         untouched = room
         for nth, (lane, domain, route) in enumerate(lanes):
             share = _share(room, len(lanes) - nth)
@@ -132,7 +133,7 @@ class _Round:
             self._drain_site(site)
 
     def _take_of_lane(self, lane: Lane, name: tuple[str, str], room: int) -> int:
-        taken = self._taken.setdefault(lane.id, set())
+        taken = self._taken_of(lane.id)
         due = rows(self._connection, _ROWS, (lane.id, self._question.now, room + len(taken)))
         fresh = [row for row in due if row[:2] not in taken][:room]
         taken.update(row[:2] for row in fresh)
@@ -141,6 +142,13 @@ class _Round:
             self._drain_lane(lane.id)
         self._answer.found += self._open(lane, name, fresh)
         return len(fresh)
+
+    def _taken_of(self, lane: int) -> set[Key]:
+        taken = self._taken.get(lane)
+        if taken is None:
+            berth = self._question.berths.get(lane)
+            taken = self._taken[lane] = set(berth.claimed) if berth else set()
+        return taken
 
     def _open(self, lane: Lane, name: tuple[str, str], due: Iterable[_Row]) -> list[Found]:
         by_message: dict[int, list[_Row]] = {}
@@ -168,21 +176,15 @@ class _Round:
 
     def _drain_lane(self, lane: int) -> None:
         found = self._connection.execute(_NEXT_IN_LANE, (lane, self._question.now)).get
-        self._lanes[lane] = self._answer.drained_lanes[lane] = _NEVER if found is None else found
+        self._lanes.drain(lane, _NEVER if found is None else found)
 
     def _drain_site(self, site: int) -> None:
         """Nothing more until another lane is ready or one of the drained has more."""
-        lanes = self._connection.execute(
-            "SELECT id, ready FROM lane WHERE site = ? AND ready IS NOT NULL "
-            "AND (ready > ? OR id IN (SELECT value FROM carray(?))) ORDER BY ready LIMIT ?",
-            (site, self._question.now, numbers(self._lanes), len(self._lanes) + 1),
-        )
-        until = min((self._lanes.get(lane, ready) for lane, ready in lanes), default=_NEVER)
-        self._sites[site] = self._answer.drained_sites[site] = until
+        lanes = self._connection.execute(_NEXT_LANES, (site,))
+        self._sites.drain(site, self._lanes.first(lanes))
 
     def _next_ready(self) -> float | None:
-        found: float | None = self._connection.execute(_NEXT_OF_SITES, (numbers(self._sites),)).get
-        soonest = min([found or _NEVER, *self._sites.values()])
+        soonest = self._sites.first(self._connection.execute(_NEXT_SITES))
         return None if soonest == _NEVER else soonest
 
 
@@ -195,8 +197,36 @@ def _waiting(entry: Entry, route: str, row: _Row) -> Waiting:
     return Waiting(n, recipient, State.WAITING, due, attempts, bool(told), reply, route, cause)
 
 
-def _still(drained: Mapping[int, float], now: float) -> dict[int, float]:
-    return {name: until for name, until in drained.items() if until > now}
+class _Drained:
+    """Lanes, or sites, of which nothing more falls due until a time: as was known, and learned."""
+
+    def __init__(self, known: Mapping[int, float], learned: dict[int, float], now: float) -> None:
+        self._known = known
+        self._learned = learned
+        self._now = now
+
+    def __contains__(self, id_: int) -> bool:
+        return self._until(id_) > self._now
+
+    def drain(self, id_: int, until: float) -> None:
+        """Nothing more until then."""
+        self._learned[id_] = until
+
+    def first(self, ready: Iterable[tuple[int, float]]) -> float:
+        """When the first of these has something, of which each says when it is ready, in order.
+
+        A drained one has something later than it says, so that the first other one is the last to
+        be looked at.
+        """
+        soonest = _NEVER
+        for id_, at in ready:
+            if id_ not in self:
+                return min(soonest, at)
+            soonest = min(soonest, self._until(id_))
+        return soonest
+
+    def _until(self, id_: int) -> float:
+        return self._learned.get(id_) or self._known.get(id_, 0.0)
 
 
 def _share(room: int, among: int) -> int:

@@ -3,12 +3,13 @@
 Bounded in octets and in recipients; what does not fit is stored as waiting and claimed from there.
 """
 
-from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections import Counter, deque
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from merpati.mail.envelope import Body
-from merpati.queue.claiming import Found, Key
+from merpati.queue.berth import Berth, Key
+from merpati.queue.claiming import Found
 from merpati.queue.entry import Claim, Entry, State, Waiting
 from merpati.queue.lanes import Lane
 from merpati.queue.putting import Placed
@@ -20,7 +21,7 @@ class Parcel:
     """Recipients of one message in one lane."""
 
     message: int
-    lane: Lane
+    berth: Berth
     claim: Claim
     is_fresh: bool
     """The rows say IN_HAND; else WAITING."""
@@ -44,7 +45,10 @@ class InHand:
     recipients: int = 0
     _fresh: dict[str, deque[Parcel]] = field(default_factory=dict)
     _claimed: dict[tuple[str, int], Parcel] = field(default_factory=dict)
-    _by_lane: dict[int, set[Key]] = field(default_factory=dict)
+    _berths: dict[int, Berth] = field(default_factory=dict)
+    _claimed_lanes: Counter[int] = field(default_factory=Counter)
+    """By site: in how many of its lanes rows say WAITING and are claimed."""
+    _claimed_waiting: int = 0
     _weights: dict[str, _Weight] = field(default_factory=dict)
 
     def reserve(self, octets: int, recipients: int) -> bool:
@@ -75,7 +79,8 @@ class InHand:
             self._weights[entry.id] = _Weight(body.size if body else 0, count)
         for place in fresh:
             claim = _fresh_claim(entry, body, place)
-            parcel = Parcel(message, place.lane, claim, is_fresh=True)
+            berth = self._board(place.lane, len(place.numbers))
+            parcel = Parcel(message, berth, claim, is_fresh=True)
             parcels = self._fresh.setdefault(place.lane.site_name, deque())
             # RFC 6710 §4.1: what has a higher priority is processed before the rest.
             if entry.envelope.priority > 0:
@@ -108,7 +113,8 @@ class InHand:
             rows = tuple(w for w in one.recipients if (one.entry.id, w.n) not in self._claimed)
             if rows:
                 claim = Claim(one.entry, one.domain, rows, None)
-                self._hold(Parcel(one.message, one.lane, claim, is_fresh=False))
+                berth = self._board(one.lane, len(rows))
+                self._hold(Parcel(one.message, berth, claim, is_fresh=False))
                 self.recipients += len(rows)
                 claims.append(claim)
         return claims
@@ -116,7 +122,7 @@ class InHand:
     def place(self, entry_id: str, n: int) -> Place | None:
         """Where the row of a claimed recipient is."""
         parcel = self._claimed.get((entry_id, n))
-        return Place(parcel.message, parcel.lane.id, not parcel.is_fresh) if parcel else None
+        return Place(parcel.message, parcel.berth.lane.id, not parcel.is_fresh) if parcel else None
 
     def release(self, entry_id: str, n: int) -> Lane | None:
         """A claimed recipient is settled; its lane, if it was in hand at all."""
@@ -124,12 +130,9 @@ class InHand:
         if parcel is None:
             return None
         if not parcel.is_fresh:
-            keys = self._by_lane[parcel.lane.id]
-            keys.discard((parcel.message, n))
-            if not keys:
-                del self._by_lane[parcel.lane.id]
+            self._unclaim(parcel, n)
         self._lighten(parcel, 1)
-        return parcel.lane
+        return parcel.berth.lane
 
     def withdraw(self, chosen: Callable[[Entry, Waiting, str], bool]) -> list[Parcel]:
         """Take fresh parcels out of hand: all those with a recipient that is chosen, by entry,
@@ -144,8 +147,13 @@ class InHand:
             withdrawn += out
             gone = set(map(id, out))
             self._keep(name, deque(p for p in parcels if id(p) not in gone))
-        for parcel in withdrawn:
-            self._lighten(parcel, len(parcel.claim.recipients))
+        self._lighten_all(withdrawn)
+        return withdrawn
+
+    def withdraw_site(self, name: str) -> list[Parcel]:
+        """Take all fresh parcels of a site out of hand."""
+        withdrawn = list(self._fresh.pop(name, ()))
+        self._lighten_all(withdrawn)
         return withdrawn
 
     def put_back(self, parcels: Iterable[Parcel]) -> None:
@@ -154,36 +162,44 @@ class InHand:
             claim = parcel.claim
             parcel.claim = Claim(claim.entry, claim.domain, claim.recipients, None)
             self.recipients += len(claim.recipients)
+            parcel.berth = self._board(parcel.berth.lane, len(claim.recipients))
             weight = self._weights.setdefault(claim.entry.id, _Weight(0, 0))
             weight.recipients += len(claim.recipients)
-            self._fresh.setdefault(parcel.lane.site_name, deque()).append(parcel)
+            self._fresh.setdefault(parcel.berth.lane.site_name, deque()).append(parcel)
 
-    def move(self, lane: int, new: Lane) -> None:
+    def move(self, new: Lane) -> None:
         """A lane hangs on another site from now on, with what is claimed of it: a deferral is
         looked for at the new one."""
-        for parcel in self._claimed.values():
-            if parcel.lane.id == lane:
-                parcel.lane = new
-        for name, parcels in list(self._fresh.items()):
-            moved = [parcel for parcel in parcels if parcel.lane.id == lane]
-            if moved and name != new.site_name:
-                self._keep(name, deque(p for p in parcels if p.lane.id != lane))
-                for parcel in moved:
-                    parcel.lane = new
-                self._fresh.setdefault(new.site_name, deque()).extend(moved)
+        berth = self._berths.get(new.id)
+        if berth is None or berth.lane == new:
+            return
+        old, berth.lane = berth.lane, new
+        if berth.claimed:
+            self._leave(old.site)
+            self._claimed_lanes[new.site] += 1
+        parcels = self._fresh.get(old.site_name, deque())
+        moved = [parcel for parcel in parcels if parcel.berth is berth]
+        if moved:
+            self._keep(old.site_name, deque(p for p in parcels if p.berth is not berth))
+            self._fresh.setdefault(new.site_name, deque()).extend(moved)
 
     @property
     def has_fresh(self) -> bool:
         """Whether anything waits for its first claim."""
         return bool(self._fresh)
 
-    def claimed_by_lane(self) -> dict[int, frozenset[Key]]:
-        """Rows that say WAITING and are claimed."""
-        return {lane: frozenset(keys) for lane, keys in self._by_lane.items()}
+    @property
+    def berths(self) -> Mapping[int, Berth]:
+        """Lanes of which something is in hand, by their ids."""
+        return self._berths
 
-    def claimed_lanes(self) -> set[Lane]:
-        """Where rows say WAITING and are claimed."""
-        return {parcel.lane for parcel in self._claimed.values() if not parcel.is_fresh}
+    def has_claimed_lane(self, lane: int) -> bool:
+        """Whether rows of a lane say WAITING and are claimed."""
+        return lane in self._berths and bool(self._berths[lane].claimed)
+
+    def has_claimed_site(self, site: int) -> bool:
+        """Whether rows of a site's lanes say WAITING and are claimed."""
+        return site in self._claimed_lanes
 
     def is_claimed(self, entry_id: str, n: int) -> bool:
         """Whether an attempt has this recipient."""
@@ -196,7 +212,7 @@ class InHand:
     @property
     def claimed_waiting(self) -> int:
         """How many rows say WAITING and are claimed."""
-        return sum(map(len, self._by_lane.values()))
+        return self._claimed_waiting
 
     def _next_of(self, name: str, room: int) -> Parcel:
         """The first parcel of a site, or as much of it as there is room for."""
@@ -219,11 +235,40 @@ class InHand:
         for waiting in claim.recipients:
             self._claimed[claim.entry.id, waiting.n] = parcel
         if not parcel.is_fresh:
-            keys = self._by_lane.setdefault(parcel.lane.id, set())
-            keys.update((parcel.message, waiting.n) for waiting in claim.recipients)
+            berth = parcel.berth
+            if not berth.claimed:
+                self._claimed_lanes[berth.lane.site] += 1
+            berth.claimed.update((parcel.message, waiting.n) for waiting in claim.recipients)
+            self._claimed_waiting += len(claim.recipients)
+
+    def _unclaim(self, parcel: Parcel, n: int) -> None:
+        berth = parcel.berth
+        berth.claimed.remove((parcel.message, n))
+        self._claimed_waiting -= 1
+        if not berth.claimed:
+            self._leave(berth.lane.site)
+
+    def _leave(self, site: int) -> None:
+        """One lane less of it is claimed."""
+        self._claimed_lanes[site] -= 1
+        if not self._claimed_lanes[site]:
+            del self._claimed_lanes[site]
+
+    def _board(self, lane: Lane, count: int) -> Berth:
+        """The berth of a lane for so many more recipients."""
+        berth = self._berths.setdefault(lane.id, Berth(lane))
+        berth.recipients += count
+        return berth
+
+    def _lighten_all(self, parcels: Iterable[Parcel]) -> None:
+        for parcel in parcels:
+            self._lighten(parcel, len(parcel.claim.recipients))
 
     def _lighten(self, parcel: Parcel, count: int) -> None:
         self.recipients -= count
+        parcel.berth.recipients -= count
+        if not parcel.berth.recipients:
+            del self._berths[parcel.berth.lane.id]
         if not parcel.is_fresh:
             return
         entry_id = parcel.claim.entry.id
@@ -245,4 +290,4 @@ def _split(parcel: Parcel, room: int) -> Parcel:
     claim = parcel.claim
     parcel.claim = Claim(claim.entry, claim.domain, claim.recipients[room:], claim.body)
     first = Claim(claim.entry, claim.domain, claim.recipients[:room], claim.body)
-    return Parcel(parcel.message, parcel.lane, first, parcel.is_fresh)
+    return Parcel(parcel.message, parcel.berth, first, parcel.is_fresh)

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 
 import apsw
 
-from merpati.storage.rows import rows
-
 _REMEMBERED = 50_000
-"""Lanes in the cache; then it starts afresh."""
+"""Lanes, or holds, in the cache; then it starts afresh."""
 
 _RAISE_LANE = (
     "UPDATE lane SET waiting = waiting + ?1, ready = min(coalesce(ready, ?2), ?2) WHERE id = ?3"
@@ -47,12 +45,20 @@ class Lanes:
 
     def __init__(self) -> None:
         self._known: dict[tuple[str, str], Lane] = {}
-        self._holds: dict[int, float] | None = None
+        self._holds: dict[int, float] = {}
 
     def forget(self) -> None:
         """What is remembered may not be true any more."""
         self._known.clear()
-        self._holds = None
+        self._holds.clear()
+
+    def forget_lane(self, domain: str, route: str) -> None:
+        """It hangs on another site; of the others, which may be very many, nothing changed."""
+        self._known.pop((domain, route), None)
+
+    def forget_hold(self, site: int) -> None:
+        """This site's hold has changed."""
+        self._holds.pop(site, None)
 
     def find(self, connection: apsw.Connection, domain: str, route: str = "") -> Lane:
         """The lane of a domain, or of a domain sent another way; made when it is new."""
@@ -66,9 +72,13 @@ class Lanes:
 
     def hold_of(self, connection: apsw.Connection, site: int) -> float:
         """Until when a site is on hold; 0 for most."""
-        if self._holds is None:
-            self._holds = dict(rows(connection, "SELECT id, hold FROM site WHERE hold > 0"))
-        return self._holds.get(site, 0.0)
+        hold = self._holds.get(site)
+        if hold is None:
+            if len(self._holds) >= _REMEMBERED:
+                self._holds.clear()
+            hold = float(connection.execute("SELECT hold FROM site WHERE id = ?", (site,)).get)
+            self._holds[site] = hold
+        return hold
 
 
 def raise_ready(connection: apsw.Connection, lane: int, due: float, count: int) -> None:

@@ -25,7 +25,7 @@ def assign(connection: apsw.Connection, lanes: Lanes, name: tuple[str, str], sit
     connection.execute("UPDATE lane SET site = ? WHERE id = ?", (number, lane.id))
     look_at_site(connection, lane.site)
     look_at_site(connection, number)
-    lanes.forget()
+    lanes.forget_lane(*name)
     return Move(Lane(lane.id, number, site), (lane.site, number))
 
 
@@ -34,7 +34,7 @@ def hold(connection: apsw.Connection, lanes: Lanes, site: str, until: float, why
     number = find_site(connection, site)
     connection.execute("UPDATE site SET hold = ?, why = ? WHERE id = ?", (until, why, number))
     look_at_site(connection, number)
-    lanes.forget()
+    lanes.forget_hold(number)
     return number
 
 

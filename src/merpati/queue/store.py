@@ -17,7 +17,8 @@ from merpati.journal.events import Event
 from merpati.journal.store import JournalStore
 from merpati.mail.envelope import Body
 from merpati.queue import desk, ledger, reading, sites
-from merpati.queue.claiming import Answer, Key, Question, claim
+from merpati.queue.berth import Key
+from merpati.queue.claiming import Answer, Question, claim
 from merpati.queue.desk import Change, DeskWriter, Page
 from merpati.queue.draft import ChunkDraft
 from merpati.queue.entry import (
@@ -31,6 +32,7 @@ from merpati.queue.entry import (
     State,
     Waiting,
 )
+from merpati.queue.holds import Holds
 from merpati.queue.inhand import InHand, Parcel
 from merpati.queue.lanes import Lanes
 from merpati.queue.lifecycle import TURNS, check_settlement
@@ -85,7 +87,7 @@ class QueueStore:
         self._asking = asyncio.Lock()
         """Held until it is told what a claim took out of storage: only then is it known what is in
         nobody's hands and may be changed."""
-        self._holds: dict[str, float] = {}
+        self._holds = Holds()
         self._next_message = 1
         database.on_rollback(self._lanes.forget)
         database.on_rollback(self._putting.forget)
@@ -95,7 +97,7 @@ class QueueStore:
         """Take up what an earlier process left: what it had in hand waits, its drafts go."""
         opened: Opened = await self._database.write(partial(open_queue, now=self._clock.now()))
         self._next_message = opened.next_message
-        self._holds = opened.holds
+        self._holds = Holds(opened.holds)
         self._sweeper.look()
         if opened.waits:
             self._ready.touch(0.0)
@@ -163,7 +165,7 @@ class QueueStore:
     async def claim(self, now: float, room: int, busy: Collection[str] = ()) -> list[Claim]:
         """See `Queue`. Storage is asked only when something there can be due."""
         busy = frozenset(busy)
-        claims = self._in_hand.take_fresh(room, busy, lambda site: self._holds.get(site, 0) > now)
+        claims = self._in_hand.take_fresh(room, busy, lambda site: self._holds.until(site) > now)
         room = min(room - sum(len(one.recipients) for one in claims), self._in_hand.room)
         if room > 0 and self._ready.is_due(now):
             try:
@@ -177,13 +179,14 @@ class QueueStore:
 
     async def _claim_stored(self, now: float, room: int, busy: frozenset[str]) -> list[Claim]:
         await self._asking.acquire()
+        self._ready.ask()
         question = Question(
             now,
             room,
             busy,
-            self._in_hand.claimed_by_lane(),
-            dict(self._ready.drained_lanes),
-            dict(self._ready.drained_sites),
+            self._in_hand.berths,
+            self._ready.drained_lanes,
+            self._ready.drained_sites,
         )
         claims: list[Claim] = []
         job = self._database.job(partial(claim, question=question, events=self._events))
@@ -196,7 +199,7 @@ class QueueStore:
     def _found(self, claims: list[Claim], touches: int, answer: Answer) -> None:
         self._asking.release()
         claims += self._in_hand.take_found(answer.found)
-        self._ready.learn(answer, touches, self._in_hand.claimed_lanes())
+        self._ready.learn(answer, touches, self._in_hand)
 
     async def read(self, entry_id: str) -> AsyncIterator[bytes]:
         """See `Queue`: one short question a piece."""
@@ -221,6 +224,8 @@ class QueueStore:
             lane = self._in_hand.release(one.entry_id, one.n)
             if one.state is State.WAITING:
                 self._ready.touch(one.due, lane)
+            elif lane and not self._in_hand.has_claimed_lane(lane.id):
+                self._ready.forget(lane)
         if leaves_rest:
             self._sweeper.look()
         self._ready.wake()
@@ -238,7 +243,7 @@ class QueueStore:
     async def assign(self, domain: str, site: str, route: str = "") -> None:
         """See `Sites`. Fresh mail that comes to a site on hold waits with its cohort."""
         parcels = []
-        if not route and self._holds.get(site, 0.0) > self._clock.now():
+        if not route and self._holds.until(site) > self._clock.now():
             parcels = self._in_hand.withdraw(
                 lambda entry, waiting, _: waiting.recipient.address.domain == domain
             )
@@ -254,7 +259,7 @@ class QueueStore:
         await self._database.submit(job)
 
     def _assigned(self, move: sites.Move) -> None:
-        self._in_hand.move(move.lane.id, move.lane)
+        self._in_hand.move(move.lane)
         self._ready.forget_sites(move.sites)
         self._ready.touch(0.0, move.lane)
         self._ready.wake()
@@ -267,7 +272,7 @@ class QueueStore:
         """See `Sites`. Fresh mail of the site goes back to wait with its cohort."""
         parcels = []
         if until > self._clock.now():
-            parcels = self._in_hand.withdraw(lambda entry, waiting, name: name == site)
+            parcels = self._in_hand.withdraw_site(site)
 
         def work(connection: apsw.Connection) -> int:
             _demote(connection, parcels)
@@ -280,11 +285,9 @@ class QueueStore:
         await self._database.submit(job)
 
     def _held_site(self, site: str, until: float, number: int) -> None:
-        now = self._clock.now()
-        self._holds[site] = until
-        self._holds = {name: end for name, end in self._holds.items() if end > now}
-        self._ready.forget_sites([number])
-        self._ready.touch(until)
+        self._holds.put(site, until)
+        self._holds.forget(self._clock.now())
+        self._ready.touch_site(until, number)
         self._ready.wake()
 
     @property
