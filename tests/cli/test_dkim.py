@@ -1,10 +1,9 @@
 """`merpati dkim`: keys come, take over, retire and go, and the DNS is looked at in time."""
 
-import asyncio
 import json
 import re
-import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from click.testing import CliRunner, Result
 
 from merpati.authenticity.dkim.keypair import KeyPair
 from merpati.cli.main import merpati
-from merpati.testing.zone import serve_zone
+from merpati.testing.zone import zone_in_a_thread
 
 Run = Callable[..., Result]
 ONE = ("--algorithm", "ed25519", "--selector", "one")
@@ -47,32 +46,11 @@ def keys(run: Run) -> list[tuple[str, str, str]]:
     ]
 
 
-class Zone:
-    """A name server for commands, which have loops of their own."""
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-        self._loop = asyncio.new_event_loop()
-        self._stop = asyncio.Event()
-        self._ready = threading.Event()
-        self.address = ""
-        self._thread = threading.Thread(target=self._loop.run_until_complete, args=[self._serve()])
-
-    async def _serve(self) -> None:
-        async with serve_zone(self._text) as server:
-            self.address = "{}:{}".format(*server.address)
-            self._ready.set()
-            await self._stop.wait()
-
-    def __enter__(self) -> str:
-        self._thread.start()
-        assert self._ready.wait(10)
-        return self.address
-
-    def __exit__(self, *_: object) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
-        self._loop.close()
+@contextmanager
+def zone(text: str) -> Iterator[str]:
+    """A name server for commands, which have loops of their own; where it is."""
+    with zone_in_a_thread(text) as server:
+        yield "{}:{}".format(*server.address)
 
 
 @pytest.fixture
@@ -108,9 +86,9 @@ def test_a_key_signs_when_it_has_taken_over_and_goes_when_that_is_safe(one: Run)
 
 def test_a_key_that_nobody_can_find_does_not_take_over(run: Run) -> None:
     ok(run("add", "a.test", *ONE))
-    with Zone("a.test TXT v=spf1\n") as servers:
+    with zone("a.test TXT v=spf1\n") as servers:
         assert "it has nothing there" in refused(run("rotate", "a.test", servers=servers))
-    with Zone('one._domainkey.a.test TXT "v=DKIM1;p=AAAA"\n') as servers:
+    with zone('one._domainkey.a.test TXT "v=DKIM1;p=AAAA"\n') as servers:
         assert "v=DKIM1;p=AAAA" in refused(run("rotate", "a.test", servers=servers))
     assert keys(run) == [("one", "ed25519", "next")]
 
@@ -119,7 +97,7 @@ def test_a_key_that_is_published_takes_over(run: Run) -> None:
     ok(run("add", "a.test", *ONE))
     (key,) = json.loads(ok(run("list", "--json")))
     record = key["record"].replace("; ", ";")
-    with Zone(f'one._domainkey.a.test TXT "{record}"\n') as servers:
+    with zone(f'one._domainkey.a.test TXT "{record}"\n') as servers:
         assert "signs mail" in ok(run("rotate", "a.test", servers=servers))
 
 

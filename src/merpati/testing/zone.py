@@ -11,8 +11,10 @@ one record a line, names absolute with or without the final dot:
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import threading
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Future
+from contextlib import asynccontextmanager, contextmanager
 from enum import Enum
 from typing import cast
 
@@ -191,6 +193,27 @@ async def serve_zone(text: str) -> AsyncIterator[ZoneServer]:
         transport.close()
         listener.close()
         await asyncio.sleep(0)
+
+
+@contextmanager
+def zone_in_a_thread(text: str) -> Iterator[ZoneServer]:
+    """The same for who has no event loop."""
+    loop, served = asyncio.new_event_loop(), Future[ZoneServer]()
+    stop = asyncio.Event()
+
+    async def serve() -> None:
+        async with serve_zone(text) as server:
+            served.set_result(server)
+            await stop.wait()
+
+    thread = threading.Thread(target=loop.run_until_complete, args=[serve()])
+    thread.start()
+    try:
+        yield served.result(timeout=10)
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        loop.close()
 
 
 def _two_sockets() -> tuple[socket.socket, socket.socket]:
