@@ -55,6 +55,10 @@ CLAIMED: dict[int, tuple[str, str]] = {
     7677: ("SCRAM-SHA-256", "done"),
     8301: ("DKIM: algorithms and key lengths", "done"),
     8314: ("Implicit TLS", "done"),
+    8461: (
+        "MTA-STS",
+        "partly: honoured outward; failures in mode `testing` are not reported",
+    ),
     8463: ("DKIM: Ed25519", "done"),
     8601: ("Authentication-Results: the field, and which ones are forged", "done"),
     8617: ("ARC: verifying, and sealing by programs", "done"),

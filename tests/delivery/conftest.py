@@ -18,7 +18,7 @@ from merpati.delivery.pool import PoolParts
 from merpati.delivery.route import Routes, parse_route
 from merpati.delivery.settling import Settling, SettlingSettings
 from merpati.delivery.signing import Signing, SigningParts
-from merpati.delivery.siting import Siting, SitingSettings
+from merpati.delivery.siting import Demands, Siting, SitingSettings
 from merpati.delivery.transaction import NO_SWITCHES, Switches
 from merpati.journal.events import Event
 from merpati.queue.entry import Entry
@@ -45,6 +45,7 @@ class World:
     settings: DispatcherSettings = field(default_factory=DispatcherSettings)
     site_permits: int = 20
     signing: Signing | None = None
+    demands: Demands | None = None
     """None: no domain has a key."""
 
     def __post_init__(self) -> None:
@@ -61,7 +62,7 @@ class World:
             queue=self.queue,
             sites=self.queue,
             routes=Routes(self.directory, routes, self.keep_all),
-            siting=Siting(SitingSettings(), finder, self.queue, self.clock),
+            siting=Siting(SitingSettings(), finder, self.queue, self.clock, self.demands),
             paces=Paces(PacingSettings(), lambda: 0.5),
             pools=PoolParts(finder, self.talker.talk, permits=self.site_permits),
             settling=Settling(SettlingSettings(), lambda attempts: 60.0 * attempts),

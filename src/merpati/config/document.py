@@ -184,6 +184,13 @@ class DeliveryTable(Table, frozen=True):
             "they show them. Needs `trusted` resolvers; without them nobody is asked."
         ),
     ] = True
+    mta_sts: Annotated[
+        bool,
+        key(
+            "Domains of `mx:` that publish a policy (MTA-STS) have it kept: in mode `enforce` only "
+            "the hosts that it names get mail, with a valid certificate."
+        ),
+    ] = True
 
 
 class LimitsTable(Table, frozen=True):

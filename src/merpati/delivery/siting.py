@@ -1,12 +1,16 @@
 """Which site a domain belongs to: from the DNS, remembered for a while, told to the queue."""
 
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from merpati.clock import Clock
 from merpati.delivery.mx import Exchanges, HostFinder, NoHosts
 from merpati.errors import MerpatiError
 from merpati.queue.queue import Sites
+
+Demands = Callable[[str, Exchanges], Awaitable[Exchanges | NoHosts]]
+"""What a domain demands of its hosts: those that may take its mail, and what they must prove."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +26,15 @@ class Siting:
     """The map of domains to sites in memory, since MX change."""
 
     def __init__(
-        self, settings: SitingSettings, finder: HostFinder, sites: Sites, clock: Clock
+        self,
+        settings: SitingSettings,
+        finder: HostFinder,
+        sites: Sites,
+        clock: Clock,
+        demands: Demands | None = None,
     ) -> None:
+        """Without `demands` no domain is asked for any."""
+        self._demands = demands
         self._settings = settings
         self._finder = finder
         self._sites = sites
@@ -39,6 +50,8 @@ class Siting:
     async def look_up(self, domain: str) -> Exchanges | NoHosts:
         """Ask for the hosts of a domain."""
         found = await self._finder.exchanges(domain)
+        if isinstance(found, Exchanges) and self._demands:
+            found = await self._demands(domain, found)
         if isinstance(found, Exchanges):
             until = self._clock.monotonic() + self._settings.remembered
             self._exchanges[domain] = (until, found)

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, Protocol, TypeVar
 
+from merpati.dns.errors import DnsError
+
 T = TypeVar("T")
 
 
@@ -66,3 +68,17 @@ class Resolver(Protocol):
     async def tlsa(self, port: int, host: str) -> Answer[tuple[int, int, int, bytes]]:
         """TLSA records of `_port._tcp.host` as (usage, selector, matching, association)."""
         ...
+
+
+async def addresses_of(resolver: Resolver, host: str) -> tuple[str, ...]:
+    """Addresses of both families. DnsError when neither gave an answer."""
+    found: list[str] = []
+    failures: list[DnsError] = []
+    for ask in (resolver.ipv4, resolver.ipv6):
+        try:
+            found += (await ask(host)).records
+        except DnsError as error:
+            failures.append(error)
+    if failures and not found:
+        raise failures[0]
+    return tuple(found)

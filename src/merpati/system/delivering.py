@@ -18,7 +18,7 @@ from merpati.delivery.lesson import Lesson, SiteMemory
 from merpati.delivery.link import ConversationSettings
 from merpati.delivery.mailboxes import MailboxParts
 from merpati.delivery.maildir import Maildirs, MaildirSettings
-from merpati.delivery.mx import HostFinder
+from merpati.delivery.mx import Exchanges, HostFinder, NoHosts
 from merpati.delivery.pacing import Paces, PacingSettings
 from merpati.delivery.pool import PoolParts
 from merpati.delivery.route import Route, Routes
@@ -26,11 +26,13 @@ from merpati.delivery.security import Decider
 from merpati.delivery.settling import Settling, SettlingSettings
 from merpati.delivery.signing import Signing, SigningParts
 from merpati.delivery.siting import Siting, SitingSettings
+from merpati.delivery.sts.policies import Policies, PolicyParts, StsSettings
 from merpati.delivery.tenants import TenantHold
 from merpati.delivery.transaction import Host, Way
 from merpati.dns.client import DnsClient
+from merpati.dns.resolver import addresses_of
 from merpati.intake import Intake
-from merpati.journal.events import Lifecycle
+from merpati.journal.events import MAX_TEXT, Lifecycle
 from merpati.node.table import Table
 from merpati.queue.schedule import Schedule
 from merpati.report.notices import Notices
@@ -40,6 +42,7 @@ from merpati.system.doors import Household
 from merpati.system.log import Log
 from merpati.wire.dial import SocketDialer
 from merpati.wire.endpoint import Endpoint
+from merpati.wire.https import HttpsReader, HttpsSettings
 from merpati.wire.stream import Stream
 
 _NUDGE = 0.5
@@ -85,6 +88,8 @@ class Delivering:
         self._dialer = SocketDialer(house.wire)
         self._resolver = DnsClient(house.clock, Blueprint(settings).dns())
         self._decider = Decider()
+        self._policies = self._make_policies()
+        self._uses_sts = False
         self._routes = CurrentRoutes(house)
         self._schedule = Schedule()
         self._settling = Settling(SettlingSettings(), self._retry)
@@ -98,7 +103,8 @@ class Delivering:
         """Deliver until `stop`, then settle what is in flight and return."""
         async with asyncio.TaskGroup() as group:
             noticing = keep_on("notices", self._notices.run, self._house.clock, self._log)
-            chores = [group.create_task(noticing), group.create_task(self._nudge())]
+            renewing = keep_on("policies", self._policies.run, self._house.clock, self._log)
+            chores = [group.create_task(chore) for chore in (noticing, renewing, self._nudge())]
             await self._dispatcher.run()
             for chore in chores:
                 chore.cancel()
@@ -154,6 +160,7 @@ class Delivering:
         self._routes.take_up(routes, settings.is_inbox)
         self._schedule = blueprint.schedule()
         self._decider = Decider(Dane(self._resolver) if blueprint.uses_dane else None)
+        self._uses_sts = settings.document.delivery.mta_sts
         self._settling.settings = blueprint.settling()
         self._notices.take_up(self._own_intake(blueprint), blueprint.notices())
 
@@ -165,7 +172,7 @@ class Delivering:
             queue=stores.queue,
             sites=stores.queue,
             routes=self._routes,
-            siting=Siting(SitingSettings(), finder, stores.queue, clock),
+            siting=Siting(SitingSettings(), finder, stores.queue, clock, self._demands),
             paces=Paces(PacingSettings(), _CHANCE.random),
             pools=PoolParts(finder, self._talk, table=self._sites),
             settling=self._settling,
@@ -175,6 +182,23 @@ class Delivering:
             note=stores.journal.note,
             log=self._log.defect,
         )
+
+    def _make_policies(self) -> Policies:
+        clock, keeper = self._house.clock, self._house.stores.policies
+        reader = HttpsReader(HttpsSettings(), self._addresses)
+        parts = PolicyParts(keeper, self._resolver, reader.text, clock, self._no_policy)
+        return Policies(StsSettings(), parts)
+
+    async def _demands(self, domain: str, found: Exchanges) -> Exchanges | NoHosts:
+        return await self._policies.apply(domain, found) if self._uses_sts else found
+
+    async def _addresses(self, host: str) -> Sequence[str]:
+        return await addresses_of(self._resolver, host)
+
+    def _no_policy(self, domain: str, why: str) -> None:
+        at = self._house.clock.now()
+        what, detail = "sts-policy-unreachable", f"{domain}: {why}"[:MAX_TEXT]
+        self._house.stores.journal.note(Lifecycle(at=at, what=what, detail=detail))
 
     def _mailboxes(self, threads: Executor) -> MailboxParts:
         places = Places(self._settings.data)

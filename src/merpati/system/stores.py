@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from merpati.clock import Clock
 from merpati.config.places import Places
 from merpati.directory.key_store import KeyStore
+from merpati.directory.policies import PolicyStore
 from merpati.directory.store import DirectoryStore
 from merpati.journal.store import JournalStore
 from merpati.queue.store import QueueStore
@@ -28,7 +29,8 @@ class Stores:
     """The file of queue and journal."""
     directory: DirectoryStore
     keys: KeyStore
-    """Both the same for all shards."""
+    policies: PolicyStore
+    """The last three the same for all shards."""
 
 
 def make_shared(places: Places) -> bytes:
@@ -59,7 +61,12 @@ async def open_all(
         keys.open()
         opened.callback(keys.close)
         yield {
-            number: Stores(*await _open_shard(opened, places, clock, number), directory, keys)
+            number: Stores(
+                *await _open_shard(opened, places, clock, number),
+                directory,
+                keys,
+                PolicyStore(names),
+            )
             for number in shards
         }
 

@@ -130,12 +130,14 @@ class ScriptedHosts:
         self._clock = clock
         self._hosts = hosts
         self.tried: list[str] = []
+        self.ways: list[Way] = []
 
     def talk(
         self, way: Way, host: Host, memory: SiteMemory, learn: Callable[[Lesson], None]
     ) -> "ScriptedTalk":
         """A conversation that can be opened."""
         self.tried.append(host.ip)
+        self.ways.append(way)
         return ScriptedTalk(self._clock, self._hosts.get(host.ip), host, learn)
 
 

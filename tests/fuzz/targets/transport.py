@@ -1,4 +1,4 @@
-"""What decides how mail travels: TLSA records and the certificates they are held against."""
+"""What decides how mail travels: TLSA records and certificates, records and policies of MTA-STS."""
 
 import tempfile
 from functools import cache
@@ -9,6 +9,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from merpati.clock import SystemClock
 from merpati.delivery.dane import Tlsa, Usage, prove
+from merpati.delivery.sts.policy import MAX_AGE, MAX_MX, PolicyError, parse_policy
+from merpati.delivery.sts.record import policy_id
 from merpati.wire.certificates import make_self_signed
 from tests.fuzz.target import Target
 
@@ -39,9 +41,50 @@ def tlsa(octets: bytes) -> None:
             assert usage is not Usage.TRUST_ANCHOR  # Nobody else has signed it.
 
 
+def sts_record(octets: bytes) -> None:
+    """An id is one that a policy can have; what stands beside it makes it no other."""
+    found = policy_id([octets])
+    if found is None:
+        return
+    assert found.isascii()
+    assert found.isalnum()
+    assert len(found) <= 32
+    assert policy_id([b"v=spf1 -all", octets]) == found
+    assert policy_id([octets, octets]) is None
+
+
+def sts_policy(octets: bytes) -> None:
+    """A policy that is read is bounded, allows what it names, and reads the same from its text."""
+    try:
+        policy = parse_policy(octets)
+    except PolicyError as error:
+        assert str(error)
+        return
+    assert 0 <= policy.max_age <= MAX_AGE
+    assert len(policy.mx) <= MAX_MX
+    for pattern in policy.mx:
+        name = pattern.replace("*", "x")
+        assert policy.allows(name)
+        assert policy.allows(f"{name.upper()}.")
+    mx = "".join(f"mx: {pattern}\n" for pattern in policy.mx)
+    text = f"version: STSv1\nmode: {policy.mode.value}\nmax_age: {policy.max_age}\n{mx}"
+    assert parse_policy(text.encode()) == policy
+
+
 _PARTS = (
     b"\x03\x00\x00", b"\x03\x01\x01", b"\x02\x00\x00", b"\x02\x01\x02", b"\x00" * 32,
     b"\xff" * 64, b"\x30\x82", b"\x06\x03\x55\x1d", b"\x02\x01", b"\x05\x00",
 )  # fmt: skip
 
-TARGETS = (Target("tlsa", tlsa, _PARTS, longest=2048, head=b"\x03\x00\x00\x00\x40\x01\x02\x03"),)
+_RECORD = (b"v=STSv1", b"; ", b"id=", b"20160831085700Z", b"x=y", b" ", b";", b"=", b"\t")
+_LINES = (
+    b"version: STSv1\n", b"mode: enforce\n", b"mode: none\r\n", b"max_age: 604800\n",
+    b"mx: a.test\n", b"mx: *.a.test\n", b"mx: ", b"*", b".", b":", b" ", b"\n", b"\r\n",
+    b"31557600", b"x: y\n",
+)  # fmt: skip
+
+TARGETS = (
+    Target("tlsa", tlsa, _PARTS, longest=2048, head=b"\x03\x00\x00\x00\x40\x01\x02\x03"),
+    Target("sts_record", sts_record, _RECORD, longest=2048, head=b"v=STSv1; id="),
+    Target("sts_policy", sts_policy, _LINES, head=b"version: STSv1\nmax_age: 1\nmode: testing\n"),
+)

@@ -1,0 +1,174 @@
+"""When a policy of MTA-STS is fetched, kept, renewed and applied (RFC 8461 §3.3, §5)."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from merpati.delivery.backing import Backing, StsMode
+from merpati.delivery.mx import Exchanges, NoHosts
+from merpati.delivery.outcome import Result
+from merpati.delivery.sts.policies import Policies, PolicyParts, StsSettings
+from merpati.directory.policies import PolicyStore
+from merpati.storage.connection import Kind, StorageSettings
+from merpati.storage.database import Database
+from merpati.testing.clock import VirtualClock
+from merpati.testing.deliveries import DAY, START, ScriptedDns
+from merpati.wire.errors import WireError
+
+RECORD = "_mta-sts.a.test"
+ENFORCE = b"version: STSv1\nmode: enforce\nmx: *.a.test\nmax_age: 604800\n"
+HOSTS = Exchanges((("mx1.a.test", "mx.evil.test"), ("mx2.a.test",)))
+
+
+class World:
+    """A domain with a policy host, and what was asked of it."""
+
+    def __init__(self, database: Database) -> None:
+        self.clock = VirtualClock(START)
+        self.dns = ScriptedDns(txts={RECORD: (b"v=STSv1; id=1",)})
+        self.text: bytes | WireError = ENFORCE
+        self.fetched: list[str] = []
+        self.told: list[str] = []
+        self.store = PolicyStore(database)
+        self.restart()
+
+    def restart(self) -> None:
+        """Nothing is in memory any more."""
+        parts = PolicyParts(
+            self.store, self.dns, self._fetch, self.clock, lambda domain, why: self.told.append(why)
+        )
+        self.policies = Policies(StsSettings(), parts)
+
+    def publish(self, ident: str, text: bytes | WireError) -> None:
+        """Another policy."""
+        self.dns.txts[RECORD] = (f"v=STSv1; id={ident}".encode(),)
+        self.text = text
+
+    async def mode(self) -> StsMode | None:
+        policy = await self.policies.policy("a.test")
+        return policy.mode if policy else None
+
+    async def _fetch(self, host: str, path: str) -> bytes:
+        self.fetched.append(f"https://{host}{path}")
+        if isinstance(self.text, WireError):
+            raise self.text
+        return self.text
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    database = Database(StorageSettings(tmp_path / "directory.db", Kind.DIRECTORY))
+    await database.open()
+    yield World(database)
+    await database.close()
+
+
+async def test_a_policy_is_fetched_once_and_kept_over_restarts(world: World) -> None:
+    assert await world.mode() is StsMode.ENFORCE
+    world.restart()
+    assert await world.mode() is StsMode.ENFORCE
+    assert world.fetched == ["https://mta-sts.a.test/.well-known/mta-sts.txt"]
+
+
+async def test_a_domain_without_a_record_is_asked_for_no_policy(world: World) -> None:
+    world.dns.txts.clear()
+    assert await world.mode() is None
+    assert world.fetched == []
+
+
+async def test_another_id_says_that_there_is_another_policy(world: World) -> None:
+    await world.mode()
+    world.publish("2", ENFORCE.replace(b"enforce", b"testing"))
+    assert await world.mode() is StsMode.TESTING
+    assert len(world.fetched) == 2
+
+
+@pytest.mark.parametrize("how", ["record gone", "dns broken", "host broken", "nonsense"])
+async def test_a_policy_holds_until_it_expires_whatever_others_say(world: World, how: str) -> None:
+    await world.mode()
+    if how == "record gone":
+        world.dns.txts.clear()
+    elif how == "dns broken":
+        world.dns.broken.add(RECORD)
+    else:
+        world.publish("2", WireError("no answer") if how == "host broken" else b"<html>")
+    assert await world.mode() is StsMode.ENFORCE
+    await world.clock.advance(7 * DAY - 1)
+    assert await world.mode() is StsMode.ENFORCE
+    await world.clock.advance(2)
+    assert await world.mode() is None
+
+
+async def test_what_cannot_be_fetched_is_told_and_asked_for_again_after_a_while(
+    world: World,
+) -> None:
+    world.text = WireError("no answer")
+    assert await world.mode() is None
+    assert await world.mode() is None
+    assert len(world.fetched) == 1
+    assert world.told == ["no answer"]
+    await world.clock.advance(301)
+    world.text = ENFORCE
+    assert await world.mode() is StsMode.ENFORCE
+
+
+async def test_a_policy_is_renewed_before_it_expires(world: World) -> None:
+    await world.mode()
+    for _ in range(10):
+        await world.clock.advance(DAY + 1)
+        await world.policies.refresh()
+    assert len(world.fetched) == 11
+    assert await world.mode() is StsMode.ENFORCE
+    assert len(world.fetched) == 11
+
+
+async def test_a_renewal_that_fails_is_not_tried_again_the_same_day(world: World) -> None:
+    await world.mode()
+    world.text = WireError("no answer")
+    await world.clock.advance(DAY + 1)
+    for _ in range(3):
+        await world.policies.refresh()
+        await world.clock.advance(3600)
+    assert len(world.fetched) == 2
+    assert await world.mode() is StsMode.ENFORCE
+
+
+async def test_what_has_expired_is_forgotten(world: World) -> None:
+    await world.mode()
+    await world.clock.advance(8 * DAY)
+    await world.policies.refresh()
+    assert await world.store.kept("a.test") is None
+
+
+async def test_enforced_only_listed_hosts_are_left_and_must_prove_who_they_are(
+    world: World,
+) -> None:
+    found = await world.policies.apply("a.test", HOSTS)
+    assert found == replace(
+        HOSTS, groups=(("mx1.a.test",), ("mx2.a.test",)), backing=Backing(sts=StsMode.ENFORCE)
+    )
+
+
+async def test_where_no_host_is_listed_the_mail_waits(world: World) -> None:
+    found = await world.policies.apply("a.test", Exchanges((("mx.evil.test",),)))
+    assert isinstance(found, NoHosts)
+    assert (found.result, found.cause) == (Result.DEFERRED, "sts-mx-unlisted")
+
+
+async def test_in_testing_every_host_is_left(world: World) -> None:
+    world.text = ENFORCE.replace(b"enforce", b"testing")
+    found = await world.policies.apply("a.test", HOSTS)
+    assert found == replace(HOSTS, backing=Backing(sts=StsMode.TESTING))
+
+
+@pytest.mark.parametrize("domain", ["[192.0.2.1]", "b.test"])
+async def test_others_demand_nothing(world: World, domain: str) -> None:
+    assert await world.policies.apply(domain, HOSTS) is HOSTS
+
+
+async def test_a_policy_that_ends_one_demands_nothing(world: World) -> None:
+    await world.mode()
+    world.publish("2", b"version: STSv1\nmode: none\nmax_age: 86400\n")
+    assert await world.policies.apply("a.test", HOSTS) is HOSTS

@@ -1,0 +1,154 @@
+"""Documents over HTTPS that a stranger named: only from where they may come (SSRF)."""
+
+import asyncio
+import ipaddress
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+import trustme
+from aiohttp import web
+
+from merpati.wire.errors import CertificateError, WireError
+from merpati.wire.https import HttpsReader, HttpsSettings
+from merpati.wire.public import is_public
+
+HOST = "mta-sts.a.test"
+CA = trustme.CA()
+LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
+
+
+@dataclass
+class Server:
+    """A policy host on loopback."""
+
+    settings: HttpsSettings
+    ips: Sequence[str] = ("127.0.0.1",)
+    response: Callable[[], web.StreamResponse] | None = None
+    """None: it says nothing."""
+    requests: list[web.BaseRequest] = field(default_factory=list)
+    resolved: list[str] = field(default_factory=list)
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        self.requests.append(request)
+        if self.response is None:
+            await asyncio.Event().wait()
+        assert self.response is not None
+        return self.response()
+
+    async def read(self, host: str = HOST) -> bytes:
+        return await HttpsReader(self.settings, self._addresses).text(host, "/policy.txt")
+
+    async def _addresses(self, host: str) -> Sequence[str]:
+        self.resolved.append(host)
+        return self.ips
+
+
+@pytest.fixture
+async def server(tmp_path: Path) -> AsyncIterator[Server]:
+    authorities = tmp_path / "ca.pem"
+    CA.cert_pem.write_to_path(str(authorities))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    CA.issue_cert(HOST).configure_cert(context)
+    serving = Server(HttpsSettings(5.0, allowed=LOOPBACK, authorities=authorities))
+    runner = web.ServerRunner(web.Server(serving.answer), shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
+    await site.start()
+    serving.settings = replace(serving.settings, port=runner.addresses[0][1])
+    yield serving
+    await runner.cleanup()
+
+
+async def test_a_document_is_read_from_the_address_that_was_checked(server: Server) -> None:
+    server.response = lambda: web.Response(text="version: STSv1\n")
+    assert await server.read() == b"version: STSv1\n"
+    assert server.resolved == [HOST]
+    (request,) = server.requests
+    assert request.host.startswith(HOST)
+    assert request.headers["Accept-Encoding"] == "identity"
+
+
+async def test_a_certificate_for_another_name_is_not_taken(server: Server) -> None:
+    server.response = lambda: web.Response(text="x")
+    with pytest.raises(CertificateError):
+        await server.read("other.a.test")
+    assert server.requests == []
+
+
+async def test_an_authority_that_nobody_knows_is_not_taken(server: Server) -> None:
+    server.settings = replace(server.settings, authorities=None)
+    with pytest.raises(CertificateError):
+        await server.read()
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        lambda: web.Response(status=301, headers={"Location": f"https://{HOST}/policy.txt"}),
+        lambda: web.Response(status=404, text="no"),
+        lambda: web.Response(status=206, text="half"),
+        lambda: web.Response(text="<html>", content_type="text/html"),
+        lambda: web.Response(text="x" * (64 * 1024 + 1)),
+    ],
+    ids=["redirect", "missing", "partial", "html", "large"],
+)
+async def test_what_is_no_small_text_is_refused(
+    server: Server, response: Callable[[], web.StreamResponse]
+) -> None:
+    server.response = response
+    with pytest.raises(WireError):
+        await server.read()
+    assert len(server.requests) == 1
+
+
+async def test_an_answer_that_does_not_come_is_given_up(server: Server) -> None:
+    server.settings = replace(server.settings, seconds=0.2)
+    with pytest.raises(WireError, match="within"):
+        await server.read()
+
+
+@pytest.mark.parametrize("allowed", [(), LOOPBACK])
+async def test_one_address_inside_refuses_the_host(
+    server: Server, allowed: tuple[ipaddress.IPv4Network, ...]
+) -> None:
+    server.settings = replace(server.settings, allowed=allowed)
+    server.ips = ("127.0.0.1", "10.0.0.1")
+    with pytest.raises(WireError, match="not on the Internet"):
+        await server.read()
+    assert server.requests == []
+
+
+async def test_a_proxy_of_the_environment_is_not_asked(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    server.response = lambda: web.Response(text="x")
+    assert await server.read() == b"x"
+
+
+@pytest.mark.parametrize(
+    "ip",
+    [
+        "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1",
+        "0.0.0.0", "224.0.0.1", "255.255.255.255", "192.0.2.1", "::1", "::", "fe80::1", "fc00::1",
+        "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::127.0.0.1", "64:ff9b::7f00:1",
+        "2002:7f00:1::", "2001:0:7f00:1::", "2001:db8::1", "fe80::1%eth0", "localhost", "",
+        "127.1", "0x7f000001",
+    ],
+)  # fmt: skip
+def test_what_leads_inside_is_not_public(ip: str) -> None:
+    assert not is_public(ip)
+
+
+@pytest.mark.parametrize("ip", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8"])
+def test_the_internet_is_public(ip: str) -> None:
+    assert is_public(ip)
+
+
+def test_an_allowed_network_is_taken_for_public() -> None:
+    assert is_public("127.0.0.1", LOOPBACK)
+    assert not is_public("10.0.0.1", LOOPBACK)
