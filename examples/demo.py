@@ -1,15 +1,22 @@
 """Two mail servers on this machine, real messages between them, and the story of each.
 
+A DNS of the demo's own has what the first server's domain publishes (SPF, DKIM, DMARC), and a small
+proxy stands for the Internet: through it the second server sees a stranger with an address.
+
 `make demo` runs it; `make demo ONCE=1` ends with status 0 only if every message arrived.
 """
 
 import argparse
 import contextlib
+import json
 import shutil
 import signal
 import smtplib
+import socket
+import socketserver
 import ssl
 import sys
+import threading
 import time
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -17,6 +24,7 @@ from pathlib import Path
 
 from merpati.storage.lock import Lock
 from merpati.testing.process import MerpatiProcess, free_port
+from merpati.testing.zone import Zone, zone_in_a_thread
 
 FOLDER = Path("demo-data")
 PASSWORD = "merpati-demo"
@@ -32,9 +40,11 @@ role = "submission"
 listen = "127.0.0.1:{submission}"
 [http]
 listen = "127.0.0.1:{http}"
+[dns]
+servers = ["127.0.0.1:{dns}"]
 [[route]]
 match = ["b.test"]
-to = "smtp://127.0.0.1:{theirs}"
+to = "smtp://127.0.0.1:{internet}"
 tls = "opportunistic"
 """
 THEIRS = """\
@@ -42,8 +52,53 @@ hostname = "mail.b.test"
 data = "var"
 [[port]]
 role = "mx"
-listen = "127.0.0.1:{mx}"
+listen = "127.0.0.1:{theirs}"
+proxy = ["127.0.0.1/32"]
+[dns]
+servers = ["127.0.0.1:{dns}"]
 """
+# RFC 5737: addresses for documentation, which nobody has.
+ZONE = """
+a.test              TXT  "v=spf1 ip4:192.0.2.10 -all"
+_dmarc.a.test       TXT  "v=DMARC1; p=reject"
+mail.a.test         A    192.0.2.10
+10.2.0.192.in-addr.arpa PTR mail.a.test
+"""
+FROM_THE_INTERNET = b"PROXY TCP4 192.0.2.10 192.0.2.20 40000 25\r\n"
+
+
+class Internet(socketserver.ThreadingTCPServer):
+    """Passes connections on, with the address that they would have out there (PROXY protocol)."""
+
+    daemon_threads = True
+
+    def __init__(self, to: int) -> None:
+        super().__init__(("127.0.0.1", 0), _PassingOn)
+        self.to = to
+
+    @property
+    def port(self) -> int:
+        """Where it listens."""
+        return int(self.server_address[1])
+
+
+class _PassingOn(socketserver.BaseRequestHandler):
+    server: Internet
+
+    def handle(self) -> None:
+        with socket.create_connection(("127.0.0.1", self.server.to)) as far:
+            far.sendall(FROM_THE_INTERNET)
+            back = threading.Thread(target=_copy, args=(far, self.request))
+            back.start()
+            _copy(self.request, far)
+            back.join()
+
+
+def _copy(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):  # Either end may hang up at any moment.
+        while octets := source.recv(65536):
+            target.sendall(octets)
+        target.shutdown(socket.SHUT_WR)
 
 
 def refuse_if_in_use() -> None:
@@ -58,12 +113,9 @@ def refuse_if_in_use() -> None:
         owner.release()
 
 
-def start() -> tuple[MerpatiProcess, MerpatiProcess, dict[str, int]]:
+def start(ports: dict[str, int]) -> tuple[MerpatiProcess, MerpatiProcess]:
     """Both servers, with their domains and people."""
-    refuse_if_in_use()
-    shutil.rmtree(FOLDER, ignore_errors=True)
-    ports = {name: free_port() for name in ("mx", "submission", "http", "theirs")}
-    theirs = MerpatiProcess(FOLDER / "b.test", THEIRS.format(mx=ports["theirs"]), [ports["theirs"]])
+    theirs = MerpatiProcess(FOLDER / "b.test", THEIRS.format(**ports), [ports["theirs"]])
     ours = MerpatiProcess(
         FOLDER / "a.test", OURS.format(**ports), [ports["mx"], ports["submission"], ports["http"]]
     )
@@ -72,7 +124,17 @@ def start() -> tuple[MerpatiProcess, MerpatiProcess, dict[str, int]]:
         for name in people.split():
             server.ask("user", "add", f"{name}@{domain}", "--password-stdin", text=PASSWORD + "\n")
         server.start()
-    return ours, theirs, ports
+    return ours, theirs
+
+
+def sign(ours: MerpatiProcess, zone: Zone) -> None:
+    """Make keys for a.test, publish them, and let them sign."""
+    ours.ask("dkim", "add", "a.test")
+    for key in json.loads(ours.ask("dkim", "list", "a.test", "--json")):
+        # Strings of a TXT record hold 255 octets; what a receiver reads is all of them joined.
+        strings = [key["record"][at : at + 255] for at in range(0, len(key["record"]), 255)]
+        zone.add(key["name"], "TXT", " ".join(f'"{string}"' for string in strings))
+    ours.ask("dkim", "rotate", "a.test")
 
 
 def messages() -> list[EmailMessage]:
@@ -129,7 +191,10 @@ def tell(ours: MerpatiProcess, theirs: MerpatiProcess, ports: dict[str, int]) ->
         print(f"== Ann to {user}@{domain}: {'arrived' if here else 'NOT arrived'} ==")
         ours.wait_empty()
         print(ours.ask("trace", name))
-    return ok
+    print("== What mail.b.test says of the same message, and how it judged who sent it ==")
+    story = theirs.ask("trace", "citra@b.test")
+    print(story)
+    return ok and "DKIM: pass a.test" in story
 
 
 def wait_for_the_end(ports: dict[str, int]) -> None:
@@ -155,14 +220,22 @@ def main() -> int:
     parser.add_argument("--once", action="store_true", help="end when the messages have arrived")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # a polite kill is a Ctrl-C
+    refuse_if_in_use()
+    shutil.rmtree(FOLDER, ignore_errors=True)
+    ports = {name: free_port() for name in ("mx", "submission", "http", "theirs")}
     with contextlib.ExitStack() as stack:
-        ours, theirs, ports = start()
+        dns = stack.enter_context(zone_in_a_thread(ZONE))
+        between = stack.enter_context(Internet(ports["theirs"]))
+        threading.Thread(target=between.serve_forever, daemon=True).start()
+        stack.callback(between.shutdown)
+        ours, theirs = start(ports | {"dns": dns.address[1], "internet": between.port})
         stack.callback(theirs.stop)
         stack.callback(ours.stop)
+        sign(ours, dns.zone)
         ok = tell(ours, theirs, ports)
         if not options.once:
             wait_for_the_end(ports)
-    print("Every message arrived." if ok else "Not every message arrived.")
+    print("Every message arrived, as its sender signed it." if ok else "Something went wrong.")
     return 0 if ok else 1
 
 
