@@ -13,6 +13,33 @@ from merpati.testing.memory import MemoryQueue
 HOUR = 3600.0
 
 
+class Crowd(MemoryQueue):
+    """So many messages come to their time together that each slice is full."""
+
+    def __init__(self, clock: VirtualClock) -> None:
+        super().__init__(clock)
+        self.looked_at = 0
+        self.ended = 0
+
+    async def remind(self, now: float, patience: float, limit: int) -> int:
+        self.looked_at += limit
+        return limit
+
+    async def expire(self, now: float, limit: int) -> int:
+        self.ended += limit
+        return limit
+
+
+async def test_a_crowd_that_comes_to_its_time_leaves_the_writer_to_mail() -> None:
+    clock = VirtualClock(START)
+    queue = Crowd(clock)
+    task = asyncio.create_task(Housekeeping(queue, queue.journal, clock).run())
+    await clock.advance(1.0)
+    task.cancel()
+    assert 0 < queue.looked_at <= 1_100
+    assert queue.ended == queue.looked_at
+
+
 @pytest.mark.slow
 async def test_mail_of_a_site_on_hold_is_told_of_and_ended_in_time() -> None:
     clock = VirtualClock(START)
