@@ -55,6 +55,10 @@ CLAIMED: dict[int, tuple[str, str]] = {
     7677: ("SCRAM-SHA-256", "done"),
     8301: ("DKIM: algorithms and key lengths", "done"),
     8314: ("Implicit TLS", "done"),
+    8460: (
+        "Reports about TLS",
+        "partly: made of the journal, written and read by programs; nothing sends or receives them",
+    ),
     8461: (
         "MTA-STS",
         "partly: honoured outward; failures in mode `testing` are not reported",

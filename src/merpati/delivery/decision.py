@@ -61,4 +61,5 @@ class Decided:
                 error=why[:MAX_TEXT],
             )
         )
-        return End(Ending.TLS_FAILED, why, Stage.CONNECT, connection=name)
+        policy = Policy.DANE.value
+        return End(Ending.TLS_FAILED, why, Stage.CONNECT, connection=name, policy=policy)

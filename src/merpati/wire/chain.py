@@ -5,6 +5,7 @@ known by a digest alone (DANE-TA) can only be looked for in what was sent.
 """
 
 import datetime
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -97,9 +98,11 @@ def read_chain(sent: Iterable[bytes]) -> list[Certificate]:
 
 def _read(der: bytes) -> Certificate | None:
     try:
-        parsed = x509.load_der_x509_certificate(der)
-        list(parsed.extensions)  # They are read when first asked for, and may be garbage.
-        key = parsed.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        # What a stranger's certificate has that one should not have is no line of our log.
+        with warnings.catch_warnings(action="ignore"):
+            parsed = x509.load_der_x509_certificate(der)
+            list(parsed.extensions)  # They are read when first asked for, and may be garbage.
+            key = parsed.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     except (ValueError, UnsupportedAlgorithm):
         return None
     return Certificate(parsed, der, key)

@@ -1,12 +1,15 @@
 """One connection from its first octet to its last, with servers that do as they should."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
+import trustme
 from msgspec import structs
 
+from merpati.delivery.backing import UNBACKED, Backing, StsMode
 from merpati.delivery.conversation import Conversation
 from merpati.delivery.dane import Tlsa, Tlsas
 from merpati.delivery.ending import End, Ending
@@ -759,6 +762,38 @@ async def test_requiretls_goes_only_where_the_certificate_was_checked() -> None:
             scene.prepare = _verified
         await scene.play(strict)
         assert scene.source.results() == [[result]]
+
+
+SHOWN = ssl.PEM_cert_to_DER_cert(
+    trustme.CA().issue_cert("mx.b.test").cert_chain_pems[0].bytes().decode()
+)
+FITTING = Tlsas("mx.b.test", (Tlsa(3, 0, 0, SHOWN),))
+
+
+def _showing(stream: PipeStream) -> None:
+    stream.tls = Tls("TLSv1.3", "TLS_AES_256_GCM_SHA384", chain=(SHOWN,))
+
+
+@pytest.mark.parametrize(
+    ("offers", "tlsa", "backing", "proof", "result"),
+    [
+        (("REQUIRETLS",), FITTING, UNBACKED, "dane-ee", D),
+        (("REQUIRETLS",), None, Backing(sts=StsMode.ENFORCE), "pkix", D),
+        ((), FITTING, UNBACKED, "dane-ee", F),
+        (("REQUIRETLS",), Tlsas("mx.b.test", ()), UNBACKED, "", F),
+        (("REQUIRETLS",), None, Backing(sts=StsMode.TESTING), "", F),
+    ],
+)
+async def test_requiretls_takes_the_proof_of_dane_and_of_sts(
+    offers: tuple[str, ...], tlsa: Tlsas | None, backing: Backing, proof: str, result: Result
+) -> None:
+    message = a_message(1)
+    strict = a_message(1, envelope=replace(message.entry.envelope, require_tls=True))
+    way = replace(WISHING, backing=backing)
+    scene = Scene(offering("STARTTLS", *offers), way, tlsa=tlsa, prepare=_showing)
+    await scene.play(strict)
+    assert scene.source.results() == [[result]]
+    assert scene.opening.proof == proof
 
 
 @pytest.mark.parametrize("rung", [Rung.BDAT_LOOKAHEAD, Rung.DATA_LOOKAHEAD, Rung.LOCKSTEP])

@@ -1,4 +1,4 @@
-"""What decides how mail travels: TLSA records and certificates, records and policies of MTA-STS."""
+"""What decides how mail travels: TLSA records and certificates, MTA-STS, reports about TLS."""
 
 import tempfile
 from functools import cache
@@ -11,6 +11,9 @@ from merpati.clock import SystemClock
 from merpati.delivery.dane import Tlsa, Usage, prove
 from merpati.delivery.sts.policy import MAX_AGE, MAX_MX, PolicyError, parse_policy
 from merpati.delivery.sts.record import policy_id
+from merpati.report.dmarc.aggregate import ReportError
+from merpati.report.tlsrpt.document import read_report, write_report
+from merpati.report.tlsrpt.record import report_uris
 from merpati.wire.certificates import make_self_signed
 from tests.fuzz.target import Target
 
@@ -71,6 +74,24 @@ def sts_policy(octets: bytes) -> None:
     assert parse_policy(text.encode()) == policy
 
 
+def tls_record(octets: bytes) -> None:
+    """Whoever wants reports is named by a URI of the two schemes."""
+    for uri in report_uris([octets]):
+        assert uri.lower().startswith(("mailto:", "https://"))
+        assert uri.isascii()
+        assert uri.isprintable()
+
+
+def tls_report(octets: bytes) -> None:
+    """A report that is read is written as what reads the same."""
+    try:
+        report = read_report(octets)
+    except ReportError as error:
+        assert str(error)
+        return
+    assert read_report(write_report(report)) == report
+
+
 _PARTS = (
     b"\x03\x00\x00", b"\x03\x01\x01", b"\x02\x00\x00", b"\x02\x01\x02", b"\x00" * 32,
     b"\xff" * 64, b"\x30\x82", b"\x06\x03\x55\x1d", b"\x02\x01", b"\x05\x00",
@@ -83,8 +104,24 @@ _LINES = (
     b"31557600", b"x: y\n",
 )  # fmt: skip
 
+_WANTED = (
+    b"v=TLSRPTv1", b"; ", b"rua=", b"mailto:r@a.test", b"https://a.test/", b",", b" ", b"x=y", b";",
+)  # fmt: skip
+_REPORT = (
+    b'{"organization-name":"x","date-range":{"start-datetime":"2016-04-01T00:00:00Z",'
+    b'"end-datetime":"2016-04-01T23:59:59Z"},"contact-info":"x","report-id":"x","policies":['
+)
+_JSON = (
+    b'{"policy":{"policy-type":"sts","policy-domain":"a.test","mx-host":"*.a.test"},', b"]}",
+    b'"summary":{"total-successful-session-count":1,"total-failure-session-count":2}}', b",",
+    b'"failure-details":[', b'{"result-type":"x","failed-session-count":3}', b"[", b"{", b"}",
+    b"-1", b"1e400", b'"', b"\\u0000", b"null", b"\x1f\x8b", _REPORT,
+)  # fmt: skip
+
 TARGETS = (
     Target("tlsa", tlsa, _PARTS, longest=2048, head=b"\x03\x00\x00\x00\x40\x01\x02\x03"),
+    Target("tls_record", tls_record, _WANTED, longest=4096, head=b"v=TLSRPTv1; rua="),
+    Target("tls_report", tls_report, _JSON, head=_REPORT),
     Target("sts_record", sts_record, _RECORD, longest=2048, head=b"v=STSv1; id="),
     Target("sts_policy", sts_policy, _LINES, head=b"version: STSv1\nmax_age: 1\nmode: testing\n"),
 )

@@ -1,0 +1,1 @@
+"""Reports about TLS (RFC 8460): how connections to a domain went, day by day."""
