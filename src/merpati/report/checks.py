@@ -73,6 +73,7 @@ _INDONESIAN = {
     "the record is not ASCII": "catatan bukan ASCII",
     "the record has (.+) twice": "catatan memuat {0} dua kali",
     "the record has a syntax error": "catatan salah tulis",
+    "the record is too long": "catatan terlalu panjang",
     # DKIM
     "the header was altered, or the key is another one": "kepala diubah, atau kuncinya lain",
     "header and body were altered, or the key is another one": (
