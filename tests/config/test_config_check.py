@@ -6,6 +6,7 @@ import pytest
 
 from merpati.config.errors import ConfigError
 from merpati.config.settings import load
+from merpati.system.blueprint import Blueprint
 
 PORT = '[[port]]\nrole = "mx"\nlisten = "127.0.0.1:2525"\n'
 
@@ -22,6 +23,31 @@ def refused(folder: Path, text: str) -> str:
 def test_a_hostname_is_a_domain_name(tmp_path: Path, name: str) -> None:
     told = refused(tmp_path, f'hostname = "{name}"\n{PORT}')
     assert f'merpati.toml:1: hostname: "{name}" is no domain name' in told
+
+
+@pytest.mark.parametrize(
+    ("servers", "why"),
+    [
+        ("", "needs servers beside it"),
+        ('servers = ["192.0.2.53:53"]', "a resolver that is not on this machine"),
+        ('servers = ["127.0.0.1:53", "[2001:db8::53]:53"]', "a resolver that is not on this"),
+    ],
+)
+def test_only_resolvers_of_this_machine_are_trusted(tmp_path: Path, servers: str, why: str) -> None:
+    told = refused(tmp_path, f"{PORT}[dns]\ntrusted = true\n{servers}\n")
+    assert f"dns, trusted: {why}" in told
+
+
+def test_a_validating_resolver_here_switches_dane_on(tmp_path: Path) -> None:
+    file = tmp_path / "merpati.toml"
+    trusted = f'{PORT}[dns]\nservers = ["127.0.0.1:53", "[::1]:53"]\ntrusted = true\n'
+    for text, uses in (
+        (PORT, False),
+        (trusted, True),
+        (f"{trusted}[delivery]\ndane = false\n", False),
+    ):
+        file.write_text(text)
+        assert Blueprint(load(file)).uses_dane is uses
 
 
 def test_the_http_door_and_a_port_cannot_share_an_address(tmp_path: Path) -> None:

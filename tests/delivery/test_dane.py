@@ -207,6 +207,19 @@ async def test_unusable_records_demand_encryption_and_no_proof() -> None:
     assert security.proof(CHAIN, NOW) == ""
 
 
+@pytest.mark.parametrize(
+    ("way", "policy"),
+    [
+        (Way("a.test", "mx:", tls=TlsDemand.REQUIRED), Policy.REQUIRED),
+        (Way("a.test", "mx:", backing=Backing(sts=StsMode.ENFORCE)), Policy.STS_ENFORCE),
+    ],
+)
+def test_unusable_records_do_not_end_what_others_demand(way: Way, policy: Policy) -> None:
+    security = decide(way, HOST, tlsa=Tlsas(NAME, ()))
+    assert security.policy is policy
+    assert security.verifies
+
+
 async def test_hosts_that_an_insecure_answer_named_are_not_asked() -> None:
     security = await Decider(Dane(a_zone(NAME, PLACE))).decide(Way("a.test", "mx:"), HOST)
     assert security.policy is Policy.OPPORTUNISTIC

@@ -97,7 +97,7 @@ def decide(
     tlsa: Tlsas | None = None,
 ) -> Security:
     """What is demanded of a host. `plain_only` is the memory of a TLS that broke."""
-    if tlsa is not None and way.tls is not TlsDemand.OFF:
+    if tlsa is not None and _decides(tlsa, way):
         required = TlsDemand.REQUIRED
         return Security(
             required, way.implicit_tls, tlsa.base, Policy.DANE, ca_file, tlsa=tlsa.usable
@@ -108,6 +108,12 @@ def decide(
     if way.tls is TlsDemand.OPPORTUNISTIC and way.backing.sts is StsMode.TESTING:
         security = replace(security, policy=Policy.STS_TESTING)
     return security.without_tls() if plain_only else security
+
+
+def _decides(tlsa: Tlsas, way: Way) -> bool:
+    """Whether DANE has the word: records that prove nothing do not end what others demand."""
+    others = way.tls is TlsDemand.REQUIRED or way.backing.sts is StsMode.ENFORCE
+    return way.tls is not TlsDemand.OFF and (bool(tlsa.usable) or not others)
 
 
 class Decider:

@@ -1,5 +1,7 @@
 """Reports about TLS: who wants them, what they tell, how they are read (RFC 8460)."""
 
+import email
+import email.policy
 import gzip
 import json
 from datetime import UTC, datetime
@@ -8,10 +10,12 @@ from typing import Any
 import pytest
 
 from merpati.journal.events import Attempt, Deferred, Delivered, Exchange, Failed
+from merpati.mail.address import Address
 from merpati.report.dmarc.aggregate import ReportError
 from merpati.report.tlsrpt.collecting import Collector
 from merpati.report.tlsrpt.document import DateRange, read_report, write_report
 from merpati.report.tlsrpt.record import MAX_URIS, report_uris
+from merpati.report.tlsrpt.writing import report_message
 
 DAY = DateRange(
     start_datetime=datetime(2026, 4, 1, tzinfo=UTC),
@@ -224,3 +228,18 @@ def test_domains_of_a_period_are_bounded(monkeypatch: pytest.MonkeyPatch) -> Non
     collector = Collector()
     collector.take(delivered(an_attempt(f"c{n}"), f"u@d{n}.test") for n in range(5))
     assert (len(collector.domains), collector.left_out) == (2, 3)
+
+
+def test_the_mail_with_a_report_says_whose_it_is_and_holds_it() -> None:
+    report = read_report(json.dumps(EXAMPLE).encode())
+    sender, to = Address.parse("tls@us.test"), Address.parse("r@a.test")
+    head, body = report_message(report, "a.test", sender, to, 1_600_000_000.0)
+    mail = email.message_from_bytes(head + body, policy=email.policy.default)
+    assert mail.get_content_type() == "multipart/report"
+    assert mail.get_param("report-type") == "tlsrpt"
+    assert (mail["TLS-Report-Domain"], mail["TLS-Report-Submitter"]) == ("a.test", "us.test")
+    _, part = mail.iter_parts()
+    assert part.get_content_type() == "application/tlsrpt+gzip"
+    name = part.get_filename()
+    assert name == "us.test!a.test!1459468800!1459555199!5065427c23d347cab6e0946ea0e8c4be.json.gz"
+    assert read_report(part.get_content()) == report

@@ -1,0 +1,45 @@
+"""The mail that brings a report about TLS to one who wants it (RFC 8460 §5.3)."""
+
+import re
+
+from merpati.mail.address import Address
+from merpati.mail.mime import attachment, message, multipart, text_part
+from merpati.mail.trace import date_time
+from merpati.report.tlsrpt.document import TlsReport, write_report
+
+_MAX_UNIQUE = 64
+_NO_ID = re.compile(r"[^A-Za-z0-9]")
+
+
+def file_name(report: TlsReport, domain: str, submitter: str) -> str:
+    """Of the compressed attachment (RFC 8460 §5.1)."""
+    begin = int(report.date_range.start_datetime.timestamp())
+    end = int(report.date_range.end_datetime.timestamp())
+    unique = _NO_ID.sub("", report.report_id)[:_MAX_UNIQUE]
+    return f"{submitter}!{domain}!{begin}!{end}!{unique}.json.gz"
+
+
+def report_message(
+    report: TlsReport, domain: str, sender: Address, to: Address, now: float
+) -> tuple[bytes, bytes]:
+    """The header section and the body; `domain` is the policy's, the sender's submits it.
+
+    The mail has to be signed with DKIM by that domain, or nobody may believe it.
+    """
+    submitter, id_ = sender.domain, report.report_id
+    text = f"This is a report about TLS in mail to {domain}, made by {submitter}.\n"
+    packed = attachment(
+        write_report(report), file_name(report, domain, submitter), "application/tlsrpt+gzip"
+    )
+    fields = [
+        ("From", f"<{sender}>"),
+        ("To", f"<{to}>"),
+        ("Subject", f"Report Domain: {domain} Submitter: {submitter} Report-ID: <{id_}>"),
+        ("TLS-Report-Domain", domain),
+        ("TLS-Report-Submitter", submitter),
+        ("Date", date_time(int(now))),
+        ("Message-ID", f"<{_NO_ID.sub('.', id_)}@{submitter}>"),
+        ("Auto-Submitted", "auto-generated"),
+    ]
+    parts = [text_part(text), packed]
+    return message(fields, multipart("report", parts, 'report-type="tlsrpt"'))
