@@ -42,6 +42,7 @@ CLAIMED: dict[int, tuple[str, str]] = {
     6532: ("UTF-8 header fields", "done"),
     6533: ("Notices about UTF-8 addresses", "done"),
     6710: ("MT-PRIORITY", "done"),
+    7208: ("SPF", "done"),
     7504: ("521 and 556", "done"),
     7505: ("Null MX", "done"),
     7628: ("OAUTHBEARER: the exchange", "partly: tokens are checked by a later part"),

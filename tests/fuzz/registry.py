@@ -13,6 +13,7 @@ from tests.fuzz.targets import (
     message,
     network,
     server,
+    spf,
     transport,
 )
 
@@ -25,6 +26,7 @@ TARGETS: Mapping[str, Target] = {
         message,
         network,
         authenticity,
+        spf,
         dmarc,
         kept,
         faces,

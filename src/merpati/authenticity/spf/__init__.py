@@ -1,0 +1,1 @@
+"""Whether a host may send for a domain (SPF, RFC 7208)."""

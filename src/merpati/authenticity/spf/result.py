@@ -1,0 +1,56 @@
+"""What a check of SPF found, with the evidence."""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Result(Enum):
+    """The results of RFC 7208 §2.6."""
+
+    NONE = "none"
+    """No record, or no domain that could have one."""
+    NEUTRAL = "neutral"
+    PASS = "pass"  # noqa: S105 - no password
+    FAIL = "fail"
+    SOFTFAIL = "softfail"
+    TEMPERROR = "temperror"
+    PERMERROR = "permerror"
+
+
+class Identity(Enum):
+    """What of the client was checked (RFC 7208 §2.3, §2.4)."""
+
+    HELO = "helo"
+    MAIL_FROM = "mailfrom"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A result and how it came about. Every text is bounded."""
+
+    result: Result
+    identity: Identity
+    domain: str
+    """Whose record was asked for first; empty where there is no such domain."""
+    why: str
+    """For people, without a stranger's words."""
+    record: str = ""
+    """The beginning of that domain's record, as printable ASCII."""
+    mechanism: str = ""
+    """The directive that decided, as it is written in the record of `at`."""
+    at: str = ""
+    """The domain whose record decided, or failed: behind redirect and include it is another."""
+    lookups: int = 0
+    """Of the ten terms that may ask the DNS (RFC 7208 §4.6.4)."""
+    void_lookups: int = 0
+    explanation: str = ""
+    """What the domain tells those whom it fails (exp=): a stranger's words, printable ASCII."""
+
+
+class SpfError(Exception):
+    """A check that cannot go on; never leaves this package."""
+
+    def __init__(self, result: Result, why: str) -> None:
+        super().__init__(why)
+        self.result = result
+        self.why = why

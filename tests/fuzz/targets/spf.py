@@ -1,0 +1,43 @@
+"""SPF: whole checks over records that are anything."""
+
+from merpati.authenticity.spf.check import MAX_TEXT, Client, check_host
+from merpati.authenticity.spf.result import Identity, Result
+from merpati.dns.resolver import Mx
+from merpati.testing.answers import Answers
+from tests.fuzz.target import Target
+
+
+def spf(octets: bytes) -> None:
+    """Every check has a bounded verdict; NUL divides records, explanation and sender."""
+    first, second, explanation, sender = (octets.split(b"\0", 3) + [b""] * 4)[:4]
+    zone = Answers(
+        {
+            "TXT a.test": [b"v=spf1 " + first],
+            "TXT b.test": [b"v=spf1 " + second],
+            "TXT exp.test": [explanation],
+            "MX a.test": [Mx(0, f"m{n}.test") for n in range(10)],
+            "A a.test": ["192.0.2.1"],
+            "PTR 192.0.2.7": [f"p{n}.test" for n in range(12)],
+        }
+    )
+    local = sender.decode("utf-8", "replace")
+    client = Client("192.0.2.7", local)
+    verdict = zone.answer(check_host(Identity.MAIL_FROM, client, f"{local}@a.test"))
+    assert len(zone.asked) <= 2 + 10 * 11 + 1
+    assert verdict.lookups <= 10
+    assert verdict.void_lookups <= 3
+    assert verdict.explanation == "" or verdict.result is Result.FAIL
+    for text in (verdict.record, verdict.mechanism, verdict.at, verdict.explanation):
+        assert len(text) <= MAX_TEXT
+        assert text == "" or text.isprintable()
+
+
+_WORDS = (
+    *(b"all", b"-all", b"~", b"?", b"+", b"include:", b"a", b"a:", b"mx", b"ptr", b"exists:"),
+    *(b"ip4:192.0.2.0/24", b"ip6:2001:db8::/32", b"redirect=", b"exp=exp.test", b"a.test"),
+    *(b"b.test", b"exp.test", b"%{s}", b"%{l1r-}", b"%{d}", b"%{ir}", b"%{p}", b"%{h}", b"%{v}"),
+    *(b"%{c}", b"%{t}", b"%%", b"%_", b"%-", b" ", b"\0", b"/24", b"//64", b"%{L9999r+-}", b"@"),
+    *(b"%{S}.test ", b"\\", b"\xc3\xbc", b"x=%{o}", b"."),
+)
+
+TARGETS = (Target("spf", spf, _WORDS),)
