@@ -9,6 +9,7 @@ MerpatiError
 ├── authenticity.results.ResultsError  text that is no Authentication-Results
 ├── authenticity.dkim …              KeyPairError, SignatureError, Unsignable
 ├── authenticity.arc.chain.ChainError  ARC sets that are no chain
+├── authenticity.srs.SrsError        an address that is no rewritten sender of ours
 ├── storage.errors.StorageError      the database refused: full, damaged, too new, taken
 ├── directory.errors.DirectoryError  a name that exists already or does not exist
 ├── delivery.route.RouteError        text that names no way for mail to go
