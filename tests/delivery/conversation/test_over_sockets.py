@@ -1,6 +1,7 @@
 """The same conversations over loopback sockets, with real TLS."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
@@ -10,14 +11,16 @@ import pytest
 import trustme
 
 from merpati.clock import SystemClock
+from merpati.delivery.backing import Backing, StsMode
 from merpati.delivery.conversation import Conversation, Surroundings
+from merpati.delivery.dane import Tlsa, Tlsas
 from merpati.delivery.ending import End, Ending
 from merpati.delivery.lesson import Lesson, PlainOnly, SiteMemory
 from merpati.delivery.link import ConversationSettings
 from merpati.delivery.outcome import Result
 from merpati.delivery.security import decide
 from merpati.delivery.transaction import Host, TlsDemand, Transaction, Way
-from merpati.journal.events import Event
+from merpati.journal.events import Event, Opened
 from merpati.smtp.rung import Rung
 from merpati.testing import broken
 from merpati.testing.conversations import WAY, ListSource, PatientClock, a_message
@@ -53,6 +56,7 @@ class World:
         way: Way = WAY,
         name: str = "mx.b.test",
         memory: SiteMemory = SiteMemory(),  # noqa: B008 - frozen
+        tlsa: Tlsas | None = None,
     ) -> tuple[End, list[list[Result]]]:
         """How the conversation ended, and what became of what was taken."""
         host = Host(name, self._at.ip, self._at.port)
@@ -65,7 +69,7 @@ class World:
             self.notes.append,
             self.lessons.append,
         )
-        security = decide(way, host, ca_file=self._ca_file)
+        security = decide(way, host, ca_file=self._ca_file, tlsa=tlsa)
         conversation = Conversation(way, host, security, around, memory)
         refused = await conversation.open()
         if refused is not None:
@@ -188,3 +192,52 @@ async def test_nobody_listens() -> None:
     sock.close()
     end, _ = await World(Wire(SystemClock()), at, "").play()
     assert end.ending is Ending.UNREACHABLE
+
+
+def told(world: World) -> tuple[str, str]:
+    """Who decided, and what was proved."""
+    (opened,) = world.notes
+    assert isinstance(opened, Opened)
+    return opened.policy, opened.proof
+
+
+async def test_dane_holds_the_chain_of_a_true_handshake_against_its_records(
+    serving: Serving, tls: TlsContext, authority: trustme.CA
+) -> None:
+    anchor = ssl.PEM_cert_to_DER_cert(authority.cert_pem.bytes().decode())
+    cases = (
+        (Tlsa(2, 0, 0, anchor), "mx.b.test", "dane-ta"),
+        (Tlsa(2, 0, 0, anchor), "other.test", ""),
+        (Tlsa(3, 1, 1, b"-" * 32), "mx.b.test", ""),
+    )
+    for record, name, proof in cases:
+        async with serving(secured(tls)) as world:
+            records = Tlsas(name, (record,))
+            end, results = await world.play(a_message(1), way=OPPORTUNISTIC, tlsa=records)
+            assert told(world) == ("dane", proof)
+            assert results == ([[Result.DELIVERED]] if proof else [])
+            assert proof or end.ending is Ending.TLS_FAILED
+            assert world.lessons == []
+
+
+async def test_sts_that_is_enforced_wants_a_valid_certificate_for_the_host(
+    serving: Serving, tls: TlsContext
+) -> None:
+    way = replace(OPPORTUNISTIC, backing=Backing(sts=StsMode.ENFORCE))
+    for name, proof in (("mx.b.test", "pkix"), ("other.test", "")):
+        async with serving(secured(tls)) as world:
+            end, results = await world.play(a_message(1), way=way, name=name)
+            assert told(world) == ("sts-enforce", proof)
+            assert results == ([[Result.DELIVERED]] if proof else [])
+            assert proof or end.ending is Ending.TLS_FAILED
+            assert world.lessons == []
+
+
+async def test_sts_in_testing_delivers_whatever_the_certificate(
+    serving: Serving, tls: TlsContext
+) -> None:
+    way = replace(OPPORTUNISTIC, backing=Backing(sts=StsMode.TESTING))
+    async with serving(secured(tls)) as world:
+        _, results = await world.play(a_message(1), way=way, name="other.test")
+        assert results == [[Result.DELIVERED]]
+        assert told(world) == ("sts-testing", "")
