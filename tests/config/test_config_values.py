@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from merpati.config.values import Domain, Duration, Size
+from merpati.config.values import Domain, DomainName, Duration, Size
 
 
 @pytest.mark.parametrize(
@@ -60,3 +60,16 @@ def test_what_is_shown_is_read_back(number: int) -> None:
 )
 def test_domains_of_routes_are_lower_case_a_labels(written: str, read: str) -> None:
     assert Domain.parse(written) == read
+
+
+@pytest.mark.parametrize(
+    ("written", "read"), [("A.Test.", "a.test"), ("bücher.test", "xn--bcher-kva.test")]
+)
+def test_one_domain_is_in_a_labels(written: str, read: str) -> None:
+    assert DomainName.parse(written) == read
+
+
+@pytest.mark.parametrize("written", ["*", "*.a.test", "", "a..test", "192.0.2.1", "[192.0.2.1]", 5])
+def test_what_is_not_one_domain_is_refused(written: object) -> None:
+    with pytest.raises(ValueError, match="a domain like"):
+        DomainName.parse(written)

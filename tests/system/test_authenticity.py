@@ -19,10 +19,15 @@ pytestmark = pytest.mark.slow
 MESSAGE = b"From: Eve <eve@b.test>\r\nTo: <ann@a.test>\r\nSubject: Halo\r\n\r\nHi\r\n"
 FORGED = b"Authentication-Results: mx.a.test; dkim=pass header.d=bank.test\r\n"
 KEY = SigningKey("b.test", "s", KeyPair.generate(KeyKind.ED25519))
+STRANGER = "192.0.2.7"
 ZONE = f"""
 7.2.0.192.in-addr.arpa PTR mx.b.test.
 mx.b.test              A   192.0.2.7
 s._domainkey.b.test    TXT "{KEY.pair.record.decode()}"
+b.test                 TXT "v=spf1 a:mx.b.test -all"
+_dmarc.b.test          TXT "v=DMARC1; p=reject"
+bank.test              TXT "v=spf1 -all"
+_dmarc.bank.test       TXT "v=DMARC1; p=reject"
 """
 
 
@@ -53,7 +58,7 @@ def _exchange(server: Server) -> None:
     signed = sign([MESSAGE], [KEY], int(SystemClock().now())) + MESSAGE
     server.populate()
     with server:
-        code, reply = hand_in(server, FORGED + signed, "192.0.2.7")
+        code, reply = hand_in(server, FORGED + signed, STRANGER)
         assert code == 250, reply
         wait_for(lambda: len(server.mails()) == 1)
         (path,) = server.mails()
@@ -63,15 +68,22 @@ def _exchange(server: Server) -> None:
         assert told.id == "mx.a.test"
         assert [(one.method, one.result) for one in told.findings] == [
             ("iprev", "pass"),
+            ("spf", "pass"),
             ("dkim", "pass"),
+            ("dmarc", "pass"),
         ]
         story = server.ask("trace", reply.decode().rsplit("queued as ", 1)[1], "--lang", "id")
         assert "DKIM: pass b.test (s)" in story
         twice = b"From: <ann@bank.test>\r\n" + signed
-        code, reply = hand_in(server, twice, "192.0.2.7")
+        code, reply = hand_in(server, twice, STRANGER)
         assert (code, reply[:5]) == (550, b"5.7.1")
         assert "Pesan ini tidak menyebut tepat satu penulis" in server.ask(
             "trace", "ann@a.test", "--lang", "id"
         )
+        code, reply = hand_in(server, MESSAGE.replace(b"eve@b.test", b"ann@bank.test"), STRANGER)
+        assert (code, reply) == (550, b"5.7.1 Email rejected per DMARC policy for bank.test")
+        story = server.ask("trace", "ann@a.test", "--lang", "id")
+        assert "SPF maupun DKIM tidak membuktikan" in story
+        assert "_dmarc.bank.test: v=DMARC1; p=reject" in story
         code, _ = hand_in(server, twice, None)
         assert code == 250

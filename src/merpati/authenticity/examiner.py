@@ -4,14 +4,26 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from merpati.authenticity.judgement import Examination, Judgement, Origin, SpfCheck
+from merpati.authenticity.judgement import Examination, Judgement, Origin, SpfCheck, SpfFound
 from merpati.authenticity.questions import Asking, drive
+from merpati.authenticity.spf.check import Client, Here, check_mail_from
 from merpati.clock import Clock
 from merpati.dns.errors import DnsTimeout
 from merpati.dns.resolver import Answer, Mx, Resolver
 from merpati.mail.headers import Headers
 
 T = TypeVar("T")
+
+
+def spf_check(host: str, clock: Clock) -> SpfCheck:
+    """The check of RFC 7208 of the MAIL FROM identity; `host` is what macros may tell of us."""
+
+    def check(origin: Origin) -> Asking[SpfFound]:
+        client = Client(origin.ip, origin.helo, origin.sender)
+        verdict = yield from check_mail_from(client, Here(host, clock.now()))
+        return SpfFound(verdict.result.value, verdict.domain, verdict.why, verdict.record)
+
+    return check
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from merpati.config.values import Domain, Duration, Mailbox, Network, Size, Target
+from merpati.config.values import Domain, DomainName, Duration, Mailbox, Network, Size, Target
 from merpati.delivery.mx import MxSettings
 from merpati.delivery.settling import SettlingSettings
 from merpati.delivery.transaction import TlsDemand
@@ -234,6 +234,13 @@ class UnclearFrom(Enum):
     ACCEPT = "accept"
 
 
+class Dmarc(Enum):
+    """What becomes of a message that its author's domain wants refused."""
+
+    ENFORCE = "enforce"
+    RECORD = "record"
+
+
 class AuthenticityTable(Table, frozen=True):
     """Whether mail is what it says it is. Of mail from other servers that come to an `mx` port:
     never of logins, of `trusted` networks, or of this machine."""
@@ -241,10 +248,24 @@ class AuthenticityTable(Table, frozen=True):
     check: Annotated[
         bool,
         key(
-            "Verify the reverse name, DKIM and ARC, write what was found on top of the message "
-            "(Authentication-Results) and into the journal. This asks the DNS."
+            "Check the reverse name, SPF, DKIM, ARC and DMARC, write what was found on top of the "
+            "message (Authentication-Results) and into the journal. This asks the DNS."
         ),
     ] = True
+    dmarc: Annotated[
+        Dmarc,
+        key(
+            "`enforce` refuses what the domain in From wants refused (p=reject) when neither SPF "
+            "nor DKIM proves that it is from there; `record` only writes down what was found."
+        ),
+    ] = Dmarc.ENFORCE
+    trusted_sealers: Annotated[
+        tuple[DomainName, ...],
+        key(
+            "Domains whose ARC seals are believed, of mailing lists and forwarders that alter "
+            "messages: what they found authentic is not refused."
+        ),
+    ] = ()
     unclear_from: Annotated[
         UnclearFrom,
         key(

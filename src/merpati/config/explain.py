@@ -11,7 +11,7 @@ import msgspec
 from merpati.config.document import Document, Table
 from merpati.config.read import bare, is_list, table_of
 from merpati.config.settings import Settings
-from merpati.config.values import Domain, Duration, Mailbox, Network, Size, Target
+from merpati.config.values import Domain, DomainName, Duration, Mailbox, Network, Size, Target
 from merpati.wire.endpoint import Endpoint
 
 _KINDS: dict[object, str] = {
@@ -23,6 +23,7 @@ _KINDS: dict[object, str] = {
     Endpoint: "address",
     Network: "network",
     Domain: "domain",
+    DomainName: "domain",
     Mailbox: "mail address",
     Target: "target",
 }

@@ -8,7 +8,7 @@ import re
 from typing import Self
 
 from merpati.delivery.route import RouteError, parse_route
-from merpati.mail.address import Address, AddressError
+from merpati.mail.address import Address, AddressError, parse_domain
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _OCTETS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
@@ -108,6 +108,23 @@ class Target(str):
                 '"smtp://host:port", "smtps://host:port", "lmtp://host:port", '
                 f'"lmtp:unix:/path" or "mx:" ({what})'
             ) from None
+
+
+class DomainName(str):
+    """One domain, as `mail.address` writes it."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """Lower case, A-labels."""
+        try:
+            name = parse_domain(str(value).strip().removesuffix("."))
+        except AddressError as error:
+            raise ValueError(f'a domain like "a.test" ({error})') from None
+        if name.startswith("["):
+            raise ValueError('a domain like "a.test", not an address')
+        return cls(name)
 
 
 class Domain(str):

@@ -3,7 +3,8 @@
 import ipaddress
 from dataclasses import dataclass
 
-from merpati.config.document import Language, PortTable, UnclearFrom
+from merpati.authenticity.examiner import ExaminerSettings
+from merpati.config.document import Dmarc, Language, PortTable, UnclearFrom
 from merpati.config.settings import Settings
 from merpati.delivery.mx import MxSettings
 from merpati.delivery.settling import SettlingSettings
@@ -70,7 +71,15 @@ class Blueprint:
 
     def _dmarc(self) -> DmarcSettings:
         told = self.settings.document.authenticity
-        return DmarcSettings(refuse_unclear=told.unclear_from is UnclearFrom.REFUSE)
+        return DmarcSettings(
+            enforce=told.dmarc is Dmarc.ENFORCE,
+            refuse_unclear=told.unclear_from is UnclearFrom.REFUSE,
+        )
+
+    def examiner(self) -> ExaminerSettings:
+        """Of who looks at the authenticity of strangers' mail."""
+        sealers = self.settings.document.authenticity.trusted_sealers
+        return ExaminerSettings(trusted_sealers=frozenset(map(str, sealers)))
 
     def own_port(self) -> PortSettings:
         """Of the socket for programs on this machine."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from weakref import WeakSet
 
-from merpati.authenticity.examiner import Examiner
+from merpati.authenticity.examiner import Examiner, spf_check
 from merpati.clock import Clock
 from merpati.config.document import PortTable
 from merpati.directory.expansion import Expander
@@ -125,7 +125,9 @@ class Household:
         """What the sessions of one door talk to."""
         examiner = None
         if blueprint.examines(table):
-            examiner = Examiner(DnsClient(self.clock, blueprint.dns()), self.clock)
+            check = spf_check(blueprint.settings.hostname, self.clock)
+            resolver = DnsClient(self.clock, blueprint.dns())
+            examiner = Examiner(resolver, self.clock, check, blueprint.examiner())
         intake = self.intake(blueprint, blueprint.rules(table), examiner)
         settings = blueprint.port(table)
         logins = self.logins(blueprint)
