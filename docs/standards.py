@@ -35,6 +35,10 @@ CLAIMED: dict[int, tuple[str, str]] = {
     5929: ("Channel bindings", "done"),
     5965: ("ARF: feedback reports", "partly: read, and written of failed authentication only"),
     6152: ("8BITMIME", "done"),
+    6186: (
+        "SRV records for mail programs",
+        "partly: records for submission are printed and checked",
+    ),
     6376: ("DKIM", "done"),
     6409: ("Submission", "done"),
     6522: ("multipart/report", "done"),
@@ -62,7 +66,8 @@ CLAIMED: dict[int, tuple[str, str]] = {
     ),
     8461: (
         "MTA-STS",
-        "partly: honoured outward; failures in mode `testing` are not reported",
+        "partly: honoured outward; failures in mode `testing` are not reported; our own policy is "
+        "printed and not served",
     ),
     8463: ("DKIM: Ed25519", "done"),
     8601: ("Authentication-Results: the field, and which ones are forged", "done"),

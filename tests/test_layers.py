@@ -19,7 +19,7 @@ LAYERS = [
     {"api"},
     {"reception", "delivery", "report"},
     {"intake"},
-    {"policy", "queue"},
+    {"policy", "queue", "setup"},
     {"journal", "directory", "authenticity", "diagnosis"},
     {"storage", "dns", "wire"},
     {"smtp"},

@@ -7,6 +7,7 @@ from merpati.api.questions import Named, Nothing
 from merpati.cli.context import asked, counter_of, json_option, settings_of
 from merpati.cli.names import domains, offering
 from merpati.cli.output import say_json, say_table
+from merpati.cli.setup import setup
 
 
 @click.group()
@@ -14,8 +15,9 @@ def domain() -> None:
     """Domains whose mail ends here.
 
     \b
-    Example:
+    Examples:
       merpati domain add a.test
+      merpati domain setup a.test      (what to publish in the DNS)
     """
 
 
@@ -53,3 +55,6 @@ async def list_(ctx: click.Context, as_json: bool) -> None:
         say_json(names)
     else:
         say_table(("domain",), ((name,) for name in names), "No domain yet: merpati domain add")
+
+
+domain.add_command(setup)

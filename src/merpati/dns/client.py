@@ -117,6 +117,11 @@ class DnsClient:
         answer = await self._ask(f"_{port}._tcp.{host}", RdataType.TLSA)
         return _mapped(answer, lambda rr: (rr.usage, rr.selector, rr.mtype, rr.cert))
 
+    async def srv(self, name: str) -> Answer[tuple[int, int, int, str]]:
+        """SRV records as (priority, weight, port, target)."""
+        answer = await self._ask(name, RdataType.SRV)
+        return _mapped(answer, lambda rr: (rr.priority, rr.weight, rr.port, _text(rr.target)))
+
     async def _ask(self, text: str, kind: RdataType) -> Records:
         name = _name(text)
         if name is None:

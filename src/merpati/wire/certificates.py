@@ -5,6 +5,7 @@ Nobody can verify our own, but opportunistic TLS between mail servers does not a
 """
 
 import datetime
+import hashlib
 import ipaddress
 import os
 import tempfile
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
@@ -51,6 +53,19 @@ def read_shown(file: Path) -> Shown:
         raise TlsError(f"{file} is no certificate: {error}") from error
     begins, ends = first.not_valid_before_utc, first.not_valid_after_utc
     return Shown(begins.timestamp(), ends.timestamp(), tuple(name.lower() for name in names))
+
+
+def key_digest(file: Path) -> str:
+    """SHA-256, in hex, of the public key of a PEM file's first certificate (RFC 6698 §2.1).
+
+    Raises TlsError.
+    """
+    try:
+        key = x509.load_pem_x509_certificate(file.read_bytes()).public_key()
+        spki = serialization.PublicFormat.SubjectPublicKeyInfo
+        return hashlib.sha256(key.public_bytes(serialization.Encoding.DER, spki)).hexdigest()
+    except (OSError, ValueError, UnsupportedAlgorithm) as error:
+        raise TlsError(f"{file} is no certificate: {error}") from error
 
 
 def make_self_signed(

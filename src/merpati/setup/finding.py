@@ -1,0 +1,147 @@
+"""Records compared with what the DNS says: pure, one finding for each record."""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from merpati.authenticity.dmarc.record import read_record
+from merpati.setup.plan import Subject, orders_reports
+from merpati.setup.record import Purpose, Record
+from merpati.setup.seen import Seen
+from merpati.setup.spf import MAX_LOOKUPS, MAX_RECORD, names_us, spf_records
+
+
+class State(Enum):
+    """What became of a record."""
+
+    THERE = "there"
+    MISSING = "missing"
+    WRONG = "wrong"
+    DUPLICATE = "duplicate"
+    TOO_LONG = "too long"
+    UNKNOWN = "unknown"
+    """Nobody answered."""
+    ADVICE = "advice"
+    """There is nothing to compare."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A record and how it is."""
+
+    record: Record
+    state: State
+    seen: tuple[str, ...] = ()
+    """What stands there for this purpose."""
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether somebody has to do something: what is optional may be missing."""
+        if self.state is State.MISSING:
+            return self.record.is_required
+        return self.state in (State.WRONG, State.DUPLICATE, State.TOO_LONG)
+
+
+def judge(
+    subject: Subject, records: Iterable[Record], seen: Seen, spf_lookups: int
+) -> tuple[Finding, ...]:
+    """How each record is. `spf_lookups`: of the domain's SPF record as it stands in the DNS."""
+    return tuple(_judged(subject, record, seen, spf_lookups) for record in records)
+
+
+def _judged(subject: Subject, record: Record, seen: Seen, spf_lookups: int) -> Finding:
+    if not record.value:
+        is_needed = record.is_required and _host_is_known(record, subject, seen)
+        return Finding(record, State.MISSING if is_needed else _unsaid(record))
+    there = seen.at(record.kind, record.name)
+    if there is None:
+        return Finding(record, State.UNKNOWN)
+    found = tuple(text for text in there if _is_for(record, text))
+    return Finding(record, _state(subject, record, found, spf_lookups), found)
+
+
+def _host_is_known(record: Record, subject: Subject, seen: Seen) -> bool:
+    """Whether it is certain that a host without addresses has none, and not that nobody answers."""
+    if record.purpose is not Purpose.PTR:
+        return True
+    return all(seen.at(*place) is not None for place in subject.host_places)
+
+
+def _unsaid(record: Record) -> State:
+    return State.UNKNOWN if record.is_required else State.ADVICE
+
+
+_MARKS: Mapping[Purpose, Callable[[str], bool]] = {
+    Purpose.SPF: lambda text: bool(spf_records([text])),
+    Purpose.DMARC: lambda text: text.lstrip().lower().startswith("v=dmarc1"),
+    Purpose.STS: lambda text: text.startswith("v=STSv1"),
+    Purpose.TLS_REPORTS: lambda text: text.startswith("v=TLSRPTv1"),
+}
+
+
+def _is_for(record: Record, text: str) -> bool:
+    is_for = _MARKS.get(record.purpose)
+    return is_for is None or is_for(text)
+
+
+_ALONE = frozenset({Purpose.SPF, Purpose.DMARC, Purpose.STS, Purpose.TLS_REPORTS, Purpose.DKIM})
+"""Two of these are as good as none."""
+
+
+def _state(subject: Subject, record: Record, found: tuple[str, ...], spf_lookups: int) -> State:
+    if not found:
+        return State.MISSING
+    if record.purpose in _ALONE and len(found) > 1:
+        return State.DUPLICATE
+    is_spf = record.purpose is Purpose.SPF
+    if is_spf and (spf_lookups > MAX_LOOKUPS or len(found[0]) > MAX_RECORD):
+        return State.TOO_LONG
+    good = any(_is_good(subject, record, text) for text in found)
+    return State.THERE if good else State.WRONG
+
+
+def _is_good(subject: Subject, record: Record, text: str) -> bool:
+    if record.purpose is Purpose.SPF:
+        return names_us(text, subject.domain, subject.hostname)
+    return _GOOD.get(record.purpose, _is_same)(record, text)
+
+
+def _is_same(record: Record, text: str) -> bool:
+    return text.lower().rstrip(".") == record.value.lower()
+
+
+def _leads_here(record: Record, text: str) -> bool:
+    """Preference, priority and weight are the owner's to choose: the end counts."""
+    count = 1 if record.purpose is Purpose.MX else 2
+    return text.lower().split()[-count:] == record.value.split()[-count:]
+
+
+def _is_same_key(record: Record, text: str) -> bool:
+    return _tags(text) == _tags(record.value)
+
+
+def _is_policy(_: Record, text: str) -> bool:
+    policy = read_record(text.encode())
+    return policy is not None and policy.policy is not None and not policy.flaws
+
+
+def _has_id(_: Record, text: str) -> bool:
+    """Where another program serves the policy, the id is that program's."""
+    return _STS.fullmatch(text) is not None
+
+
+_STS = re.compile(r"v=STSv1[ \t]*;(?:.*;)?[ \t]*id[ \t]*=[ \t]*[A-Za-z0-9]{1,32}[ \t]*(?:;.*)?")
+_GOOD: Mapping[Purpose, Callable[[Record, str], bool]] = {
+    Purpose.MX: _leads_here,
+    Purpose.SUBMISSION: _leads_here,
+    Purpose.DKIM: _is_same_key,
+    Purpose.DMARC: _is_policy,
+    Purpose.STS: _has_id,
+    Purpose.TLS_REPORTS: lambda _, text: orders_reports(text),
+}
+
+
+def _tags(text: str) -> set[str]:
+    """The same tags with the same values, whatever white space people put between."""
+    return {"".join(tag.split()) for tag in text.split(";") if tag.strip()}

@@ -1,0 +1,138 @@
+"""The records that a domain of this server should have: pure, from what we are and what is there.
+
+What is there already and good is kept: a policy of DMARC that is stricter than the first step, a
+place for reports, the terms of SPF that others need.
+"""
+
+import ipaddress
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from merpati.authenticity.dmarc.record import read_record
+from merpati.setup.record import Kind, Purpose, Record
+from merpati.setup.seen import Place, Seen
+from merpati.setup.spf import merged, spf_records
+from merpati.setup.sts import OwnPolicy
+
+PREFERENCE = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A domain and the server that its mail goes to. Names are A-labels in lower case."""
+
+    domain: str
+    hostname: str
+    keys: tuple[tuple[str, str], ...] = ()
+    """Name and text of the DKIM records: of every key that signs, did or will."""
+    key_digest: str = ""
+    """SHA-256 of the certificate's public key, in hex; empty: there is no certificate yet."""
+    submission: int = 0
+    """Port of submission with STARTTLS; 0: there is none."""
+    submissions: int = 0
+    """The same with TLS from the first octet."""
+
+    @property
+    def policy(self) -> OwnPolicy:
+        """The policy of MTA-STS."""
+        return OwnPolicy((self.hostname,))
+
+    @property
+    def dmarc_name(self) -> str:
+        """Where the policy of DMARC stands."""
+        return f"_dmarc.{self.domain}"
+
+    @property
+    def reports_name(self) -> str:
+        """Where reports on TLS are ordered (RFC 8460 §3)."""
+        return f"_smtp._tls.{self.domain}"
+
+    @property
+    def host_places(self) -> tuple[Place, ...]:
+        """Where the addresses of the host stand."""
+        return (Kind.IPV4, self.hostname), (Kind.IPV6, self.hostname)
+
+    @property
+    def places(self) -> tuple[Place, ...]:
+        """What to ask the DNS before a plan can be made. PTR comes after the addresses."""
+        texts = (self.domain, self.dmarc_name, self.reports_name)
+        return (*((Kind.TXT, name) for name in texts), *self.host_places)
+
+
+def plan(subject: Subject, seen: Seen) -> tuple[Record, ...]:
+    """Every record, the most important first."""
+    return (
+        Record(Purpose.MX, Kind.MX, subject.domain, f"{PREFERENCE} {subject.hostname}"),
+        _spf(subject, seen),
+        *_dkim(subject),
+        _dmarc(subject, seen),
+        *_ptr(subject, seen),
+        Record(Purpose.STS, Kind.TXT, f"_mta-sts.{subject.domain}", subject.policy.record),
+        _tls_reports(subject, seen),
+        _tlsa(subject),
+        *_services(subject),
+    )
+
+
+def _spf(subject: Subject, seen: Seen) -> Record:
+    there = spf_records(seen.at(Kind.TXT, subject.domain) or ())
+    text = merged(there, subject.domain, subject.hostname)
+    return Record(Purpose.SPF, Kind.TXT, subject.domain, text)
+
+
+def _dkim(subject: Subject) -> Iterator[Record]:
+    if not subject.keys:
+        yield Record(Purpose.DKIM, Kind.TXT, f"SELECTOR._domainkey.{subject.domain}")
+    for name, text in subject.keys:
+        yield Record(Purpose.DKIM, Kind.TXT, name, text)
+
+
+def _dmarc(subject: Subject, seen: Seen) -> Record:
+    """What is there stays, if it is one policy that can be read."""
+    there = seen.at(Kind.TXT, subject.dmarc_name) or ()
+    policies = [text for text in there if read_record(text.encode()) is not None]
+    text = f"v=DMARC1; p=none; rua=mailto:postmaster@{subject.domain}"
+    if len(policies) == 1:
+        found = read_record(policies[0].encode())
+        if found and found.policy and not found.flaws:
+            text = policies[0]
+    return Record(Purpose.DMARC, Kind.TXT, subject.dmarc_name, text)
+
+
+def _ptr(subject: Subject, seen: Seen) -> Iterator[Record]:
+    found = [address for place in subject.host_places for address in seen.at(*place) or ()]
+    for address in found:
+        reverse = ipaddress.ip_address(address).reverse_pointer
+        yield Record(Purpose.PTR, Kind.PTR, reverse, subject.hostname)
+    if not found:
+        yield Record(Purpose.PTR, Kind.PTR, subject.hostname)
+
+
+def _tls_reports(subject: Subject, seen: Seen) -> Record:
+    there = [one for one in seen.at(Kind.TXT, subject.reports_name) or () if orders_reports(one)]
+    ours = f"v=TLSRPTv1; rua=mailto:postmaster@{subject.domain}"
+    text = there[0] if len(there) == 1 else ours
+    return Record(Purpose.TLS_REPORTS, Kind.TXT, subject.reports_name, text)
+
+
+def orders_reports(text: str) -> bool:
+    """Whether a text is a record of TLS-RPT that says where to (RFC 8460 §3)."""
+    version, *fields = (field.strip() for field in text.split(";"))
+    return version == "v=TLSRPTv1" and any(field.startswith("rua=") for field in fields)
+
+
+def _tlsa(subject: Subject) -> Record:
+    # RFC 7672 §3.1: the host's own key, by its digest.
+    value = f"3 1 1 {subject.key_digest}" if subject.key_digest else ""
+    return Record(Purpose.TLSA, Kind.TLSA, f"_25._tcp.{subject.hostname}", value)
+
+
+def _services(subject: Subject) -> Iterator[Record]:
+    """RFC 6186 §3.1 for STARTTLS, RFC 8314 §5.1 for TLS from the first octet, which comes first."""
+    ports = {"_submissions": (0, subject.submissions), "_submission": (10, subject.submission)}
+    for service, (priority, port) in ports.items():
+        if port:
+            name = f"{service}._tcp.{subject.domain}"
+            value = f"{priority} 1 {port} {subject.hostname}"
+            yield Record(Purpose.SUBMISSION, Kind.SRV, name, value)
+    yield Record(Purpose.AUTOCONFIG, Kind.IPV4, f"autoconfig.{subject.domain}")

@@ -1,0 +1,100 @@
+"""`merpati domain setup`: the records are printed, and compared with the DNS."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from merpati.cli.main import merpati
+from merpati.testing.zone import Fault, zone_in_a_thread
+
+Run = Callable[..., Result]
+NOBODY = "127.0.0.1:9"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    file = tmp_path / "merpati.toml"
+
+    def run(*arguments: str, servers: str = NOBODY) -> Result:
+        file.write_text(f'hostname = "mx.a.test"\n[dns]\nservers = ["{servers}"]\n')
+        return CliRunner().invoke(merpati, ["-c", str(file), *arguments])
+
+    added = run("domain", "add", "a.test")
+    assert added.exit_code == 0, added.output
+    return run
+
+
+def setup(run: Run, *arguments: str, zone: str = "x.test A 192.0.2.9") -> Result:
+    with zone_in_a_thread(zone) as server:
+        return run("domain", "setup", *arguments, servers="{}:{}".format(*server.address))
+
+
+def test_every_record_is_printed_with_its_reason(run: Run) -> None:
+    told = setup(run, "a.test")
+    assert told.exit_code == 0, told.output
+    assert "a.test. 3600 IN MX 10 mx.a.test.\n  Other servers look here" in told.stdout
+    assert "merpati dkim add a.test" in told.stdout
+    assert "version: STSv1\nmode: testing\nmx: mx.a.test\n" in told.stdout
+    assert "Server lain mencari" in setup(run, "a.test", "--lang", "id").stdout
+    assert not told.stderr
+
+
+def test_every_fault_is_told_with_its_cost_and_the_status_is_one(run: Run) -> None:
+    spf = 'a.test TXT "v=spf1 ip4:192.0.2.9 -all"'
+    told = setup(run, "a.test", "--check", zone=spf)
+    assert told.exit_code == 1
+    assert "SPF: wrong" in told.stdout
+    assert "  ! v=spf1 ip4:192.0.2.9 -all\n  ! This host is not named" in told.stdout
+    assert "DMARC: missing" in told.stdout
+    assert "TLS-RPT (optional): missing" in told.stdout
+
+
+def test_programs_are_given_json(run: Run) -> None:
+    told = setup(run, "a.test", "--check", "--json")
+    assert told.exit_code == 1
+    page = json.loads(told.stdout)
+    assert page["policy"]["url"] == "https://mta-sts.a.test/.well-known/mta-sts.txt"
+    mx = page["records"][0]
+    assert (mx["purpose"], mx["name"], mx["value"]) == ("MX", "a.test", "10 mx.a.test")
+    assert (mx["state"], mx["seen"]) == ("missing", [])
+
+
+def test_a_zone_has_records_and_comments_alone(run: Run) -> None:
+    zone = "mx.a.test A 192.0.2.1"
+    lines = setup(run, "a.test", "--zone", zone=zone).stdout.splitlines()
+    assert all(line.startswith(";") or re.match(r"\S+ 3600 IN ", line) for line in lines)
+    assert "; 1.2.0.192.in-addr.arpa. 3600 IN PTR mx.a.test." in lines
+
+
+def test_a_terminal_is_never_given_what_a_stranger_would_do_to_it(run: Run) -> None:
+    told = setup(run, "a.test", "--check", zone='a.test TXT "v=spf1 \\027[2J"')
+    assert "\x1b" not in told.stdout
+    assert "SPF: wrong" in told.stdout
+
+
+def test_when_nobody_answers_it_is_said(run: Run) -> None:
+    assert run("dkim", "add", "a.test", "-a", "ed25519").exit_code == 0
+    with zone_in_a_thread("") as server:
+        server.faults["*"] = Fault.SERVFAIL
+        servers = "{}:{}".format(*server.address)
+        told = run("domain", "setup", "a.test", servers=servers)
+        assert "the DNS did not answer" in told.stderr
+        assert run("domain", "setup", "a.test", "--check", servers=servers).exit_code == 75
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("b.test",), "b.test is not a domain of this server"),
+        (("a..test",), "not a domain"),
+        (("a.test", "--zone", "--check"), "leave out --check"),
+    ],
+)
+def test_what_cannot_be_says_why(run: Run, arguments: tuple[str, ...], expected: str) -> None:
+    told = run("domain", "setup", *arguments)
+    assert told.exit_code == 1
+    assert expected in told.stderr

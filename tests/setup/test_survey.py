@@ -1,0 +1,191 @@
+"""What a domain should publish, and how what it publishes differs."""
+
+import asyncio
+from dataclasses import replace
+
+import dns.rdatatype
+import dns.zone
+import pytest
+from dns.rdtypes.ANY.TXT import TXT
+
+from merpati.clock import SystemClock
+from merpati.delivery.sts.policy import parse_policy
+from merpati.delivery.sts.record import policy_id
+from merpati.dns.client import DnsClient, DnsSettings
+from merpati.setup.finding import Finding, State
+from merpati.setup.plan import Subject
+from merpati.setup.record import Kind, Purpose, Record, zone_lines
+from merpati.setup.spf import MAX_LOOKUPS, merged
+from merpati.setup.sts import OwnPolicy
+from merpati.setup.survey import survey
+from merpati.setup.texts import cost, why
+from merpati.testing.zone import Fault, serve_zone
+
+KEY = ("one._domainkey.a.test", "v=DKIM1; k=ed25519; p=AAAA")
+A_TEST = Subject("a.test", "mx.a.test", (KEY,), "ab" * 32, 587, 465)
+GOOD = f"""
+a.test MX 20 mx.a.test
+a.test TXT "v=spf1 mx -all"
+a.test TXT "another word"
+one._domainkey.a.test TXT "v=DKIM1;k=ed25519;p=AAAA"
+_dmarc.a.test TXT "v=DMARC1; p=reject"
+mx.a.test A 192.0.2.1
+mx.a.test AAAA 2001:db8::1
+1.2.0.192.in-addr.arpa PTR mx.a.test
+1.{"0." * 23}8.b.d.0.1.0.0.2.ip6.arpa PTR mx.a.test
+_mta-sts.a.test TXT "v=STSv1; id=2026;"
+_smtp._tls.a.test TXT "v=TLSRPTv1; rua=mailto:tls@a.test"
+_25._tcp.mx.a.test TLSA 3 1 1 {"ab" * 32}
+_submissions._tcp.a.test SRV 5 9 465 mx.a.test
+_submission._tcp.a.test SRV 0 0 587 mx.a.test
+"""
+
+
+def surveyed(
+    zone: str, subject: Subject = A_TEST, faults: dict[str, Fault] | None = None
+) -> tuple[Finding, ...]:
+    async def run() -> tuple[Finding, ...]:
+        async with serve_zone(zone) as server:
+            server.faults |= faults or {}
+            settings = DnsSettings((server.address,), server_seconds=1.0, total_seconds=2.0)
+            return await survey(subject, DnsClient(SystemClock(), settings))
+
+    return asyncio.run(run())
+
+
+def states(findings: tuple[Finding, ...]) -> dict[Purpose, State]:
+    return {one.record.purpose: one.state for one in findings}
+
+
+def with_line(line: str, instead_of: str) -> str:
+    kept = [each for each in GOOD.splitlines() if not each.startswith(instead_of)]
+    return "\n".join([*kept, line])
+
+
+def test_a_domain_that_has_everything_has_no_fault() -> None:
+    findings = surveyed(GOOD)
+    assert set(states(findings).values()) == {State.THERE, State.ADVICE}
+    assert states(findings)[Purpose.AUTOCONFIG] is State.ADVICE
+    assert not any(one.is_fault for one in findings)
+
+
+def test_a_domain_that_has_nothing_misses_what_mail_needs() -> None:
+    findings = surveyed("b.test A 192.0.2.9")
+    missing = {one.record.purpose for one in findings if one.is_fault}
+    assert missing == {Purpose.MX, Purpose.SPF, Purpose.DKIM, Purpose.DMARC, Purpose.PTR}
+
+
+def test_a_domain_without_a_key_misses_one() -> None:
+    assert states(surveyed(GOOD, replace(A_TEST, keys=())))[Purpose.DKIM] is State.MISSING
+
+
+@pytest.mark.parametrize(
+    ("line", "instead_of", "purpose", "state"),
+    [
+        ("a.test MX 10 other.test", "a.test MX", Purpose.MX, State.WRONG),
+        ('a.test TXT "v=spf1 ip4:192.0.2.9 -all"', 'a.test TXT "v', Purpose.SPF, State.WRONG),
+        ('a.test TXT "v=spf1 -all"', "#", Purpose.SPF, State.DUPLICATE),
+        ('_dmarc.a.test TXT "v=DMARC1; p=none"', "#", Purpose.DMARC, State.DUPLICATE),
+        ('_dmarc.a.test TXT "v=DMARC1; p=no"', "_dmarc", Purpose.DMARC, State.WRONG),
+        ('one._domainkey.a.test TXT "p=BBBB"', "one", Purpose.DKIM, State.WRONG),
+        ("1.2.0.192.in-addr.arpa PTR x.test", "1.2", Purpose.PTR, State.WRONG),
+        ('_mta-sts.a.test TXT "v=STSv1;"', "_mta", Purpose.STS, State.WRONG),
+        ('_smtp._tls.a.test TXT "v=TLSRPTv1"', "_smtp", Purpose.TLS_REPORTS, State.WRONG),
+        (f"_25._tcp.mx.a.test TLSA 3 1 1 {'cd' * 32}", "_25", Purpose.TLSA, State.WRONG),
+        ("_submission._tcp.a.test SRV 0 0 25 mx.a.test", "_submission.", Purpose.SUBMISSION, 0),
+    ],
+)
+def test_a_fault_is_named(line: str, instead_of: str, purpose: Purpose, state: State | int) -> None:
+    findings = surveyed(with_line(line, instead_of))
+    (fault,) = [one for one in findings if one.is_fault]
+    assert (fault.record.purpose, fault.state) == (purpose, state or State.WRONG)
+    for language in ("en", "id"):
+        assert cost(fault, A_TEST, language)
+
+
+def test_more_than_ten_lookups_are_too_long_and_no_loop_is_followed() -> None:
+    zone = with_line('a.test TXT "v=spf1 mx include:a.test -all"', 'a.test TXT "v')
+    (spf,) = [one for one in surveyed(zone) if one.record.purpose is Purpose.SPF]
+    assert spf.state is State.TOO_LONG
+    ten = " ".join(f"exists:e{n}.test" for n in range(MAX_LOOKUPS - 1))
+    zone = with_line(f'a.test TXT "v=spf1 mx {ten} -all"', 'a.test TXT "v')
+    assert states(surveyed(zone))[Purpose.SPF] is State.THERE
+
+
+@pytest.mark.parametrize("fault", [Fault.SERVFAIL, Fault.GARBAGE, Fault.CUT])
+def test_what_nobody_answers_is_unknown_and_no_fault(fault: Fault) -> None:
+    findings = surveyed(GOOD, faults={"*": fault})
+    assert set(states(findings).values()) == {State.UNKNOWN, State.ADVICE}
+    assert not any(one.is_fault for one in findings)
+
+
+def test_what_is_there_and_good_is_kept() -> None:
+    zone = with_line('a.test TXT "v=spf1 include:b.test -all"', 'a.test TXT "v')
+    values = {one.record.purpose: one.record.value for one in surveyed(zone)}
+    assert values[Purpose.SPF] == "v=spf1 mx include:b.test -all"
+    assert values[Purpose.DMARC] == "v=DMARC1; p=reject"
+    assert values[Purpose.TLS_REPORTS] == "v=TLSRPTv1; rua=mailto:tls@a.test"
+
+
+@pytest.mark.parametrize(
+    ("there", "expected"),
+    [
+        ([], "v=spf1 mx ~all"),
+        (["v=spf1 a:mx.a.test ?all"], "v=spf1 a:mx.a.test ?all"),
+        (["v=spf1 -mx -all"], "v=spf1 mx -mx -all"),
+        (["v=spf1 redirect=b.test"], "v=spf1 mx redirect=b.test"),
+        (
+            ["v=spf1 mx a -all", "v=spf1 a redirect=b.test", "v=spf1 ~all"],
+            "v=spf1 mx a include:b.test ~all",
+        ),
+        (["v=spf1 \\xff"], "v=spf1 mx \\xff"),
+        (["v=spf1 " + "a " * 9000], "v=spf1 mx ~all"),
+    ],
+)
+def test_spf_is_merged_into_what_is_there(there: list[str], expected: str) -> None:
+    assert merged(there, "a.test", "mx.a.test") == expected
+
+
+def test_a_parser_reads_the_zone() -> None:
+    long = 'v=DKIM1; p="\\' + "A" * 600
+    subject = replace(A_TEST, keys=((KEY[0], long),))
+    lines = [
+        zone_lines(one.record)
+        for one in surveyed("b.test A 192.0.2.9", subject)
+        if one.record.is_in("a.test")
+    ]
+    zone = dns.zone.from_text(
+        "\n".join(lines), origin="a.test", relativize=False, check_origin=False
+    )
+    found = {
+        (name.to_text(omit_final_dot=True), dns.rdatatype.to_text(rdata.rdtype)): rdata
+        for name, _, rdata in zone.iterate_rdatas()
+    }
+    assert found["a.test", "MX"].to_text() == "10 mx.a.test."
+    key = found[KEY[0], "TXT"]
+    assert isinstance(key, TXT)
+    assert b"".join(key.strings).decode() == long
+    assert [len(one) for one in key.strings][:2] == [255, 255]
+    assert found["_25._tcp.mx.a.test", "TLSA"].to_text() == f"3 1 1 {'ab' * 32}"
+    assert found["_submissions._tcp.a.test", "SRV"].to_text() == "0 1 465 mx.a.test."
+
+
+def test_a_record_of_another_zone_is_not_in_this_one() -> None:
+    assert Record(Purpose.TLSA, Kind.TLSA, "_25._tcp.a.test", "x").is_in("a.test")
+    assert not Record(Purpose.TLSA, Kind.TLSA, "_25._tcp.aa.test", "x").is_in("a.test")
+
+
+def test_senders_can_read_our_policy_and_its_id_follows_it() -> None:
+    policy = OwnPolicy(("mx.a.test",))
+    assert parse_policy(policy.text.encode()).allows("mx.a.test")
+    assert policy_id([policy.record.encode()]) == policy.ident
+    assert replace(policy, mode="enforce").ident != policy.ident
+
+
+@pytest.mark.parametrize("language", ["en", "id"])
+def test_every_record_says_why_in_every_language(language: str) -> None:
+    nothing = Subject("a.test", "mx.a.test", submission=587)
+    for finding in surveyed("b.test A 192.0.2.9", nothing):
+        told = why(finding.record, nothing, language)
+        assert told.endswith((".", "!", "a.test"))
+        assert "{" not in told
