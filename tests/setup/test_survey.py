@@ -84,6 +84,7 @@ def test_a_domain_without_a_key_misses_one() -> None:
     [
         ("a.test MX 10 other.test", "a.test MX", Purpose.MX, State.WRONG),
         ('a.test TXT "v=spf1 ip4:192.0.2.9 -all"', 'a.test TXT "v', Purpose.SPF, State.WRONG),
+        ('a.test TXT "v=spf1 mx inclde:b.test"', 'a.test TXT "v', Purpose.SPF, State.WRONG),
         ('a.test TXT "v=spf1 -all"', "#", Purpose.SPF, State.DUPLICATE),
         ('_dmarc.a.test TXT "v=DMARC1; p=none"', "#", Purpose.DMARC, State.DUPLICATE),
         ('_dmarc.a.test TXT "v=DMARC1; p=no"', "_dmarc", Purpose.DMARC, State.WRONG),
@@ -138,7 +139,8 @@ def test_what_is_there_and_good_is_kept() -> None:
             ["v=spf1 mx a -all", "v=spf1 a redirect=b.test", "v=spf1 ~all"],
             "v=spf1 mx a include:b.test ~all",
         ),
-        (["v=spf1 \\xff"], "v=spf1 mx \\xff"),
+        (["v=spf1 \\xff ip4:300.1.1.1 a"], "v=spf1 mx a"),
+        (["v=spf1 -all mx"], "v=spf1 mx -all mx"),
         (["v=spf1 " + "a " * 9000], "v=spf1 mx ~all"),
     ],
 )

@@ -1,18 +1,19 @@
 """The SPF record of a domain: ours put into what is there, and what it costs to look up."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
 
+from merpati.authenticity.spf.macro import MacroString
+from merpati.authenticity.spf.record import MAX_RECORD, Kind, Record, read_record
+from merpati.authenticity.spf.result import SpfError
 from merpati.dns.errors import DnsError
 from merpati.dns.resolver import Resolver
 
 MAX_LOOKUPS = 10
 """RFC 7208 §4.6.4: terms that ask the DNS, in a record and all that it includes."""
-MAX_RECORD = 8192
-"""Octets of a record that is read; honest ones have up to about 4,000."""
 _FRESH = "v=spf1 mx ~all"
-_ASKS = re.compile(r"[-+~?]?(?:(?:a|mx|ptr)(?:[:/].*)?|(?:include|exists):.+)|redirect=.+", re.I)
-_LEADS = re.compile(r"(?:[-+~?]?include:|redirect=)([A-Za-z0-9._-]{1,253})", re.I)
+_ASKING = frozenset({Kind.INCLUDE, Kind.A, Kind.MX, Kind.PTR, Kind.EXISTS})
 _ALL = re.compile(r"[-+~?]?all", re.I)
 # Softest first: where two records disagree, nobody's mail may be lost by a guess.
 _ALLS = ("+all", "all", "?all", "~all", "-all")
@@ -26,14 +27,14 @@ def spf_records(texts: Iterable[str]) -> tuple[str, ...]:
 def merged(records: Sequence[str], domain: str, hostname: str) -> str:
     """One record that has the terms of all, and that our host may send by.
 
-    Records that are too long or no ASCII are left out.
+    Left out are records that are too long, and terms that no receiver can read.
     """
-    readable = [one for one in records if len(one) <= MAX_RECORD and one.isascii()]
+    readable = [one for one in records if len(one) <= MAX_RECORD]
     if not readable:
         return _FRESH
     if len(readable) == 1 and names_us(readable[0], domain, hostname):
         return readable[0]
-    terms = [term for one in readable for term in one.split()[1:]]
+    terms = [term for one in readable for term in one.split()[1:] if _read(f"v=spf1 {term}")]
     if len(readable) > 1:
         terms = _joined(terms)
     ours = [] if _has_us(terms, domain, hostname) else ["mx"]
@@ -41,13 +42,22 @@ def merged(records: Sequence[str], domain: str, hostname: str) -> str:
 
 
 def names_us(record: str, domain: str, hostname: str) -> bool:
-    """Whether a record says in its own words that the domain's hosts may send."""
-    return _has_us(record.split()[1:], domain, hostname)
+    """Whether a record without a fault says in its own words that the domain's hosts may send."""
+    return _read(record) is not None and _has_us(record.split()[1:], domain, hostname)
+
+
+def _read(text: str) -> Record | None:
+    try:
+        return read_record(text.encode())
+    except SpfError:
+        return None
 
 
 def _has_us(terms: Iterable[str], domain: str, hostname: str) -> bool:
     ours = {"mx", f"mx:{domain}", f"a:{hostname}"} | ({"a"} if domain == hostname else set())
-    return any(term.lower().removeprefix("+") in ours for term in terms)
+    # What stands behind `all` is never looked at (RFC 7208 §5.1).
+    before = takewhile(lambda term: not _ALL.fullmatch(term), terms)
+    return any(term.lower().removeprefix("+") in ours for term in before)
 
 
 def _joined(terms: Sequence[str]) -> list[str]:
@@ -65,13 +75,35 @@ async def lookups(record: str, resolver: Resolver) -> int:
     """
     waiting, count = [record], 0
     while waiting and count <= MAX_LOOKUPS:
-        terms = waiting.pop(0)[:MAX_RECORD].split()[1:]
-        asking = [term for term in terms if _ASKS.fullmatch(term)]
-        for term in asking[: MAX_LOOKUPS + 1 - count]:
+        for leads in _asking(waiting.pop(0)):
             count += 1
-            if (leads := _LEADS.fullmatch(term)) and count <= MAX_LOOKUPS:
-                waiting += await _records_at(leads[1], resolver)
+            if count > MAX_LOOKUPS:
+                break
+            if leads:
+                waiting += await _records_at(leads, resolver)
     return count
+
+
+def _asking(text: str) -> Iterator[str]:
+    """Of each term that asks the DNS the name of the record that it leads to, or nothing.
+
+    Names with macros are different for every message: nobody can follow them here.
+    """
+    record = _read(text)
+    if record is None:
+        return
+    for directive in record.directives:
+        if directive.kind is Kind.ALL:
+            return  # RFC 7208 §6.1: with it a redirect means nothing.
+        if directive.kind in _ASKING:
+            yield _name(directive.domain) if directive.kind is Kind.INCLUDE else ""
+    if record.redirect:
+        yield _name(record.redirect)
+
+
+def _name(macros: MacroString) -> str:
+    plain = [each for each in macros if isinstance(each, str)]
+    return "".join(plain) if len(plain) == len(macros) else ""
 
 
 async def _records_at(name: str, resolver: Resolver) -> tuple[str, ...]:
