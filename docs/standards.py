@@ -67,7 +67,7 @@ CLAIMED: dict[int, tuple[str, str]] = {
     8461: (
         "MTA-STS",
         "partly: honoured outward; failures in mode `testing` are not reported; our own policy is "
-        "printed and not served",
+        "served by HTTP, for a web server in front that has the certificate",
     ),
     8463: ("DKIM: Ed25519", "done"),
     8601: ("Authentication-Results: the field, and which ones are forged", "done"),

@@ -9,6 +9,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from merpati.api import http
 from merpati.config.settings import load
+from merpati.setup.sts import PATH
 from merpati.system.office import own_counter
 
 
@@ -63,10 +64,16 @@ async def test_health_follows_the_server_and_nothing_else_is_there() -> None:
     async def metrics() -> bytes:
         return b"merpati 1\n"
 
-    app = http.public(trouble, metrics)
+    async def policy(host: str) -> str:
+        return "version: STSv1\r\n" if host == "mta-sts.a.test" else ""
+
+    app = http.public(trouble, metrics, policy)
     async with TestClient(TestServer(app)) as client:
         assert (await client.get("/healthz")).status == 200
         assert await (await client.get("/metrics")).read() == b"merpati 1\n"
         assert (await client.post("/v1/stop")).status == 404
+        assert (await client.get(PATH, headers={"Host": "a.test"})).status == 404
+        told = await client.get(PATH, headers={"Host": "mta-sts.a.test"})
+        assert (await told.text(), told.content_type) == ("version: STSv1\r\n", "text/plain")
         why = "the disk is full"
         assert (await client.get("/healthz")).status == 503

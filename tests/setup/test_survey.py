@@ -16,13 +16,14 @@ from merpati.setup.finding import Finding, State
 from merpati.setup.plan import Subject
 from merpati.setup.record import Kind, Purpose, Record, zone_lines
 from merpati.setup.spf import MAX_LOOKUPS, merged
-from merpati.setup.sts import OwnPolicy
+from merpati.setup.sts import Mode, OwnPolicy
 from merpati.setup.survey import survey
 from merpati.setup.texts import cost, why
 from merpati.testing.zone import Fault, serve_zone
 
 KEY = ("one._domainkey.a.test", "v=DKIM1; k=ed25519; p=AAAA")
-A_TEST = Subject("a.test", "mx.a.test", (KEY,), "ab" * 32, 587, 465)
+POLICY = OwnPolicy(("mx.a.test",))
+A_TEST = Subject("a.test", "mx.a.test", POLICY, (KEY,), "ab" * 32, 587, 465)
 GOOD = f"""
 a.test MX 20 mx.a.test
 a.test TXT "v=spf1 mx -all"
@@ -73,6 +74,13 @@ def test_a_domain_that_has_nothing_misses_what_mail_needs() -> None:
     findings = surveyed("b.test A 192.0.2.9")
     missing = {one.record.purpose for one in findings if one.is_fault}
     assert missing == {Purpose.MX, Purpose.SPF, Purpose.DKIM, Purpose.DMARC, Purpose.PTR}
+
+
+def test_a_policy_that_is_served_here_has_our_id() -> None:
+    served = replace(A_TEST, serves_policy=True)
+    assert states(surveyed(GOOD, served))[Purpose.STS] is State.WRONG
+    zone = with_line(f'_mta-sts.a.test TXT "{POLICY.record}"', "_mta")
+    assert states(surveyed(zone, served))[Purpose.STS] is State.THERE
 
 
 def test_a_domain_without_a_key_misses_one() -> None:
@@ -178,15 +186,15 @@ def test_a_record_of_another_zone_is_not_in_this_one() -> None:
 
 
 def test_senders_can_read_our_policy_and_its_id_follows_it() -> None:
-    policy = OwnPolicy(("mx.a.test",))
+    policy = POLICY
     assert parse_policy(policy.text.encode()).allows("mx.a.test")
     assert policy_id([policy.record.encode()]) == policy.ident
-    assert replace(policy, mode="enforce").ident != policy.ident
+    assert replace(policy, mode=Mode.ENFORCE).ident != policy.ident
 
 
 @pytest.mark.parametrize("language", ["en", "id"])
 def test_every_record_says_why_in_every_language(language: str) -> None:
-    nothing = Subject("a.test", "mx.a.test", submission=587)
+    nothing = Subject("a.test", "mx.a.test", POLICY, submission=587)
     for finding in surveyed("b.test A 192.0.2.9", nothing):
         told = why(finding.record, nothing, language)
         assert told.endswith((".", "!", "a.test"))

@@ -14,6 +14,7 @@ from merpati.api.errors import Mistaken, Unknown
 from merpati.api.operations import OPERATIONS, Counter, Operation
 from merpati.api.questions import Question
 from merpati.errors import MerpatiError
+from merpati.setup.sts import PATH
 
 PREFIX = "/v1/"
 _JSON = "application/json"
@@ -60,12 +61,14 @@ def _error(status: int, text: str) -> web.Response:
 
 
 def public(
-    trouble: Callable[[], Awaitable[str]], metrics: Callable[[], Awaitable[bytes]]
+    trouble: Callable[[], Awaitable[str]],
+    metrics: Callable[[], Awaitable[bytes]],
+    policy: Callable[[str], Awaitable[str]],
 ) -> web.Application:
-    """The application on `[http] listen`: `/healthz` and `/metrics`, nothing that changes anything.
+    """The application on `[http] listen`: three pages, and nothing that changes anything.
 
     `/healthz` is 200 while mail is accepted, and 503 with the `trouble` otherwise, so that a
-    balancer can tell.
+    balancer can tell. `policy` takes the host that was asked and gives its text of MTA-STS.
     """
 
     async def healthz(_: web.Request) -> web.Response:
@@ -76,7 +79,14 @@ def public(
         headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
         return web.Response(body=await metrics(), headers=headers)
 
+    async def sts(request: web.Request) -> web.Response:
+        if text := await policy(request.host):
+            # RFC 8461 §3.2: the media type is text/plain.
+            return web.Response(text=text)
+        return web.Response(status=404, text="no policy of MTA-STS here\n")
+
     app = web.Application(client_max_size=1024)
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/metrics", exposition)
+    app.router.add_get(PATH, sts)
     return app

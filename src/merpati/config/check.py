@@ -10,6 +10,7 @@ from merpati.config.locate import Lines, Path
 from merpati.config.read import say
 from merpati.config.routes import configured
 from merpati.delivery.route import RouteError
+from merpati.delivery.sts.policy import MAX_AGE
 from merpati.mail.address import AddressError, parse_domain
 from merpati.reception.port import Role
 from merpati.wire.endpoint import Endpoint
@@ -28,6 +29,7 @@ def check(document: Document, lines: Lines) -> list[Flaw]:
         *_routes(document),
         *_dns(document),
         *_queue(document),
+        *_mta_sts(document),
     ]
     return [Flaw(say(path), lines.of(path), what, hint) for path, what, hint in found]
 
@@ -89,6 +91,17 @@ def _route(n: int, route: RouteTable) -> Found:
         configured(route, "a password" if route.username else "")
     except RouteError as error:
         yield ("route", n, "to"), str(error), ""
+
+
+def _mta_sts(document: Document) -> Found:
+    if (policy := document.mta_sts) is None:
+        return
+    if document.http is None:
+        yield ("mta_sts",), "is served on [http], which is not there", ""
+    if not 0 < policy.max_age <= MAX_AGE:
+        yield ("mta_sts", "max_age"), "is no time of up to a year", 'Example: max_age = "4w"'
+    if "*" in policy.mx:
+        yield ("mta_sts", "mx"), '"*" names no host', 'Allowed: "mx.a.test", "*.a.test"'
 
 
 def _dns(document: Document) -> Found:

@@ -17,6 +17,7 @@ from merpati.intake import IntakeSettings
 from merpati.policy.rules.limits import LimitSettings
 from merpati.queue.schedule import Schedule
 from merpati.reception.port import Role
+from merpati.setup.sts import Mode, OwnPolicy
 from merpati.wire.endpoint import Endpoint
 from merpati.wire.listen import ListenSettings
 
@@ -107,9 +108,29 @@ class DnsTable(Table, frozen=True):
 
 
 class HttpTable(Table, frozen=True):
-    """The HTTP door: `/healthz` and `/metrics`."""
+    """The HTTP door: `/healthz`, `/metrics`, and with `[mta_sts]` the policy of MTA-STS."""
 
     listen: Annotated[Endpoint, key('Address and port, `"127.0.0.1:8025"`.')]
+
+
+class MtaStsTable(Table, frozen=True):
+    """The policy of MTA-STS of all domains here: what other servers are asked for that send to
+    them. With this table it is served on `[http]`, as `/.well-known/mta-sts.txt` for `mta-sts.`
+    and the domain. Senders ask by HTTPS: a web server in front has the certificate."""
+
+    mode: Annotated[
+        Mode,
+        key(
+            "`testing`: senders report what fails and deliver; `enforce`: they do not deliver "
+            "where it fails; `none`: there is a policy no more."
+        ),
+    ] = Mode.TESTING
+    max_age: Annotated[
+        Duration, key("How long senders keep the policy; RFC 8461 wants weeks, at most a year.")
+    ] = Duration(OwnPolicy(()).max_age)
+    mx: Annotated[
+        tuple[Domain, ...], key("Hosts that take mail besides this one, as the MX records say.")
+    ] = ()
 
 
 class RouteTable(Table, frozen=True):
@@ -339,6 +360,7 @@ class Document(Table, frozen=True):
     tls: TlsTable | None = None
     dns: DnsTable = DnsTable()
     http: HttpTable | None = None
+    mta_sts: MtaStsTable | None = None
     route: tuple[RouteTable, ...] = ()
     delivery: DeliveryTable = DeliveryTable()
     limits: LimitsTable = LimitsTable()

@@ -105,6 +105,9 @@ def _state(subject: Subject, record: Record, found: tuple[str, ...], spf_lookups
 def _is_good(subject: Subject, record: Record, text: str) -> bool:
     if record.purpose is Purpose.SPF:
         return names_us(text, subject.domain, subject.hostname)
+    if record.purpose is Purpose.STS and subject.serves_policy:
+        # RFC 8461 §3.1: only another id makes senders look for another text.
+        return _tags(text) == _tags(record.value)
     return _GOOD.get(record.purpose, _is_same)(record, text)
 
 

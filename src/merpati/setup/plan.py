@@ -23,6 +23,8 @@ class Subject:
 
     domain: str
     hostname: str
+    policy: OwnPolicy
+    """Of MTA-STS."""
     keys: tuple[tuple[str, str], ...] = ()
     """Name and text of the DKIM records: of every key that signs, did or will."""
     key_digest: str = ""
@@ -31,11 +33,8 @@ class Subject:
     """Port of submission with STARTTLS; 0: there is none."""
     submissions: int = 0
     """The same with TLS from the first octet."""
-
-    @property
-    def policy(self) -> OwnPolicy:
-        """The policy of MTA-STS."""
-        return OwnPolicy((self.hostname,))
+    serves_policy: bool = False
+    """Whether it is this server that senders have the policy from."""
 
     @property
     def dmarc_name(self) -> str:

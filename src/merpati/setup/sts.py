@@ -1,10 +1,19 @@
 """Our own policy of MTA-STS: its text, and the id that follows it (RFC 8461 §3)."""
 
 from dataclasses import dataclass
+from enum import Enum
 from hashlib import sha256
 
 PATH = "/.well-known/mta-sts.txt"
 _IDENT = 32  # RFC 8461 §3.1: characters of an id, at most
+
+
+class Mode(Enum):
+    """What senders do when a host does not show what the policy demands (RFC 8461 §5)."""
+
+    NONE = "none"
+    TESTING = "testing"
+    ENFORCE = "enforce"
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,8 +21,7 @@ class OwnPolicy:
     """What senders are asked for."""
 
     mx: tuple[str, ...]
-    mode: str = "testing"
-    """RFC 8461 §5: first `testing`, then `enforce`."""
+    mode: Mode = Mode.TESTING
     max_age: int = 604_800
     """Seconds that senders keep it: a week."""
 
@@ -21,7 +29,7 @@ class OwnPolicy:
     def text(self) -> str:
         """The document, as RFC 8461 §3.2 has it."""
         hosts = "".join(f"mx: {host}\r\n" for host in self.mx)
-        return f"version: STSv1\r\nmode: {self.mode}\r\n{hosts}max_age: {self.max_age}\r\n"
+        return f"version: STSv1\r\nmode: {self.mode.value}\r\n{hosts}max_age: {self.max_age}\r\n"
 
     @property
     def ident(self) -> str:
@@ -34,6 +42,11 @@ class OwnPolicy:
         return f"v=STSv1; id={self.ident};"
 
 
+def policy_host(domain: str) -> str:
+    """Where senders look for the text (RFC 8461 §3.3)."""
+    return f"mta-sts.{domain}"
+
+
 def policy_url(domain: str) -> str:
-    """Where senders look for the text."""
-    return f"https://mta-sts.{domain}{PATH}"
+    """The same with scheme and path."""
+    return f"https://{policy_host(domain)}{PATH}"

@@ -1,9 +1,12 @@
 """What is told to the world about this server: a domain's records depend on it."""
 
+from collections.abc import Iterable
+
 from merpati.config.places import Places
 from merpati.config.settings import Settings
 from merpati.reception.port import Role
 from merpati.setup.plan import Subject
+from merpati.setup.sts import OwnPolicy, policy_host
 from merpati.wire.certificates import key_digest
 from merpati.wire.errors import TlsError
 
@@ -13,11 +16,30 @@ def subject_of(settings: Settings, domain: str, keys: tuple[tuple[str, str], ...
     return Subject(
         domain,
         settings.hostname.lower().rstrip("."),
+        sts_policy(settings),
         keys,
         _key_digest(settings),
         _port(settings, Role.SUBMISSION),
         _port(settings, Role.SUBMISSIONS),
+        settings.document.mta_sts is not None,
     )
+
+
+def sts_policy(settings: Settings) -> OwnPolicy:
+    """The policy of MTA-STS of every domain here; as it would be where there is no `[mta_sts]`."""
+    host = settings.hostname.lower().rstrip(".")
+    if (told := settings.document.mta_sts) is None:
+        return OwnPolicy((host,))
+    return OwnPolicy(tuple(dict.fromkeys([host, *told.mx])), told.mode, int(told.max_age))
+
+
+def served_policy(settings: Settings, host: str, domains: Iterable[str]) -> str:
+    """The text that a client is given who asks a host for it; empty where there is none."""
+    if settings.document.mta_sts is None:
+        return ""
+    name = host.lower().partition(":")[0].rstrip(".")
+    is_ours = any(name == policy_host(domain) for domain in domains)
+    return sts_policy(settings).text if is_ours else ""
 
 
 def _key_digest(settings: Settings) -> str:

@@ -48,6 +48,7 @@ from merpati.system.doors import GRACE, Door, Household, household
 from merpati.system.full import when_there_is_room
 from merpati.system.log import Log
 from merpati.system.office import submit
+from merpati.system.publishing import served_policy
 from merpati.system.reload import unchangeable
 from merpati.system.secret import installation_secret
 from merpati.system.shard import Shard, ShardParts
@@ -313,7 +314,11 @@ class Server:
             found: list[Series] = await node.ask(operations.METRICS, ask.Nothing())
             return exposition(found)
 
-        return http.public(trouble, page)
+        async def policy(host: str) -> str:
+            domains = await node.ask(operations.DOMAINS, ask.Nothing())
+            return served_policy(self._settings, host, domains)
+
+        return http.public(trouble, page, policy)
 
     @property
     def _places(self) -> Places:

@@ -1,0 +1,54 @@
+"""The policy of MTA-STS as the server gives it."""
+
+from pathlib import Path
+
+import pytest
+
+from merpati.config.errors import ConfigError
+from merpati.config.settings import Settings, load
+from merpati.delivery.backing import StsMode
+from merpati.delivery.sts.policy import parse_policy
+from merpati.system.publishing import served_policy, subject_of
+
+TABLE = '[http]\nlisten = "127.0.0.1:8025"\n[mta_sts]\n'
+
+
+def settings(directory: Path, text: str) -> Settings:
+    file = directory / "merpati.toml"
+    file.write_text(f'hostname = "MX.a.test"\n{text}')
+    return load(file)
+
+
+def test_a_policy_is_given_for_domains_here_alone(tmp_path: Path) -> None:
+    told = 'mode = "enforce"\nmax_age = "4w"\nmx = ["mx2.a.test"]\n'
+    served = settings(tmp_path, TABLE + told)
+    text = served_policy(served, "MTA-STS.a.test:8025", ["a.test"])
+    policy = parse_policy(text.encode())
+    assert (policy.mode, policy.max_age) == (StsMode.ENFORCE, 28 * 86_400)
+    assert policy.mx == ("mx.a.test", "mx2.a.test")
+    for host in ("mta-sts.b.test", "a.test", "", "mta-sts."):
+        assert served_policy(served, host, ["a.test"]) == ""
+
+
+def test_what_is_served_is_what_setup_tells_of(tmp_path: Path) -> None:
+    served = settings(tmp_path, TABLE)
+    subject = subject_of(served, "a.test", ())
+    assert subject.serves_policy
+    assert served_policy(served, "mta-sts.a.test", ["a.test"]) == subject.policy.text
+
+
+def test_without_the_table_no_policy_is_served(tmp_path: Path) -> None:
+    assert served_policy(settings(tmp_path, ""), "mta-sts.a.test", ["a.test"]) == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("[mta_sts]\n", "is served on"),
+        (TABLE + 'max_age = "60w"\n', "up to a year"),
+        (TABLE + 'mx = ["*"]\n', "names no host"),
+    ],
+)
+def test_a_policy_that_nobody_could_keep_is_refused(tmp_path: Path, text: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        settings(tmp_path, text)
