@@ -128,6 +128,14 @@ def test_what_nobody_answers_is_unknown_and_no_fault(fault: Fault) -> None:
     assert not any(one.is_fault for one in findings)
 
 
+@pytest.mark.parametrize("text", [r"\255\000", ";" * 200, "v=spf1 v=DMARC1;p v=STSv1;id", "v=spf1"])
+def test_nonsense_at_every_name_is_judged(text: str) -> None:
+    names = ["a.test", *(f"{name}.a.test" for name in ("_dmarc", "_mta-sts", "_smtp._tls"))]
+    zone = "\n".join(f'{name} TXT "{text}"' for name in (*names, KEY[0]))
+    for finding in surveyed(zone):
+        assert finding.state in (State.MISSING, State.WRONG, State.ADVICE)
+
+
 def test_what_is_there_and_good_is_kept() -> None:
     zone = with_line('a.test TXT "v=spf1 include:b.test -all"', 'a.test TXT "v')
     values = {one.record.purpose: one.record.value for one in surveyed(zone)}

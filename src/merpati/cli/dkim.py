@@ -14,8 +14,9 @@ from merpati.cli.context import Refused, asked, counter_of, json_option, setting
 from merpati.cli.names import domains, offering
 from merpati.cli.output import clean, say_json, say_table
 from merpati.config.settings import Settings
+from merpati.setup.record import Kind as Type
+from merpati.setup.record import Purpose, Record, zone_lines
 
-_STRING = 255  # RFC 1035 §3.3: octets of one string of a TXT record
 _PRIVATE = 0o600
 # An RSA key of 4,096 bits takes 2 KB.
 _LONGEST_PEM = 10_000
@@ -111,7 +112,7 @@ async def show(ctx: click.Context, domain: str, selector: str) -> None:
     """The records to publish for DOMAIN, as lines of a zone file."""
     for line in await _keys(settings_of(ctx), domain, selector):
         click.echo(f"; {line.kind}, {line.state} since {line.since:%Y-%m-%d}: {_WHY[line.state]}")
-        click.echo(zone_line(line))
+        click.echo(_zone(line))
 
 
 _WHY = {
@@ -182,18 +183,14 @@ async def remove(ctx: click.Context, domain: str, selector: str, force: bool) ->
     click.echo(f"The key is gone. Take {selector}._domainkey.{domain} out of the DNS, too.")
 
 
-def zone_line(line: ask.DkimKeyLine) -> str:
-    """The record as a zone file has it, in strings of at most 255 octets (RFC 6376 §3.6.2.2)."""
-    text = line.record
-    strings = [text[start : start + _STRING] for start in range(0, len(text), _STRING)]
-    quoted = "\n  ".join(f'"{string}"' for string in strings)
-    return f"{line.name}. 3600 IN TXT (\n  {quoted}\n)"
+def _zone(line: ask.DkimKeyLine) -> str:
+    return zone_lines(Record(Purpose.DKIM, Type.TXT, line.name, line.record))
 
 
 def _say_added(lines: Sequence[ask.DkimKeyLine]) -> None:
     click.echo("; Publish in the DNS, so that receivers can verify what these keys sign:")
     for line in lines:
-        click.echo(zone_line(line))
+        click.echo(_zone(line))
     domain = lines[0].domain
     click.echo("; They do not sign yet: a resolver that looked too early remembers for a while")
     click.echo(f"; that there was nothing. An hour later: merpati dkim rotate {domain}")

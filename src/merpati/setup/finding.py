@@ -132,10 +132,10 @@ def _is_policy(_: Record, text: str) -> bool:
 
 def _has_id(_: Record, text: str) -> bool:
     """Where another program serves the policy, the id is that program's."""
-    return _STS.fullmatch(text) is not None
+    return any(_ID.fullmatch(field.strip(" \t")) for field in text.split(";")[1:])
 
 
-_STS = re.compile(r"v=STSv1[ \t]*;(?:.*;)?[ \t]*id[ \t]*=[ \t]*[A-Za-z0-9]{1,32}[ \t]*(?:;.*)?")
+_ID = re.compile(r"id[ \t]*=[ \t]*[A-Za-z0-9]{1,32}")  # RFC 8461 §3.1
 _GOOD: Mapping[Purpose, Callable[[Record, str], bool]] = {
     Purpose.MX: _leads_here,
     Purpose.SUBMISSION: _leads_here,
