@@ -1,10 +1,25 @@
-"""SPF: whole checks over records that are anything."""
+"""SPF: records that are anything, read alone and in whole checks."""
 
 from merpati.authenticity.spf.check import MAX_TEXT, Client, check_host
-from merpati.authenticity.spf.result import Identity, Result
+from merpati.authenticity.spf.record import find_record, read_record
+from merpati.authenticity.spf.result import Identity, Result, SpfError
 from merpati.dns.resolver import Mx
 from merpati.testing.answers import Answers
 from tests.fuzz.target import Target
+
+
+def spf_record(octets: bytes) -> None:
+    """What can be read is made of terms that stand in it, with networks that there are."""
+    try:
+        found = find_record([octets, b"v=spf2"])
+        record = read_record(octets if found is None else found)
+    except SpfError:
+        return
+    for directive in record.directives:
+        assert directive.text.encode() in octets
+        assert 0 <= directive.ipv4_bits <= 32
+        assert 0 <= directive.ipv6_bits <= 128
+        assert 0 <= directive.network < 1 << 128
 
 
 def spf(octets: bytes) -> None:
@@ -40,4 +55,7 @@ _WORDS = (
     *(b"%{S}.test ", b"\\", b"\xc3\xbc", b"x=%{o}", b"."),
 )
 
-TARGETS = (Target("spf", spf, _WORDS),)
+TARGETS = (
+    Target("spf_record", spf_record, (b"v=spf1 ", *_WORDS)),
+    Target("spf", spf, _WORDS),
+)

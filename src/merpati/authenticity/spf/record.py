@@ -165,7 +165,9 @@ def _read_network(kind: Kind, result: Result, term: str, text: str) -> Directive
         raise _fault() from None
     if bits > most:
         raise _fault()
-    return Directive(kind, result, term, (), network, bits, bits)
+    if kind is Kind.IP4:
+        return Directive(kind, result, term, (), network, ipv4_bits=bits)
+    return Directive(kind, result, term, (), network, ipv6_bits=bits)
 
 
 def _read_domain(text: str) -> MacroString:
