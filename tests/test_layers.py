@@ -143,7 +143,7 @@ def test_the_server_enters_a_state_at_one_place() -> None:
 
 def test_only_the_rim_knows_sockets() -> None:
     rooms = {name.split("/")[0] for name in importers("socket")}
-    assert rooms <= {"wire", "api", "config", "supervisor", "system", "cli"}
+    assert rooms <= {"wire", "dns", "api", "config", "supervisor", "system", "cli"}
 
 
 def test_policy_cannot_store() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -213,6 +214,25 @@ async def test_cancelled_asker_leaves_the_question_to_the_others(asking) -> None
             del asker.server.faults["*"]
             first.cancel()
         assert second.result().found is Found.RECORDS
+
+
+def open_sockets() -> int:
+    descriptors = [fd for fd in Path("/proc/self/fd").iterdir() if fd.exists()]
+    return sum("socket:" in str(fd.readlink()) for fd in descriptors)
+
+
+async def test_a_question_that_is_cancelled_at_any_moment_leaves_no_socket(asking) -> None:
+    async with asking(server_seconds=5.0) as asker:
+        asker.server.faults["*"] = Fault.SILENT
+        before = open_sockets()
+        for turns in range(12):
+            ask = asyncio.ensure_future(asker.dns.mx(f"n{turns}.test"))
+            for _ in range(turns):
+                await asyncio.sleep(0)
+            ask.cancel()
+            await asyncio.wait([ask])
+        await asyncio.sleep(0.05)
+        assert open_sockets() == before
 
 
 async def test_questions_under_way_are_bounded(asking) -> None:

@@ -7,13 +7,16 @@ that cannot be used ends as DnsError.
 """
 
 import asyncio
+import socket
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
+import dns.asyncbackend
 import dns.asyncquery
 import dns.exception
 import dns.flags
+import dns.inet
 import dns.message
 import dns.name
 import dns.rcode
@@ -225,21 +228,39 @@ class DnsClient:
         query = dns.message.make_query(name, kind, use_edns=0, payload=EDNS_PAYLOAD)
         query.flags |= flags
         try:
-            # Ignoring what is malformed or not an answer to this question costs a forger's
-            # target nothing but the wait for the true answer.
-            response, _ = await dns.asyncquery.udp_with_fallback(
-                query,
-                server[0],
-                timeout=self._settings.server_seconds,
-                port=server[1],
-                ignore_unexpected=True,
-                ignore_errors=True,
-            )
+            async with await _datagram_socket(server[0]) as sock:
+                # Ignoring what is malformed or not an answer to this question costs a forger's
+                # target nothing but the wait for the true answer.
+                response, _ = await dns.asyncquery.udp_with_fallback(
+                    query,
+                    server[0],
+                    timeout=self._settings.server_seconds,
+                    port=server[1],
+                    udp_sock=sock,
+                    ignore_unexpected=True,
+                    ignore_errors=True,
+                )
         except dns.exception.Timeout as error:
             raise DnsTimeout("no server answered in time") from error
         except (dns.exception.DNSException, OSError, EOFError, ValueError) as error:
             raise DnsNonsense(f"no usable answer ({type(error).__name__})") from error
         return _usable(response)
+
+
+async def _datagram_socket(server: str) -> Any:  # dnspython has no types for it
+    """A socket of its own for each question, so that its port is hard to guess.
+
+    It is made to its end also for who is cancelled meanwhile: uvloop forgets one that was half
+    made, which stays open, and the loop waits for it for ever when it is closed.
+    """
+    family = dns.inet.af_for_address(server)
+    backend: Any = dns.asyncbackend.get_default_backend()
+    making = asyncio.ensure_future(backend.make_socket(family, socket.SOCK_DGRAM))
+    try:
+        return await asyncio.shield(making)
+    except asyncio.CancelledError:
+        await (await making).close()
+        raise
 
 
 def _usable(response: dns.message.Message) -> dns.message.QueryMessage:
