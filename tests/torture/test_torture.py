@@ -20,7 +20,7 @@ RUNS = {
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(("torment", "number"), RUNS.values(), ids=list(RUNS))
 async def test_what_was_promised_is_kept(torment: Torment, number: int, tmp_path: Path) -> None:
     if missing := torment.missing():

@@ -204,9 +204,14 @@ def _details(event: Event, language: str) -> list[str]:
         found.append((labels["signed"], ", ".join(attempt.signed)))
     if isinstance(event, Opened) and (event.tls or not event.error):
         found.append((labels["tls"], _encryption(event, event.name or event.host, language)))
-    if isinstance(event, Opened) and event.policy:
+    # A connection that failed before TLS could begin did so whoever decides about it, unless TLS
+    # was demanded.
+    if isinstance(event, Opened) and (event.tls or not event.error or event.policy in _DEMAND):
         found.append((labels["policy"], POLICIES[language].get(event.policy, event.policy)))
     return [f"{label}: {shown(value)}" for label, value in found if value]
+
+
+_DEMAND = {"required", "dane", "sts-enforce"}
 
 
 def _encryption(one: Attempt | Opened, name: str, language: str) -> str:
