@@ -52,7 +52,7 @@ test: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 -rs tests
+	$(BIN)/pytest -n 2 --dist worksteal -rs tests
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
