@@ -68,9 +68,7 @@ class _Asked:
 
     def _answer(self, job: Job[object]) -> None:
         try:
-            if self._connection is None:
-                self._connection = connect_reader(self._settings)
-            job.result = job.work(self._connection)
+            job.result = self._ask(job)
         except StorageError as error:
             job.error = error
         except apsw.Error as error:
@@ -79,6 +77,20 @@ class _Asked:
                 self._close()
         except Exception as error:
             job.error = error
+
+    def _ask(self, job: Job[object]) -> object:
+        try:
+            return job.work(self._opened())
+        except apsw.CorruptError:
+            # A disk that failed to read once can look like a damaged file, and a message that is
+            # damaged is held: only what a fresh handle finds damaged as well is.
+            self._close()
+            return job.work(self._opened())
+
+    def _opened(self) -> apsw.Connection:
+        if self._connection is None:
+            self._connection = connect_reader(self._settings)
+        return self._connection
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None
