@@ -65,7 +65,7 @@ class SystemClock:
         return time.monotonic()
 
     def pause(self, seconds: float) -> None:
-        """Block this thread: before there is an event loop, or off it."""
+        """Block: before there is an event loop."""
         time.sleep(seconds)
 
     async def sleep(self, seconds: float) -> None:

@@ -10,7 +10,7 @@ accepted; nothing is ever retried on a handle that has failed.
 import asyncio
 import threading
 from collections.abc import Callable
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 import apsw
 
@@ -23,8 +23,6 @@ from merpati.storage.transaction import Late, Transaction
 
 _REOPEN_EVERY = 1.0
 """Seconds between attempts to open a file that could not be opened: no storm on a sick disk."""
-_LOOK = 0.0005
-"""Seconds between looks at what has come, while a commit waits for company."""
 
 
 class Writer:
@@ -33,8 +31,6 @@ class Writer:
     def __init__(self, settings: StorageSettings, clock: Clock | None = None) -> None:
         self._settings = settings
         self._monotonic = (clock or SystemClock()).monotonic
-        self._real = SystemClock()
-        """A thread waits for company in real time, whatever its clock says."""
         self._queue: SimpleQueue[Job[object] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
         self._connection: apsw.Connection | None = None
@@ -93,7 +89,7 @@ class Writer:
             self._is_stopping = True
             return []
         batch = [first]
-        now = self._real.monotonic()
+        now = self._monotonic()
         until = now + self._patience(first)
         riders = int(first.rides)
         while len(batch) < self._settings.batch and riders < self._settings.riders:
@@ -104,7 +100,7 @@ class Writer:
             riders += job.rides
             if first.rides and not job.rides:
                 first = job
-                until = min(until, self._real.monotonic() + self._patience(job))
+                until = min(until, self._monotonic() + self._patience(job))
         self._was_busy = len(batch) - riders > 1
         return batch
 
@@ -114,17 +110,12 @@ class Writer:
         return self._settings.hold if self._was_busy or not self._queue.empty() else 0.0
 
     def _next(self, until: float) -> Job[object] | None:
-        """A job that waits or comes before `until`; None when it is time to commit.
-
-        It looks now and then instead of waiting at the queue: there each job that comes would wake
-        this thread for nothing, and make the loop give up the interpreter's lock to it.
-        """
-        while self._queue.empty():
-            left = until - self._real.monotonic()
-            if left <= 0:
-                return None
-            self._real.pause(min(left, _LOOK))
-        job = self._queue.get()
+        """A job that waits or comes before `until`; None when it is time to commit."""
+        try:
+            left = until - self._monotonic()
+            job = self._queue.get(timeout=left) if left > 0 else self._queue.get_nowait()
+        except Empty:
+            return None
         self._is_stopping = job is None
         return job
 
