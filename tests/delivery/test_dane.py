@@ -172,6 +172,13 @@ async def test_an_insecure_address_means_that_nobody_asks_for_records() -> None:
     assert await Dane(dns).of(HOST) is None
 
 
+async def test_addresses_that_are_not_told_are_no_permission_to_go_without() -> None:
+    dns = a_zone(NAME, PLACE)
+    dns.broken.add(NAME)
+    with pytest.raises(Undecided, match="does not say what certificate"):
+        await Dane(dns).of(HOST)
+
+
 async def test_insecure_records_are_none() -> None:
     assert await Dane(a_zone(NAME)).of(HOST) is None
 

@@ -99,12 +99,15 @@ class Dane:
     async def _bases(self, name: str) -> tuple[str, ...]:
         """Names to ask at, the end of an alias first (RFC 7672 §2.2.2); none: insecure."""
         answers: list[Answer[str]] = []
+        failure: DnsError | None = None
         for ask in (self._resolver.ipv6, self._resolver.ipv4):
             try:
                 answers.append(await ask(name))
-            except DnsError:
-                continue  # We have an address of it: the other family is not missed.
-        if not answers or not all(answer.secure for answer in answers):
+            except DnsError as error:
+                failure = error  # Where the other family is told, this one is not missed.
+        if failure and not answers:
+            raise _undecided(name, failure) from failure
+        if not all(answer.secure for answer in answers):
             return ()
         ends = dict.fromkeys(answer.alias for answer in answers if answer.alias)
         return (*ends, name)
@@ -113,8 +116,11 @@ class Dane:
         try:
             return await self._resolver.tlsa(port, base)
         except DnsError as error:
-            text = f"the DNS does not say what certificate {base} must have: {error.cause}"
-            raise Undecided(text) from error
+            raise _undecided(base, error) from error
+
+
+def _undecided(name: str, error: DnsError) -> Undecided:
+    return Undecided(f"the DNS does not say what certificate {name} must have: {error.cause}")
 
 
 def prove(records: Sequence[Tlsa], chain: Iterable[bytes], name: str, now: float) -> Usage | None:

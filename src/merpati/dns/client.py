@@ -9,6 +9,7 @@ that cannot be used ends as DnsError.
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
@@ -259,7 +260,8 @@ async def _datagram_socket(server: str) -> Any:  # dnspython has no types for it
     try:
         return await asyncio.shield(making)
     except asyncio.CancelledError:
-        await (await making).close()
+        with suppress(OSError):  # Not made, so there is nothing to close.
+            await (await making).close()
         raise
 
 
