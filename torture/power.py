@@ -13,6 +13,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+from merpati.api.errors import ApiError
 from torture.disk import RecordedDisk, missing, mounted
 from torture.generator import GOOD, Generator, Pace, Sent
 from torture.oracle import Verdict, compare
@@ -125,7 +126,8 @@ async def control(batch: Batch) -> int:
     for place in life.places(_CONTROLS):
         try:
             verdict = await life.cut(place)
-        except (AssertionError, OSError):  # A store that does not even open has lost everything.
+        except (ApiError, AssertionError, OSError):
+            # A store that does not open, or is found damaged, has lost everything.
             lost += sum(at <= place for at in life.sent.acknowledged.values())
         else:
             lost += len(verdict.lost)
