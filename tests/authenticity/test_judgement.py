@@ -2,6 +2,7 @@
 
 import pytest
 
+from merpati.authenticity import iprev
 from merpati.authenticity.arc.sealer import Sealer
 from merpati.authenticity.dkim.result import Result as Dkim
 from merpati.authenticity.dkim.signer import sign
@@ -163,15 +164,50 @@ class SlowResolver(TableResolver):
 async def test_a_judgement_ends_in_time() -> None:
     clock = VirtualClock(AT)
     resolver = SlowResolver(Answers(RECORDS), clock)
-    examiner = Examiner(resolver, clock, passes, ExaminerSettings(patience=15.0))
+    examiner = Examiner(resolver, clock, passes, ExaminerSettings(patience=35.0))
     message = sign([MESSAGE], [a_key(), key("one.test")], AT) + MESSAGE
     headers = Headers.scan(message)
     examination = examiner.begin(Origin("192.0.2.7", "a.test", ANN), headers)
     examination.update(message[headers.size :])
     async with clock.running():
         judgement = await examiner.judge(examination)
-    assert clock.now() - AT == 20.0
+    assert clock.now() - AT == 40.0
     assert judgement.spf
     assert judgement.spf.result == "pass"
     assert [each.result.value for each in judgement.signatures] == ["pass", "temperror"]
-    assert dmarc_of(judgement).result is Result.TEMPERROR
+    assert judgement.reverse.result is iprev.Result.TEMPERROR
+
+
+class ForgersResolver(TableResolver):
+    """Whatever a forger owns is answered after eight seconds: his address and evil.test."""
+
+    def __init__(self, answers: Answers, clock: VirtualClock) -> None:
+        super().__init__(answers)
+        self._clock = clock
+
+    async def txt(self, name: str) -> Answer[bytes]:
+        if name.endswith("evil.test"):
+            await self._clock.sleep(8.0)
+        return await super().txt(name)
+
+    async def ptr(self, ip: str) -> Answer[str]:
+        await self._clock.sleep(8.0)
+        return await super().ptr(ip)
+
+
+async def test_a_forger_whose_dns_is_slow_is_refused_as_others_are() -> None:
+    """He must not use up the time in which the policy of whom he feigns to be can be asked for."""
+    clock = VirtualClock(AT)
+    examiner = Examiner(ForgersResolver(Answers(RECORDS), clock), clock, passes)
+    forged = b"".join(
+        b"DKIM-Signature: v=1; a=rsa-sha256; d=evil.test; s=%d; h=from; bh=YQ==; b=YQ==\r\n" % n
+        for n in range(10)
+    )
+    headers = Headers.scan(forged + MESSAGE)
+    examination = examiner.begin(
+        Origin("192.0.2.7", "evil.test", Address.parse("eve@evil.test")), headers
+    )
+    async with clock.running():
+        judgement = await examiner.judge(examination)
+    assert clock.now() - AT <= 30.0
+    assert judgement.disposition is Policy.REJECT

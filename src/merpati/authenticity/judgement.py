@@ -12,7 +12,7 @@ from merpati.authenticity.dkim.result import Result as DkimResult
 from merpati.authenticity.dkim.result import Verdict as DkimVerdict
 from merpati.authenticity.dkim.verifier import Verification
 from merpati.authenticity.dmarc.author import Author, AuthorFlaw, find_author
-from merpati.authenticity.dmarc.evaluation import evaluate
+from merpati.authenticity.dmarc.evaluation import Evaluation
 from merpati.authenticity.dmarc.record import Policy
 from merpati.authenticity.dmarc.verdict import Identifier, Method
 from merpati.authenticity.dmarc.verdict import Result as DmarcResult
@@ -143,14 +143,20 @@ class Examination:
     ) -> Asking[Judgement]:
         """The body is complete. `now` in seconds since 1970 UTC. Never raises."""
         origin, author = self._origin, self._author
-        reverse = yield from iprev.check(origin.ip)
+        # What the author wants is asked first, and the client's names last, since nothing is
+        # decided by them: the time is limited, and a forger's own servers may be slow.
+        evaluation = Evaluation(author)
+        if check_spf:
+            yield from evaluation.ask_policy()
+            yield from evaluation.ask_organization()
         spf = (yield from check_spf(origin)) if check_spf else None
         signatures = yield from self._verification.verdicts(now)
         hashed = self._verification.hashed()
         chain = yield from self._chain.verdict(hashed, now, trusted_sealers)
         dmarc = None
         if spf is not None:
-            dmarc = yield from evaluate(author, _identifiers(spf, signatures))
+            dmarc = yield from evaluation.verdict(_identifiers(spf, signatures))
+        reverse = yield from iprev.check(origin.ip)
         return Judgement(origin, author, reverse, spf, signatures, chain, dmarc)
 
 

@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from merpati.authenticity.dmarc.author import Author, AuthorFlaw, find_author
+from merpati.authenticity.dmarc.author import MAX_FIELD, Author, AuthorFlaw, find_author
 from merpati.mail.headers import Headers
 
 ENCODED = b"=?utf-8?B?" + base64.b64encode(b"<admin@bank.test>") + b"?="
@@ -51,6 +51,7 @@ def test_a_plain_from_has_one_author(fields: bytes, domain: str) -> None:
         (b"From: ann@a.test <admin@bank.test", AuthorFlaw.UNREADABLE),
         (b"From: ann@a.test" + b"(" * 100, AuthorFlaw.UNREADABLE),
         (b"From: Ann <ann@a.test> <admin@bank.test>", AuthorFlaw.UNREADABLE),
+        (b"From: " + b"x" * MAX_FIELD + b" <ann@a.test>", AuthorFlaw.UNREADABLE),
     ],
 )
 def test_without_one_there_is_a_flaw(fields: bytes, flaw: AuthorFlaw) -> None:

@@ -11,6 +11,9 @@ from enum import Enum
 from merpati.mail.headers import Headers
 from merpati.mail.mailboxes import MAX_FLAW, parse_mailboxes
 
+MAX_FIELD = 8192
+"""Characters of a From that is read. To read one of 128 KiB costs up to a second, and nobody who
+wants to be known writes that much."""
 _QUOTED = re.compile(r'"(?:[^"\\]|\\.)*+"', re.DOTALL)
 _COMMENT = re.compile(r"\([^()]*+\)")
 _ANGLES = re.compile(r"<[^<>]*+>")
@@ -41,6 +44,8 @@ def find_author(headers: Headers) -> Author:
     values = headers.get_all("from")
     if len(values) != 1:
         return Author(flaw=AuthorFlaw.SEVERAL_FIELDS if values else AuthorFlaw.NO_FIELD)
+    if len(values[0]) > MAX_FIELD:
+        return Author(flaw=AuthorFlaw.UNREADABLE)
     mailboxes = parse_mailboxes(values[0])
     if any(map(_may_be_address, mailboxes.flaws)) or _is_ambiguous(values[0]):
         return Author(flaw=AuthorFlaw.UNREADABLE)

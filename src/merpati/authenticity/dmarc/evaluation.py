@@ -1,6 +1,7 @@
 """Evaluating a message by DMARC (RFC 9989 §5.3)."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 
 from merpati.authenticity.dmarc.author import Author
@@ -28,29 +29,66 @@ def evaluate(author: Author, identifiers: Iterable[Identifier]) -> Asking[Verdic
     Asks at most eight questions for each of author and identifiers, and one more. Never raises:
     what the DNS does not answer is in the verdict.
     """
-    if author.flaw is not None:
-        return Verdict(Result.PERMERROR, author.flaw.value, flaw=author.flaw)
-    walks = Walks()
-    try:
-        published, tag, policy = yield from _policy(author.domain, walks)
-    except DnsError:
-        why = "the record could not be asked for"
-        return Verdict(Result.TEMPERROR, why, author.domain, flaws=tuple(walks.flaws))
-    verdict = Verdict(Result.NONE, "no record", author.domain, flaws=tuple(walks.flaws))
-    if published is None:
-        return verdict
-    flaws = (*walks.flaws, *(f"the tag {name} is void" for name in published.record.flaws))
-    verdict = replace(verdict, published=published, tag=tag, policy=policy, flaws=flaws)
-    if not published.record.applies:
-        why = "the record has no policy that can be read"
-        return replace(verdict, result=Result.PERMERROR, why=why)
-    checking = _Checking(author.domain, published, walks)
-    checked = []
-    for identifier in list(identifiers)[:MAX_IDENTIFIERS]:
-        alignment = yield from checking.alignment(identifier)
-        checked.append(Checked(identifier, alignment))
-    result, why = _result(checked)
-    return replace(verdict, result=result, why=why, checked=tuple(checked))
+    evaluation = Evaluation(author)
+    yield from evaluation.ask_policy()
+    return (yield from evaluation.verdict(identifiers))
+
+
+class Evaluation:
+    """The same in two steps, for who has to ask what the author wants before anything else.
+
+    What a forger can make slow (the names of SPF, DKIM and ARC are his own) must not use up the
+    time for it: a policy that is not known refuses nothing.
+    """
+
+    def __init__(self, author: Author) -> None:
+        self._author = author
+        self._walks = Walks()
+        self._verdict = Verdict(Result.NONE, "no record", author.domain)
+
+    def ask_policy(self) -> Asking[None]:
+        """First; once. What is asked here is known later, whatever becomes of the time."""
+        flaw = self._author.flaw
+        if flaw is not None:
+            self._verdict = Verdict(Result.PERMERROR, flaw.value, flaw=flaw)
+            return
+        try:
+            published, tag, policy = yield from _policy(self._author.domain, self._walks)
+        except DnsError:
+            self._conclude(Result.TEMPERROR, "the record could not be asked for")
+            return
+        self._verdict = replace(self._verdict, published=published, tag=tag, policy=policy)
+        if published and not published.record.applies:
+            self._conclude(Result.PERMERROR, "the record has no policy that can be read")
+
+    def ask_organization(self) -> Asking[None]:
+        """What it takes to tell that a name is another organization's; where something hangs on
+        it. At most seven questions, mostly about a top level, which is in any cache."""
+        if self._verdict.policy is not Policy.NONE:
+            with suppress(DnsError):
+                yield from self._walks.walk(self._author.domain)
+
+    def verdict(self, identifiers: Iterable[Identifier]) -> Asking[Verdict]:
+        """By what SPF and DKIM found, as `evaluate` says it."""
+        published = self._verdict.published
+        if published is not None and published.record.applies:
+            checking = _Checking(self._author.domain, published, self._walks)
+            checked = []
+            for identifier in list(identifiers)[:MAX_IDENTIFIERS]:
+                alignment = yield from checking.alignment(identifier)
+                checked.append(Checked(identifier, alignment))
+            self._conclude(*_result(checked))
+            self._verdict = replace(self._verdict, checked=tuple(checked))
+        return replace(self._verdict, flaws=self._flaws)
+
+    @property
+    def _flaws(self) -> tuple[str, ...]:
+        published = self._verdict.published
+        void = published.record.flaws if published else ()
+        return (*self._walks.flaws, *(f"the tag {name} is void" for name in void))
+
+    def _conclude(self, result: Result, why: str) -> None:
+        self._verdict = replace(self._verdict, result=result, why=why)
 
 
 def _policy(domain: str, walks: Walks) -> Asking[tuple[Published | None, str, Policy]]:
