@@ -113,9 +113,19 @@ async def test_truncated_answer_is_fetched_by_tcp(asking) -> None:
 
 async def test_huge_answer_is_cut_to_the_limit(asking) -> None:
     async with asking() as asker:
-        for n in range(RECORD_LIMIT + 100):
+        for n in range(RECORD_LIMIT + 10):
             asker.server.zone.add("big.test", "A", f"10.0.{n // 256}.{n % 256}")
         assert len((await asker.dns.ipv4("big.test")).records) == RECORD_LIMIT
+
+
+async def test_an_answer_that_is_too_long_is_not_read(asking) -> None:
+    """To parse one of 64 KiB takes as long as to receive a thousand messages."""
+    async with asking() as asker:
+        for n in range(4000):
+            asker.server.zone.add("big.test", "A", f"10.0.{n // 256}.{n % 256}")
+        with pytest.raises(DnsNonsense, match="an answer of 64"):
+            await asker.dns.ipv4("big.test")
+        assert ("big.test", "A") in asker.server.asked
 
 
 async def test_next_server_is_asked_when_one_fails(asking) -> None:
@@ -254,6 +264,20 @@ def test_cache_drops_the_least_used_beyond_its_size() -> None:
     cache.put("c", 3, expires=10.0)
     assert (cache.get("a", 0.0), cache.get("b", 0.0), len(cache)) == (1, None, 2)
     assert cache.get("a", 10.0) is None
+
+
+def test_cache_is_bounded_by_what_weighs_much_as_well() -> None:
+    cache: Cache[str, int] = Cache(10)
+    for n in range(10):
+        cache.put(f"light{n}", n, expires=10.0)
+    cache.put("heavy", 1, expires=10.0, weight=8)
+    assert (len(cache), cache.get("light7", 0.0), cache.get("light8", 0.0)) == (3, None, 8)
+    cache.put("heavy", 2, expires=10.0)
+    for n in range(7):
+        cache.put(f"new{n}", n, expires=10.0)
+    assert (len(cache), cache.get("heavy", 0.0)) == (10, 2)
+    cache.put("too heavy", 3, expires=10.0, weight=11)
+    assert len(cache) == 0
 
 
 class Hostile(asyncio.DatagramProtocol):

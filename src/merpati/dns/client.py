@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import dns.asyncbackend
 import dns.asyncquery
@@ -38,8 +38,12 @@ CNAME_LIMIT = 8
 """Links of a chain of aliases that are followed."""
 RECORD_LIMIT = 1000
 """Records of one answer that are kept; TCP would carry more."""
+MAX_ANSWER = 16 * 1024
+"""Octets of a response over TCP. To read one of 64 KiB takes 200 ms in which nothing else is done,
+and whoever sends mail chooses what is asked; all that honest domains have is less than 10 KiB."""
 ROUNDS = 2
 """How often each server is asked."""
+_PIECE = 512
 _NO_TTL = 2**31 - 1  # What dnspython says when nothing in an answer bounds its life.
 
 T = TypeVar("T")
@@ -61,8 +65,8 @@ class DnsSettings:
     """How long one question may take, whatever it leads to."""
     concurrency: int = 100
     """Questions under way at a time."""
-    cache_size: int = 10_000
-    """Answers that are kept."""
+    cache_size: int = 20_000
+    """Pieces of 512 octets that the kept answers take in all, each at least one: few take more."""
     min_ttl: float = 5.0
     max_ttl: float = 86_400.0
     max_negative_ttl: float = 3600.0
@@ -148,23 +152,27 @@ class DnsClient:
         flight = self._flights[key] = asyncio.Event()
         try:
             async with self._slots:
-                known = await self._resolve(*key)
+                known, octets = await self._resolve(*key)
             ttl = known.ttl if isinstance(known, Answer) else self._settings.failure_ttl
-            self._cache.put(key, known, self._clock.monotonic() + ttl)
+            expires = self._clock.monotonic() + ttl
+            self._cache.put(key, known, expires, weight=1 + octets // _PIECE)
         finally:
             del self._flights[key]
             flight.set()
 
-    async def _resolve(self, name: dns.name.Name, kind: RdataType) -> Records | DnsError:
+    async def _resolve(
+        self, name: dns.name.Name, kind: RdataType
+    ) -> tuple[Records | DnsError, int]:
+        """What came, and how many octets it took."""
         try:
             async with asyncio.timeout(self._settings.total_seconds):
                 return await self._follow(name, kind)
         except TimeoutError:
-            return DnsTimeout(f"{_text(name)} {kind.name}: no answer in time")
+            return DnsTimeout(f"{_text(name)} {kind.name}: no answer in time"), 0
         except DnsError as error:
-            return type(error)(f"{_text(name)} {kind.name}: {error.cause}")
+            return type(error)(f"{_text(name)} {kind.name}: {error.cause}"), 0
 
-    async def _follow(self, name: dns.name.Name, kind: RdataType) -> Records:
+    async def _follow(self, name: dns.name.Name, kind: RdataType) -> tuple[Records, int]:
         """Ask, and ask on where an alias leads out of what the answer holds."""
         asked, links = name, 0
         secure, ttl = self._settings.trusted, float(_NO_TTL)
@@ -179,7 +187,9 @@ class DnsClient:
             if not _leads_on(response, chain):
                 end = chain.canonical_name
                 alias = "" if end == asked else _text(end)
-                return replace(self._answer(response, chain, ttl), secure=secure, alias=alias)
+                answer = self._answer(response, chain, ttl)
+                octets = len(response.wire or b"")
+                return replace(answer, secure=secure, alias=alias), octets
             name = chain.canonical_name
 
     def _answer(
@@ -229,23 +239,55 @@ class DnsClient:
         query = dns.message.make_query(name, kind, use_edns=0, payload=EDNS_PAYLOAD)
         query.flags |= flags
         try:
-            async with await _datagram_socket(server[0]) as sock:
-                # Ignoring what is malformed or not an answer to this question costs a forger's
-                # target nothing but the wait for the true answer.
-                response, _ = await dns.asyncquery.udp_with_fallback(
-                    query,
-                    server[0],
-                    timeout=self._settings.server_seconds,
-                    port=server[1],
-                    udp_sock=sock,
-                    ignore_unexpected=True,
-                    ignore_errors=True,
-                )
+            response = await self._exchange(query, server)
         except dns.exception.Timeout as error:
             raise DnsTimeout("no server answered in time") from error
         except (dns.exception.DNSException, OSError, EOFError, ValueError) as error:
             raise DnsNonsense(f"no usable answer ({type(error).__name__})") from error
         return _usable(response)
+
+    async def _exchange(
+        self, query: dns.message.Message, server: tuple[str, int]
+    ) -> dns.message.Message:
+        """Over UDP, and over TCP where the answer is too long for that. Raises what dnspython does,
+        and DnsNonsense for an answer that is too long for us."""
+        (ip, port), seconds = server, self._settings.server_seconds
+        try:
+            async with await _datagram_socket(ip) as sock:
+                # Ignoring what is malformed or not an answer to this question costs a forger's
+                # target nothing but the wait for the true answer.
+                return await dns.asyncquery.udp(
+                    query,
+                    ip,
+                    timeout=seconds,
+                    port=port,
+                    sock=sock,
+                    ignore_unexpected=True,
+                    raise_on_truncation=True,
+                    ignore_errors=True,
+                )
+        except dns.message.Truncated:
+            backend: Any = dns.asyncbackend.get_default_backend()
+            family = dns.inet.af_for_address(ip)
+            making = backend.make_socket(family, socket.SOCK_STREAM, 0, None, server, seconds)
+            async with await making as stream:
+                bounded: Any = _Bounded(stream)
+                return await dns.asyncquery.tcp(query, ip, timeout=seconds, port=port, sock=bounded)
+
+
+class _Bounded:
+    """A stream socket of dnspython that a message which is too long cannot be read from."""
+
+    def __init__(self, stream: Any) -> None:
+        self.getpeername = stream.getpeername
+        self.sendall = stream.sendall
+        self._recv = stream.recv
+
+    async def recv(self, size: int, timeout: float) -> bytes:  # noqa: ASYNC109 - dnspython's
+        """At most so many octets; the first of a message asks for all that it has."""
+        if size > MAX_ANSWER:
+            raise DnsNonsense(f"an answer of {size} octets")
+        return cast(bytes, await self._recv(size, timeout))
 
 
 async def _datagram_socket(server: str) -> Any:  # dnspython has no types for it

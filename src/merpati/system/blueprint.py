@@ -1,7 +1,7 @@
 """What merpati.toml says, in the settings of each part."""
 
 import ipaddress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from merpati.authenticity.examiner import ExaminerSettings
 from merpati.config.document import Dmarc, Language, PortTable, UnclearFrom
@@ -145,6 +145,12 @@ class Blueprint:
         dns = self.settings.document.dns
         servers = tuple((server.ip, server.port) for server in dns.servers)
         return DnsSettings(servers=servers, trusted=dns.trusted)
+
+    def dns_of_doors(self) -> DnsSettings:
+        """The same for examining what comes in. A stranger's name servers may answer as slowly as
+        they like, so questions are many at a time: one for each session that could be examined
+        before connections themselves become short, not the few that deliveries need."""
+        return replace(self.dns(), concurrency=1000)
 
     @property
     def uses_dane(self) -> bool:

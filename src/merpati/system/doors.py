@@ -126,7 +126,7 @@ class Household:
         examiner = None
         if blueprint.examines(table):
             check = spf_check(blueprint.settings.hostname, self.clock)
-            resolver = DnsClient(self.clock, blueprint.dns())
+            resolver = DnsClient(self.clock, blueprint.dns_of_doors())
             examiner = Examiner(resolver, self.clock, check, blueprint.examiner())
         intake = self.intake(blueprint, blueprint.rules(table), examiner)
         settings = blueprint.port(table)

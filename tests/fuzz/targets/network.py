@@ -86,27 +86,27 @@ def dns_answer(octets: bytes) -> None:
         return
     settings = DnsSettings((("192.0.2.53", 53),), total_seconds=60.0)
     client = DnsClient(SystemClock(), settings)
-    asked = dns.asyncquery.udp_with_fallback
-    dns.asyncquery.udp_with_fallback = _answering(octets[1:])  # type: ignore[assignment]  # as much of it as is used
+    asked = dns.asyncquery.udp
+    dns.asyncquery.udp = _answering(octets[1:])
     try:
         answer = _loop().run_until_complete(_ask(client, octets[0]))
     except DnsError as error:
         assert error.cause
         return
     finally:
-        dns.asyncquery.udp_with_fallback = asked
+        dns.asyncquery.udp = asked
     assert len(answer.records) <= RECORD_LIMIT
     assert answer.records if answer.found is Found.RECORDS else not answer.records
     assert answer.ttl >= settings.min_ttl
 
 
 def _answering(octets: bytes):  # type: ignore[no-untyped-def]  # dnspython's own shape
-    async def answer(query: dns.message.Message, *_: object, **__: object) -> tuple[object, bool]:
+    async def answer(query: dns.message.Message, *_: object, **__: object) -> dns.message.Message:
         # As over TCP, where what is malformed is not passed over but raised.
         response = dns.message.from_wire(query.id.to_bytes(2, "big") + octets)
         if not query.is_response(response):
             raise dns.query.BadResponse
-        return response, False
+        return response
 
     return answer
 
