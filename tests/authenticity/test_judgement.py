@@ -211,3 +211,16 @@ async def test_a_forger_whose_dns_is_slow_is_refused_as_others_are() -> None:
         judgement = await examiner.judge(examination)
     assert clock.now() - AT <= 30.0
     assert judgement.disposition is Policy.REJECT
+
+
+async def test_one_message_leads_to_so_many_questions_and_no_more() -> None:
+    clock = VirtualClock(AT)
+    answers = Answers(RECORDS)
+    examiner = Examiner(TableResolver(answers), clock, passes, ExaminerSettings(questions=4))
+    message = sign([MESSAGE], [a_key(), key("one.test")], AT) + MESSAGE
+    headers = Headers.scan(message)
+    examination = examiner.begin(Origin("192.0.2.7", "a.test", ANN), headers)
+    examination.update(message[headers.size :])
+    judgement = await examiner.judge(examination)
+    assert [each.result.value for each in judgement.signatures] == ["pass", "temperror"]
+    assert len(answers.asked) == 4
