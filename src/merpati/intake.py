@@ -176,16 +176,25 @@ class Intake:
         origin = Origin(client.ip, client.helo, _envelope(facts).sender)
         return self.examiner.begin(origin, facts.headers)
 
-    def without_forged(self, facts: Facts, beginning: bytes) -> bytes:
-        """The beginning of a content, with its whole header section, but for fields that claim
-        that this host found something (RFC 8601 §5). A trusted host, and one in front of us, may
-        say so."""
+    def beginning(self, facts: Facts, octets: bytes) -> bytes:
+        """The beginning of a content, with its whole header section, as it is kept.
+
+        Without fields that claim that this host found something (RFC 8601 §5): a trusted host, and
+        one in front of us, may say so. And with an empty line where the section ends in a line that
+        is no field. Some readers pass over such a line and take what follows for fields, another
+        From or what we are said to have found, of which nothing was examined.
+        """
+        section = facts.headers.section
+        rest = octets[len(section) :]
+        is_open = facts.headers.size == len(section) and rest
         is_believed = facts.trusted or facts.client.role == "lmtp"
-        if is_believed or not facts.headers.count(RESULTS):
-            return beginning
-        ours = (self.settings.hostname,)
-        kept = [each.raw for each in facts.headers.fields if not is_forged(each, ours)]
-        return b"".join(kept) + beginning[len(facts.headers.section) :]
+        if not is_believed and facts.headers.count(RESULTS):
+            ours = (self.settings.hostname,)
+            kept = [each.raw for each in facts.headers.fields if not is_forged(each, ours)]
+            section = b"".join(kept)
+        elif not is_open:
+            return octets
+        return section + (b"\r\n" if is_open else b"") + rest
 
     async def _examine(
         self, facts: Facts, examination: Examination

@@ -200,6 +200,35 @@ class TestForged:
         assert octets.endswith(FIELDS + b"X: y\r\n\r\n" + FORGED)
         assert octets.count(FORGED) == 1
 
+    @pytest.mark.parametrize(
+        "id_", ["mx(x).a.test", "mx(x(y)).a.test", "mx. a.test", "mx.\r\n\ta.test", "mx(.a.test"]
+    )
+    async def test_a_name_that_is_ours_when_blanks_and_comments_are_gone_is_ours(
+        self, id_: str
+    ) -> None:
+        house = Bank(b"p=none")
+        forged = FORGED.replace(b"mx.a.test", id_.encode())
+        await house.receives(forged + MESSAGE)
+        assert b"dmarc=pass" not in await house.stored()
+
+    @pytest.mark.parametrize("line", [b"no field", b": x", b">From x", b"Sub ject: x"])
+    @pytest.mark.parametrize("lines", [1, 60_000])
+    async def test_what_no_examination_saw_is_no_field_for_anybody(
+        self, line: bytes, lines: int
+    ) -> None:
+        """Many readers pass over a line that is no field, and go on (Dovecot, mailparser)."""
+        house = Bank(b"p=none")
+        hidden = line + b"\r\nFrom: <ceo@rich.test>\r\n" + FORGED + b"\r\n" + b"Hi\r\n" * lines
+        assert (await house.receives(signed(FIELDS + hidden))).startswith("250")
+        octets = await house.stored()
+        assert octets.endswith(FIELDS + b"\r\n" + hidden)
+        assert told_in(octets).findings[2].result == "pass"
+
+    async def test_a_message_without_a_body_stays_as_it_is(self) -> None:
+        house = Bank(b"p=none")
+        await house.receives(FIELDS)
+        assert (await house.stored()).endswith(FIELDS)
+
     async def test_others_may_say_what_they_found(self) -> None:
         house = Bank(b"p=none")
         other = FORGED.replace(b"mx.a.test", b"mx.b.test")

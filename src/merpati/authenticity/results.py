@@ -53,6 +53,7 @@ _ESCAPED_COMMENT = re.compile(r"([()\\])")
 _QUOTED = r"\"(?:[^\"\\]|\\.)*+\""
 _PIECE = re.compile(rf"({_QUOTED})|([^;(\"]++)|(;)|(.)", re.DOTALL)
 _COMMENT_EDGE = re.compile(r"[()]|\\.?", re.DOTALL)
+_EDGES = re.compile(r"([()])")
 _PAIR = re.compile(r"\\(.)", re.DOTALL)
 _BLANKS = re.compile(r"[ \t\r\n]++")
 _WORD = r"[A-Za-z0-9_-]++"
@@ -287,9 +288,25 @@ def is_forged(field: Field, ids: Collection[str]) -> bool:
 
 
 def _may_mention(text: str, ours: Collection[str]) -> bool:
+    if len(text) > MAX_OCTETS:
+        return True  # no honest field is unreadable and that long, or beyond ASCII
     text = decode_words(_PAIR.sub(r"\1", text)).lower()
-    # No honest field is unreadable and that long, or beyond ASCII.
-    return len(text) > MAX_OCTETS or not text.isascii() or any(each in text for each in ours)
+    # Readers throw away comments and blanks, even within a name.
+    for plain in (_without_comments(text), _EDGES.sub("", text)):
+        text += " " + "".join(plain.split())
+    return not text.isascii() or any(each in text for each in ours)
+
+
+def _without_comments(text: str) -> str:
+    depth, kept = 0, []
+    for piece in _EDGES.split(text):
+        if piece == "(":
+            depth += 1
+        elif piece == ")":
+            depth = max(0, depth - 1)
+        elif depth == 0:
+            kept.append(piece)
+    return "".join(kept)
 
 
 @lru_cache(maxsize=256)

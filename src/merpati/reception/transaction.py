@@ -181,7 +181,7 @@ class Transaction:
         self.examination = self._intake.examination(facts)
         if self.examination is not None:
             self.examination.update(beginning[facts.headers.size :])
-        return self._intake.without_forged(facts, beginning)
+        return self._intake.beginning(facts, beginning)
 
     def _give_up(self, flaw: Verdict) -> None:
         self.flaw = flaw
