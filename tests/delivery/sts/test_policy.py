@@ -1,5 +1,7 @@
 """The record and the policy of MTA-STS as they are written (RFC 8461 §3)."""
 
+import time
+
 import pytest
 
 from merpati.delivery.backing import StsMode
@@ -101,3 +103,11 @@ def test_a_policy_that_ends_one_names_no_hosts() -> None:
 )
 def test_a_star_is_one_whole_label(host: str, allowed: bool) -> None:
     assert READ.allows(host) is allowed
+
+
+def test_blanks_within_a_value_cost_no_more_than_letters() -> None:
+    """A policy is read for each delivery; looking for where they end took 12 s for 64 KiB."""
+    started = time.process_time()
+    policy = parse_policy(b"version: STSv1\nmode: none\nmax_age: 9\nx: a" + b" " * 60_000 + b"b\n")
+    assert policy.max_age == 9
+    assert time.process_time() - started < 1.0

@@ -13,7 +13,7 @@ MAX_MX = 1000
 MAX_LINES = 2000
 
 # sts-policy-field = key *WSP ":" *WSP value, one a line, LF or CRLF behind it.
-_FIELD = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]{0,31})[ \t]*:[ \t]*(.*?)[ \t]*")
+_FIELD = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.-]{0,31})[ \t]*+:(.*+)")
 # sts-policy-mx-value = ["*."] Domain
 _LABEL = r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?"
 _MX = re.compile(rf"(\*\.)?{_LABEL}(\.{_LABEL})*\.?")
@@ -69,7 +69,7 @@ def _fields(text: str) -> Iterator[tuple[str, str]]:
         field = _FIELD.fullmatch(bare)
         if field is None:
             raise PolicyError(f"{bare[:80]!r} is no field")
-        yield field[1], field[2]
+        yield field[1], field[2].strip(" \t")
 
 
 def _pattern(value: str) -> str:
