@@ -130,3 +130,13 @@ def test_it_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     (due,) = collector.due(REPORTER, PERIOD)
     assert len(due.report.rows) == 2
     assert collector.left_out == 4
+
+
+def test_all_rows_together_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collecting, "MAX_ALL_ROWS", 3)
+    collector = Collector()
+    for n in range(5):
+        record = RECORD.replace("a.test", f"a{n}.test")
+        collector.take([accepted(SPF, dmarc(record=record))] * 2)
+    assert sum(len(due.report.rows) for due in collector.due(REPORTER, PERIOD)) == 3
+    assert collector.left_out == 4

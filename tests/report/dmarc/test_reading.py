@@ -3,6 +3,7 @@
 import base64
 import gzip
 import io
+import time
 import zipfile
 import zlib
 
@@ -265,6 +266,18 @@ class TestArchives:
 
     def test_other_files_beside_the_report_are_left(self) -> None:
         assert open_archive(packed("r.xml", SAMPLE, ("readme.txt", b"x"))) == SAMPLE
+
+    def test_a_list_of_a_million_files_is_not_read(self) -> None:
+        """Of each the library would make an object before anybody could count them."""
+        octets = packed("r.xml", SAMPLE)
+        start, end = octets.index(b"PK\x01\x02"), octets.rindex(b"PK\x05\x06")
+        entries = octets[start:end] * 100_000
+        size = len(entries).to_bytes(4, "little")
+        many = octets[:start] + entries + octets[end : end + 12] + size + octets[end + 16 :]
+        started = time.process_time()
+        with pytest.raises(ReportError, match="more than 10 files"):
+            open_archive(many)
+        assert time.process_time() - started < 0.3
 
     @pytest.mark.parametrize("wrap", [gzip.compress, lambda octets: packed("r.xml", octets)])
     def test_a_bomb_is_refused_before_it_is_large(self, wrap: object) -> None:

@@ -26,6 +26,8 @@ MAX_DOMAINS = 10_000
 """Of one period; what comes of more is not reported."""
 MAX_ROWS = 5_000
 """Of one report; a report of as many has about 4 MB, and 200 KB as it is sent."""
+MAX_ALL_ROWS = 100_000
+"""Of one period: a stranger with domains of his own can send mail of which each makes a row."""
 _ALIGNED = frozenset({Alignment.STRICT.value, Alignment.RELAXED.value})
 _PREFIX = "_dmarc."
 
@@ -44,6 +46,7 @@ class Collector:
     def __init__(self) -> None:
         self._rows: dict[str, Counter[Row]] = {}
         """By the record as the journal has it, `_dmarc.a.test: v=DMARC1; …`."""
+        self._all_rows = 0
         self.left_out = 0
         """Messages for which there was no room."""
 
@@ -77,10 +80,12 @@ class Collector:
             return
         rows = self._rows.setdefault(dmarc.record, Counter())
         row = _row(event, dmarc)
-        if row in rows or len(rows) < MAX_ROWS:
-            rows[row] += 1
-        else:
-            self.left_out += 1
+        if row not in rows:
+            if len(rows) >= MAX_ROWS or self._all_rows >= MAX_ALL_ROWS:
+                self.left_out += 1
+                return
+            self._all_rows += 1
+        rows[row] += 1
 
 
 def _read(found: str) -> tuple[str, Record | None]:
