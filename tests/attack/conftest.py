@@ -5,6 +5,7 @@ Who comes from 127.0.0.2 may relay, from 127.0.0.3 may say XCLIENT, from 127.0.0
 """
 
 import asyncio
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -94,9 +95,20 @@ class Fortress(MerpatiProcess):
         wait_for(lambda: not self.tell(QUEUE_LIST, ListQueue()), seconds)
 
     def memory(self) -> int:
-        """Octets of RSS now."""
-        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
-        return pages * 4096
+        """Octets of RSS now, of the supervisor and all workers."""
+        pages = [int((each / "statm").read_text().split()[1]) for each in self._processes()]
+        return sum(pages) * 4096
+
+    def seconds(self) -> float:
+        """Of CPU that they took until now."""
+        stats = [
+            (each / "stat").read_text().rpartition(")")[2].split() for each in self._processes()
+        ]
+        return sum(int(one[11]) + int(one[12]) for one in stats) / os.sysconf("SC_CLK_TCK")
+
+    def _processes(self) -> list[Path]:
+        children = Path(f"/proc/{self.pid}/task/{self.pid}/children").read_text().split()
+        return [Path(f"/proc/{pid}") for pid in (self.pid, *children)]
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 10, what: str = "") -> None:

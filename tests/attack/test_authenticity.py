@@ -4,7 +4,6 @@ Strangers come through a balancer that tells their addresses (PROXY): 192.0.2.66
 """
 
 import base64
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -84,11 +83,6 @@ class Examining(Fortress):
         octets = path.read_bytes().replace(b"\n", b"\r\n")
         path.unlink()
         return octets
-
-    def seconds(self) -> float:
-        """Of CPU that all threads took until now."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _open(caller: Caller, sender: bytes = b"eve@plain.test") -> None:
