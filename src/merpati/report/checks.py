@@ -74,6 +74,8 @@ _INDONESIAN = {
     "the record has (.+) twice": "catatan memuat {0} dua kali",
     "the record has a syntax error": "catatan salah tulis",
     "the record is too long": "catatan terlalu panjang",
+    "the records are too long together": "semua catatan bersama terlalu panjang",
+    "a name has more than a hundred addresses": "sebuah nama punya lebih dari seratus alamat",
     # DKIM
     "the header was altered, or the key is another one": "kepala diubah, atau kuncinya lain",
     "header and body were altered, or the key is another one": (

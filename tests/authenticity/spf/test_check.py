@@ -190,6 +190,28 @@ def test_a_record_may_be_long_but_not_without_bound() -> None:
     assert found({"TXT a.test": [record]}).why == "the record is too long"
 
 
+def test_all_records_together_are_bounded() -> None:
+    """To read eleven long ones anew for each small message would cost more than the mail."""
+    filler = " ip4:192.0.2.99" * 400
+    zone = {f"TXT i{n}.test": [f"v=spf1 include:i{n + 1}.test{filler}".encode()] for n in range(9)}
+    verdict = of("v=spf1 include:i0.test -all", **zone)
+    assert (verdict.result, verdict.why) == (
+        Result.PERMERROR,
+        "the records are too long together",
+    )
+    assert verdict.lookups == 3
+
+
+@pytest.mark.parametrize(
+    ("count", "result"), [(100, Result.NEUTRAL), (101, Result.PERMERROR), (1000, Result.PERMERROR)]
+)
+@pytest.mark.parametrize("record", ["v=spf1 a ?all", "v=spf1 mx ?all"])
+def test_the_addresses_of_a_name_are_bounded(record: str, count: int, result: Result) -> None:
+    addresses = [f"10.0.{n >> 8}.{n & 255}" for n in range(count)]
+    verdict = of(record, **{"A a.test": addresses, "MX a.test": [Mx(1, "a.test")]})
+    assert verdict.result is result
+
+
 def test_evidence_is_printable_and_bounded() -> None:
     verdict = found({"TXT a.test": [b"v=spf1 \x1b[31m" + b"x" * 5000]})
     assert verdict.result is Result.PERMERROR
