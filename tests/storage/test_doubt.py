@@ -63,3 +63,17 @@ async def test_what_is_in_doubt_is_dealt_with_once(tmp_path: Path) -> None:
     await database.probe()
     assert recovered == [1]
     await database.close()
+
+
+async def test_a_file_whose_sync_failed_is_not_synced_again_by_its_close(tmp_path: Path) -> None:
+    fault = Fault()
+    disk = FaultDisk(fault)
+    database = Database(StorageSettings(tmp_path / "0.db", vfs=disk.name))
+    await database.open()
+    fault.operations.clear()
+    fault.at, fault.only = 1, "sync"
+    with pytest.raises(StorageError):
+        await database.probe()
+    assert fault.operations == ["sync"]
+    await database.probe()
+    await database.close()

@@ -106,6 +106,12 @@ def connect_reader(settings: StorageSettings) -> apsw.Connection:
     return connection
 
 
+def distrust(connection: apsw.Connection) -> None:
+    """Its close is to leave the log as it is: to fold it back would sync it again, and after a sync
+    that failed the kernel may say yes to octets that it has dropped."""
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+
+
 def abandon(connection: apsw.Connection) -> None:
     """Close without trusting the outcome: what matters was synced with its commit, and the next
     open recovers the rest."""

@@ -15,7 +15,7 @@ from queue import Empty, SimpleQueue
 import apsw
 
 from merpati.clock import Clock, SystemClock
-from merpati.storage.connection import StorageSettings, abandon, connect
+from merpati.storage.connection import StorageSettings, abandon, connect, distrust
 from merpati.storage.errors import StorageError
 from merpati.storage.foreign import loses_trust, translate
 from merpati.storage.job import Job, finish_all
@@ -138,6 +138,8 @@ class Writer:
         in_transaction = self._connection is not None and self._connection.in_transaction
         if loses_trust(error) or in_transaction:
             self._doubtful += [job.recover for job in jobs if job.recover is not None]
+            if self._connection is not None:
+                distrust(self._connection)
             self._close()
 
     def _trusted(self) -> apsw.Connection:
