@@ -14,6 +14,7 @@ from merpati.cli.context import Refused, asked, counter_of, json_option, setting
 from merpati.cli.names import domains, offering
 from merpati.cli.output import clean, say_json, say_table
 from merpati.config.settings import Settings
+from merpati.setup.finding import has_same_tags
 from merpati.setup.record import Kind as Type
 from merpati.setup.record import Purpose, Record, zone_lines
 
@@ -217,18 +218,9 @@ async def _insist_on_records(settings: Settings, domain: str) -> None:
             continue
         answer = await resolver.txt(line.name)
         texts = [record.decode("ascii", "backslashreplace") for record in answer.records]
-        if not any(_same(text, line.record) for text in texts):
+        if not any(has_same_tags(text, line.record) for text in texts):
             seen = clean(f"it has {texts[0][:80]!r}…") if texts else "it has nothing there"
             raise Refused(
                 f"{line.name} is not published: {seen}. Publish what `merpati dkim show {domain} "
                 f"{line.selector}` prints, wait, try again; --unchecked does not look"
             )
-
-
-def _same(text: str, record: str) -> bool:
-    """The same tags with the same values, whatever white space people put between."""
-    return _tags(text) == _tags(record)
-
-
-def _tags(text: str) -> set[str]:
-    return {"".join(tag.split()) for tag in text.split(";") if tag.strip()}

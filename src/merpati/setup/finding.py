@@ -107,7 +107,7 @@ def _is_good(subject: Subject, record: Record, text: str) -> bool:
         return names_us(text, subject.domain, subject.hostname)
     if record.purpose is Purpose.STS and subject.serves_policy:
         # RFC 8461 §3.1: only another id makes senders look for another text.
-        return _tags(text) == _tags(record.value)
+        return has_same_tags(text, record.value)
     return _GOOD.get(record.purpose, _is_same)(record, text)
 
 
@@ -122,7 +122,7 @@ def _leads_here(record: Record, text: str) -> bool:
 
 
 def _is_same_key(record: Record, text: str) -> bool:
-    return _tags(text) == _tags(record.value)
+    return has_same_tags(text, record.value)
 
 
 def _is_policy(_: Record, text: str) -> bool:
@@ -146,6 +146,10 @@ _GOOD: Mapping[Purpose, Callable[[Record, str], bool]] = {
 }
 
 
-def _tags(text: str) -> set[str]:
+def has_same_tags(text: str, other: str) -> bool:
     """The same tags with the same values, whatever white space people put between."""
+    return _tags(text) == _tags(other)
+
+
+def _tags(text: str) -> set[str]:
     return {"".join(tag.split()) for tag in text.split(";") if tag.strip()}
