@@ -14,6 +14,7 @@ from itertools import islice
 from merpati.errors import MerpatiError
 from merpati.mail.address import MAX_DOMAIN, AddressError, parse_domain
 from merpati.mail.headers import Field
+from merpati.mail.mailboxes import comment_end
 from merpati.mail.words import decode_words
 
 NAME = "authentication-results"
@@ -25,7 +26,6 @@ MAX_PROPERTIES = 50
 MAX_VALUE = 320
 """Characters of a value that is written: an address of 254, quoted."""
 MAX_COMMENT = 200
-_MAX_DEPTH = 50
 _LINE = 78  # RFC 5322 §2.1.1
 
 # RFC 8601 §2.2; Keyword is RFC 5321's Ldh-str, value is RFC 2045's token or a quoted-string:
@@ -52,7 +52,6 @@ _ESCAPED_COMMENT = re.compile(r"([()\\])")
 
 _QUOTED = r"\"(?:[^\"\\]|\\.)*+\""
 _PIECE = re.compile(rf"({_QUOTED})|([^;(\"]++)|(;)|(.)", re.DOTALL)
-_COMMENT_EDGE = re.compile(r"[()]|\\.?", re.DOTALL)
 _EDGES = re.compile(r"([()])")
 _PAIR = re.compile(r"\\(.)", re.DOTALL)
 _BLANKS = re.compile(r"[ \t\r\n]++")
@@ -197,7 +196,7 @@ def _pieces(payload: str) -> Iterator[tuple[str, str]]:
     at = 0
     while at < len(payload):
         if payload[at] == "(":
-            end = _comment_end(payload, at)
+            end = comment_end(payload, at)
             if not end:
                 text.append('"')  # no specification has one alone
                 break
@@ -216,17 +215,6 @@ def _pieces(payload: str) -> Iterator[tuple[str, str]]:
         else:
             text.append(found[1] or _BLANKS.sub(" ", found[2]))
     yield "".join(text), " ".join(comments)
-
-
-def _comment_end(text: str, start: int) -> int:
-    depth = 0
-    for edge in _COMMENT_EDGE.finditer(text, start):
-        depth += {"(": 1, ")": -1}.get(edge[0], 0)
-        if depth == 0:
-            return edge.end()
-        if depth > _MAX_DEPTH:
-            return 0
-    return 0
 
 
 def _finding(text: str, comment: str) -> Finding | None:

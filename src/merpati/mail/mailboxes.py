@@ -144,7 +144,7 @@ def _tokens(text: str) -> Iterator[tuple[str, str]]:
     at = 0
     while at < len(text):
         if text[at] == "(":
-            end = _comment_end(text, at)
+            end = comment_end(text, at)
             yield ("space", " ") if end else ("broken", text[at:])
             at = end or len(text)
         elif found := _TOKEN.match(text, at):
@@ -152,7 +152,7 @@ def _tokens(text: str) -> Iterator[tuple[str, str]]:
             at = found.end()
 
 
-def _comment_end(text: str, start: int) -> int:
+def comment_end(text: str, start: int) -> int:
     """Behind the comment that begins at `start`; 0 when it never ends or nests too deep."""
     depth = 0
     for edge in _COMMENT_EDGE.finditer(text, start):
