@@ -8,6 +8,7 @@ import dns.zone
 import pytest
 from dns.rdtypes.ANY.TXT import TXT
 
+from merpati.authenticity.spf.check import MAX_LOOKUPS
 from merpati.clock import SystemClock
 from merpati.delivery.sts.policy import parse_policy
 from merpati.delivery.sts.record import policy_id
@@ -15,7 +16,7 @@ from merpati.dns.client import DnsClient, DnsSettings
 from merpati.setup.finding import Finding, State
 from merpati.setup.plan import Subject
 from merpati.setup.record import Kind, Purpose, Record, zone_lines
-from merpati.setup.spf import MAX_LOOKUPS, merged
+from merpati.setup.spf import merged
 from merpati.setup.sts import Mode, OwnPolicy
 from merpati.setup.survey import survey
 from merpati.setup.texts import cost, why

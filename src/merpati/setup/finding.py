@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from enum import Enum
 
 from merpati.authenticity.dmarc.record import read_record
+from merpati.authenticity.spf.check import MAX_LOOKUPS
 from merpati.authenticity.spf.record import MAX_RECORD
 from merpati.setup.plan import Subject, orders_reports
 from merpati.setup.record import Purpose, Record
 from merpati.setup.seen import Seen
-from merpati.setup.spf import MAX_LOOKUPS, names_us, spf_records
+from merpati.setup.spf import names_us, spf_records
 
 
 class State(Enum):

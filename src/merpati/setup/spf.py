@@ -4,14 +4,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 
+from merpati.authenticity.spf.check import MAX_LOOKUPS
 from merpati.authenticity.spf.macro import MacroString
 from merpati.authenticity.spf.record import MAX_RECORD, Kind, Record, read_record
 from merpati.authenticity.spf.result import SpfError
 from merpati.dns.errors import DnsError
 from merpati.dns.resolver import Resolver
 
-MAX_LOOKUPS = 10
-"""RFC 7208 §4.6.4: terms that ask the DNS, in a record and all that it includes."""
 _FRESH = "v=spf1 mx ~all"
 _ASKING = frozenset({Kind.INCLUDE, Kind.A, Kind.MX, Kind.PTR, Kind.EXISTS})
 _ALL = re.compile(r"[-+~?]?all", re.I)

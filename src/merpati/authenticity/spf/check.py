@@ -266,9 +266,7 @@ class _Check:
             except DnsError:
                 raise SpfError(Result.TEMPERROR, "the DNS did not answer for now") from None
         if not records and not can_be_void:
-            self._voids += 1
-            if self._voids > MAX_VOID_LOOKUPS:
-                raise SpfError(Result.PERMERROR, "more than two lookups found nothing")
+            self._count_void()
         return records
 
     def _names(self) -> Asking[tuple[str, ...]]:
@@ -281,9 +279,7 @@ class _Check:
         except DnsError:
             return ()
         if not names:
-            self._voids += 1
-            if self._voids > MAX_VOID_LOOKUPS:
-                raise SpfError(Result.PERMERROR, "more than two lookups found nothing")
+            self._count_void()
         for name in names:
             if (yield from self._leads_back(name)):
                 self._validated += (name.lower().removesuffix("."),)
@@ -302,6 +298,11 @@ class _Check:
         if self._lookups >= MAX_LOOKUPS:
             raise SpfError(Result.PERMERROR, "more than ten lookups")
         self._lookups += 1
+
+    def _count_void(self) -> None:
+        self._voids += 1
+        if self._voids > MAX_VOID_LOOKUPS:
+            raise SpfError(Result.PERMERROR, "more than two lookups found nothing")
 
     def _target(self, macros: MacroString, domain: str) -> Asking[str]:
         if not macros:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from merpati.errors import MerpatiError
+
 
 class Result(Enum):
     """The results of RFC 7208 §2.6."""
@@ -47,8 +49,8 @@ class Verdict:
     """What the domain tells those whom it fails (exp=): a stranger's words, printable ASCII."""
 
 
-class SpfError(Exception):
-    """A check that cannot go on; never leaves this package."""
+class SpfError(MerpatiError):
+    """A record that cannot be read, or a check that cannot go on, which ends in its Verdict."""
 
     def __init__(self, result: Result, why: str) -> None:
         super().__init__(why)
