@@ -1,4 +1,4 @@
-"""Our own policy of MTA-STS: its text, and the id that follows it (RFC 8461 §3)."""
+"""Where policies of MTA-STS are, and our own with the id that follows its text (RFC 8461 §3)."""
 
 from dataclasses import dataclass
 from enum import Enum

@@ -21,11 +21,11 @@ from merpati.dns.cache import Cache
 from merpati.dns.errors import DnsError
 from merpati.dns.resolver import Resolver
 from merpati.errors import MerpatiError
+from merpati.setup.sts import PATH, policy_host
 from merpati.wire.errors import WireError
 
 Fetch = Callable[[str, str], Awaitable[bytes]]
 """The document of a host at a path, over HTTPS. Raises WireError or DnsError."""
-PATH = "/.well-known/mta-sts.txt"
 
 
 class PolicyKeeper(Protocol):
@@ -135,7 +135,7 @@ class Policies:
 
     async def _renew(self, domain: str, ident: str) -> StsPolicy | None:
         try:
-            text = await self._fetch(f"mta-sts.{domain}", PATH)
+            text = await self._fetch(policy_host(domain), PATH)
             policy = parse_policy(text)
         except (WireError, DnsError, PolicyError) as error:
             self._failed.put(domain, True, self._clock.monotonic() + self._settings.again)
