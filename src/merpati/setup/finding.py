@@ -5,10 +5,9 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from merpati.authenticity.dmarc.record import read_record
 from merpati.authenticity.spf.check import MAX_LOOKUPS
 from merpati.authenticity.spf.record import MAX_RECORD
-from merpati.setup.plan import Subject, orders_reports
+from merpati.setup.plan import Subject, has_policy, orders_reports
 from merpati.setup.record import Purpose, Record
 from merpati.setup.seen import Seen
 from merpati.setup.spf import names_us, spf_records
@@ -126,11 +125,6 @@ def _is_same_key(record: Record, text: str) -> bool:
     return has_same_tags(text, record.value)
 
 
-def _is_policy(_: Record, text: str) -> bool:
-    policy = read_record(text.encode())
-    return policy is not None and policy.policy is not None and not policy.flaws
-
-
 def _has_id(_: Record, text: str) -> bool:
     """Where another program serves the policy, the id is that program's."""
     return any(_ID.fullmatch(field.strip(" \t")) for field in text.split(";")[1:])
@@ -141,7 +135,7 @@ _GOOD: Mapping[Purpose, Callable[[Record, str], bool]] = {
     Purpose.MX: _leads_here,
     Purpose.SUBMISSION: _leads_here,
     Purpose.DKIM: _is_same_key,
-    Purpose.DMARC: _is_policy,
+    Purpose.DMARC: lambda _, text: has_policy(text),
     Purpose.STS: _has_id,
     Purpose.TLS_REPORTS: lambda _, text: orders_reports(text),
 }

@@ -91,11 +91,15 @@ def _dmarc(subject: Subject, seen: Seen) -> Record:
     there = seen.at(Kind.TXT, subject.dmarc_name) or ()
     policies = [text for text in there if read_record(text.encode()) is not None]
     text = f"v=DMARC1; p=none; rua=mailto:postmaster@{subject.domain}"
-    if len(policies) == 1:
-        found = read_record(policies[0].encode())
-        if found and found.policy and not found.flaws:
-            text = policies[0]
+    if len(policies) == 1 and has_policy(policies[0]):
+        text = policies[0]
     return Record(Purpose.DMARC, Kind.TXT, subject.dmarc_name, text)
+
+
+def has_policy(text: str) -> bool:
+    """Whether a text is a record of DMARC that has a policy and no flaw."""
+    record = read_record(text.encode())
+    return record is not None and record.policy is not None and not record.flaws
 
 
 def _ptr(subject: Subject, seen: Seen) -> Iterator[Record]:
