@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from merpati.authenticity.dkim.result import Result
-from merpati.authenticity.dkim.signature import KEY_TYPES, SignatureError
+from merpati.authenticity.dkim.signature import KEY_TYPES, SignatureError, read_words
 from merpati.authenticity.tags import TagError, Tags, parse_tags
 
 MAX_RECORD = 4096
@@ -59,7 +59,7 @@ def read_record(octets: bytes, algorithm: str) -> KeyRecord:
     """The key in a TXT record, for a signature by this algorithm. Raises SignatureError."""
     tags = _tags(octets)
     _check_use(tags, algorithm)
-    flags = _words(tags.get("t") or "")
+    flags = read_words(tags.get("t") or "")
     kind = KEY_TYPES[algorithm]
     key = _rsa(_octets(tags)) if kind == "rsa" else _ed25519(_octets(tags))
     return KeyRecord(key, "y" in flags, "s" in flags)
@@ -81,14 +81,10 @@ def _check_use(tags: Tags, algorithm: str) -> None:
     """RFC 6376 §6.1.2: what the key is not for, it does not verify."""
     if (tags.get("k") or "rsa") != KEY_TYPES[algorithm]:
         raise SignatureError(Result.PERMERROR, "the key is for another algorithm")
-    if "h" in tags and "sha256" not in _words(tags.get("h") or ""):
+    if "h" in tags and "sha256" not in read_words(tags.get("h") or ""):
         raise SignatureError(Result.PERMERROR, "the key is not for SHA-256")
-    if not {"*", "email"} & set(_words(tags.get("s") or "*")):
+    if not {"*", "email"} & set(read_words(tags.get("s") or "*")):
         raise SignatureError(Result.PERMERROR, "the key is not for mail")
-
-
-def _words(value: str) -> list[str]:
-    return [word.strip(" \t") for word in value.split(":")]
 
 
 def _octets(tags: Tags) -> bytes:

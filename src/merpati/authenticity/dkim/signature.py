@@ -85,7 +85,7 @@ def _read(tags: Tags, domain: str, identity: str) -> Signature:
     at, expires = read_time(tags, "t"), read_time(tags, "x")
     if at is not None and expires is not None and expires <= at:
         raise SignatureError(Result.PERMERROR, "the signature expires before it was made")
-    if "dns/txt" not in _words(tags.get("q") or "dns/txt"):
+    if "dns/txt" not in read_words(tags.get("q") or "dns/txt"):
         raise SignatureError(Result.NEUTRAL, "the key is not to be had from the DNS")
     return Signature(
         algorithm=read_algorithm(tags),
@@ -229,7 +229,7 @@ def _signed(tags: Tags) -> tuple[str, ...]:
     value = required(tags, "h")
     if value.count(":") >= MAX_SIGNED:
         raise SignatureError(Result.POLICY, f"more than {MAX_SIGNED} header fields in h=")
-    names = tuple(_words(value))
+    names = tuple(read_words(value))
     if not all(map(_is_name, names)):
         raise SignatureError(Result.NEUTRAL, "h= is not a list of header fields")
     if "from" not in map(str.lower, names):
@@ -237,5 +237,6 @@ def _signed(tags: Tags) -> tuple[str, ...]:
     return names
 
 
-def _words(value: str) -> Sequence[str]:
+def read_words(value: str) -> Sequence[str]:
+    """What stands between colons (RFC 6376 §3.5, §3.6.1)."""
     return [word.strip(" \t") for word in value.split(":")]
