@@ -12,8 +12,8 @@ import msgspec
 
 from merpati.authenticity.examiner import Examiner
 from merpati.authenticity.judgement import Examination, Origin, is_here
+from merpati.authenticity.results import MAX_FIELDS, is_forged
 from merpati.authenticity.results import NAME as RESULTS
-from merpati.authenticity.results import is_forged
 from merpati.clock import Clock
 from merpati.directory.errors import DirectoryError
 from merpati.directory.expansion import Expander, Expansion
@@ -188,13 +188,17 @@ class Intake:
         rest = octets[len(section) :]
         is_open = facts.headers.size == len(section) and rest
         is_believed = facts.trusted or facts.client.role == "lmtp"
-        if not is_believed and facts.headers.count(RESULTS):
-            ours = (self.settings.hostname,)
-            kept = [each.raw for each in facts.headers.fields if not is_forged(each, ours)]
-            section = b"".join(kept)
+        if not is_believed and (count := facts.headers.count(RESULTS)):
+            section = self._without_forged(facts.headers, count)
         elif not is_open:
             return octets
         return section + (b"\r\n" if is_open else b"") + rest
+
+    def _without_forged(self, headers: Headers, count: int) -> bytes:
+        if count > MAX_FIELDS:
+            return headers.without({RESULTS})
+        ours = (self.settings.hostname,)
+        return b"".join([each.raw for each in headers.fields if not is_forged(each, ours)])
 
     async def _examine(
         self, facts: Facts, examination: Examination

@@ -316,3 +316,9 @@ class TestForged:
     def test_only_this_field_is_meant(self) -> None:
         assert not forged("i=1; mx.example.test; spf=pass", b"ARC-Authentication-Results")
         assert forged("mx.example.test; spf=pass", b"AUTHENTICATION-RESULTS ")
+
+
+def test_a_host_that_is_named_late_is_not_looked_for() -> None:
+    """To find one behind comments without end would cost more than the message."""
+    assert forged("(x)" * 1000 + "other.test; spf=pass")
+    assert not forged("(x)" * 100 + "other.test; spf=pass reason=" + "x" * 1000)

@@ -229,6 +229,12 @@ class TestForged:
         await house.receives(FIELDS)
         assert (await house.stored()).endswith(FIELDS)
 
+    @pytest.mark.parametrize(("count", "left"), [(100, 100), (101, 0)])
+    async def test_of_so_many_none_is_honest(self, count: int, left: int) -> None:
+        house = Bank(b"p=none")
+        await house.receives(FORGED.replace(b"mx.a.test", b"mx.b.test") * count + MESSAGE)
+        assert (await house.stored()).count(b"mx.b.test") == left
+
     async def test_others_may_say_what_they_found(self) -> None:
         house = Bank(b"p=none")
         other = FORGED.replace(b"mx.a.test", b"mx.b.test")

@@ -26,6 +26,10 @@ MAX_PROPERTIES = 50
 MAX_VALUE = 320
 """Characters of a value that is written: an address of 254, quoted."""
 MAX_COMMENT = 200
+MAX_FIELDS = 100
+"""Of one message; where there are more, none of them is honest."""
+_MAX_HEAD = 500
+"""Characters that a host is named in."""
 _LINE = 78  # RFC 5322 §2.1.1
 
 # RFC 8601 §2.2; Keyword is RFC 5321's Ldh-str, value is RFC 2045's token or a quoted-string:
@@ -181,11 +185,16 @@ def parse_results(payload: str) -> AuthenticationResults:
     if len(payload) > MAX_OCTETS:
         raise ResultsError(f"longer than {MAX_OCTETS} characters")
     pieces = _pieces(payload)
-    head = _HEAD.fullmatch(next(pieces)[0])
+    id_ = _id(next(pieces)[0])
+    findings = [_finding(text, comment) for text, comment in islice(pieces, MAX_FINDINGS)]
+    return AuthenticationResults(id_, tuple(filter(None, findings)))
+
+
+def _id(piece: str) -> str:
+    head = _HEAD.fullmatch(piece)
     if head is None:
         raise ResultsError("no authserv-id stands in front")
-    findings = [_finding(text, comment) for text, comment in islice(pieces, MAX_FINDINGS)]
-    return AuthenticationResults(_unquoted(head[1]), tuple(filter(None, findings)))
+    return _unquoted(head[1])
 
 
 def _pieces(payload: str) -> Iterator[tuple[str, str]]:
@@ -268,20 +277,22 @@ def is_forged(field: Field, ids: Collection[str]) -> bool:
         return False
     ours = frozenset(map(_canonical, ids))
     value = field.value
+    beginning = value[:_MAX_HEAD]
+    if len(value) > MAX_OCTETS or (len(value) > _MAX_HEAD and ";" not in beginning):
+        return True  # no honest field is that long, or names its host so late
     try:
-        id_ = parse_results(value).id
+        id_ = _id(next(_pieces(beginning))[0])
     except ResultsError:
         return _may_mention(value, ours)
     return _canonical(id_) in ours or (not _is_token(id_) and _may_mention(id_, ours))
 
 
 def _may_mention(text: str, ours: Collection[str]) -> bool:
-    if len(text) > MAX_OCTETS:
-        return True  # no honest field is unreadable and that long, or beyond ASCII
     text = decode_words(_PAIR.sub(r"\1", text)).lower()
     # Readers throw away comments and blanks, even within a name.
     for plain in (_without_comments(text), _EDGES.sub("", text)):
         text += " " + "".join(plain.split())
+    # No honest field is unreadable and beyond ASCII.
     return not text.isascii() or any(each in text for each in ours)
 
 
