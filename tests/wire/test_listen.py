@@ -1,6 +1,8 @@
 """Listeners: limits, sockets of every kind, and how they stop."""
 
 import asyncio
+import errno
+import os
 import socket
 import stat
 import time
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from merpati.clock import SystemClock
+from merpati.wire.accepting import PAUSE, Accepting
 from merpati.wire.connection import Connection
 from merpati.wire.dial import SocketDialer
 from merpati.wire.endpoint import Endpoint
@@ -20,7 +23,7 @@ from merpati.wire.errors import (
     WireTimeout,
     WireUnreachable,
 )
-from merpati.wire.listen import Arrival, Crowd, ListenSettings
+from merpati.wire.listen import Arrival, Crowd, Listener, ListenSettings
 from merpati.wire.loop import Wire
 from merpati.wire.sockets import bind, bound_to
 
@@ -247,3 +250,71 @@ async def test_what_is_far_above_a_limit_is_counted(serving_port) -> None:
     async with serving_port(tell_crowd, ListenSettings(connections=0, refusals=0)) as port:
         assert await greeting(port) == b""
         assert port.listener.dropped == 1
+
+
+class Starving:
+    """A listening socket whose `accept` fails as told, before it does what it should."""
+
+    def __init__(self, listener: socket.socket, *failures: int) -> None:
+        self._listener = listener
+        self._failures = list(failures)
+        self.asked = 0
+
+    def accept(self) -> tuple[socket.socket, object]:
+        self.asked += 1
+        if self._failures:
+            number = self._failures.pop(0)
+            raise OSError(number, os.strerror(number))
+        return self._listener.accept()
+
+    def fileno(self) -> int:
+        return self._listener.fileno()
+
+    def close(self) -> None:
+        self._listener.close()
+
+
+async def first_taken(starving: Starving, told: list[int]) -> socket.socket:
+    """The connection that arrives in spite of it."""
+    taken: asyncio.Future[socket.socket] = asyncio.get_running_loop().create_future()
+    accepting = Accepting(starving, taken.set_result, lambda error: told.append(error.errno))
+    try:
+        return await asyncio.wait_for(taken, 5)
+    finally:
+        accepting.close()
+
+
+@pytest.mark.parametrize("lack", [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM])
+async def test_where_the_system_has_no_room_a_connection_waits(lack: int) -> None:
+    """And the listener does, too, instead of asking without end."""
+    listener = bind(Endpoint.parse("127.0.0.1:0"))
+    starving, told = Starving(listener, lack, lack), []
+    with socket.create_connection(listener.getsockname()) as client:
+        before = time.monotonic()
+        with await first_taken(starving, told) as accepted:
+            assert accepted.getpeername() == client.getsockname()
+        assert time.monotonic() - before >= 2 * PAUSE * 0.9
+    assert told == [lack, lack]
+    assert starving.asked <= 4
+
+
+async def test_a_connection_that_broke_keeps_nobody_waiting() -> None:
+    listener = bind(Endpoint.parse("127.0.0.1:0"))
+    starving, told = Starving(listener, errno.ECONNABORTED, errno.EPERM), []
+    with socket.create_connection(listener.getsockname()):
+        (await first_taken(starving, told)).close()
+    assert told == []
+
+
+async def test_a_listener_tells_of_starvation_and_goes_on() -> None:
+    told: list[OSError] = []
+    listener = Listener(Wire(SystemClock()), tell_crowd, [].append, starved=told.append)
+    sock = bind(Endpoint.parse("127.0.0.1:0"))
+    with socket.create_connection(sock.getsockname()) as client:
+        client.setblocking(False)
+        running = asyncio.create_task(listener.run([Starving(sock, errno.ENFILE)]))
+        heard = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 64), 5)
+        assert heard == b"220 welcome"
+        listener.stop(0.0)
+        await running
+    assert [error.errno for error in told] == [errno.ENFILE]

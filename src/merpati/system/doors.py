@@ -192,11 +192,18 @@ class Door:
         # Earlier ports live as long as their sessions hold them.
         self._ports = WeakSet([port])
         neighbours = Neighbours(house.memory.addresses, house.handover)
-        self.listener = Listener(house.wire, self._serve, failed, settings, neighbours)
+        self._limits = house.limits
+        self.listener = Listener(
+            house.wire, self._serve, failed, settings, neighbours, starved=self._starved
+        )
 
     async def _serve(self, arrival: Arrival) -> None:
         self._counted()
         await self._port.serve(arrival)
+
+    def _starved(self, error: OSError) -> None:
+        # Of the machine or the process, whichever port: files, or memory for sockets.
+        self._limits.hit(f"no connection could be accepted ({error.strerror})")
 
     def give(self, port: Port, settings: ListenSettings) -> None:
         """From the next session on."""
@@ -204,9 +211,9 @@ class Door:
         self.listener.limit(settings)
         self._ports.add(port)
 
-    async def adopt(self, accepted: socket.socket) -> None:
+    def adopt(self, accepted: socket.socket) -> None:
         """Serve a connection that another worker has accepted."""
-        await self.listener.adopt(accepted)
+        self.listener.adopt(accepted)
 
     async def run(self, listening: socket.socket) -> None:
         """Accept until `stop`; return when the last session has ended."""

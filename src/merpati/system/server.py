@@ -262,29 +262,28 @@ class Server:
             for door, listening in zip(self._doors, self._given.ports, strict=True):
                 sessions.create_task(door.run(listening))
             sessions.create_task(self._local.run(self._given.local))
-            self._take_over(sessions)
+            self._take_over()
             self._settle_down()
             self._announce()
             await self._stop.wait()
             self._given.stopping()
             self._given.memory.board.leave()
-            self._take_over(None)
+            self._take_over_no_more()
             for door in [*self._doors, self._local]:
                 door.stop(self._grace)
 
-    def _take_over(self, sessions: asyncio.TaskGroup | None) -> None:
-        """Serve what other workers pass on; no more of it without `sessions`."""
-        handover, loop = self._given.handover, asyncio.get_running_loop()
-        if handover is None:
-            return
-        if sessions is None:
-            loop.remove_reader(handover.fileno())
-            return
+    def _take_over(self) -> None:
+        """Serve what other workers pass on."""
+        if (handover := self._given.handover) is not None:
+            loop = asyncio.get_running_loop()
+            loop.add_reader(handover.fileno(), handover.take, self._adopt)
 
-        def serve(port: int, accepted: socket.socket) -> None:
-            sessions.create_task(self._doors[port].adopt(accepted))
+    def _adopt(self, port: int, accepted: socket.socket) -> None:
+        self._doors[port].adopt(accepted)
 
-        loop.add_reader(handover.fileno(), handover.take, serve)
+    def _take_over_no_more(self) -> None:
+        if (handover := self._given.handover) is not None:
+            asyncio.get_running_loop().remove_reader(handover.fileno())
 
     async def _open_offices(self, opened: AsyncExitStack) -> None:
         """One for each shard, and one where the whole node is asked."""

@@ -16,7 +16,6 @@ was begun are fed to the handshake and never read as commands.
 
 import asyncio
 import socket
-from collections.abc import Callable
 from contextlib import suppress
 from typing import cast
 
@@ -40,7 +39,6 @@ class Connection(asyncio.BufferedProtocol):
     """A Stream over TCP or a Unix socket."""
 
     __slots__ = (
-        "_arrived",
         "_closed",
         "_closing",
         "_drained",
@@ -56,16 +54,17 @@ class Connection(asyncio.BufferedProtocol):
         "_wire",
         "deadline",
         "is_congested",
+        "is_server",
         "local",
         "peer",
     )
 
-    def __init__(self, wire: Wire, arrived: "Callable[[Connection], None] | None" = None) -> None:
+    def __init__(self, wire: Wire, *, is_server: bool = False) -> None:
         self.deadline: float | None = None
         self.peer = Endpoint()
         self.local = Endpoint()
         self._wire = wire
-        self._arrived = arrived
+        self.is_server = is_server
         self._loop: asyncio.AbstractEventLoop
         self._transport: asyncio.Transport
         self._filter: TlsFilter | None = None
@@ -140,7 +139,7 @@ class Connection(asyncio.BufferedProtocol):
         tls = context if isinstance(context, TlsContext) else None
         if tls is None or self._filter is not None:
             raise TypeError("TLS needs a TlsContext, once a connection")
-        handshake = TlsFilter(tls, self._arrived is not None, server_name)
+        handshake = TlsFilter(tls, self.is_server, server_name)
         try:
             await self._shake_hands(handshake)
             self._unread = self._decrypt(handshake, self._unread)
@@ -191,8 +190,6 @@ class Connection(asyncio.BufferedProtocol):
         self.peer = Endpoint.of(transport.get_extra_info("peername"))
         self.local = Endpoint.of(transport.get_extra_info("sockname"))
         self._wire.watch(self)
-        if self._arrived is not None:
-            self._arrived(self)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._wire.buffer

@@ -6,9 +6,7 @@ protocol; far above it is dropped without a word, so that saying no cannot be ma
 
 import asyncio
 import socket
-import sys
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -17,12 +15,12 @@ from typing import Any
 from merpati.errors import MerpatiError
 from merpati.node.table import Row, Table, TableSettings
 from merpati.wire import proxy
+from merpati.wire.accepting import Accepting
 from merpati.wire.connection import Connection
 from merpati.wire.endpoint import Endpoint
 from merpati.wire.errors import WireError
 from merpati.wire.handover import Handover
 from merpati.wire.loop import Wire
-from merpati.wire.sockets import BACKLOG
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +43,6 @@ class ListenSettings:
     lag: float = 5.0
     """Seconds that the event loop may be late. Beyond that no more is begun: who waits longer for
     each reply only comes again, and all would be served too late."""
-
-
-# From Python 3.13 on, loops look a Unix socket up by the name that it was bound under, to remove it
-# at the end; ours was renamed since, and the next server replaces it.
-_KEEP_PATH: dict[str, Any] = {"cleanup_socket": False} if sys.version_info >= (3, 13) else {}
 
 
 class Crowd(Enum):
@@ -101,15 +94,20 @@ class Listener:
     is a defect of the session: it goes to `failed` and ends that session alone.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - its collaborators, each said by name
         self,
         wire: Wire,
         serve: Serve,
         failed: Callable[[Exception], None],
         settings: ListenSettings | None = None,
         neighbours: "Neighbours | None" = None,
+        *,
+        starved: Callable[[OSError], None] | None = None,
     ) -> None:
-        """`neighbours` are the other workers of the node: what they serve is counted as well."""
+        """`neighbours` are the other workers of the node: what they serve is counted as well.
+
+        `starved` is told when the system has nothing left to take a connection with.
+        """
         self._wire = wire
         self._serve = serve
         self._failed = failed
@@ -119,6 +117,7 @@ class Listener:
         self._refusing = 0
         self.dropped = 0
         """Connections that were closed without a word."""
+        self._starved = starved or (lambda error: None)
         self._group: asyncio.TaskGroup | None = None
         self._stop = asyncio.Event()
         self._idle = asyncio.Event()
@@ -135,12 +134,12 @@ class Listener:
         """
         async with asyncio.TaskGroup() as group:
             self._group = group
-            servers = [await self._start(listener) for listener in sockets]
+            doors = [Accepting(each, self._accepted, self._starved) for each in sockets]
             try:
                 await self._stop.wait()
             finally:
-                for server in servers:
-                    server.close()
+                for door in doors:
+                    door.close()
             await self._wait_sessions(group)
 
     def limit(self, settings: ListenSettings) -> None:
@@ -152,38 +151,41 @@ class Listener:
         self._grace = grace
         self._stop.set()
 
-    async def adopt(self, accepted: socket.socket) -> None:
+    def adopt(self, accepted: socket.socket) -> None:
         """Serve a connection that another worker has accepted on this port."""
-        loop = asyncio.get_running_loop()
-        with suppress(OSError):  # The client is gone already.
-            await loop.connect_accepted_socket(
-                lambda: Connection(self._wire, self._begin), accepted
-            )
+        if self._group is None:
+            accepted.close()  # Nobody runs it yet: its sockets are not listened on either.
+            return
+        # Counted from here on: a burst is taken in one turn, and its sessions begin in the next.
+        self._tell(1)
+        self._group.create_task(self._own(accepted))
 
-    async def _start(self, listener: socket.socket) -> asyncio.Server:
-        loop = asyncio.get_running_loop()
-        if listener.family == socket.AF_UNIX:
-            return await loop.create_unix_server(
-                self._connection, sock=listener, backlog=BACKLOG, **_KEEP_PATH
-            )
-        return await loop.create_server(self._connection, sock=listener, backlog=BACKLOG)
-
-    def _connection(self) -> Connection:
-        return Connection(self._wire, self._arrived)
-
-    def _arrived(self, stream: Connection) -> None:
-        if self._passes_on(stream):
-            stream.abort()
+    def _accepted(self, accepted: socket.socket) -> None:
+        if self._passes_on(accepted):
+            accepted.close()
         else:
-            self._begin(stream)
+            self.adopt(accepted)
 
-    def _passes_on(self, stream: Connection) -> bool:
+    def _passes_on(self, accepted: socket.socket) -> bool:
         handover, number = self._neighbours.handover, self._settings.number
         if handover is None or number is None or self._stop.is_set():
             return False
-        return handover.offer(number, stream.socket())
+        return handover.offer(number, accepted)
 
-    def _begin(self, stream: Connection) -> None:
+    async def _own(self, accepted: socket.socket) -> None:
+        """One connection, from its descriptor to the end of its session."""
+        loop = asyncio.get_running_loop()
+        try:
+            _, stream = await loop.connect_accepted_socket(
+                lambda: Connection(self._wire, is_server=True), accepted
+            )
+            await self._begin(stream)
+        except OSError:
+            accepted.close()  # The client is gone already.
+        finally:
+            self._tell(-1)
+
+    async def _begin(self, stream: Connection) -> None:
         if self._stop.is_set():
             stream.abort()
             return
@@ -194,14 +196,21 @@ class Listener:
             self.dropped += 1
             stream.abort()
             return
-        if self._group is None:
-            raise MerpatiError("a connection arrived before the listener ran")
         arrival = Arrival(stream, stream.peer, stream.local, crowd)
-        session = self._proxied(arrival) if proxied else self._session(arrival)
-        task = self._group.create_task(session)
+        await self._keep(arrival, rows, self._proxied if proxied else self._session)
+
+    async def _keep(self, arrival: Arrival, rows: Rows, serve: Serve) -> None:
+        """Run a session that `stop` knows of, and that counts until it ends."""
+        task = _task()
         self._sessions[task] = _Session(arrival, rows)
-        self._tell(1)
-        task.add_done_callback(self._ended)
+        try:
+            await serve(arrival)
+        finally:
+            session = self._sessions.pop(task)
+            session.arrival.stream.abort()
+            self._discount(session.rows)
+            if not self._sessions:
+                self._idle.set()
 
     def _is_proxy(self, ip: str) -> bool:
         proxies = self._settings.proxies
@@ -251,22 +260,12 @@ class Listener:
         await self._session(arrival)
 
     def _recount(self, arrival: Arrival, peer: Endpoint, local: Endpoint) -> Arrival:
-        task = asyncio.current_task()
-        session = self._sessions[task] if task is not None else _Session(arrival, ())
-        self._discount(session.rows)
+        task = _task()
+        self._discount(self._sessions[task].rows)
         rows, crowd = self._count(peer.ip)
         arrival = replace(arrival, peer=peer, local=local, crowd=crowd)
-        if task is not None:
-            self._sessions[task] = _Session(arrival, rows)
+        self._sessions[task] = _Session(arrival, rows)
         return arrival
-
-    def _ended(self, task: asyncio.Task[Any]) -> None:
-        session = self._sessions.pop(task)
-        session.arrival.stream.abort()
-        self._discount(session.rows)
-        self._tell(-1)
-        if not self._sessions:
-            self._idle.set()
 
     async def _session(self, arrival: Arrival) -> None:
         try:
@@ -288,3 +287,10 @@ class Listener:
         await self._wire.clock.sleep(self._grace)
         for task in self._sessions:
             task.cancel()
+
+
+def _task() -> asyncio.Task[Any]:
+    task = asyncio.current_task()
+    if task is None:
+        raise MerpatiError("a session runs outside of every task")
+    return task
