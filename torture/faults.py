@@ -6,6 +6,7 @@ nothing worse than "try again later", and must not have synced a file again on w
 """
 
 import asyncio
+import os
 import random
 import re
 import subprocess
@@ -13,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torture.generator import BOX, Generator, Pace, Sent
@@ -23,6 +24,8 @@ from torture.sink import Sink
 from torture.torment import Batch, Outcome, Torment, lacking
 
 HEALED_SECONDS = 5.0
+_DEAF_SECONDS = 8
+"""How long nobody is served where no connection can be accepted."""
 _SCENARIO = Pace(
     sessions=2, limit=8, pause=0.0, fates=("ok", "ok", "ok", BOX, "perm"), lines=(3, 40, 9000)
 )
@@ -43,6 +46,11 @@ class Case:
     """Whether all that follow fail, too, until the fault is taken away."""
     at_start: bool = False
     """Whether the server starts with it; it may then refuse to, in words."""
+
+    @property
+    def is_deaf(self) -> bool:
+        """Whether no connection can be accepted, so that nobody is served until it is over."""
+        return self.stays and self.calls.startswith("accept")
 
     @property
     def name(self) -> str:
@@ -180,7 +188,7 @@ class Patient:
             await self._start_with(case, injection)
         else:
             with injection.attached(self.server.tree()):
-                await self._scenario(case.name, _SCENARIO)
+                await self._scenario(case)
         self.flaws += [f"{case.name}: {one}" for one in injection.retried()]
         self.struck["struck" if injection.strikes() else "never came to it"] += 1
         if self.server.has_ended:
@@ -189,26 +197,38 @@ class Patient:
         await self._heal(case)
         self.sink.epoch += 1
 
-    async def _scenario(self, name: str, pace: Pace) -> None:
+    async def _scenario(self, case: Case) -> None:
+        pace = replace(_SCENARIO, greeting=_DEAF_SECONDS) if case.is_deaf else _SCENARIO
         generator = Generator(self._doors, _SEED, pace)
-        generator.prefix = name
+        generator.prefix = case.name
         async with asyncio.TaskGroup() as group:
             working = group.create_task(generator.run())
-            watching = group.create_task(self._watch(name, generator))
+            watching = group.create_task(self._watch(case, generator))
             await working
             watching.cancel()
         harsh = [said for said in generator.sent.refused if not _LATER.match(said)]
-        self.flaws += [f"{name}: was told {said}" for said in harsh]
+        self.flaws += [f"{case.name}: was told {said}" for said in harsh]
         self.sent.add(generator.sent)
 
-    async def _watch(self, name: str, generator: Generator) -> None:
+    async def _watch(self, case: Case, generator: Generator) -> None:
         """Let nobody wait for a server that has ended, or for one that says nothing."""
-        for _ in range(300):
+        before = self._processor_seconds()
+        seconds = _DEAF_SECONDS - 1 if case.is_deaf else 60
+        for _ in range(seconds * 5):
             await asyncio.sleep(0.2)
             if self.server.has_ended:
                 generator.stop()
         generator.stop()
-        self.flaws.append(f"{name}: the scenario is not over after a minute")
+        if not case.is_deaf:
+            self.flaws.append(f"{case.name}: the scenario is not over after a minute")
+        elif (spent := self._processor_seconds() - before) > seconds / 4:
+            self.flaws.append(f"{case.name}: {spent:.1f} s of CPU in {seconds} s of waiting")
+
+    def _processor_seconds(self) -> float:
+        """Of the whole server, while it lives."""
+        ticks = os.sysconf("SC_CLK_TCK")
+        stats = [Path(f"/proc/{pid}/stat").read_text() for pid in self.server.tree()]
+        return sum(sum(map(int, stat.rpartition(")")[2].split()[11:13])) for stat in stats) / ticks
 
     async def _heal(self, case: Case) -> None:
         """Without a restart mail is taken again, soon."""

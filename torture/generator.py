@@ -66,6 +66,8 @@ class Pace:
     lines: tuple[int, ...] = tuple(LINES)
     domains: tuple[str, ...] = ("b.test",)
     """Of the recipients that are not here."""
+    greeting: float = _PATIENCE
+    """Seconds that a new connection waits for its greeting."""
 
 
 class Refused(Exception):
@@ -122,7 +124,7 @@ class Generator:
         reader, writer = await asyncio.open_connection("127.0.0.1", door.port)
         talk = Talk(reader, writer, self.sent)
         try:
-            await talk.expect(b"220")
+            await talk.expect(b"220", self._pace.greeting)
             await talk.say(b"LHLO generator" if door.is_lmtp else b"EHLO generator")
             for _ in range(20):
                 if self._stopping or self._left <= 0:
@@ -198,9 +200,9 @@ class Talk:
         self.write(command + b"\r\n")
         await self.expect(code)
 
-    async def expect(self, code: bytes) -> None:
+    async def expect(self, code: bytes, patience: float = _PATIENCE) -> None:
         """Read one reply; Refused when it is another, EOFError after a kill."""
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(patience):
             while (line := await self._reader.readuntil(b"\r\n"))[3:4] == b"-":
                 pass
         if not line.startswith(code):
