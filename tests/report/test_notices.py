@@ -1,6 +1,7 @@
 """Debts are paid by notices, forgiven where none may be sent, and never block one another."""
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
@@ -45,7 +46,7 @@ class Counter:
 
     def __init__(self, books: Books, broken: str = "") -> None:
         self.books = books
-        self.error: MerpatiError = MerpatiError("broken")
+        self.error: Exception = MerpatiError("broken")
         self.asked = 0
         self.broken = broken
         self.sent: list[tuple[Envelope, list[str]]] = []
@@ -112,6 +113,18 @@ async def test_a_notice_that_cannot_be_stored_waits_and_the_others_go_out(
     assert await office.notices.pay() == 0
     kept = [event for _, event in await office.journal.follow(0, 10)]
     assert [event.what for event in kept if isinstance(event, Lifecycle)] == ["notice put off"]
+
+
+async def test_a_machine_without_files_is_asked_again_at_the_next_look(
+    owed: Builder, original: bytes
+) -> None:
+    office = Office([owed(to="x@b.test")], original, broken="x@b.test")
+    office.door.error = OSError(errno.EMFILE, "Too many open files")
+    assert await office.notices.pay() == 0
+    office.door.broken = ""
+    assert await office.notices.pay() == 0
+    await office.clock.advance(31)
+    assert await office.notices.pay() == 1
 
 
 async def test_the_loop_pays_what_is_there_and_what_it_is_woken_for(

@@ -106,6 +106,9 @@ class Notices:
             if not error.is_damaged:
                 raise
             self._put_it_off(owed, error)
+        except OSError as error:
+            # The machine is out of files or memory; it may have some at the next look.
+            self._put_it_off(owed, error, _LOOK_AGAIN)
         except Exception as error:
             # Even a defect of ours: the debt stays in the ledger for later, the others go on.
             self._put_it_off(owed, error)
@@ -113,8 +116,8 @@ class Notices:
             return len(owed)
         return 0
 
-    def _put_it_off(self, owed: list[Owed], error: Exception) -> None:
-        until = self._clock.monotonic() + _PUT_OFF
+    def _put_it_off(self, owed: list[Owed], error: Exception, seconds: float = _PUT_OFF) -> None:
+        until = self._clock.monotonic() + seconds
         self._put_off |= {one.id: until for one in owed}
         self._note(owed[0], "notice put off", f"{type(error).__name__}: {error}")
 
