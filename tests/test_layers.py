@@ -20,7 +20,7 @@ LAYERS = [
     {"reception", "delivery", "report"},
     {"intake"},
     {"policy", "queue", "setup"},
-    {"journal", "directory", "authenticity", "diagnosis"},
+    {"journal", "directory", "authenticity", "diagnosis", "feedback"},
     {"storage", "dns", "wire"},
     {"smtp"},
     {"mail"},
@@ -94,7 +94,7 @@ def test_only_the_dns_client_knows_dnspython() -> None:
 
 def test_only_storage_and_the_engines_know_the_database() -> None:
     rooms = {name.split("/")[0] for name in importers("apsw", "sqlite3")}
-    assert rooms <= {"storage", "queue", "journal", "directory"}
+    assert rooms <= {"storage", "queue", "journal", "directory", "feedback"}
 
 
 def test_no_part_imports_config() -> None:

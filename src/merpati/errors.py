@@ -13,7 +13,7 @@ MerpatiError
 ├── storage.errors.StorageError      the database refused: full, damaged, too new, taken
 ├── directory.errors.DirectoryError  a name that exists already or does not exist
 ├── delivery.route.RouteError        text that names no way for mail to go
-├── report.dmarc.aggregate.ReportError  octets that are no report, or one that is refused
+├── report.errors.ReportError  octets that are no report, or one that is refused
 └── config.errors.ConfigError        file, line, what is wrong, what is allowed
 """
 

@@ -11,11 +11,11 @@ from merpati.authenticity.questions import Asking, txt
 from merpati.authenticity.results import parse_results
 from merpati.mail.address import parse_domain
 from merpati.mail.headers import Headers
-from merpati.report.dmarc.aggregate import ReportError
-from merpati.report.dmarc.archive import MAX_OCTETS, open_archive
+from merpati.report.archive import MAX_OCTETS, open_archive
+from merpati.report.arf import read_complaint
 from merpati.report.dmarc.reading import find_report, read_report
 from merpati.report.dmarc.writing import write_report
-from merpati.report.feedback import read_feedback
+from merpati.report.errors import ReportError
 from merpati.testing.answers import Answers
 from tests.fuzz.target import Target
 
@@ -89,7 +89,7 @@ def archive(octets: bytes) -> None:
 
 def feedback(octets: bytes) -> None:
     """Any message is a feedback report or none, and an aggregate report or none."""
-    found = read_feedback(octets)
+    found = read_complaint(octets)
     assert found is None or (found.kind and 1 <= found.incidents <= 10**6)
     try:
         find_report(octets)

@@ -6,9 +6,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
+from merpati.feedback.aggregate import AggregateReport, DkimTold
 from merpati.mail.address import Address
 from merpati.mail.headers import Headers
-from merpati.report.dmarc.aggregate import AggregateReport, DkimTold
 from merpati.report.dmarc.reading import MAX_SIGNATURES, find_report, read_report
 from merpati.report.dmarc.writing import compress, file_name, report_message, write_report
 from tests.report.dmarc.test_reading import REPORT

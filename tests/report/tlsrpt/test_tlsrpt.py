@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
+from merpati.feedback.tls import DateRange
 from merpati.journal.events import Attempt, Deferred, Delivered, Exchange, Failed
 from merpati.mail.address import Address
-from merpati.report.dmarc.aggregate import ReportError
+from merpati.report.errors import ReportError
 from merpati.report.tlsrpt.collecting import Collector
-from merpati.report.tlsrpt.document import DateRange, read_report, write_report
+from merpati.report.tlsrpt.document import read_report, write_report
 from merpati.report.tlsrpt.record import MAX_URIS, report_uris
 from merpati.report.tlsrpt.writing import report_message
 

@@ -8,10 +8,9 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
-from merpati.authenticity.dmarc.record import Record, read_record
+from merpati.authenticity.dmarc.record import Policy, Record, read_record
 from merpati.authenticity.dmarc.verdict import Alignment
-from merpati.journal.events import Accepted, Check, Event, Refused
-from merpati.report.dmarc.aggregate import (
+from merpati.feedback.aggregate import (
     AggregateReport,
     DkimTold,
     Override,
@@ -21,6 +20,7 @@ from merpati.report.dmarc.aggregate import (
     Row,
     SpfTold,
 )
+from merpati.journal.events import Accepted, Check, Event, Refused
 
 MAX_DOMAINS = 10_000
 """Of one period; what comes of more is not reported."""
@@ -97,15 +97,19 @@ def _published(domain: str, record: Record) -> Published:
     policy = record.policy_for(below=False, exists=True)[1]
     return Published(
         domain=domain,
-        policy=policy,
-        subdomains=record.subdomains,
-        missing=record.missing,
+        policy=policy.value,
+        subdomains=_value(record.subdomains),
+        missing=_value(record.missing),
         strict_dkim=record.strict_dkim,
         strict_spf=record.strict_spf,
         testing=record.testing,
         when=":".join(sorted(record.when)),
         method="treewalk",
     )
+
+
+def _value(policy: Policy | None) -> str:
+    return policy.value if policy else ""
 
 
 def _row(event: Accepted | Refused, dmarc: Check) -> Row:

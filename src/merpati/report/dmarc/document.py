@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from xml.parsers import expat
 
-from merpati.report.dmarc.aggregate import ReportError
+from merpati.report.errors import ReportError
 
 MAX_DEPTH = 12
 MAX_ELEMENTS = 1_000_000

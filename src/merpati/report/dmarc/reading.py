@@ -3,20 +3,20 @@
 import ipaddress
 
 from merpati.authenticity.dmarc.record import Policy
-from merpati.mail.parts import Part, read_parts
-from merpati.report.dmarc.aggregate import (
+from merpati.feedback.aggregate import (
     AggregateReport,
     DkimTold,
     Override,
     Period,
     Published,
     Reporter,
-    ReportError,
     Row,
     SpfTold,
 )
-from merpati.report.dmarc.archive import open_archive
+from merpati.mail.parts import Part, read_parts
+from merpati.report.archive import open_archive
 from merpati.report.dmarc.document import Element, read_document
+from merpati.report.errors import ReportError
 
 MAX_ROWS = 50_000
 MAX_SIGNATURES = 100
@@ -24,7 +24,7 @@ MAX_SIGNATURES = 100
 _MAX_COUNT = 10**12
 _MAX_TRIED = 5
 _DISPOSITIONS = frozenset({"none", "pass", "quarantine", "reject"})
-_POLICIES = {policy.value: policy for policy in Policy}
+_POLICIES = frozenset(policy.value for policy in Policy)
 _TYPES = frozenset(
     {
         *("application/gzip", "application/x-gzip", "application/zip", "text/xml"),
@@ -113,7 +113,7 @@ def _published(element: Element) -> Published:
         raise ReportError("about no domain")
     return Published(
         domain=domain,
-        policy=_policy(element.of("p")) or Policy.NONE,
+        policy=_policy(element.of("p")) or Policy.NONE.value,
         subdomains=_policy(element.of("sp")),
         missing=_policy(element.of("np")),
         strict_dkim=element.of("adkim").lower() == "s",
@@ -165,8 +165,9 @@ def _domain(text: str) -> str:
     return text[:255].lower().removesuffix(".")
 
 
-def _policy(text: str) -> Policy | None:
-    return _POLICIES.get(text.lower())
+def _policy(text: str) -> str:
+    """Empty for what is no policy."""
+    return text.lower() if text.lower() in _POLICIES else ""
 
 
 def _number(text: str) -> int | None:

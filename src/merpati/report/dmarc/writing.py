@@ -5,11 +5,7 @@ import re
 from collections.abc import Iterator
 from xml.sax.saxutils import escape
 
-from merpati.authenticity.dmarc.record import Policy
-from merpati.mail.address import Address
-from merpati.mail.mime import attachment, message, multipart, text_part
-from merpati.mail.trace import date_time
-from merpati.report.dmarc.aggregate import (
+from merpati.feedback.aggregate import (
     AggregateReport,
     DkimTold,
     Override,
@@ -18,6 +14,9 @@ from merpati.report.dmarc.aggregate import (
     Row,
     SpfTold,
 )
+from merpati.mail.address import Address
+from merpati.mail.mime import attachment, message, multipart, text_part
+from merpati.mail.trace import date_time
 
 NAMESPACE = "urn:ietf:params:xml:ns:dmarc-2.0"
 _MAX_TEXT = 1000
@@ -92,18 +91,14 @@ def _published(published: Published) -> str:
     return (
         _leaf("domain", published.domain)
         + _optional("discovery_method", published.method)
-        + _leaf("p", published.policy.value)
-        + _asked("sp", published.subdomains)
-        + _asked("np", published.missing)
+        + _leaf("p", published.policy)
+        + _optional("sp", published.subdomains)
+        + _optional("np", published.missing)
         + _optional("fo", published.when)
         + _leaf("adkim", "s" if published.strict_dkim else "r")
         + _leaf("aspf", "s" if published.strict_spf else "r")
         + _leaf("testing", "y" if published.testing else "n")
     )
-
-
-def _asked(name: str, policy: Policy | None) -> str:
-    return _leaf(name, policy.value) if policy else ""
 
 
 def _row(row: Row) -> str:

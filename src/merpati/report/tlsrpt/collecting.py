@@ -8,8 +8,7 @@ from collections import Counter, OrderedDict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from merpati.journal.events import Attempt, Deferred, Delivered, Event, Failed
-from merpati.report.tlsrpt.document import (
+from merpati.feedback.tls import (
     DateRange,
     Detail,
     Policy,
@@ -19,6 +18,7 @@ from merpati.report.tlsrpt.document import (
     Summary,
     TlsReport,
 )
+from merpati.journal.events import Attempt, Deferred, Delivered, Event, Failed
 
 MAX_DOMAINS = 10_000
 """Of one period; what comes of more is not reported."""

@@ -2,10 +2,11 @@
 
 import re
 
+from merpati.feedback.tls import TlsReport
 from merpati.mail.address import Address
 from merpati.mail.mime import attachment, message, multipart, text_part
 from merpati.mail.trace import date_time
-from merpati.report.tlsrpt.document import TlsReport, write_report
+from merpati.report.tlsrpt.document import write_report
 
 _MAX_UNIQUE = 64
 _NO_ID = re.compile(r"[^A-Za-z0-9]")

@@ -1,17 +1,10 @@
 """An aggregate report (RFC 9990 §2.1): who sent how much mail in a domain's name, and what of it
 was authentic.
 
-`reading` and `writing` make it of XML and the other way; `archive` opens what it comes in.
+`report.dmarc` makes it of XML and the other way.
 """
 
 from dataclasses import dataclass
-
-from merpati.authenticity.dmarc.record import Policy
-from merpati.errors import MerpatiError
-
-
-class ReportError(MerpatiError):
-    """Octets that are no report, or one that is not accepted; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +33,12 @@ class Published:
     """The record as the reporter saw it."""
 
     domain: str
-    policy: Policy
-    subdomains: Policy | None = None
-    missing: Policy | None = None
+    policy: str
+    """p: none, quarantine or reject."""
+    subdomains: str = ""
+    """sp, the same; empty where it was not published."""
+    missing: str = ""
+    """np."""
     strict_dkim: bool = False
     strict_spf: bool = False
     testing: bool = False

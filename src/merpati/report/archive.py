@@ -10,7 +10,7 @@ import zipfile
 import zlib
 from collections.abc import Callable
 
-from merpati.report.dmarc.aggregate import ReportError
+from merpati.report.errors import ReportError
 
 MAX_OCTETS = 20 * 1024 * 1024
 """Of a report's XML; one row takes about a thousand."""

@@ -4,9 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from merpati.feedback.complaint import Complaint
 from merpati.mail.address import Address
 from merpati.mail.headers import Headers
-from merpati.report.feedback import MAX_VALUES, Feedback, failure_message, read_feedback
+from merpati.report.arf import MAX_VALUES, failure_message, read_complaint
 
 HEAD = (
     b"From: <abuse@b.test>\r\nMIME-Version: 1.0\r\n"
@@ -23,8 +24,8 @@ def a_report(told: bytes, returned: bytes = b"message/rfc822") -> bytes:
     )
 
 
-def read(told: bytes) -> Feedback:
-    feedback = read_feedback(a_report(told))
+def read(told: bytes) -> Complaint:
+    feedback = read_complaint(a_report(told))
     assert feedback
     return feedback
 
@@ -43,7 +44,7 @@ def test_a_complaint() -> None:
     assert feedback.domains == ("a.test",)
     assert feedback.arrived == "Thu, 8 Mar 2005 14:00:00 EDT"
     assert feedback.results == ("mail.b.test; smtp.mail=ann@a.test; spf=fail",)
-    assert feedback.original.get("message-id") == "<1@a.test>"
+    assert Headers.scan(feedback.original).get("message-id") == "<1@a.test>"
 
 
 def test_a_failure_of_dmarc() -> None:
@@ -65,9 +66,9 @@ def test_a_failure_of_dmarc() -> None:
 
 @pytest.mark.parametrize("returned", [b"message/rfc822", b"text/rfc822-headers", b"message/global"])
 def test_the_message_is_told_of_by_its_header(returned: bytes) -> None:
-    feedback = read_feedback(a_report(b"Feedback-Type: abuse\r\n", returned))
+    feedback = read_complaint(a_report(b"Feedback-Type: abuse\r\n", returned))
     assert feedback
-    assert feedback.original.get("subject") == "Offer"
+    assert Headers.scan(feedback.original).get("subject") == "Offer"
 
 
 @pytest.mark.parametrize("incidents", [b"", b"x", b"0", b"-1", b"9" * 30])
@@ -86,13 +87,13 @@ def test_values_are_bounded() -> None:
     "octets", [b"", b"Subject: x\r\n\r\nHi\r\n", a_report(b"Version: 1\r\n"), HEAD]
 )
 def test_other_mail_is_no_report(octets: bytes) -> None:
-    assert read_feedback(octets) is None
+    assert read_complaint(octets) is None
 
 
 class TestWriting:
     """RFC 9991 §4."""
 
-    FEEDBACK = Feedback(
+    FEEDBACK = Complaint(
         kind="auth-failure",
         user_agent="Merpati",
         ip="192.0.2.1",
@@ -106,22 +107,22 @@ class TestWriting:
         dkim_selector="s",
         spf_record="v=spf1 -all",
         incidents=2,
-        original=Headers.scan(ORIGINAL + b"\r\n"),
+        original=ORIGINAL,
     )
 
-    def written(self, feedback: Feedback) -> bytes:
+    def written(self, feedback: Complaint) -> bytes:
         sender, to = Address.parse("dmarc@b.test"), Address.parse("ruf@a.test")
         return b"".join(failure_message(feedback, sender, to, "mx.b.test", 1_600_000_000))
 
     def test_what_is_written_is_read(self) -> None:
-        feedback = read_feedback(self.written(self.FEEDBACK))
+        feedback = read_complaint(self.written(self.FEEDBACK))
         assert feedback
-        original = feedback.original.section.rstrip()
+        original = feedback.original.rstrip()
         assert original == ORIGINAL.rstrip()
         assert replace(feedback, original=self.FEEDBACK.original) == self.FEEDBACK
 
     def test_nothing_of_the_text_is_given_back(self) -> None:
-        whole = Headers.scan(ORIGINAL + b"\r\nsecret\r\n")
+        whole = ORIGINAL + b"\r\nsecret\r\n"
         assert b"secret" not in self.written(replace(self.FEEDBACK, original=whole))
 
     def test_who_is_aligned_in_nothing_is_told_of_as_none(self) -> None:

@@ -5,8 +5,8 @@
 import ipaddress
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from merpati.feedback.complaint import Complaint
 from merpati.mail.address import Address
 from merpati.mail.headers import Headers
 from merpati.mail.mime import enclosed, field, message, multipart, subject, text_part
@@ -23,43 +23,7 @@ _RETURNED = ("message/rfc822", "message/global", "text/rfc822-headers", "message
 _METHODS = frozenset({"dkim", "spf"})
 
 
-@dataclass(frozen=True, slots=True)
-class Feedback:
-    """What a report says. Texts are a stranger's, clipped."""
-
-    kind: str
-    """Feedback-Type in lower case: abuse, fraud, auth-failure, not-spam …"""
-    user_agent: str = ""
-    incidents: int = 1
-    ip: str = ""
-    """Source-IP: whom the message came from."""
-    sender: str = ""
-    """Original-Mail-From, without angle brackets."""
-    recipients: tuple[str, ...] = ()
-    """Original-Rcpt-To."""
-    arrived: str = ""
-    """Arrival-Date, as it was written."""
-    envelope_id: str = ""
-    domains: tuple[str, ...] = ()
-    """Reported-Domain."""
-    failure: str = ""
-    """Auth-Failure in lower case: dmarc, dkim, spf, signature, bodyhash …"""
-    unaligned: tuple[str, ...] = ()
-    """Identity-Alignment: the methods that did not pass for an aligned domain."""
-    results: tuple[str, ...] = ()
-    """Authentication-Results, for `authenticity.results` to read."""
-    delivery: str = ""
-    """Delivery-Result in lower case: delivered, spam, policy, reject, other."""
-    dkim_domain: str = ""
-    dkim_selector: str = ""
-    dkim_identity: str = ""
-    spf_record: str = ""
-    """SPF-DNS."""
-    original: Headers = Headers()  # noqa: RUF009 - a frozen value
-    """The header section of the message that it is about, as far as it was given back."""
-
-
-def read_feedback(octets: bytes) -> Feedback | None:
+def read_complaint(octets: bytes) -> Complaint | None:
     """The report in a message; None for a message that is none. Never raises."""
     parts = read_parts(octets)
     report = next((part for part in parts if part.media_type in _TYPES), None)
@@ -68,20 +32,20 @@ def read_feedback(octets: bytes) -> Feedback | None:
     # RFC 5965 §2 d: the part is a block of header fields.
     told = Headers.scan(report.content.lstrip(b"\r\n"))
     kind = _word(told, "feedback-type")
-    return _feedback(kind, told, _original(parts, report)) if kind else None
+    return _complaint(kind, told, _original(parts, report)) if kind else None
 
 
-def _original(parts: Sequence[Part], report: Part) -> Headers:
+def _original(parts: Sequence[Part], report: Part) -> bytes:
     """What was given back stands behind the report (RFC 5965 §2 e)."""
     behind = parts[parts.index(report) + 1 :]
     for part in behind:
         if part.media_type in _RETURNED:
-            return Headers.scan(part.content.lstrip(b"\r\n"))
-    return Headers()
+            return Headers.scan(part.content.lstrip(b"\r\n")).section
+    return b""
 
 
-def _feedback(kind: str, told: Headers, original: Headers) -> Feedback:
-    return Feedback(
+def _complaint(kind: str, told: Headers, original: bytes) -> Complaint:
+    return Complaint(
         kind=kind,
         user_agent=_text(told, "user-agent"),
         incidents=_incidents(_text(told, "incidents")),
@@ -135,24 +99,25 @@ def _ip(text: str) -> str:
 
 
 def failure_message(
-    feedback: Feedback, sender: Address, to: Address, reporter: str, now: float
+    complaint: Complaint, sender: Address, to: Address, reporter: str, now: float
 ) -> tuple[bytes, bytes]:
     """Header section and body of the mail that tells of a message that failed DMARC (RFC 9991).
 
     Of the message itself only its header section is given back: what people wrote is theirs. It
     has no address of a recipient but those in `feedback`.
     """
-    about = feedback.original.text("subject")[:MAX_TEXT]
+    original = Headers.scan(complaint.original)
+    about = original.text("subject")[:MAX_TEXT]
     text = (
-        f"A message in the name of {', '.join(feedback.domains)} failed DMARC at {reporter}.\n"
-        f"It came from {feedback.ip or 'an address that is not told'}.\n"
+        f"A message in the name of {', '.join(complaint.domains)} failed DMARC at {reporter}.\n"
+        f"It came from {complaint.ip or 'an address that is not told'}.\n"
     )
     report = multipart(
         "report",
         [
             text_part(text),
-            enclosed(_fields(feedback), "message/feedback-report"),
-            enclosed(feedback.original.section, "text/rfc822-headers"),
+            enclosed(_fields(complaint), "message/feedback-report"),
+            enclosed(original.section, "text/rfc822-headers"),
         ],
         "report-type=feedback-report",
     )
@@ -166,26 +131,26 @@ def failure_message(
     return message(fields, report)
 
 
-def _fields(feedback: Feedback) -> bytes:
+def _fields(complaint: Complaint) -> bytes:
     """RFC 5965 §3, RFC 6591 §3.1 and RFC 9991 §4."""
     told = [
-        ("Feedback-Type", feedback.kind),
-        ("User-Agent", feedback.user_agent),
+        ("Feedback-Type", complaint.kind),
+        ("User-Agent", complaint.user_agent),
         ("Version", "1"),
-        ("Auth-Failure", feedback.failure),
-        *(("Authentication-Results", each) for each in feedback.results),
-        ("Identity-Alignment", ", ".join(feedback.unaligned) or "none"),
-        ("Original-Envelope-Id", feedback.envelope_id),
-        ("Original-Mail-From", f"<{feedback.sender}>"),
-        *(("Original-Rcpt-To", f"<{each}>") for each in feedback.recipients),
-        ("Arrival-Date", feedback.arrived),
-        ("Source-IP", feedback.ip),
-        *(("Reported-Domain", each) for each in feedback.domains),
-        ("Delivery-Result", feedback.delivery),
-        ("DKIM-Domain", feedback.dkim_domain),
-        ("DKIM-Selector", feedback.dkim_selector),
-        ("DKIM-Identity", feedback.dkim_identity),
-        ("SPF-DNS", feedback.spf_record),
-        ("Incidents", str(feedback.incidents) if feedback.incidents > 1 else ""),
+        ("Auth-Failure", complaint.failure),
+        *(("Authentication-Results", each) for each in complaint.results),
+        ("Identity-Alignment", ", ".join(complaint.unaligned) or "none"),
+        ("Original-Envelope-Id", complaint.envelope_id),
+        ("Original-Mail-From", f"<{complaint.sender}>"),
+        *(("Original-Rcpt-To", f"<{each}>") for each in complaint.recipients),
+        ("Arrival-Date", complaint.arrived),
+        ("Source-IP", complaint.ip),
+        *(("Reported-Domain", each) for each in complaint.domains),
+        ("Delivery-Result", complaint.delivery),
+        ("DKIM-Domain", complaint.dkim_domain),
+        ("DKIM-Selector", complaint.dkim_selector),
+        ("DKIM-Identity", complaint.dkim_identity),
+        ("SPF-DNS", complaint.spf_record),
+        ("Incidents", str(complaint.incidents) if complaint.incidents > 1 else ""),
     ]
     return b"".join(field(name, _CONTROL.sub("?", value)) for name, value in told if value)
