@@ -34,7 +34,7 @@ def test_a_backup_is_made_and_put_back(run: Run, tmp_path: Path) -> None:
     done = run("backup", str(tmp_path / "backup"))
     assert (done.exit_code, done.stdout) == (
         0,
-        f"3 files and 0 messages of mailboxes are in {tmp_path / 'backup'}.\n",
+        f"4 files and 0 messages of mailboxes are in {tmp_path / 'backup'}.\n",
     )
     (tmp_path / "var").rename(tmp_path / "lost")
     done = run("restore", str(tmp_path / "backup"))

@@ -13,6 +13,9 @@ from tempfile import TemporaryDirectory
 
 from merpati.config.places import Places
 from merpati.directory.directory import Secret
+from merpati.feedback.aggregate import AggregateReport, Period, Published, Reporter, Row
+from merpati.feedback.feedback import Room
+from merpati.feedback.received import Origin, Proof, Received
 from merpati.journal.events import Accepted, Deferred, Failed
 from merpati.mail.address import Address
 from merpati.mail.envelope import Body, Envelope, Recipient
@@ -26,7 +29,7 @@ NEVER = 4_102_444_800.0
 """The year 2100: what waits in a sample must not expire before it is tried."""
 ANN = Address("ann", "a.test")
 LARGE = 600_000
-FILES = ("queue-0.db", "directory.db")
+FILES = ("queue-0.db", "directory.db", "feedback.db")
 
 
 def content(subject: str, size: int = 0) -> bytes:
@@ -45,6 +48,18 @@ MESSAGES = {
     "mailbox": ("ann@a.test",),
 }
 """Subjects and recipients. `held` is held, `refused` has failed and owes ann a notice."""
+
+
+REPORT = Received(
+    Origin("01R", RECEIVED, "b.test", Proof.PASSED, "dmarc=pass"),
+    AggregateReport(
+        Reporter("B", "dmarc@b.test", "1"),
+        Period(int(RECEIVED) - 86400, int(RECEIVED)),
+        Published("a.test", "none"),
+        (Row("192.0.2.1", 3, "pass", True, False, "a.test"),),
+    ),
+)
+"""What another host tells of ann's mail."""
 
 
 def octets(subject: str) -> bytes:
@@ -72,6 +87,7 @@ async def fill(stores: Stores) -> None:
     await stores.directory.add_user(ANN, Secret("", "argon2", b"salt", 4096, b"stored", b"server"))
     targets = (ANN, Address("bob", "b.test"))
     await stores.directory.add_alias(Address("sales", "a.test"), targets)
+    await stores.feedback.keep(REPORT, Room())
     for number, subject in enumerate(MESSAGES):
         await _put(stores, entry(number, subject), octets(subject))
     claims = await stores.queue.claim(RECEIVED, 100)

@@ -38,6 +38,11 @@ class Places:
         return self.data / "directory.db"
 
     @property
+    def feedback(self) -> Path:
+        """What others report of us."""
+        return self.data / "feedback.db"
+
+    @property
     def mail(self) -> Path:
         """Mailboxes: `mail/<domain>/<local part>/{new,cur,tmp}`."""
         return self.data / "mail"

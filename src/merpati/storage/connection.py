@@ -31,11 +31,16 @@ class Kind(Enum):
 
     SHARD = "shard"
     DIRECTORY = "directory"
+    FEEDBACK = "feedback"
 
     @property
     def application_id(self) -> int:
         """Written into the file's header (`file` and SQLite's own tools can show it)."""
-        return {Kind.SHARD: 0x4D525054, Kind.DIRECTORY: 0x4D525044}[self]
+        return {
+            Kind.SHARD: 0x4D525054,
+            Kind.DIRECTORY: 0x4D525044,
+            Kind.FEEDBACK: 0x4D525046,
+        }[self]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ class Damage(Enum):
     EVENT = "event"
     DIRECTORY = "directory"
     MAILBOX = "mailbox"
+    REPORT = "report"
 
     @property
     def lost(self) -> str:
@@ -75,6 +76,10 @@ _TEXTS = {
     Damage.DIRECTORY: (
         "A domain, user, password or alias, or where it leads.",
         "Make it anew with `merpati domain`, `user` or `alias`, or restore directory.db.",
+    ),
+    Damage.REPORT: (
+        "What another host reported of us, or a part of it; no mail.",
+        "Nothing needs to be done: new reports come every day, and old ones go by themselves.",
     ),
     Damage.MAILBOX: (
         "A message in a mailbox, or a part of it.",

@@ -61,6 +61,8 @@ def _copy_all(places: Places, config: bytes, folder: Path) -> int:
         copy_database(queue, Kind.SHARD, folder / queue.name)
     if places.directory.exists():
         copy_database(places.directory, Kind.DIRECTORY, folder / places.directory.name)
+    if places.feedback.exists():
+        copy_database(places.feedback, Kind.FEEDBACK, folder / places.feedback.name)
     if places.secret.exists():
         shutil.copy2(places.secret, folder / places.secret.name)
     if config:
@@ -121,6 +123,8 @@ def _databases(folder: Path) -> Iterator[tuple[str, Kind]]:
         yield queue.name, Kind.SHARD
     if backup.directory.exists():
         yield backup.directory.name, Kind.DIRECTORY
+    if backup.feedback.exists():
+        yield backup.feedback.name, Kind.FEEDBACK
 
 
 def _check_empty(folder: Path) -> None:

@@ -9,6 +9,7 @@ from merpati.config.places import Places
 from merpati.directory.key_store import KeyStore
 from merpati.directory.policies import PolicyStore
 from merpati.directory.store import DirectoryStore
+from merpati.feedback.store import FeedbackStore
 from merpati.journal.store import JournalStore
 from merpati.queue.store import QueueStore
 from merpati.storage.connection import Kind, StorageSettings, abandon, connect
@@ -30,7 +31,8 @@ class Stores:
     directory: DirectoryStore
     keys: KeyStore
     policies: PolicyStore
-    """The last three the same for all shards."""
+    feedback: FeedbackStore
+    """The last four the same for all shards."""
 
 
 def make_shared(places: Places) -> bytes:
@@ -39,6 +41,7 @@ def make_shared(places: Places) -> bytes:
     Blocks. StorageError or MerpatiError when a file is refused.
     """
     abandon(connect(StorageSettings(places.directory, Kind.DIRECTORY)))
+    abandon(connect(StorageSettings(places.feedback, Kind.FEEDBACK)))
     return installation_secret(places.secret)
 
 
@@ -46,7 +49,7 @@ def make_shared(places: Places) -> bytes:
 async def open_all(
     places: Places, clock: Clock, shards: Iterable[int]
 ) -> AsyncIterator[dict[int, Stores]]:
-    """Open the directory and these shards, by number.
+    """Open the directory, the reports and these shards, by number.
 
     The caller owns the data, and no other process works on these shards. StorageError when a file
     is refused.
@@ -60,12 +63,16 @@ async def open_all(
         opened.callback(directory.close)
         keys.open()
         opened.callback(keys.close)
+        reports = Database(StorageSettings(places.feedback, Kind.FEEDBACK), clock)
+        await reports.open()
+        opened.push_async_callback(reports.close)
         yield {
             number: Stores(
                 *await _open_shard(opened, places, clock, number),
                 directory,
                 keys,
                 PolicyStore(names),
+                FeedbackStore(reports),
             )
             for number in shards
         }

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from merpati.config.places import Places
 from merpati.directory.verifying import verify_directory
+from merpati.feedback.verifying import verify_feedback
 from merpati.journal.verifying import verify_journal
 from merpati.queue.repairing import repair_queue
 from merpati.queue.verifying import verify_queue
@@ -17,6 +18,11 @@ from merpati.storage.inspection import Seen, inspected, integrity
 from merpati.storage.lock import Lock
 
 _PIECE = 1024 * 1024
+_CHECKS = {
+    Kind.SHARD: (verify_queue, verify_journal),
+    Kind.DIRECTORY: (verify_directory,),
+    Kind.FEEDBACK: (verify_feedback,),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +34,14 @@ class Found:
 
 
 def verify(places: Places, seen: Seen) -> Iterator[Found]:
-    """Every shard and the directory; StorageError for a file that this version does not read."""
+    """Every shard, the directory and the reports; StorageError for a file that this version does
+    not read."""
     for file in places.queues():
         yield from _database(file, Kind.SHARD, seen)
     if places.directory.exists():
         yield from _database(places.directory, Kind.DIRECTORY, seen)
+    if places.feedback.exists():
+        yield from _database(places.feedback, Kind.FEEDBACK, seen)
 
 
 def _database(file: Path, kind: Kind, seen: Seen) -> Iterator[Found]:
@@ -46,10 +55,7 @@ def _database(file: Path, kind: Kind, seen: Seen) -> Iterator[Found]:
             return
         seen("files", 1)
         checks = [integrity(connection)]
-        if kind is Kind.SHARD:
-            checks += [verify_queue(connection, seen), verify_journal(connection, seen)]
-        else:
-            checks.append(verify_directory(connection, seen))
+        checks += [check(connection, seen) for check in _CHECKS[kind]]
         for check in checks:
             yield from (Found(file, finding) for finding in check)
 
