@@ -25,6 +25,7 @@ CLAIMED: dict[int, tuple[str, str]] = {
     3463: ("Enhanced status codes", "done"),
     3464: ("DSN: what a notice says", "done"),
     3848: ("`with` keywords of Received", "done"),
+    4422: ("SASL, and its mechanism EXTERNAL", "done"),
     4616: ("SASL PLAIN", "done"),
     4865: ("FUTURERELEASE", "done"),
     4954: ("AUTH", "done"),

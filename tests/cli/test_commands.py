@@ -101,6 +101,13 @@ def test_adding_a_user_says_what_comes_next(run: Run) -> None:
     assert "Next: merpati inbox list ann@a.test" in told
 
 
+def test_a_user_whose_password_others_know_is_asked_for_none(run: Run) -> None:
+    ok(run("domain", "add", "a.test"))
+    assert "logs in as [login] says" in ok(run("user", "add", "ann@a.test", "--no-password"))
+    (user,) = json.loads(ok(run("user", "list", "--json")))
+    assert user["address"] == "ann@a.test"
+
+
 def test_a_password_must_come(populated: Run) -> None:
     result = populated("user", "passwd", "ann@a.test", "--password-stdin", text="")
     assert (result.exit_code, result.stderr) == (1, "merpati: no password came on standard input\n")

@@ -11,7 +11,8 @@ from merpati.mail.address import Address
 from merpati.mail.trace import Client, Tls
 from merpati.policy.rules.table import RuleSettings
 from merpati.reception.failures import FailureSettings
-from merpati.reception.login import Hasher, Login, LoginBusy
+from merpati.reception.hasher import Hasher, LoginBusy
+from merpati.reception.login import Login
 from merpati.reception.port import Role
 from merpati.smtp.sasl.exchange import (
     Decision,

@@ -3,6 +3,7 @@
 import msgspec
 import pytest
 
+from merpati.diagnosis.rules import LOGINS
 from merpati.journal.events import (
     BY_ITSELF,
     Accepted,
@@ -27,6 +28,7 @@ from merpati.journal.events import (
     SiteHeld,
     Unnoticed,
 )
+from merpati.report.sentences import REASONS
 from merpati.report.story import chapters, tell
 from merpati.report.waiting import Waits
 
@@ -213,6 +215,11 @@ def test_every_rule_of_ours_is_explained(rule: str, reply: str, cause: str) -> N
         ("wrong password or unknown user", "our-login"),
         ("too many failures", "our-login-limit"),
         ("suspended account", "our-login-suspended"),
+        ("cannot be checked now", "our-login-unknown"),
+        ("no user here", "our-login-nobody"),
+        ("of another user", "our-login-other"),
+        ("no certificate was shown", "our-login-certificate"),
+        ("token out of its time", "our-login-token"),
     ],
 )
 def test_a_failed_login_says_what_to_do(why: str, cause: str) -> None:
@@ -222,6 +229,30 @@ def test_a_failed_login_says_what_to_do(why: str, cause: str) -> None:
     assert chapter.diagnosis is not None
     assert chapter.diagnosis.cause == cause
     assert why not in tell([event], "id")
+
+
+def test_a_login_tells_who_vouched_for_it() -> None:
+    event = LoggedIn(
+        at=1.0,
+        login="ann@a.test",
+        ip="192.0.2.1",
+        mechanism="OAUTHBEARER",
+        by="token",
+        issuer="https://id.a.test",
+        subject="5f1",
+    )
+    told = tell([event])
+    assert "vouched for by: a token" in told
+    assert "issued by: https://id.a.test" in told
+    assert "issued to: 5f1" in told
+    failed = LoginFailed(
+        at=1.0, login="", ip="192.0.2.1", mechanism="PLAIN", why="cannot be checked now", detail="x"
+    )
+    assert "ditemukan: x" in tell([failed], "id")
+
+
+def test_every_reason_of_a_failed_login_is_said_in_every_language() -> None:
+    assert LOGINS.keys() <= REASONS["id"].keys()
 
 
 def test_a_story_begins_with_its_message_though_the_connection_is_older() -> None:

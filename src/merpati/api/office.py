@@ -204,7 +204,10 @@ class DirectoryOffice:
     async def add_user(self, question: ask.NewUser) -> ask.Done:
         """A mailbox and a login."""
         address = _address(question.address)
-        await self.registrar.add_user(address, await self._secret(address, "", question.password))
+        secret = None
+        if not question.elsewhere:
+            secret = await self._secret(address, "", question.password)
+        await self.registrar.add_user(address, secret)
         return ask.Done()
 
     async def remove_user(self, question: ask.Named) -> ask.Done:

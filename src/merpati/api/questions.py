@@ -173,7 +173,9 @@ class NewUser(Question, frozen=True):
     """A person or program with a mailbox and a login."""
 
     address: Text
-    password: Text
+    password: Text = ""
+    elsewhere: bool = False
+    """There is no password here: others know it, or issue tokens or certificates."""
 
 
 class NewPassword(Question, frozen=True):

@@ -29,6 +29,7 @@ def user() -> None:
     Examples:
       merpati user add ann@a.test
       echo "$PASSWORD" | merpati user add ann@a.test --password-stdin
+      merpati user add bob@a.test --no-password
       merpati user app-password add ann@a.test thunderbird
     """
 
@@ -49,16 +50,21 @@ def _password(from_stdin: bool) -> str:
 @user.command()
 @click.argument("address")
 @password_option
+@click.option(
+    "--no-password", is_flag=True, help="Others know the password or issue tokens: see [login]."
+)
 @click.pass_context
 @asked
-async def add(ctx: click.Context, address: str, password_stdin: bool) -> None:
+async def add(ctx: click.Context, address: str, password_stdin: bool, no_password: bool) -> None:
     """Give ADDRESS a mailbox and a login. Its domain must be here already."""
     settings = settings_of(ctx)
     await _insist_on_domain(settings, address)
-    password = _password(password_stdin)
+    password = "" if no_password else _password(password_stdin)
+    question = ask.NewUser(address=address, password=password, elsewhere=no_password)
     async with counter_of(settings) as counter:
-        await counter.ask(op.USERS_ADD, ask.NewUser(address=address, password=password))
-    click.echo(f"{address} has a mailbox now and logs in with this address and the password.")
+        await counter.ask(op.USERS_ADD, question)
+    how = "as [login] says" if no_password else "with this address and the password"
+    click.echo(f"{address} has a mailbox now and logs in {how}.")
     for place in _ways_in(settings):
         click.echo(f"Mail programs send through {place}.")
     click.echo(f"Next: merpati inbox list {address} shows what has come.")

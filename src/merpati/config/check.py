@@ -12,7 +12,7 @@ from merpati.config.routes import configured
 from merpati.delivery.route import RouteError
 from merpati.delivery.sts.policy import MAX_AGE
 from merpati.mail.address import AddressError, parse_domain
-from merpati.reception.port import Role
+from merpati.reception.port import ClientCertificates, Role
 from merpati.wire.endpoint import Endpoint
 
 
@@ -27,6 +27,7 @@ def check(document: Document, lines: Lines) -> list[Flaw]:
         *_names(document),
         *_ports(document),
         *_routes(document),
+        *_login(document),
         *_dns(document),
         *_queue(document),
         *_mta_sts(document),
@@ -71,6 +72,27 @@ def _port(n: int, port: PortTable) -> Found:
     if port.role is Role.LMTP and not port.listen.path and port.listen.port == 25:
         # RFC 2033 §5: LMTP must not be used on TCP port 25.
         yield ("port", n, "listen"), "LMTP must not use port 25 (RFC 2033)", "Use 24"
+
+
+def _login(document: Document) -> Found:
+    asking = [
+        n
+        for n, port in enumerate(document.port)
+        if port.client_certificates is not ClientCertificates.OFF
+    ]
+    for n in asking:
+        place: Path = ("port", n, "client_certificates")
+        if document.port[n].role not in {Role.SUBMISSION, Role.SUBMISSIONS}:
+            # Servers show certificates that no authority of ours knows, and would be turned away.
+            yield place, "is for those who log in", 'Allowed with role "submission", "submissions"'
+        if document.login.certificates is None:
+            yield place, "needs [login.certificates], which is not there", ""
+    if document.login.certificates and not asking:
+        yield (
+            ("login", "certificates"),
+            "no port asks for certificates",
+            'Write client_certificates = "optional" into [[port]]',
+        )
 
 
 def _routes(document: Document) -> Found:

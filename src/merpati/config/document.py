@@ -16,7 +16,7 @@ from merpati.delivery.transaction import TlsDemand
 from merpati.intake import IntakeSettings
 from merpati.policy.rules.limits import LimitSettings
 from merpati.queue.schedule import Schedule
-from merpati.reception.port import Role
+from merpati.reception.port import ClientCertificates, Role
 from merpati.setup.sts import Mode, OwnPolicy
 from merpati.wire.endpoint import Endpoint
 from merpati.wire.listen import ListenSettings
@@ -72,6 +72,14 @@ class PortTable(Table, frozen=True):
     auth_without_tls: Annotated[
         bool, key("Offer AUTH before TLS. Only on a loopback address or a Unix socket.")
     ] = False
+    client_certificates: Annotated[
+        ClientCertificates,
+        key(
+            "On `submission` and `submissions`, with `[login.certificates]`. `optional`: who shows "
+            "a certificate of these authorities may log in with it (EXTERNAL); `required`: who "
+            "shows none gets no connection, however they log in."
+        ),
+    ] = ClientCertificates.OFF
     message_size: Annotated[
         Size | None, key("The largest message on this port, if not as in `[limits]`.")
     ] = None
@@ -88,6 +96,27 @@ class TlsTable(Table, frozen=True):
         str, key("PEM file with the certificate and its chain, relative to this file.")
     ]
     key: Annotated[str, key("PEM file with the private key, relative to this file.")]
+
+
+class CertificatesTable(Table, frozen=True):
+    """Logins by certificate, at ports with `client_certificates`: the mail address in it
+    (rfc822Name) is the user who logs in. Whoever signs for these authorities can log in as
+    anybody, so take none of the public ones."""
+
+    authorities: Annotated[
+        str,
+        key(
+            "PEM file with the authorities whose certificates are believed, relative to this file. "
+            "Lists of revoked certificates (CRL) in it are obeyed: then each authority needs one."
+        ),
+    ]
+
+
+class LoginTable(Table, frozen=True):
+    """Who knows that somebody is who they say, besides the passwords of the directory. Whoever
+    logs in is a user of the directory all the same (`merpati user add`)."""
+
+    certificates: CertificatesTable | None = None
 
 
 class DnsTable(Table, frozen=True):
@@ -358,6 +387,7 @@ class Document(Table, frozen=True):
     ] = ""
     port: tuple[PortTable, ...] = ()
     tls: TlsTable | None = None
+    login: LoginTable = LoginTable()
     dns: DnsTable = DnsTable()
     http: HttpTable | None = None
     mta_sts: MtaStsTable | None = None

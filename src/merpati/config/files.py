@@ -5,6 +5,7 @@
 
 import os
 import pwd
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def look(settings: Settings) -> list[Flaw]:
         *_doors(settings),
         *_user(settings),
         *_tls(settings),
+        *_authorities(settings),
         *_passwords(settings),
         *_data(settings),
     ]
@@ -72,6 +74,19 @@ def _pair(settings: Settings, tls: TlsTable) -> Found:
     except TlsError as error:
         hint = "Both must be PEM files, and the key that of the first certificate"
         yield ("tls", "certificate"), str(error), hint
+
+
+def _authorities(settings: Settings) -> Found:
+    if told := settings.document.login.certificates:
+        place: KeyPath = ("login", "certificates", "authorities")
+        file = settings.path(told.authorities)
+        found = list(_readable(file, place))
+        yield from found
+        if not found:
+            try:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(file)
+            except ssl.SSLError:
+                yield place, f"{file} has no certificate", "It is a PEM file"
 
 
 def _passwords(settings: Settings) -> Found:

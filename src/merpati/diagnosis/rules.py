@@ -5,6 +5,25 @@ from merpati.diagnosis.texts import known_causes
 LOGINS = {
     "too many failures": "our-login-limit",
     "suspended account": "our-login-suspended",
+    "cannot be checked now": "our-login-unknown",
+    "no user here": "our-login-nobody",
+    "the certificate is not accepted": "our-login-certificate",
+    "no certificate was shown": "our-login-certificate",
+    "certificate out of its time": "our-login-certificate",
+    "certificate of several users": "our-login-certificate",
+    "the certificate names no such account": "our-login-certificate",
+    "of another user": "our-login-other",
+    "token that cannot be read": "our-login-token",
+    "token signed by an unknown key": "our-login-token",
+    "token with a wrong signature": "our-login-token",
+    "token of another issuer": "our-login-token",
+    "token for another service": "our-login-token",
+    "token out of its time": "our-login-token",
+    "token that is not active": "our-login-token",
+    "token without the scope": "our-login-token",
+    "token without an address": "our-login-token",
+    "token with an unverified address": "our-login-token",
+    "the token was not accepted": "our-login-token",
 }
 """By the reason that the journal keeps; any other is a wrong address or password."""
 _TOO_LARGE = ("552 5.3.4", "552 5.2.3")

@@ -99,7 +99,9 @@ class Registrar(Protocol):
 
     async def domains(self) -> list[str]: ...
 
-    async def add_user(self, address: Address, secret: Secret) -> None: ...
+    async def add_user(self, address: Address, secret: Secret | None) -> None:
+        """Without a secret somebody else knows the password, or issues tokens or certificates."""
+        ...
 
     async def remove_user(self, address: Address) -> None:
         """The mailbox stays on disk."""

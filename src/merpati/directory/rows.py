@@ -104,15 +104,16 @@ class Rows:
             raise DirectoryError(f"the domain {domain} still has users or aliases")
         self._connection.execute("DELETE FROM domain WHERE name = ?", (domain,))
 
-    def add_user(self, address: Address, secret: Secret) -> None:
-        """A new one with a password."""
+    def add_user(self, address: Address, secret: Secret | None) -> None:
+        """A new one, with a password if it is kept here."""
         self._need_domain(address.domain)
         self._need_free(address)
         self._connection.execute(
             "INSERT INTO user (domain, local, shown) VALUES (?, ?, ?)",
             (*_name(address), address.local),
         )
-        self.set_secret(address, secret)
+        if secret is not None:
+            self.set_secret(address, secret)
 
     def remove_user(self, address: Address) -> None:
         """With its secrets."""

@@ -113,7 +113,7 @@ class DirectoryStore:
         """See `Registrar`."""
         return await self._database.read(lambda connection: Rows(connection).domains())
 
-    async def add_user(self, address: Address, secret: Secret) -> None:
+    async def add_user(self, address: Address, secret: Secret | None) -> None:
         """See `Registrar`."""
         check_login_name(address)
         await self._change(lambda rows: rows.add_user(address, secret))

@@ -120,6 +120,11 @@ class LoggedIn(Fact, frozen=True, tag="logged-in", kw_only=True, omit_defaults=T
     mechanism: str
     program: str = ""
     """The app password's name; empty for the account's own."""
+    by: str = ""
+    """Who vouched for it where it was not our directory: http, ldap, token, certificate."""
+    issuer: str = ""
+    subject: str = ""
+    """Of the token or certificate."""
 
 
 class LoginFailed(Fact, frozen=True, tag="login-failed", kw_only=True, omit_defaults=True):
@@ -129,6 +134,11 @@ class LoginFailed(Fact, frozen=True, tag="login-failed", kw_only=True, omit_defa
     ip: str
     mechanism: str
     why: str
+    detail: str = ""
+    """What was found, or who gave no answer."""
+    issuer: str = ""
+    subject: str = ""
+    """Of the token or certificate, if it was truly issued."""
 
 
 class Opened(Fact, frozen=True, tag="opened", kw_only=True, omit_defaults=True):

@@ -16,10 +16,12 @@ class Tls:
     """As RFC 8314 names it in Received: `TLSv1.3`."""
     cipher: str
     verified: bool = False
-    """The peer's certificate was checked and matches the name that was asked for."""
+    """The peer's certificate was checked and matches the name that was asked for; of a client, that
+    it showed one which our operator's authorities vouch for."""
     peer_name: str = ""
     chain: tuple[bytes, ...] = ()
-    """The certificates that the peer sent (DER), its own first, whoever vouches for them."""
+    """The certificates that the peer sent (DER), its own first, whoever vouches for them. Of a
+    client its own alone."""
     channel_bindings: tuple[tuple[str, bytes], ...] = ()
     """(type, data) usable by SCRAM-PLUS: `tls-exporter`, `tls-server-end-point`, `tls-unique`."""
 

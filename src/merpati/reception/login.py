@@ -1,35 +1,36 @@
-"""AUTH: drives a SASL exchange, finds out whether it is proved, counts those that are not.
+"""AUTH: drives a SASL exchange, has its questions answered, counts those that are not proved.
 
 Nobody can tell an account that does not exist from a wrong password: the same reply after the
 same work and the same delay.
 """
 
-import asyncio
 from base64 import b64encode
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import assert_never
 
 from merpati.clock import Clock
-from merpati.directory.directory import Directory, Secret
-from merpati.directory.password import SCRAM_ITERATIONS, find_secret
-from merpati.errors import MerpatiError
+from merpati.directory.directory import Directory
+from merpati.directory.password import SCRAM_ITERATIONS
+from merpati.identity.checker import PasswordChecker, TokenChecker
+from merpati.identity.errors import IdentityUnavailable
 from merpati.journal.events import MAX_TEXT, LoggedIn, LoginFailed
 from merpati.journal.journal import Journal
-from merpati.mail.address import Address, AddressError
+from merpati.mail.address import Address
 from merpati.mail.trace import Client
 from merpati.reception.failures import Failures
+from merpati.reception.hasher import Hasher, LoginBusy
+from merpati.reception.witness import Witness
 from merpati.smtp.replies import AUTH_CANCELLED, Reply, bad_syntax
 from merpati.smtp.sasl.exchange import (
     Challenge,
     FetchKeys,
     Rejected,
-    ScramKeys,
     ServerExchange,
     ServerSide,
     Step,
     Succeeded,
+    VerifyCertificate,
     VerifyPassword,
     VerifyToken,
 )
@@ -45,32 +46,8 @@ _WRONG = Reply(535, "Authentication credentials invalid", Status(5, 7, 8))
 _NOT_NOW = Reply(454, "Too many failed logins, try again later", Status(4, 7, 0))
 _BUSY = Reply(454, "Cannot check logins now, try again later", Status(4, 7, 0))
 _LIMITED = "too many failures"
-_SUSPENDED = "suspended account"
+_UNKNOWN = "cannot be checked now"
 _MALFORMED = bad_syntax("Malformed authentication exchange")
-
-
-class LoginBusy(MerpatiError):
-    """More passwords wait to be hashed than may."""
-
-
-class Hasher:
-    """Checks passwords in threads; the queue before them is bounded."""
-
-    def __init__(self, executor: Executor, max_waiting: int = 64) -> None:
-        self._executor = executor
-        self._max_waiting = max_waiting
-        self._waiting = 0
-
-    async def find(self, secrets: Sequence[Secret], password: str) -> Secret | None:
-        """The secret that this password is. Raises LoginBusy."""
-        if self._waiting >= self._max_waiting:
-            raise LoginBusy("too many passwords wait to be checked")
-        self._waiting += 1
-        try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._executor, find_secret, secrets, password)
-        finally:
-            self._waiting -= 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +65,10 @@ class Logins:
     hostname: str
     everyone: bool = False
     """The developer's inbox: every password is right."""
+    passwords: PasswordChecker | None = None
+    """Who knows passwords of users here that the directory does not."""
+    tokens: TokenChecker | None = None
+    """Who knows bearer tokens; None: none is good."""
 
     def begin(self, mechanism: str, client: Client, mechanisms: Sequence[str]) -> "Login | None":
         """A new exchange; None for a mechanism that is not known."""
@@ -101,15 +82,6 @@ class Logins:
         exchange = begin(mechanism, side)
         return Login(self, exchange, mechanism, client) if exchange else None
 
-    def account(self, username: str) -> Address | None:
-        """The account that a username means: its address."""
-        try:
-            return Address.parse(username)
-        except AddressError:
-            if not self.everyone:
-                return None
-            return Address(username, self.hostname)
-
 
 class Login:
     """One AUTH exchange."""
@@ -121,11 +93,11 @@ class Login:
         self._exchange = exchange
         self._mechanism = mechanism
         self._client = client
-        self._secrets: Sequence[Secret] = ()
-        self._used: Secret | None = None
+        self._witness = Witness(logins, client)
         self.account: Address | None = None
         """Who logged in, once the reply is 235."""
         self.has_failed = False
+        self._asked = ""
 
     async def respond(self, response: bytes | None) -> Reply:
         """What to answer: 334 to go on, 235, or a refusal."""
@@ -133,6 +105,8 @@ class Login:
             return await self._conclude(self._exchange.step(response))
         except LoginBusy as error:
             return self._refuse("", str(error), _BUSY)
+        except IdentityUnavailable as error:
+            return self._refuse(self._asked, _UNKNOWN, _BUSY, str(error))
 
     async def _conclude(self, step: Step) -> Reply:
         """Answer the exchange's questions until it wants octets or is over."""
@@ -147,41 +121,30 @@ class Login:
                     return self._welcome(step)
                 case Rejected():
                     return await self._reject(step)
-                case VerifyPassword() | FetchKeys() | VerifyToken():
+                case VerifyPassword() | FetchKeys() | VerifyToken() | VerifyCertificate():
+                    self._asked = step.username
                     if not self._may_try(step.username):
                         return self._refuse(step.username, _LIMITED, _NOT_NOW)
-                    step = await self._answer(step)
+                    step = self._exchange.answer(await self._witness.answer(step))
                 case _:
                     assert_never(step)
 
-    async def _answer(self, question: VerifyPassword | FetchKeys | VerifyToken) -> Step:
-        self.account = self._logins.account(question.username)
-        if self.account is not None:
-            self._secrets = self._logins.directory.secrets(self.account)
-        match question:
-            case VerifyPassword():
-                return self._exchange.answer(await self._is_right(question.password))
-            case FetchKeys():
-                return self._exchange.answer([_keys(secret) for secret in self._secrets])
-            case VerifyToken():
-                # No issuer of bearer tokens is configured, so none is good.
-                return self._exchange.answer(self._logins.everyone)
-
-    async def _is_right(self, password: str) -> bool:
-        if self._logins.everyone:
-            return self.account is not None
-        self._used = await self._logins.hasher.find(self._secrets, password)
-        return self._used is not None
-
     def _may_try(self, username: str) -> bool:
-        return self._logins.failures.may_try(username.casefold(), self._client.ip)
+        return self._logins.failures.may_try(self._counted(username), self._client.ip)
 
-    def _welcome(self, proof: Succeeded) -> Reply:
+    def _counted(self, username: str) -> str:
+        """Under which name failures are counted. Those who name nobody (tokens, certificates) from
+        one address must not count against those from all others."""
+        return username.casefold() or f"nobody at {self._client.ip}"
+
+    def _welcome(self, success: Succeeded) -> Reply:
         logins, now = self._logins, self._logins.clock.now()
-        used = self._used or next((s for s in self._secrets if _keys(s) == proof.keys), None)
+        used = self._witness.used(success.keys)
         if used is not None:
             logins.directory.used(used.id, now)
-        logins.failures.succeeded(proof.username.casefold(), self._client.ip)
+        self.account = self._witness.account
+        logins.failures.succeeded(self._counted(success.username), self._client.ip)
+        proof = self._witness.proof
         logins.journal.note(
             LoggedIn(
                 at=now,
@@ -189,6 +152,9 @@ class Login:
                 ip=self._client.ip,
                 mechanism=self._mechanism,
                 program=used.name if used else "",
+                by=proof.by,
+                issuer=proof.issuer[:MAX_TEXT],
+                subject=proof.subject[:MAX_TEXT],
             )
         )
         return WELCOME
@@ -200,33 +166,27 @@ class Login:
             return self._refuse(rejected.username, rejected.why, _MALFORMED)
         if not self._may_try(rejected.username):
             return self._refuse(rejected.username, _LIMITED, _NOT_NOW)
-        delay = self._logins.failures.failed(rejected.username.casefold(), self._client.ip)
-        reply = self._refuse(rejected.username, self._why(rejected), _WRONG)
+        delay = self._logins.failures.failed(self._counted(rejected.username), self._client.ip)
+        # For the journal alone: the client is told the same whatever is wrong.
+        why = self._witness.why or rejected.why
+        reply = self._refuse(rejected.username, why, _WRONG, self._witness.detail)
         await self._logins.clock.sleep(delay)
         return reply
 
-    def _why(self, rejected: Rejected) -> str:
-        """For the journal alone: the client is told the same of a suspended account."""
-        account = self._logins.account(rejected.username)
-        user = self._logins.directory.user(account) if account else None
-        return _SUSPENDED if user and user.suspended else rejected.why
-
-    def _refuse(self, username: str, why: str, reply: Reply) -> Reply:
+    def _refuse(self, username: str, why: str, reply: Reply, detail: str = "") -> Reply:
         self.account = None
         self.has_failed = True
+        proof = self._witness.proof
         self._logins.journal.note(
             LoginFailed(
                 at=self._logins.clock.now(),
-                login=username[:MAX_TEXT],
+                login=(username or self._witness.named)[:MAX_TEXT],
                 ip=self._client.ip,
                 mechanism=self._mechanism,
                 why=why,
+                detail=detail[:MAX_TEXT],
+                issuer=proof.issuer[:MAX_TEXT],
+                subject=proof.subject[:MAX_TEXT],
             )
         )
         return reply
-
-
-def _keys(secret: Secret) -> ScramKeys:
-    return ScramKeys(
-        secret.scram_salt, secret.scram_iterations, secret.stored_key, secret.server_key
-    )

@@ -9,6 +9,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 from merpati.clock import Clock
 from merpati.intake import Intake
+from merpati.journal.events import LoginFailed
 from merpati.journal.limits import Limits
 from merpati.mail.trace import Client, Tls
 from merpati.policy.prefix import without_zone
@@ -18,13 +19,17 @@ from merpati.reception.room import Room, RoomSettings
 from merpati.reception.session import Session
 from merpati.smtp.extensions import Extension
 from merpati.smtp.replies import Reply
+from merpati.smtp.sasl.external import EXTERNAL
 from merpati.smtp.sasl.mechanisms import offered
+from merpati.smtp.sasl.tokens import OAUTHBEARER, XOAUTH2
 from merpati.smtp.settings import Protocol, ServerSettings
 from merpati.wire.endpoint import Endpoint
+from merpati.wire.errors import MISSING_CERTIFICATE, CertificateError, TlsError
 from merpati.wire.listen import Arrival
-from merpati.wire.stream import Stream
 
 Network = IPv4Network | IPv6Network
+# RFC 7628 §4: whoever reads a token on the way can use it.
+_NEVER_CLEAR = {PLUS, OAUTHBEARER, XOAUTH2}
 
 
 class Role(Enum):
@@ -40,6 +45,16 @@ class Role(Enum):
     """Mail for mailboxes here from a server in front (RFC 2033)."""
 
 
+class ClientCertificates(Enum):
+    """Whether clients are asked for a certificate."""
+
+    OFF = "off"
+    OPTIONAL = "optional"
+    """Who shows a valid one may log in with it (EXTERNAL)."""
+    REQUIRED = "required"
+    """Who shows none gets no TLS session."""
+
+
 @dataclass(frozen=True, slots=True)
 class PortSettings:
     """One port. Sizes in octets, times in seconds."""
@@ -52,6 +67,7 @@ class PortSettings:
     """Peers that may say for whom they speak."""
     auth_without_tls: bool = False
     """Offer AUTH in the clear; for loopback only, as the configuration checks."""
+    client_certificates: ClientCertificates = ClientCertificates.OFF
     max_size: int = 50 * 1024 * 1024
     max_recipients: int = 1000
     connections: int = 2000
@@ -114,7 +130,9 @@ class Port:
     async def _serve(self, arrival: Arrival) -> None:
         tls = None
         if self.settings.role is Role.SUBMISSIONS:
-            tls = await self._secure(arrival.stream)
+            patience = self.patience(in_transaction=False)
+            arrival.stream.deadline = self.clock.monotonic() + patience
+            tls = await self.secure(arrival)
         session = Session(self, arrival, tls)
         self._sessions.add(session)
         try:
@@ -181,12 +199,35 @@ class Port:
             return 0.0
         return self.settings.short_patience if self.is_short else self.settings.patience
 
+    async def secure(self, arrival: Arrival) -> Tls:
+        """Begin TLS under the stream's deadline; a certificate that is no good is journaled."""
+        try:
+            return await arrival.stream.secure(self.tls)
+        except TlsError as error:
+            if self.settings.client_certificates is not ClientCertificates.OFF:
+                self._note_bad_certificate(arrival.peer, error)
+            raise
+
+    def _note_bad_certificate(self, peer: Endpoint, error: TlsError) -> None:
+        is_missing = MISSING_CERTIFICATE in error.cause
+        if not (isinstance(error, CertificateError) or is_missing):
+            return
+        self.hits("client certificates refused")
+        if self.may_journal("certificate"):
+            why = "no certificate was shown" if is_missing else "the certificate is not accepted"
+            self.intake.journal.note(
+                LoginFailed(
+                    at=self.clock.now(),
+                    login="",
+                    ip=without_zone(peer.ip),
+                    mechanism=EXTERNAL,
+                    why=why,
+                    detail=error.cause,
+                )
+            )
+
     def _trusts(self, ip: str) -> bool:
         return _within(ip, self.settings.trusted)
-
-    async def _secure(self, stream: Stream) -> Tls:
-        stream.deadline = self.clock.monotonic() + self.patience(in_transaction=False)
-        return await stream.secure(self.tls)
 
 
 def _within(ip: str, networks: Sequence[Network]) -> bool:
@@ -209,12 +250,14 @@ def _protocol(
         # RFC 4865 §2: FUTURERELEASE is for submission. A stranger must not fill the queue with it.
         extensions -= {Extension.FUTURERELEASE}
     secure, clear = _mechanisms(settings, logins)
+    asks = settings.client_certificates is not ClientCertificates.OFF
     return ServerSettings(
         hostname=settings.hostname,
         protocol=Protocol.LMTP if settings.role is Role.LMTP else Protocol.SMTP,
         extensions=extensions,
         starttls=can_encrypt and settings.role is not Role.SUBMISSIONS,
         auth=secure,
+        auth_by_certificate=(EXTERNAL,) if secure and asks else (),
         auth_in_clear=clear,
         max_size=settings.max_size,
         max_recipients=settings.max_recipients,
@@ -230,6 +273,13 @@ def _mechanisms(
     # Where every password is right nobody can prove to know one, as SCRAM wants.
     secure: tuple[str, ...] = ("PLAIN", "LOGIN")
     if not logins.everyone:
-        secure = offered(encrypted=True, channel_bindings=True)
-    clear = tuple(name for name in secure if name != PLUS)
+        secure = offered(
+            encrypted=True,
+            channel_bindings=True,
+            tokens=logins.tokens is not None,
+            # A client takes SCRAM where it is offered, and would fail with a password that others
+            # know: its keys are only in our directory (RFC 5802 §3).
+            keys=logins.passwords is None,
+        )
+    clear = tuple(name for name in secure if name not in _NEVER_CLEAR)
     return secure, clear if settings.auth_without_tls else ()

@@ -174,7 +174,7 @@ class Session:
                 return event
 
     async def _secure(self) -> None:
-        tls = await self._stream.secure(self.port.tls)
+        tls = await self.port.secure(self.arrival)
         # RFC 3207 §4.2: all that was said before is forgotten; what was guessed is still known.
         before = self.facts
         self.facts = self.port.facts(self.arrival.peer, tls)

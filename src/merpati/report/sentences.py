@@ -58,6 +58,10 @@ LABELS = {
         "subject": "subject",
         "alias": "alias",
         "login": "login",
+        "by": "vouched for by",
+        "issuer": "issued by",
+        "holder": "issued to",
+        "detail": "found",
         "sender": "sender",
         "recipients": "recipients",
         "line": "it said",
@@ -79,6 +83,10 @@ LABELS = {
         "subject": "subjek",
         "alias": "alias",
         "login": "login",
+        "by": "dijamin oleh",
+        "issuer": "diterbitkan oleh",
+        "holder": "diterbitkan untuk",
+        "detail": "ditemukan",
         "sender": "pengirim",
         "recipients": "penerima",
         "line": "katanya",
@@ -130,10 +138,44 @@ REASONS: dict[str, dict[str, str]] = {
         "too many failures": "terlalu sering gagal",
         "suspended account": "akun ditangguhkan",
         "the token was not accepted": "token tidak diterima",
+        "token that cannot be read": "token tidak terbaca",
+        "token signed by an unknown key": "token ditandatangani kunci yang tidak dikenal",
+        "token with a wrong signature": "tanda tangan token salah",
+        "token of another issuer": "token dari penerbit lain",
+        "token for another service": "token untuk layanan lain",
+        "token out of its time": "token di luar masa berlakunya",
+        "token that is not active": "token tidak aktif",
+        "token without the scope": "token tanpa cakupan yang diminta",
+        "token without an address": "token tanpa alamat",
+        "token with an unverified address": "token dengan alamat yang belum diverifikasi",
+        "the certificate is not accepted": "sertifikat tidak diterima",
+        "no certificate was shown": "tidak ada sertifikat yang ditunjukkan",
+        "certificate out of its time": "sertifikat di luar masa berlakunya",
+        "certificate of several users": "sertifikat untuk beberapa pengguna",
+        "the certificate names no such account": "sertifikat tidak menyebut akun itu",
+        "no user here": "bukan pengguna di sini",
+        "of another user": "milik pengguna lain",
+        "cannot be checked now": "tidak dapat diperiksa sekarang",
         "the client cancelled": "dibatalkan oleh klien",
     },
 }
 """Reasons of our own that no connection has; those stand in `diagnosis.own_words`."""
+
+WITNESSES = {
+    "en": {
+        "http": "the program at [login.http]",
+        "ldap": "the directory at [login.ldap]",
+        "token": "a token",
+        "certificate": "a certificate",
+    },
+    "id": {
+        "http": "program di [login.http]",
+        "ldap": "direktori di [login.ldap]",
+        "token": "token",
+        "certificate": "sertifikat",
+    },
+}
+"""Who said that somebody is who they say."""
 
 SENTENCES = {
     "en": {

@@ -23,6 +23,7 @@ from merpati.journal.events import (
     Expired,
     Failed,
     Held,
+    LoggedIn,
     LoginFailed,
     Noticed,
     Opened,
@@ -42,6 +43,7 @@ from merpati.report.sentences import (
     REASONS,
     SENTENCES,
     STAGES,
+    WITNESSES,
 )
 from merpati.report.shown import shown
 from merpati.report.waiting import Waits
@@ -195,6 +197,8 @@ def _details(event: Event, language: str) -> list[str]:
         found += [told(check, language) for check in event.checks]
     if isinstance(event, Delivered | Failed | Deferred | Expired):
         found.append((labels["reply"], translated(event.reply, language)))
+    if isinstance(event, LoggedIn | LoginFailed):
+        found += _login(event, language)
     if isinstance(event, Refused):
         found += _refused(event, labels)
         found += [told(check, language) for check in event.checks]
@@ -222,6 +226,16 @@ def _encryption(one: Attempt | Opened, name: str, language: str) -> str:
         return one.tls  # Of before this was written down.
     proof = PROOFS[language].get(one.proof, one.proof)
     return f"{one.tls}; {proof.format(name=shown(name))}"
+
+
+def _login(event: LoggedIn | LoginFailed, language: str) -> list[tuple[str, str]]:
+    """Who vouched for it, and for whom."""
+    labels = LABELS[language]
+    if isinstance(event, LoggedIn):
+        first = (labels["by"], WITNESSES[language].get(event.by, event.by))
+    else:
+        first = (labels["detail"], event.detail)
+    return [first, (labels["issuer"], event.issuer), (labels["holder"], event.subject)]
 
 
 def _refused(event: Refused, labels: Mapping[str, str]) -> list[tuple[str, str]]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 
+from merpati.mail.trace import Tls
 from merpati.smtp.extensions import Extension
 from merpati.smtp.replies import Reply
 from merpati.smtp.settings import ServerSettings
@@ -32,9 +33,16 @@ class Offer:
     reply: Reply
 
 
-def make_offer(settings: ServerSettings, *, is_secure: bool, xclient: bool, now: float) -> Offer:
+def make_offer(settings: ServerSettings, tls: Tls | None, *, xclient: bool, now: float) -> Offer:
     """Everything that may be offered to a client who says EHLO. Made once a day and port."""
-    return _make_offer(settings, is_secure, xclient, int(now) // _DAY)
+    return _make_offer(settings, _mechanisms(settings, tls), bool(tls), xclient, int(now) // _DAY)
+
+
+def _mechanisms(settings: ServerSettings, tls: Tls | None) -> tuple[str, ...]:
+    if tls is None:
+        return settings.auth_in_clear
+    # RFC 4954 §4: EXTERNAL only where TLS has told who the client is.
+    return settings.auth_by_certificate + settings.auth if tls.verified else settings.auth
 
 
 @lru_cache(maxsize=64)
@@ -44,13 +52,14 @@ def make_basic_offer(settings: ServerSettings) -> Offer:
 
 
 @lru_cache(maxsize=64)
-def _make_offer(settings: ServerSettings, is_secure: bool, xclient: bool, day: int) -> Offer:
+def _make_offer(
+    settings: ServerSettings, mechanisms: tuple[str, ...], is_secure: bool, xclient: bool, day: int
+) -> Offer:
     extensions = settings.extensions
     if not is_secure:
         # RFC 8689 §2: only where the session itself is protected.
         extensions -= {Extension.REQUIRETLS}
     extensions -= {one for one, other in _NEEDS if other not in extensions}
-    mechanisms = settings.auth if is_secure else settings.auth_in_clear
     starttls = settings.starttls and not is_secure
     latest = float(day * _DAY + settings.max_hold)
     lines = [settings.hostname]

@@ -383,9 +383,7 @@ class ServerConnection:
     def _offer_to(self, verb: str) -> Offer:
         if verb == "HELO":  # RFC 5321 §4.1.1.1: no extensions
             return make_basic_offer(self.settings)
-        return make_offer(
-            self.settings, is_secure=self.tls is not None, xclient=self._xclient, now=self._now
-        )
+        return make_offer(self.settings, self.tls, xclient=self._xclient, now=self._now)
 
     def _mistake(self, error: CommandError, line: bytes | bytearray) -> Mistake:
         # 452: a client that splits its recipients over transactions is not at fault, unless what

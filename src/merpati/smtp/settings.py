@@ -27,6 +27,8 @@ class ServerSettings:
     """Offer STARTTLS while the connection is in the clear."""
     auth: tuple[str, ...] = ()
     """SASL mechanisms under TLS, upper case, best first."""
+    auth_by_certificate: tuple[str, ...] = ()
+    """Those besides that a client is offered who has shown a valid certificate."""
     auth_in_clear: tuple[str, ...] = ()
     """SASL mechanisms without TLS."""
     max_size: int = 50 * 1024 * 1024

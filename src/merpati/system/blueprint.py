@@ -37,6 +37,7 @@ class Blueprint:
             trusted=_networks(table.trusted),
             xclient=_networks(table.xclient),
             auth_without_tls=table.auth_without_tls,
+            client_certificates=table.client_certificates,
             max_size=int(table.message_size or limits.message_size),
             max_recipients=limits.recipients,
             # Of all workers together, and they share evenly.

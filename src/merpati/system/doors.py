@@ -27,8 +27,9 @@ from merpati.policy.rules.space import disk_of
 from merpati.policy.rules.table import RuleSettings, judge_of
 from merpati.queue.ids import IdMaker
 from merpati.reception.failures import Failures, FailureSettings
-from merpati.reception.login import Hasher, Logins
-from merpati.reception.port import Port
+from merpati.reception.hasher import Hasher
+from merpati.reception.login import Logins
+from merpati.reception.port import ClientCertificates, Port, PortSettings
 from merpati.reception.room import Room, RoomSettings
 from merpati.system.blueprint import Blueprint
 from merpati.system.stores import Stores
@@ -136,10 +137,15 @@ class Household:
             intake,
             self.clock,
             logins,
-            self.tls,
+            self._tls_of(settings),
             room=self.room,
             limits=self.limits,
         )
+
+    def _tls_of(self, settings: PortSettings) -> TlsContext:
+        if settings.client_certificates is ClientCertificates.OFF:
+            return self.tls
+        return self.tls.asking[settings.client_certificates is ClientCertificates.REQUIRED]
 
     def local_port(self, blueprint: Blueprint) -> Port:
         """The same for programs of this machine."""

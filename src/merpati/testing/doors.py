@@ -11,6 +11,7 @@ from typing import ParamSpec, TypeVar, cast
 
 from merpati.authenticity.examiner import Examiner
 from merpati.directory.expansion import Expander
+from merpati.identity.checker import PasswordChecker, TokenChecker
 from merpati.intake import Intake, IntakeSettings
 from merpati.journal.events import Fact
 from merpati.mail.address import Address
@@ -18,7 +19,8 @@ from merpati.policy.rules.space import Measure
 from merpati.policy.rules.table import RuleSettings, judge_of
 from merpati.queue.ids import IdMaker
 from merpati.reception.failures import Failures, FailureSettings
-from merpati.reception.login import Hasher, Logins
+from merpati.reception.hasher import Hasher
+from merpati.reception.login import Logins
 from merpati.reception.port import Network, Port, PortSettings, Role
 from merpati.smtp.sasl.mechanisms import ClientSide, Credentials, choose
 from merpati.testing.clock import VirtualClock
@@ -67,6 +69,8 @@ class House:
     postmaster: Address | None = None
     measure: Measure | None = None
     examiner: Examiner | None = None
+    passwords: PasswordChecker | None = None
+    tokens: TokenChecker | None = None
 
     def __post_init__(self) -> None:
         self.queue = MemoryQueue(self.clock, self.journal)
@@ -101,6 +105,8 @@ class House:
             secret=b"lasting",
             hostname=HOSTNAME,
             everyone=self.rules.inbox,
+            passwords=self.passwords,
+            tokens=self.tokens,
         )
 
     def port(self, role: Role = Role.MX, **settings: object) -> Port:

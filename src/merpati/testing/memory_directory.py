@@ -49,7 +49,7 @@ class MemoryDirectory:
         """See `Registrar`."""
         return self._rows.domains()
 
-    async def add_user(self, address: Address, secret: Secret) -> None:
+    async def add_user(self, address: Address, secret: Secret | None) -> None:
         """See `Registrar`."""
         check_login_name(address)
         with self._connection:

@@ -45,6 +45,22 @@ class Certificate:
         accepted = (wanted, f"*.{wanted.partition('.')[2]}")
         return any(one.lower() in accepted for one in names)
 
+    @property
+    def mail_names(self) -> list[str]:
+        """The mail addresses it is for (RFC 5280 §4.2.1.6: rfc822Name), in ASCII and unchecked."""
+        found = self._extension(x509.SubjectAlternativeName)
+        return found.get_values_for_type(x509.RFC822Name) if found else []
+
+    @property
+    def issuer(self) -> str:
+        """Who signed it, as text (RFC 4514)."""
+        return self.parsed.issuer.rfc4514_string()
+
+    @property
+    def subject(self) -> str:
+        """Whose it is, as text (RFC 4514)."""
+        return self.parsed.subject.rfc4514_string()
+
     def is_in_time(self, now: float) -> bool:
         """Whether it has begun and has not ended."""
         at = datetime.datetime.fromtimestamp(now, datetime.UTC)

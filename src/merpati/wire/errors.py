@@ -107,6 +107,10 @@ def from_os_error(error: BaseException) -> WireError:
     return WireError(str(error) or type(error).__name__)
 
 
+MISSING_CERTIFICATE = "peer did not return a certificate"
+"""OpenSSL's words within the cause of a TlsError: the client was to show one."""
+
+
 def from_tls_error(error: ssl.SSLError) -> TlsError:
     """The TlsError for what OpenSSL raised."""
     if isinstance(error, ssl.SSLCertVerificationError):

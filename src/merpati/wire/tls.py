@@ -33,28 +33,64 @@ class TlsContext:
         self.context = context
         self.end_point = end_point
         """The tls-server-end-point of our own certificate; empty on the client's side."""
+        self.asking: dict[bool, TlsContext] = {}
+        """The same for doors that ask for a certificate; True: who shows none gets no session."""
 
-    def reload(self, certificate: Path, key: Path) -> None:
+    def reload(self, certificate: Path, key: Path, authorities: Path | None = None) -> None:
         """Use this certificate (chain) and key for new handshakes, or raise TlsError.
 
-        The pair is tried on a context of its own first: load_cert_chain takes the certificate in
-        before it finds that the key does not fit.
+        `authorities` is the PEM file of those whose certificates clients may show, with their
+        lists of revoked ones (CRL) if there are any. The pair is tried on a context of its own
+        first: load_cert_chain takes the certificate in before it finds that the key does not fit.
         """
         load_pair(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), certificate, key)
         end_point = server_end_point(ssl.PEM_cert_to_DER_cert(first_certificate(certificate)))
+        asking = _asking_contexts((certificate, key), authorities) if authorities else {}
         load_pair(self.context, certificate, key)
         self.end_point = end_point
+        for required, context in asking.items():
+            # Its doors keep what they were given: what is within is exchanged, so that an authority
+            # that was taken out vouches for nobody, not even in sessions that are resumed.
+            kept = self.asking.setdefault(required, TlsContext(context))
+            kept.context, kept.end_point = context, end_point
 
 
-def server_context(certificate: Path, key: Path) -> TlsContext:
-    """For a server: TLS 1.2 and later, no renegotiation, one session ticket."""
+def server_context(certificate: Path, key: Path, authorities: Path | None = None) -> TlsContext:
+    """For a server: TLS 1.2 and later, no renegotiation, one session ticket.
+
+    With `authorities` of clients it has `asking` for the doors that want to know them.
+    """
+    tls = TlsContext(_server_side())
+    tls.reload(certificate, key, authorities)
+    return tls
+
+
+def _server_side() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _harden(context)
     # With none, a STARTTLS client without TCP_NODELAY waits 44 ms for its first reply.
     context.num_tickets = 1
-    tls = TlsContext(context)
-    tls.reload(certificate, key)
-    return tls
+    return context
+
+
+def _asking_contexts(pair: tuple[Path, Path], authorities: Path) -> dict[bool, ssl.SSLContext]:
+    return {required: _asking_context(pair, authorities, required) for required in (False, True)}
+
+
+def _asking_context(pair: tuple[Path, Path], authorities: Path, required: bool) -> ssl.SSLContext:
+    context = _server_side()
+    load_pair(context, *pair)
+    context.verify_mode = ssl.CERT_REQUIRED if required else ssl.CERT_OPTIONAL
+    try:
+        context.load_verify_locations(authorities)
+        has_revoked = "-----BEGIN X509 CRL-----" in authorities.read_text("ascii", "replace")
+    except ssl.SSLError as error:
+        raise TlsError(f"{authorities}: no certificates of authorities") from error
+    except OSError as error:
+        raise TlsError(f"{authorities}: {error.strerror}") from error
+    if has_revoked:
+        context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+    return context
 
 
 def client_context(verify: bool = True, authorities: Path | None = None) -> TlsContext:
@@ -123,7 +159,8 @@ class TlsFilter:
 
     def __init__(self, tls: TlsContext, server_side: bool, server_name: str | None) -> None:
         self._own_end_point = tls.end_point
-        self._verifying = tls.context.verify_mode == ssl.CERT_REQUIRED
+        self._verify_mode = tls.context.verify_mode
+        self._server_side = server_side
         self._server_name = server_name or ""
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
@@ -208,15 +245,22 @@ class TlsFilter:
         return Tls(
             version=self._tls.version() or "",
             cipher=cipher[0] if cipher else "",
-            verified=self._verifying,
+            verified=self._verified,
             peer_name=self._server_name,
             chain=self._chain(),
             channel_bindings=tuple(self._channel_bindings()),
         )
 
+    @property
+    def _verified(self) -> bool:
+        if self._server_side and self._verify_mode != ssl.CERT_NONE:
+            return bool(self._tls.getpeercert(binary_form=True))  # It may have shown none.
+        return self._verify_mode == ssl.CERT_REQUIRED
+
     def _chain(self) -> tuple[bytes, ...]:
-        if self._own_end_point:
-            return ()  # Servers ask nobody for a certificate.
+        if self._server_side:
+            shown = self._tls.getpeercert(binary_form=True)
+            return (shown,) if shown else ()
         # Public from Python 3.13 on, where it gives octets; before, what is beneath has it.
         beneath = getattr(self._tls, "_sslobj", None)
         sent = getattr(beneath, "get_unverified_chain", lambda: None)() or ()

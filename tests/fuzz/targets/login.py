@@ -6,13 +6,17 @@ from functools import cache
 
 from merpati.smtp.sasl.exchange import (
     Challenge,
+    Decision,
     FetchKeys,
+    Identified,
+    Question,
     Rejected,
     SaslError,
     ScramKeys,
     ServerSide,
     Step,
     Succeeded,
+    VerifyCertificate,
     VerifyPassword,
     VerifyToken,
 )
@@ -27,6 +31,7 @@ _MECHANISMS = (
     "SCRAM-SHA-256-PLUS",
     "OAUTHBEARER",
     "XOAUTH2",
+    "EXTERNAL",
 )
 _NONCE = "servernonceservernonce24"
 _BINDINGS = (("tls-server-end-point", b"end"),)
@@ -55,13 +60,23 @@ def login_server(octets: bytes) -> None:
     responses += [None if one == b"*" else one for one in octets[1:].split(_TURN)]
     for response in responses:
         step = exchange.step(response)
-        while isinstance(step, VerifyPassword | VerifyToken | FetchKeys):
-            _check_name(step.username, may_be_empty=isinstance(step, VerifyToken))
+        while isinstance(step, VerifyPassword | VerifyToken | VerifyCertificate | FetchKeys):
+            may_be_empty = isinstance(step, VerifyToken | VerifyCertificate)
+            _check_name(step.username, may_be_empty=may_be_empty)
             asked.add(step.username)
-            keys = [_keys()] if right else []
-            step = exchange.answer(keys if isinstance(step, FetchKeys) else right)
+            step = exchange.answer(_decision(step, right=right))
         if _is_over(step, asked, right=right):
             return
+
+
+def _decision(question: Question, *, right: bool) -> Decision:
+    match question:
+        case FetchKeys():
+            return [_keys()] if right else []
+        case VerifyCertificate(username) | VerifyToken(username) if right:
+            return Identified(username)
+        case _:
+            return right
 
 
 def _is_over(step: Step, asked: set[str], *, right: bool) -> bool:

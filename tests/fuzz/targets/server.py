@@ -4,7 +4,7 @@ import asyncio
 import re
 from dataclasses import replace
 
-from merpati.mail.trace import Client, received
+from merpati.mail.trace import Client, Tls, received
 from merpati.reception.port import Role
 from merpati.smtp import events as happened
 from merpati.smtp.body import DotReader, Inspector
@@ -111,7 +111,7 @@ async def _session(role: Role, octets: bytes, *, is_slow: bool) -> bytes:
 
 
 _OFFER = make_offer(
-    replace(_SETTINGS, auth=("PLAIN",)), is_secure=True, xclient=True, now=1_700_000_000.0
+    replace(_SETTINGS, auth=("PLAIN",)), Tls("TLSv1.3", "x"), xclient=True, now=1_700_000_000.0
 )
 
 

@@ -12,6 +12,7 @@ from merpati.smtp.sasl.exchange import (
     Challenge,
     ClientExchange,
     FetchKeys,
+    Identified,
     Rejected,
     SaslError,
     ScramKeys,
@@ -19,6 +20,8 @@ from merpati.smtp.sasl.exchange import (
     ServerSide,
     Step,
     Succeeded,
+    TokenRefused,
+    VerifyCertificate,
     VerifyPassword,
     VerifyToken,
 )
@@ -26,6 +29,7 @@ from merpati.smtp.sasl.mechanisms import ClientSide, Credentials, begin, choose,
 from merpati.smtp.sasl.preparation import prepare
 
 ALL = ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "OAUTHBEARER", "XOAUTH2", "PLAIN", "LOGIN")
+SERVERS = (*ALL, "EXTERNAL")
 BINDING = (("tls-exporter", b"exported octets"), ("tls-server-end-point", b"hash"))
 
 
@@ -230,7 +234,7 @@ def test_a_malformed_response_ends_the_exchange(mechanism: str, response: bytes)
     assert step.malformed
 
 
-@pytest.mark.parametrize("mechanism", ALL)
+@pytest.mark.parametrize("mechanism", SERVERS)
 def test_a_client_may_cancel(mechanism: str) -> None:
     server = a_server(mechanism)
     assert isinstance(server.step(None), Challenge)
@@ -255,6 +259,76 @@ def test_the_strongest_common_mechanism_is_chosen() -> None:
     assert a_client(ALL, credentials=Credentials("a", token="t")).mechanism == "OAUTHBEARER"
 
 
+def test_without_stored_keys_no_mechanism_that_needs_them_is_offered() -> None:
+    names = offered(encrypted=True, channel_bindings=True, tokens=True, keys=False)
+    assert names == ("OAUTHBEARER", "XOAUTH2", "PLAIN", "LOGIN")
+    assert offered(encrypted=False, channel_bindings=False, keys=False) == ()
+
+
+@pytest.mark.parametrize("username", ["", "ann@a.test"])
+def test_a_certificate_says_who_it_is_and_may_be_asked_for_one(username: str) -> None:
+    client = a_client(SERVERS, credentials=Credentials(username, certificate=True))
+    assert client.mechanism == "EXTERNAL"
+    server = a_server("EXTERNAL")
+    assert server.step(client.initial()) == VerifyCertificate(username)
+    assert server.answer(Identified("ann@a.test")) == Succeeded("ann@a.test")
+
+
+def test_a_certificate_without_an_initial_response_is_asked_for_its_name() -> None:
+    server = a_server("EXTERNAL")
+    assert server.step(None) == Challenge(b"")
+    assert server.step(b"ann@a.test") == VerifyCertificate("ann@a.test")
+    refused = server.answer(False)
+    assert isinstance(refused, Rejected)
+    assert not refused.malformed
+
+
+@pytest.mark.parametrize("authzid", [b"ann\0@a.test", b"ann\n", b"\xff", b"a" * 400])
+def test_a_name_that_cannot_be_one_is_malformed(authzid: bytes) -> None:
+    step = a_server("EXTERNAL").step(authzid)
+    assert isinstance(step, Rejected)
+    assert step.malformed
+
+
+def test_a_certificate_is_no_password() -> None:
+    credentials = Credentials("ann@a.test", certificate=True)
+    assert choose(ALL, ClientSide(credentials, "n" * 24, encrypted=True)) is None
+    both = Credentials("ann@a.test", "pencil", certificate=True)
+    assert a_client(("PLAIN",), credentials=both).mechanism == "PLAIN"
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "response", "told"),
+    [
+        (
+            "OAUTHBEARER",
+            b"n,,\x01auth=Bearer x\x01\x01",
+            b'{"status": "insufficient_scope", "schemes": "bearer", "scope": "mail", '
+            b'"openid-configuration": "https://id.a.test/.well-known/openid-configuration"}',
+        ),
+        (
+            "XOAUTH2",
+            b"user=ann@a.test\x01auth=Bearer x\x01\x01",
+            b'{"status": "403", "schemes": "bearer", "scope": "mail"}',
+        ),
+    ],
+)
+def test_a_token_that_is_refused_is_told_why(mechanism: str, response: bytes, told: bytes) -> None:
+    server = a_server(mechanism)
+    assert isinstance(server.step(response), VerifyToken)
+    where = "https://id.a.test/.well-known/openid-configuration"
+    assert server.answer(TokenRefused("insufficient_scope", "mail", where)) == Challenge(told)
+    assert isinstance(server.step(b"\x01"), Rejected)
+
+
+@pytest.mark.parametrize("mechanism", ["OAUTHBEARER", "XOAUTH2"])
+def test_a_token_may_say_itself_whose_it_is(mechanism: str) -> None:
+    server = a_server(mechanism)
+    client = a_client((mechanism,), credentials=Credentials("ann@a.test", token="good"))
+    assert server.step(client.initial()) == VerifyToken("ann@a.test", "good")
+    assert server.answer(Identified("ann@a.test")) == Succeeded("ann@a.test")
+
+
 def test_an_unknown_mechanism_has_no_exchange() -> None:
     assert begin("CRAM-MD5", ServerSide("n", b"s")) is None
 
@@ -273,14 +347,14 @@ def test_what_rfc_4013_prohibits(text: str) -> None:
         prepare(text)
 
 
-@given(st.sampled_from(ALL), st.lists(st.one_of(st.none(), st.binary(max_size=60)), max_size=5))
+@given(st.sampled_from(SERVERS), st.lists(st.one_of(st.none(), st.binary(max_size=60)), max_size=5))
 def test_no_response_raises(mechanism: str, responses: list[bytes | None]) -> None:
     server = a_server(mechanism, channel_bindings=BINDING)
     for response in responses:
         step = server.step(response)
         if isinstance(step, FetchKeys):
             step = server.answer((some_keys(),))
-        elif isinstance(step, VerifyPassword | VerifyToken):
+        elif isinstance(step, VerifyPassword | VerifyToken | VerifyCertificate):
             step = server.answer(False)
         if isinstance(step, Rejected | Succeeded):
             break

@@ -163,7 +163,7 @@ def test_an_original_recipient_is_read_as_a_client_of_ours_writes_it(
     address: str, unitext: bool
 ) -> None:
     said = f"ORCPT=utf-8;{utf8_address(address, unitext=unitext)}"
-    offer = make_offer(SETTINGS, is_secure=False, xclient=False, now=0.0)
+    offer = make_offer(SETTINGS, None, xclient=False, now=0.0)
     assert parse_rcpt_parameters(said, offer).original == f"utf-8;{address}"
 
 

@@ -7,7 +7,8 @@ How a server drives one (`reception/login.py`):
     while the step is
         Challenge(octets)    answer 334 with them; step = exchange.step(AuthResponse.response)
         VerifyPassword(...)  look it up in constant time; step = exchange.answer(True or False)
-        VerifyToken(...)     the same
+        VerifyToken(...)     step = exchange.answer(Identified(...) or why not)
+        VerifyCertificate()  the same
         FetchKeys(username)  step = exchange.answer(the keys of that user, () for nobody)
     Succeeded(...)           answer 235; `username` is who it is
     Rejected(...)            answer 535 5.7.8, or 501 5.5.2 when it is malformed
@@ -81,6 +82,33 @@ class VerifyToken:
 
 
 @dataclass(frozen=True, slots=True)
+class VerifyCertificate:
+    """Whose is the certificate that the client showed in its TLS handshake?"""
+
+    username: str
+    """Who it wants to be; empty when it named nobody: the certificate says who it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """Token or certificate are good, and are this user's."""
+
+    username: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRefused:
+    """The token is no good; what the client is told of it (RFC 7628 §3.2.2)."""
+
+    status: str = "invalid_token"
+    """A code of RFC 6750 §3.1: `invalid_token`, `insufficient_scope`."""
+    scope: str = ""
+    """What a token has to be good for, separated by spaces."""
+    configuration: str = ""
+    """The URL of the provider's OpenID configuration."""
+
+
+@dataclass(frozen=True, slots=True)
 class FetchKeys:
     """Which SCRAM keys does this user have? Answer () for nobody; the exchange goes on the same.
 
@@ -112,8 +140,9 @@ class Rejected:
     """The client gave up with `*` (501 5.0.0)."""
 
 
-Step = Challenge | VerifyPassword | VerifyToken | FetchKeys | Succeeded | Rejected
-Decision = bool | Sequence[ScramKeys]
+Question = VerifyPassword | VerifyToken | VerifyCertificate | FetchKeys
+Step = Challenge | Question | Succeeded | Rejected
+Decision = bool | Identified | TokenRefused | Sequence[ScramKeys]
 
 
 class ServerExchange(Protocol):
@@ -127,7 +156,10 @@ class ServerExchange(Protocol):
         ...
 
     def answer(self, decision: Decision) -> Step:
-        """Answer the question that the last step asked: keys to FetchKeys, a bool to the others."""
+        """Answer the question that the last step asked: keys to FetchKeys, a bool to the others.
+
+        To those who may have named nobody, `Identified` says who it is.
+        """
         ...
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from merpati.smtp.sasl.exchange import ClientExchange, ServerExchange, ServerSide
+from merpati.smtp.sasl.external import EXTERNAL, ExternalClient, ExternalServer
 from merpati.smtp.sasl.passwords import LoginClient, LoginServer, PlainClient, PlainServer
 from merpati.smtp.sasl.scram import PLUS, SHA_256, ScramClient, ScramServer
 from merpati.smtp.sasl.tokens import OAUTHBEARER, XOAUTH2, TokenClient, TokenServer
@@ -11,11 +12,13 @@ from merpati.smtp.sasl.tokens import OAUTHBEARER, XOAUTH2, TokenClient, TokenSer
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a client proves itself with: a password or a bearer token."""
+    """What a client proves itself with: a password, a bearer token, or its certificate."""
 
     username: str
     password: str = ""
     token: str = ""
+    certificate: bool = False
+    """The TLS handshake has proved who we are; `username` may say whom we want to be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +38,16 @@ class ClientSide:
     """For OAUTHBEARER (RFC 7628 §3.1)."""
 
 
-def offered(*, encrypted: bool, channel_bindings: bool, tokens: bool = False) -> tuple[str, ...]:
-    """The mechanisms that a server may name in EHLO, strongest first; PLAIN and LOGIN need TLS."""
-    names: tuple[str, ...] = (SHA_256,)
-    if channel_bindings and encrypted:
+def offered(
+    *, encrypted: bool, channel_bindings: bool, tokens: bool = False, keys: bool = True
+) -> tuple[str, ...]:
+    """The mechanisms that a server may name in EHLO, strongest first; PLAIN and LOGIN need TLS.
+
+    Without `keys` there are passwords whose keys for SCRAM the server does not have. EXTERNAL is
+    for those who have shown a certificate, and not among these.
+    """
+    names: tuple[str, ...] = (SHA_256,) if keys else ()
+    if channel_bindings and encrypted and keys:
         names = (PLUS, SHA_256)
     if encrypted and tokens:
         names += (OAUTHBEARER, XOAUTH2)
@@ -59,6 +68,10 @@ def choose(names: Collection[str], side: ClientSide) -> ClientExchange | None:
     """
     known = {name.upper() for name in names}
     who = side.credentials
+    if who.certificate and side.encrypted and EXTERNAL in known:
+        return ExternalClient(who.username)
+    if who.certificate and not (who.password or who.token):
+        return None
     if who.token:
         return _choose_token(known, side)
     if PLUS in known and side.channel_bindings:
@@ -100,4 +113,5 @@ _SERVERS: dict[str, Callable[[ServerSide], ServerExchange]] = {
     XOAUTH2: lambda _: TokenServer(XOAUTH2),
     "PLAIN": lambda _: PlainServer(),
     "LOGIN": lambda _: LoginServer(),
+    EXTERNAL: lambda _: ExternalServer(),
 }

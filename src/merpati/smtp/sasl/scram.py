@@ -114,7 +114,7 @@ class ScramServer(Turns):
 
     def answer(self, decision: Decision) -> Step:
         """The user's keys; nobody's course is the same as that of a wrong password."""
-        keys = () if isinstance(decision, bool) else tuple(decision)
+        keys = tuple(decision) if isinstance(decision, Sequence) else ()
         self._invented = not keys
         self._keys = _sharing_salt(keys or (self._invent(),))
         nonce = (self._opening.nonce if self._opening else "") + self._side.nonce

@@ -1,14 +1,17 @@
 """Bearer tokens: OAUTHBEARER (RFC 7628) and XOAUTH2, its unpublished elder."""
 
+import json
 import re
 
 from merpati.smtp.sasl.exchange import (
     Challenge,
     Decision,
+    Identified,
     Rejected,
     SaslError,
     Step,
     Succeeded,
+    TokenRefused,
     VerifyToken,
 )
 from merpati.smtp.sasl.preparation import decode, username_of
@@ -22,8 +25,8 @@ _OAUTHBEARER = re.compile(r"n,(?:a=([^,\x01]*))?,\x01((?:[A-Za-z]+=[^\x01]*\x01)
 _XOAUTH2 = re.compile(r"user=([^\x01]*)\x01((?:[A-Za-z]+=[^\x01]*\x01)*)\x01")
 # RFC 6750 §2.1: b64token.
 _BEARER = re.compile(r"bearer +([A-Za-z0-9._~+/-]+=*)", re.IGNORECASE)
-# RFC 7628 §3.2.2: the failure is told before the exchange ends.
-_FAILURE = b'{"status":"invalid_token","schemes":"bearer"}'
+# XOAUTH2 tells the status of HTTP (RFC 6750 §3.1) where OAUTHBEARER has the code.
+_HTTP = {"invalid_token": "401", "insufficient_scope": "403"}
 
 
 class TokenServer(Turns):
@@ -45,8 +48,22 @@ class TokenServer(Turns):
         """The token was looked up."""
         if decision is True:
             return Succeeded(self._username)
+        if isinstance(decision, Identified):
+            return Succeeded(decision.username)
         self._failed = True
-        return Challenge(_FAILURE)
+        why = decision if isinstance(decision, TokenRefused) else TokenRefused()
+        return Challenge(self._failure(why))
+
+    def _failure(self, why: TokenRefused) -> bytes:
+        """RFC 7628 §3.2.2: the failure is told before the exchange ends."""
+        is_published = self.mechanism == OAUTHBEARER
+        told = {
+            "status": why.status if is_published else _HTTP.get(why.status, "400"),
+            "schemes": "bearer",
+            "scope": why.scope,
+            "openid-configuration": why.configuration if is_published else "",
+        }
+        return json.dumps({key: text for key, text in told.items() if text}).encode()
 
     def _read(self, response: bytes) -> Step:
         found = self._grammar.fullmatch(decode(response))

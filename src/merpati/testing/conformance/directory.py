@@ -110,6 +110,16 @@ async def a_name_is_given_once(engine: Engine) -> None:
     assert len(await engine.users()) == 2
 
 
+async def a_user_may_have_no_password_and_be_given_one(engine: Engine) -> None:
+    await _settled(engine)
+    eve = Address("eve", "a.test")
+    await engine.add_user(eve, None)
+    assert engine.user(eve) is not None
+    assert engine.secrets(eve) == ()
+    await engine.set_secret(eve, a_secret("phone"))
+    assert [secret.name for secret in engine.secrets(eve)] == ["phone"]
+
+
 async def only_an_empty_domain_goes(engine: Engine) -> None:
     await _settled(engine)
     await _refuses(engine.remove_domain("a.test"))
@@ -187,6 +197,7 @@ CHECKS: tuple[Check, ...] = (
     a_loop_is_refused_when_it_is_made,
     an_alias_to_nobody_here_is_refused,
     a_name_is_given_once,
+    a_user_may_have_no_password_and_be_given_one,
     only_an_empty_domain_goes,
     the_own_password_comes_first,
     a_suspended_user_has_no_secrets_but_gets_mail,

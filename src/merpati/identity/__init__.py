@@ -1,0 +1,1 @@
+"""Who somebody is, as others know it: providers of tokens, directories and programs outside."""
