@@ -186,3 +186,89 @@ async def test_a_cancelled_delivery_waits_for_its_thread_and_leaves_nothing(tmp_
             await task
     assert disk.failures == []
     assert [file for file in (tmp_path / "mail").rglob("*") if file.is_file()] == []
+
+
+class Reading:
+    """Takes what comes to `reports`, when it is let."""
+
+    def __init__(self, failing=False):
+        self.taken = []
+        self.may = asyncio.Event()
+        self.failing = failing
+
+    def is_for(self, address):
+        return address.local == "reports"
+
+    async def take(self, entry, message):
+        await self.may.wait()
+        if self.failing:
+            raise StorageError("sick")
+        self.taken.append(message)
+        return "kept"
+
+
+class TestReports:
+    """Mail for the address of reports goes to who reads it, apart from people's mail."""
+
+    @pytest.fixture
+    def directory(self):
+        directory = Residents()
+        directory.move_in("ann@here.test", "x")
+        return directory
+
+    async def run(self, tmp_path, directory, reading, *recipients, waiting=20):
+        """Offer a message to each of these; outcomes by recipient as they come."""
+        settings = MaildirSettings(tmp_path / "mail", tmp_path / "inbox", "h")
+        outcomes = []
+        loop = asyncio.get_running_loop()
+        ended = loop.create_future()
+
+        def finished(transaction, found):
+            address = str(transaction.entry.envelope.recipients[0].address)
+            outcomes.append((address, found[0]))
+            if address == "ann@here.test":
+                reading.may.set()
+            if len(outcomes) == len(recipients):
+                ended.set_result(None)
+
+        with ThreadPoolExecutor(1) as executor:
+            parts = MailboxParts(
+                Maildirs(settings), directory, executor, VirtualClock(), 8, reading, waiting
+            )
+            mailboxes = Mailboxes(parts, finished)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(mailboxes.run())
+                for n, to in enumerate(recipients):
+                    entry = an_entry(n, to, size=len(A_BODY.octets()))
+                    row = Waiting(0, entry.envelope.recipients[0], State.IN_HAND, START)
+                    mailboxes.offer(Transaction(entry, (row,), A_BODY), keep=False)
+                await ended
+                mailboxes.stop()
+        return outcomes
+
+    async def test_it_is_read_and_told(self, tmp_path, directory):
+        reading = Reading()
+        reading.may.set()
+        ((_, outcome),) = await self.run(tmp_path, directory, reading, "reports@here.test")
+        assert (outcome.result, outcome.reply) == (Result.DELIVERED, "kept")
+        assert outcome.attempt.route == "reports:"
+        assert reading.taken == [A_BODY.octets()]
+        assert not (tmp_path / "mail").exists()
+
+    async def test_peoples_mail_does_not_wait_for_it(self, tmp_path, directory):
+        recipients = ["reports@here.test"] * 10 + ["ann@here.test"]
+        outcomes = await self.run(tmp_path, directory, Reading(), *recipients)
+        assert [to for to, _ in outcomes] == ["ann@here.test"] + ["reports@here.test"] * 10
+
+    async def test_more_than_may_wait_comes_back_later(self, tmp_path, directory):
+        recipients = ["reports@here.test"] * 4 + ["ann@here.test"]
+        outcomes = await self.run(tmp_path, directory, Reading(), *recipients, waiting=2)
+        results = [(outcome.result, outcome.cause) for _, outcome in outcomes]
+        later = (Result.DEFERRED, "reports-busy")
+        assert results == [later, later, *[(Result.DELIVERED, "")] * 3]
+
+    async def test_a_store_that_fails_defers_it(self, tmp_path, directory):
+        reading = Reading(failing=True)
+        reading.may.set()
+        ((_, outcome),) = await self.run(tmp_path, directory, reading, "reports@here.test")
+        assert outcome.result is Result.DEFERRED

@@ -39,3 +39,36 @@ def test_who_is_reached_twice_keeps_every_wish_and_passes_it_on(
     both = [a_recipient("bob@b.test", bob), a_recipient("sales@a.test", sales)]
     (one,) = expanded(*(reversed(both) if turned else both))
     assert (one.notify, one.named_notify) == (notify, named)
+
+
+class TestReports:
+    """Reports of others come to one name at every domain here."""
+
+    def expander(self, name: str = "mail-reports") -> Expander:
+        residents = Residents()
+        residents.move_in("ann@a.test", "x")
+        residents.alias("*@a.test", "ann@a.test")
+        residents.move_in("mail-reports@c.test", "x")
+        return Expander(residents, "mx.a.test", reports=name)
+
+    @pytest.mark.parametrize("local", ["mail-reports", "Mail-Reports", "mail-reports+tls"])
+    def test_they_end_at_the_name_itself_and_not_at_the_catch_all(self, local: str) -> None:
+        (one,) = self.expander().expand([a_recipient(f"{local}@a.test")]).recipients
+        assert str(one.address).lower() == "mail-reports@a.test"
+        assert self.expander().is_report(one.address)
+
+    @pytest.mark.parametrize(
+        "address", ["ann@a.test", "mail-reports2@a.test", "mail-reports@b.test"]
+    )
+    def test_others_are_not_concerned(self, address: str) -> None:
+        assert not self.expander().is_report(Address.parse(address))
+
+    def test_a_user_of_that_name_keeps_his_mail(self) -> None:
+        assert not self.expander().is_report(Address.parse("mail-reports@c.test"))
+
+    def test_without_a_name_there_are_none(self) -> None:
+        expander = self.expander("")
+        assert not expander.is_report(Address.parse("mail-reports@a.test"))
+        found = expander.find(Address.parse("mail-reports@a.test"))
+        assert found is not None
+        assert [str(one) for one in found.mailboxes] == ["ann@a.test"]

@@ -44,6 +44,7 @@ from merpati.report.notices import Notices
 from merpati.storage.connection import StorageSettings
 from merpati.storage.errors import StorageError
 from merpati.system.housekeeping import Housekeeping
+from merpati.testing.memory_feedback import MemoryFeedback
 from merpati.testing.residents import Residents
 from merpati.testing.simulation.clock import MachineClock, ProcessClock
 from merpati.testing.simulation.database import SimulatedDatabase
@@ -172,7 +173,7 @@ class Worker:
         self.queue.on_ready(self._nudge)
         self.is_ready = True
         async with asyncio.TaskGroup() as group:
-            keeping = Housekeeping(self.queue, self.journal, self.clock)
+            keeping = Housekeeping(self.queue, self.journal, MemoryFeedback(), self.clock)
             keeping.patience, keeping.retention = _SETTLING.delay_notice, 1e12
             chores = [
                 group.create_task(self._keep_on(self.notices.run)),

@@ -9,6 +9,7 @@ from merpati.system.housekeeping import Housekeeping
 from merpati.testing.clock import VirtualClock
 from merpati.testing.deliveries import DAY, START, an_entry
 from merpati.testing.memory import MemoryQueue
+from merpati.testing.memory_feedback import MemoryFeedback
 
 HOUR = 3600.0
 
@@ -33,7 +34,7 @@ class Crowd(MemoryQueue):
 async def test_a_crowd_that_comes_to_its_time_leaves_the_writer_to_mail() -> None:
     clock = VirtualClock(START)
     queue = Crowd(clock)
-    task = asyncio.create_task(Housekeeping(queue, queue.journal, clock).run())
+    task = asyncio.create_task(Housekeeping(queue, queue.journal, MemoryFeedback(), clock).run())
     await clock.advance(1.0)
     task.cancel()
     assert 0 < queue.looked_at <= 1_100
@@ -44,7 +45,7 @@ async def test_a_crowd_that_comes_to_its_time_leaves_the_writer_to_mail() -> Non
 async def test_mail_of_a_site_on_hold_is_told_of_and_ended_in_time() -> None:
     clock = VirtualClock(START)
     queue = MemoryQueue(clock)
-    housekeeping = Housekeeping(queue, queue.journal, clock)
+    housekeeping = Housekeeping(queue, queue.journal, MemoryFeedback(), clock)
     housekeeping.retention = 30 * DAY
     await queue.hold("a.test", START + 30 * DAY, "the whole site is down")
     await queue.put(an_entry(1, "ann@a.test", "bob@a.test"), Body((b"x",)))

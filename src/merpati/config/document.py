@@ -13,6 +13,7 @@ from merpati.config.values import Domain, DomainName, Duration, Mailbox, Network
 from merpati.delivery.mx import MxSettings
 from merpati.delivery.settling import SettlingSettings
 from merpati.delivery.transaction import TlsDemand
+from merpati.feedback.feedback import Room
 from merpati.intake import IntakeSettings
 from merpati.policy.rules.limits import LimitSettings
 from merpati.queue.schedule import Schedule
@@ -23,6 +24,7 @@ from merpati.wire.listen import ListenSettings
 
 _RULES = LimitSettings()
 _LISTEN = ListenSettings()
+_ROOM = Room()
 
 
 class Language(Enum):
@@ -339,6 +341,27 @@ class QueueTable(Table, frozen=True):
     ] = Duration(SettlingSettings().delay_notice)
 
 
+class ReportsTable(Table, frozen=True):
+    """What others report of us: of our mail (DMARC, complaints), of TLS with our hosts."""
+
+    name: Annotated[
+        str,
+        Meta(pattern="^([a-z0-9][a-z0-9._-]{0,63})?$"),
+        key(
+            "The local part, at every domain here, that takes reports: `merpati domain setup` puts "
+            "it into the records, `merpati reports` shows what came. A user of that name keeps the "
+            'mail. `""`: reports are not taken.'
+        ),
+    ] = "mail-reports"
+    age: Annotated[Duration, key("Age at which a report is forgotten.")] = Duration(_ROOM.age)
+    count: Annotated[
+        int,
+        Meta(ge=1),
+        key("Reports that are kept. Of more, those of whoever sends most go first."),
+    ] = _ROOM.reports
+    size: Annotated[Size, key("Octets of all of them together.")] = Size(_ROOM.octets)
+
+
 class RetentionTable(Table, frozen=True):
     """How long is remembered what happened."""
 
@@ -396,5 +419,6 @@ class Document(Table, frozen=True):
     limits: LimitsTable = LimitsTable()
     authenticity: AuthenticityTable = AuthenticityTable()
     queue: QueueTable = QueueTable()
+    reports: ReportsTable = ReportsTable()
     retention: RetentionTable = RetentionTable()
     log: LogTable = LogTable()

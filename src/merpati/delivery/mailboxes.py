@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from merpati.clock import Clock
 from merpati.delivery.maildir import Incoming, Maildirs, headers
 from merpati.delivery.outcome import Outcome, Result
+from merpati.delivery.reports import ROUTE, Reports
 from merpati.delivery.transaction import Transaction
 from merpati.directory.directory import Directory
 from merpati.errors import MerpatiError
@@ -47,6 +48,22 @@ class MailboxParts:
     clock: Clock
     workers: int = 8
     """Deliveries at once."""
+    reports: Reports | None = None
+    """Who reads the mail for the address of reports; None: nobody."""
+    reports_waiting: int = 20
+    """Mail for the address of reports; more comes back later."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """Transactions that wait, each with whether it is for the developer's inbox."""
+
+    ready: deque[tuple[Transaction, bool]] = field(default_factory=deque)
+    wanted: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
+
+    def put(self, transaction: Transaction, keep: bool) -> None:
+        self.ready.append((transaction, keep))
+        self.wanted.release()
 
 
 class Mailboxes:
@@ -55,37 +72,52 @@ class Mailboxes:
     def __init__(self, parts: MailboxParts, finished: Finished) -> None:
         self._parts = parts
         self._finished = finished
-        self._ready: deque[tuple[Transaction, bool]] = deque()
-        self._wanted = asyncio.Semaphore(0)
+        self._mail = _Line()
+        # Apart, and one at a time: a stranger's report may take seconds to be read.
+        self._reports = _Line()
         self._stopping = False
 
     def offer(self, transaction: Transaction, keep: bool) -> None:
         """Deliver this soon; `keep` puts it into the developer's inbox."""
-        self._ready.append((transaction, keep))
-        self._wanted.release()
+        if keep or not self._has_report(transaction):
+            self._mail.put(transaction, keep)
+        elif len(self._reports.ready) < self._parts.reports_waiting:
+            self._reports.put(transaction, keep)
+        else:
+            text = "many reports are being read"
+            later = Outcome(0, Result.DEFERRED, text, "4.3.2", "reports-busy")
+            self._finished(transaction, [_for(one, later) for one in transaction.recipients])
+
+    def _has_report(self, transaction: Transaction) -> bool:
+        reports = self._parts.reports
+        return reports is not None and any(
+            reports.is_for(one.recipient.address) for one in transaction.recipients
+        )
 
     def stop(self) -> None:
         """Finish what is begun; what waits comes back untouched."""
         self._stopping = True
-        for _ in range(self._parts.workers):
-            self._wanted.release()
-        while self._ready:
-            transaction, _ = self._ready.popleft()
-            untouched = [Outcome(one.n, Result.UNTOUCHED) for one in transaction.recipients]
-            self._finished(transaction, untouched)
+        for line in (self._mail, self._reports):
+            for _ in range(self._parts.workers):
+                line.wanted.release()
+            while line.ready:
+                transaction, _ = line.ready.popleft()
+                untouched = [Outcome(one.n, Result.UNTOUCHED) for one in transaction.recipients]
+                self._finished(transaction, untouched)
 
     async def run(self) -> None:
         """Work until stopped."""
         async with asyncio.TaskGroup() as group:
             for _ in range(self._parts.workers):
-                group.create_task(self._work())
+                group.create_task(self._work(self._mail))
+            group.create_task(self._work(self._reports))
 
-    async def _work(self) -> None:
+    async def _work(self, line: _Line) -> None:
         while True:
-            await self._wanted.acquire()
+            await line.wanted.acquire()
             if self._stopping:
                 return
-            transaction, keep = self._ready.popleft()
+            transaction, keep = line.ready.popleft()
             work = self._keep(transaction) if keep else self._deliver(transaction)
             self._finished(transaction, await work)
 
@@ -108,6 +140,9 @@ class Mailboxes:
         ]
 
     async def _to(self, waiting: Waiting, transaction: Transaction) -> Outcome:
+        reports = self._parts.reports
+        if reports is not None and reports.is_for(waiting.recipient.address):
+            return await self._read(transaction, reports)
         try:
             mailboxes = self._mailboxes(waiting.recipient.address)
         except MerpatiError as error:
@@ -121,6 +156,13 @@ class Mailboxes:
             if outcome.result is not Result.DELIVERED:
                 break
         return outcome
+
+    async def _read(self, transaction: Transaction, reports: Reports) -> Outcome:
+        started = self._parts.clock.monotonic()
+        entry = transaction.entry
+        said = await reports.take(entry, await _octets(transaction))
+        attempt = Attempt(route=ROUTE, seconds=self._parts.clock.monotonic() - started)
+        return _stored(said, attempt)
 
     def _mailboxes(self, address: Address) -> Sequence[Address]:
         """Aliases were followed when the message was accepted; this follows what changed since."""
@@ -151,15 +193,7 @@ class Mailboxes:
         except OSError as error:
             return _refused(error, route)
         seconds = self._parts.clock.monotonic() - started
-        attempt = Attempt(route=route, seconds=seconds)
-        return Outcome(
-            0,
-            Result.DELIVERED,
-            "stored in the mailbox",
-            "2.0.0",
-            attempt=attempt,
-            relayed_without_dsn=True,  # A mailbox tells nobody: a notice of success is ours.
-        )
+        return _stored("stored in the mailbox", Attempt(route=route, seconds=seconds))
 
     async def _write(
         self, transaction: Transaction, begin: Callable[[], Incoming], head: bytes
@@ -238,6 +272,27 @@ async def _was_here(transaction: Transaction, mailbox: str) -> bool:
         return False
     return mailbox.lower() in (
         one.strip().lower() for one in Headers.scan(head).get_all(_RECIPIENT)
+    )
+
+
+async def _octets(transaction: Transaction) -> bytes:
+    """The whole message; of one that is damaged, not the end."""
+    if isinstance(transaction.body, Body):
+        octets = b"".join(transaction.body.parts)
+    else:
+        octets = b"".join([piece async for piece in transaction.body()])
+    _check_size(len(octets), transaction.entry)
+    return octets
+
+
+def _stored(said: str, attempt: Attempt) -> Outcome:
+    return Outcome(
+        0,
+        Result.DELIVERED,
+        said,
+        "2.0.0",
+        attempt=attempt,
+        relayed_without_dsn=True,  # A mailbox tells nobody: a notice of success is ours.
     )
 
 

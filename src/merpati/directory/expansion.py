@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import msgspec
 
 from merpati.directory.directory import Directory, Resolution
+from merpati.directory.following import bare
 from merpati.mail.address import Address
 from merpati.mail.envelope import Notify, Recipient
 
@@ -36,6 +37,20 @@ class Expander:
     """The domain of a bare `<postmaster>` (RFC 5321 §4.1.1.3)."""
     postmaster: Address | None = None
     """Who reads the postmaster's mail of domains here that name nobody."""
+    reports: str = ""
+    """The local part, in lower case, at every domain here to which others send reports."""
+
+    def is_report(self, address: Address) -> bool:
+        """Whether mail for it is a report to be read by us. A user of that name keeps his mail."""
+        # Asked of every recipient: nearly all of them end here.
+        if not self.reports or not address.local.lower().startswith(self.reports):
+            return False
+        name = bare(address)
+        return (
+            name.local.lower() == self.reports
+            and self.directory.is_local(name.domain)
+            and self.directory.user(name) is None
+        )
 
     def is_here(self, address: Address) -> bool:
         """Whether mail for this address ends here or is sent on by an alias of ours."""
@@ -49,6 +64,8 @@ class Expander:
         """Where an address that is here leads; None: nobody. Raises DirectoryError for damage."""
         named = address if address.domain else Address(address.local, self.hostname)
         # This host's own name need not be a domain with users; it is ours all the same.
+        if self.is_report(named):
+            return Resolution(mailboxes=(bare(named),))
         is_local = self.directory.is_local(named.domain)
         found = self.directory.resolve(named) if is_local else None
         if found is not None or not self._has_stand_in(named):

@@ -15,6 +15,8 @@ from merpati.feedback.sums import Alignment, Sessions, Source
 class Room:
     """How much is kept. Strangers send reports, so all of it is bounded."""
 
+    age: float = 400 * 86400.0
+    """Seconds since a report came."""
     reports: int = 20_000
     octets: int = 256 * 1024 * 1024
     """About; of all reports together."""
@@ -84,7 +86,7 @@ class Feedback(Protocol):
         """How a domain's mail did with DMARC, told by reports that end after `since`."""
         ...
 
-    async def forget(self, before: float, room: Room, most: int) -> int:
-        """Remove at most `most` reports that came before, or for which there is no room any more;
+    async def forget(self, now: float, room: Room, most: int) -> int:
+        """Remove at most `most` reports that are too old or for which there is no room any more;
         how many it removed."""
         ...

@@ -62,11 +62,10 @@ class Rows:
         found = rows(self._connection, _WHOLE, (id_,))
         return next((_received(row) for row in found), None)
 
-    def forget(self, before: float, room: Room, most: int) -> int:
+    def forget(self, now: float, room: Room, most: int) -> int:
         """See `Feedback`."""
-        old = rows(
-            self._connection, "SELECT number FROM report WHERE at < ? LIMIT ?", (before, most)
-        )
+        query = "SELECT number FROM report WHERE at < ? LIMIT ?"
+        old = rows(self._connection, query, (now - room.age, most))
         for (number,) in old:
             self._remove(number)
         return len(old) + self._make_room(room, most - len(old))

@@ -46,8 +46,8 @@ class FeedbackStore:
             lambda connection: SumRows(connection).alignment(domain, since)
         )
 
-    async def forget(self, before: float, room: Room, most: int) -> int:
+    async def forget(self, now: float, room: Room, most: int) -> int:
         """See `Feedback`."""
         return await self._database.write(
-            lambda connection: Rows(connection).forget(before, room, most)
+            lambda connection: Rows(connection).forget(now, room, most)
         )

@@ -18,7 +18,7 @@ MAX_VALUES = 20
 """Of a field that may stand several times."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _MAX_INCIDENTS = 10**6
-_TYPES = ("message/feedback-report",)
+MEDIA_TYPE = "message/feedback-report"
 _RETURNED = ("message/rfc822", "message/global", "text/rfc822-headers", "message/rfc822-headers")
 _METHODS = frozenset({"dkim", "spf"})
 
@@ -26,7 +26,7 @@ _METHODS = frozenset({"dkim", "spf"})
 def read_complaint(octets: bytes) -> Complaint | None:
     """The report in a message; None for a message that is none. Never raises."""
     parts = read_parts(octets)
-    report = next((part for part in parts if part.media_type in _TYPES), None)
+    report = next((part for part in parts if part.media_type == MEDIA_TYPE), None)
     if report is None:
         return None
     # RFC 5965 §2 d: the part is a block of header fields.
@@ -116,7 +116,7 @@ def failure_message(
         "report",
         [
             text_part(text),
-            enclosed(_fields(complaint), "message/feedback-report"),
+            enclosed(_fields(complaint), MEDIA_TYPE),
             enclosed(original.section, "text/rfc822-headers"),
         ],
         "report-type=feedback-report",

@@ -35,6 +35,13 @@ class Subject:
     """The same with TLS from the first octet."""
     serves_policy: bool = False
     """Whether it is this server that senders have the policy from."""
+    reports: str = ""
+    """The local part that takes reports; empty: the postmaster's."""
+
+    @property
+    def reports_uri(self) -> str:
+        """Where reports are to be sent."""
+        return f"mailto:{self.reports or 'postmaster'}@{self.domain}"
 
     @property
     def dmarc_name(self) -> str:
@@ -90,7 +97,7 @@ def _dmarc(subject: Subject, seen: Seen) -> Record:
     """What is there stays, if it is one policy that can be read."""
     there = seen.at(Kind.TXT, subject.dmarc_name) or ()
     policies = [text for text in there if read_record(text.encode()) is not None]
-    text = f"v=DMARC1; p=none; rua=mailto:postmaster@{subject.domain}"
+    text = f"v=DMARC1; p=none; rua={subject.reports_uri}"
     if len(policies) == 1 and has_policy(policies[0]):
         text = policies[0]
     return Record(Purpose.DMARC, Kind.TXT, subject.dmarc_name, text)
@@ -113,7 +120,7 @@ def _ptr(subject: Subject, seen: Seen) -> Iterator[Record]:
 
 def _tls_reports(subject: Subject, seen: Seen) -> Record:
     there = [one for one in seen.at(Kind.TXT, subject.reports_name) or () if orders_reports(one)]
-    ours = f"v=TLSRPTv1; rua=mailto:postmaster@{subject.domain}"
+    ours = f"v=TLSRPTv1; rua={subject.reports_uri}"
     text = there[0] if len(there) == 1 else ours
     return Record(Purpose.TLS_REPORTS, Kind.TXT, subject.reports_name, text)
 

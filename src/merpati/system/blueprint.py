@@ -8,7 +8,10 @@ from merpati.config.document import Dmarc, Language, PortTable, UnclearFrom
 from merpati.config.settings import Settings
 from merpati.delivery.mx import MxSettings
 from merpati.delivery.settling import SettlingSettings
+from merpati.directory.directory import Directory
+from merpati.directory.expansion import Expander
 from merpati.dns.client import DnsSettings
+from merpati.feedback.feedback import Room
 from merpati.intake import IntakeSettings
 from merpati.mail.address import Address
 from merpati.policy.rules.dmarc import DmarcSettings
@@ -120,6 +123,16 @@ class Blueprint:
         """Who reads what is sent to the postmaster."""
         told = self.settings.document.postmaster
         return Address.parse(told) if told else None
+
+    def expander(self, directory: Directory) -> Expander:
+        """Of addresses here."""
+        name = "" if self.settings.is_inbox else self.settings.document.reports.name
+        return Expander(directory, self.settings.hostname, self.postmaster(), name)
+
+    def room(self) -> Room:
+        """Of what others report."""
+        told = self.settings.document.reports
+        return Room(float(told.age), told.count, int(told.size))
 
     def schedule(self) -> Schedule:
         """Of attempts."""

@@ -33,9 +33,11 @@ from merpati.dns.client import DnsClient
 from merpati.dns.resolver import addresses_of
 from merpati.intake import Intake
 from merpati.journal.events import MAX_TEXT, Lifecycle
+from merpati.mail.address import Address
 from merpati.node.table import Table
 from merpati.queue.schedule import Schedule
 from merpati.report.notices import Notices
+from merpati.report.receiving import Receiver, ReceiverParts
 from merpati.system.blueprint import Blueprint
 from merpati.system.chores import keep_on
 from merpati.system.doors import Household
@@ -91,6 +93,8 @@ class Delivering:
         self._policies = self._make_policies()
         self._uses_sts = False
         self._routes = CurrentRoutes(house)
+        self._expander = Blueprint(settings).expander(house.stores.directory)
+        self._receiver = self._make_receiver(threads.mailboxes)
         self._schedule = Schedule()
         self._settling = Settling(SettlingSettings(), self._retry)
         self._notices = self._make_notices()
@@ -158,6 +162,8 @@ class Delivering:
         """Routes and waits for the attempts to come, the language of the notices to come."""
         blueprint = Blueprint(settings)
         self._routes.take_up(routes, settings.is_inbox)
+        self._expander = blueprint.expander(self._house.stores.directory)
+        self._receiver.room = blueprint.room()
         self._schedule = blueprint.schedule()
         self._decider = Decider(Dane(self._resolver) if blueprint.uses_dane else None)
         self._uses_sts = settings.document.delivery.mta_sts
@@ -204,7 +210,17 @@ class Delivering:
         places = Places(self._settings.data)
         hostname = self._settings.hostname
         maildirs = Maildirs(MaildirSettings(places.mail, places.inbox, hostname))
-        return MailboxParts(maildirs, self._house.stores.directory, threads, self._house.clock)
+        directory, clock = self._house.stores.directory, self._house.clock
+        return MailboxParts(maildirs, directory, threads, clock, reports=self._receiver)
+
+    def _make_receiver(self, threads: Executor) -> Receiver:
+        parts = ReceiverParts(
+            self._house.stores.feedback, threads, self._is_report, self._log.defect
+        )
+        return Receiver(parts)
+
+    def _is_report(self, address: Address) -> bool:
+        return self._expander.is_report(address)
 
     def _signing(self, threads: Executor) -> Signing:
         stores = self._house.stores

@@ -15,7 +15,6 @@ from weakref import WeakSet
 from merpati.authenticity.examiner import Examiner, spf_check
 from merpati.clock import Clock
 from merpati.config.document import PortTable
-from merpati.directory.expansion import Expander
 from merpati.dns.client import DnsClient
 from merpati.intake import Intake
 from merpati.journal.limits import Limits
@@ -68,9 +67,8 @@ class IntakeParts:
 
 def intake_of(blueprint: Blueprint, rules: RuleSettings, parts: IntakeParts) -> Intake:
     """The door into the queue behind one set of rules."""
-    hostname = blueprint.settings.hostname
     stores, clock = parts.stores, parts.clock
-    expander = Expander(stores.directory, hostname, blueprint.postmaster())
+    expander = blueprint.expander(stores.directory)
     measure = partial(disk_of, blueprint.settings.data)
     return Intake(
         settings=blueprint.intake(),

@@ -2,6 +2,7 @@
 
 from merpati.clock import Clock
 from merpati.delivery.settling import SettlingSettings
+from merpati.feedback.feedback import Feedback, Room
 from merpati.journal.journal import Journal
 from merpati.queue.queue import Desk
 
@@ -17,14 +18,17 @@ _FORGET_AT_ONCE = 5000
 class Housekeeping:
     """Looks around once a minute."""
 
-    def __init__(self, desk: Desk, journal: Journal, clock: Clock) -> None:
+    def __init__(self, desk: Desk, journal: Journal, feedback: Feedback, clock: Clock) -> None:
         self._desk = desk
         self._journal = journal
+        self._feedback = feedback
         self._clock = clock
         self.patience = SettlingSettings().delay_notice
         """Seconds until senders are told of a delay; set at start and at a reload."""
         self.retention = 0.0
         """Seconds that the journal remembers; set at start and at a reload."""
+        self.room = Room()
+        """Of what others report; set at start and at a reload."""
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -36,7 +40,7 @@ class Housekeeping:
         """Tell of delays, end what is expired, forget what is old: a slice of each in turn, so that
         much of one keeps none of the others waiting."""
         now = self._clock.now()
-        chores = [self._remind, self._expire, self._forget]
+        chores = [self._remind, self._expire, self._forget, self._forget_reports]
         while chores:
             chores = [chore for chore in chores if await chore(now)]
             if chores:
@@ -52,3 +56,6 @@ class Housekeeping:
     async def _forget(self, now: float) -> bool:
         before = now - self.retention
         return await self._journal.forget(before, _FORGET_AT_ONCE) == _FORGET_AT_ONCE
+
+    async def _forget_reports(self, now: float) -> bool:
+        return await self._feedback.forget(now, self.room, _AT_ONCE) == _AT_ONCE

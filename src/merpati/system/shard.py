@@ -15,6 +15,7 @@ from merpati.config.settings import Settings
 from merpati.delivery.route import Route
 from merpati.node.table import Table
 from merpati.report.metrics import Gauge
+from merpati.system.blueprint import Blueprint
 from merpati.system.chores import keep_on
 from merpati.system.delivering import Delivering, Threads
 from merpati.system.doors import Household
@@ -55,12 +56,15 @@ class Shard:
         self.delivering = Delivering(settings, house, parts.threads, parts.log, parts.sites)
         self.reporting = Reporting(number, settings, stores, parts.clock, gauges)
         self.health = Health(stores.shard.probe, parts.clock)
-        self._housekeeping = Housekeeping(stores.queue, stores.journal, parts.clock)
+        self._housekeeping = Housekeeping(
+            stores.queue, stores.journal, stores.feedback, parts.clock
+        )
 
     def take_up(self, settings: Settings, routes: list[Route]) -> None:
         """Use changed settings from the next attempt on."""
         self._housekeeping.patience = float(settings.document.queue.delay_notice)
         self._housekeeping.retention = float(settings.document.retention.journal)
+        self._housekeeping.room = Blueprint(settings).room()
         self.delivering.take_up(settings, routes)
 
     def office(self, doors: Doors) -> Office:

@@ -46,6 +46,6 @@ class MemoryFeedback:
         """See `Feedback`."""
         return self._sums.alignment(domain, since)
 
-    async def forget(self, before: float, room: Room, most: int) -> int:
+    async def forget(self, now: float, room: Room, most: int) -> int:
         """See `Feedback`."""
-        return self._rows.forget(before, room, most)
+        return self._rows.forget(now, room, most)

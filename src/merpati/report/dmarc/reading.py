@@ -13,8 +13,9 @@ from merpati.feedback.aggregate import (
     Row,
     SpfTold,
 )
-from merpati.mail.parts import Part, read_parts
+from merpati.mail.parts import read_parts
 from merpati.report.archive import open_archive
+from merpati.report.attachments import first_report
 from merpati.report.dmarc.document import Element, read_document
 from merpati.report.errors import ReportError
 
@@ -22,35 +23,14 @@ MAX_ROWS = 50_000
 MAX_SIGNATURES = 100
 """Of one row (RFC 9990 §2.1.5)."""
 _MAX_COUNT = 10**12
-_MAX_TRIED = 5
 _DISPOSITIONS = frozenset({"none", "pass", "quarantine", "reject"})
 _POLICIES = frozenset(policy.value for policy in Policy)
-_TYPES = frozenset(
-    {
-        *("application/gzip", "application/x-gzip", "application/zip", "text/xml"),
-        *("application/x-zip-compressed", "application/xml", "application/x-zip"),
-    }
-)
-_NAMES = (".xml", ".xml.gz", ".gz", ".zip")
 
 
 def find_report(message: bytes) -> AggregateReport:
     """The report that a message carries. Raises ReportError: what is wrong with the first of its
     attachments that may be one."""
-    fault: ReportError | None = None
-    parts = [part for part in read_parts(message) if _may_be_report(part)]
-    for part in parts[:_MAX_TRIED]:
-        try:
-            return read_report(open_archive(part.content))
-        except ReportError as error:
-            fault = fault or error
-    raise fault or ReportError("no attachment that could be a report")
-
-
-def _may_be_report(part: Part) -> bool:
-    if part.is_container:
-        return False
-    return part.media_type in _TYPES or part.filename.lower().endswith(_NAMES)
+    return first_report(read_parts(message), lambda attached: read_report(open_archive(attached)))
 
 
 def read_report(xml: bytes) -> AggregateReport:

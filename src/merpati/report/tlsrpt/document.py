@@ -3,6 +3,7 @@
 Strangers write what is read: unknown fields are passed over, and nothing is believed but the form.
 """
 
+import codecs
 import gzip
 
 import msgspec
@@ -21,7 +22,8 @@ def write_report(report: TlsReport) -> bytes:
 
 def read_report(octets: bytes) -> TlsReport:
     """A report as it came, compressed or not. Raises ReportError."""
-    document = open_archive(octets)
+    # RFC 8259 §8.1: a reader may pass over a byte order mark; some writers put one.
+    document = open_archive(octets).removeprefix(codecs.BOM_UTF8)
     try:
         return _DECODER.decode(document)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

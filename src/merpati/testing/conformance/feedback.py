@@ -214,10 +214,11 @@ async def no_report_is_from_the_future(engine: Feedback) -> None:
 
 async def what_is_old_goes(engine: Feedback) -> None:
     await _keep(engine, *(received(aggregate(BAD, id_=str(n))) for n in range(3)))
-    assert await engine.forget(NOW, ROOM, 10) == 0
-    assert await engine.forget(NOW + 1, ROOM, 2) == 2
+    late = NOW + ROOM.age
+    assert await engine.forget(late, ROOM, 10) == 0
+    assert await engine.forget(late + 1, ROOM, 2) == 2
     assert len(await engine.sources("a.test", 0.0, 10)) == 1
-    assert await engine.forget(NOW + 1, ROOM, 2) == 1
+    assert await engine.forget(late + 1, ROOM, 2) == 1
     assert await _ids(engine) == []
     assert await engine.sources("a.test", 0.0, 10) == []
 
@@ -227,7 +228,7 @@ async def there_are_never_more_than_there_is_room_for(engine: Feedback) -> None:
         kept = received(aggregate(id_=str(n)), f"M{n}")
         assert await engine.keep(kept, Room(reports=3))
     assert await _ids(engine) == ["M4", "M3", "M2"]
-    assert await engine.forget(0.0, Room(reports=1), 10) == 2
+    assert await engine.forget(NOW, Room(reports=1), 10) == 2
     assert await engine.keep(received(aggregate(id_="9"), "M9"), Room(octets=1))
     assert await _ids(engine) == []
 
