@@ -21,7 +21,7 @@ PRAGMA cache_size=-{cache};
 PRAGMA wal_autocheckpoint=1000;
 PRAGMA journal_size_limit=67108864;
 """
-_STATEMENTS = 200
+_STATEMENTS = 500
 _PATIENCE = 10_000
 """Milliseconds that a lock of another process is waited for."""
 

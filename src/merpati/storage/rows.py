@@ -10,8 +10,8 @@ from typing import Any
 
 import apsw
 
-_SIZES = (32, 16, 8, 4, 2, 1)
-"""Rows of one statement: few sizes, so that all stay prepared."""
+_MOST = 32
+"""Rows of one statement. There is one for each number of them, and all stay prepared."""
 
 
 def rows(
@@ -37,16 +37,12 @@ class Insert:
     def __init__(self, into: str, row: str) -> None:
         """`into` the table with its columns; `row` one row of VALUES, in brackets."""
         self._statements = [
-            (size, f"INSERT INTO {into} VALUES {', '.join([row] * size)}")  # noqa: S608 - constants
-            for size in _SIZES
+            f"INSERT INTO {into} VALUES {', '.join([row] * size)}"  # noqa: S608 - constants
+            for size in range(1, _MOST + 1)
         ]
 
     def run(self, connection: apsw.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
         """All of them, in order."""
-        at, left = 0, len(rows)
-        for size, statement in self._statements:
-            while left >= size:
-                piece = rows[at : at + size]
-                connection.execute(statement, tuple(chain.from_iterable(piece)))
-                at += size
-                left -= size
+        for at in range(0, len(rows), _MOST):
+            piece = rows[at : at + _MOST]
+            connection.execute(self._statements[len(piece) - 1], tuple(chain.from_iterable(piece)))

@@ -10,6 +10,7 @@ accepted; nothing is ever retried on a handle that has failed.
 import asyncio
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from queue import Empty, SimpleQueue
 
 import apsw
@@ -42,6 +43,9 @@ class Writer:
         self._refusal: StorageError | None = None
         self._was_busy = False
         self._is_stopping = False
+        # Never released: to wait for it is to sleep. Under libfaketime time.sleep itself fails.
+        self._moment = threading.Lock()
+        self._moment.acquire()
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Open the file and begin; raises StorageError when it is refused. Blocks for the open."""
@@ -84,40 +88,44 @@ class Writer:
 
     def _gather(self) -> list[Job[object]]:
         """The next batch: at least one job, or none when it is time to stop."""
-        first = self._queue.get()
-        if first is None:
-            self._is_stopping = True
-            return []
-        batch = [first]
-        now = self._monotonic()
-        until = now + self._patience(first)
-        riders = int(first.rides)
-        while len(batch) < self._settings.batch and riders < self._settings.riders:
-            job = self._next(until)
-            if job is None:
-                break
-            batch.append(job)
-            riders += job.rides
-            if first.rides and not job.rides:
-                first = job
-                until = min(until, self._monotonic() + self._patience(job))
-        self._was_busy = len(batch) - riders > 1
+        batch: list[Job[object]] = []
+        self._add(batch, self._queue.get())
+        if batch:
+            self._let_ride(batch)
+            self._take(batch)
+            if self._holds(batch):
+                self._moment.acquire(timeout=self._settings.hold)
+                self._take(batch)
+            self._was_busy = sum(not job.rides for job in batch) > 1
         return batch
 
-    def _patience(self, job: Job[object]) -> float:
-        if job.rides:
-            return self._settings.ride
-        return self._settings.hold if self._was_busy or not self._queue.empty() else 0.0
+    def _add(self, batch: list[Job[object]], job: Job[object] | None) -> None:
+        if job is None:
+            self._is_stopping = True
+        else:
+            batch.append(job)
 
-    def _next(self, until: float) -> Job[object] | None:
-        """A job that waits or comes before `until`; None when it is time to commit."""
-        try:
-            left = until - self._monotonic()
-            job = self._queue.get(timeout=left) if left > 0 else self._queue.get_nowait()
-        except Empty:
-            return None
-        self._is_stopping = job is None
-        return job
+    def _let_ride(self, batch: list[Job[object]]) -> None:
+        """While all of them ride, wait for one to travel with."""
+        until = self._monotonic() + self._settings.ride
+        while batch[-1].rides and len(batch) < self._settings.riders and not self._is_stopping:
+            try:
+                job = self._queue.get(timeout=max(0.0, until - self._monotonic()))
+            except Empty:
+                return
+            self._add(batch, job)
+
+    def _holds(self, batch: list[Job[object]]) -> bool:
+        """Whether this one waits for company: under load, and without being woken by each."""
+        is_busy = self._was_busy or len(batch) > 1
+        has_room = len(batch) < self._settings.batch and not self._is_stopping
+        return is_busy and has_room and not all(job.rides for job in batch)
+
+    def _take(self, batch: list[Job[object]]) -> None:
+        """What waits by now."""
+        with suppress(Empty):
+            while len(batch) < self._settings.batch and not self._is_stopping:
+                self._add(batch, self._queue.get_nowait())
 
     def _store(self, jobs: list[Job[object]]) -> None:
         try:
