@@ -21,8 +21,10 @@ from merpati.journal.events import (
     LoginFailed,
     Noticed,
     Opened,
+    PolicyUnread,
     Refused,
     Released,
+    Reported,
     Rerouted,
     SenderHeld,
     SiteHeld,
@@ -74,6 +76,15 @@ EVERY: list[Event] = [
     SiteHeld(at=1.0, site="s", until=0.0, why="mended"),
     SenderHeld(at=1.0, site="s", sender="b.test", until=9.0, why="550 5.7.23 SPF"),
     SenderHeld(at=1.0, site="s", sender="b.test", until=0.0, why="550 5.7.23 SPF"),
+    PolicyUnread(at=1.0, domain="b.test", flaw="fetch", why="it gave no answer"),
+    Reported(
+        at=1.0,
+        report="dmarc",
+        domain="b.test",
+        day="2026-04-01",
+        outcome="mailed",
+        to=("r@b.test",),
+    ),
     Lifecycle(at=1.0, what="started"),
 ]
 
@@ -86,6 +97,23 @@ def test_every_event_can_be_told_in_every_language(event: Event, language: str) 
 
 def test_every_kind_of_event_is_tried_above() -> None:
     assert {type(event) for event in EVERY} == set(Event.__args__)
+
+
+def test_a_report_is_told_with_whom_it_is_for() -> None:
+    reported = Reported(
+        at=0.0,
+        message="ID",
+        report="dmarc",
+        domain="a.test",
+        day="2026-04-01",
+        outcome="mailed",
+        to=("r@a.test", "s@b.test"),
+        why="t@c.test: it has not agreed",
+    )
+    assert (
+        "Daily DMARC report to a.test about 2026-04-01 for r@a.test, s@b.test: this message brings "
+        "it: t@c.test: it has not agreed"
+    ) in tell([reported])
 
 
 def test_a_failure_is_told_with_dialogue_meaning_and_advice() -> None:

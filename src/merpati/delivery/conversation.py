@@ -39,6 +39,8 @@ class Surroundings:
     """Takes what is learned, at once."""
 
 
+_TLSA_TOLD = 5
+"""TLSA records of a host that the journal keeps with a connection."""
 _NOTHING_KNOWN = SiteMemory()
 
 
@@ -152,6 +154,8 @@ class Conversation:
                 name=self._security.name if self._tls else "",
                 dialogue=tuple(opening.dialogue) if opening else (),
                 error=refused.why[:MAX_TEXT] if refused else "",
+                local=self._link.stream.local.ip if self._link else "",
+                tlsa=tuple(str(one)[:MAX_TEXT] for one in self._security.tlsa[:_TLSA_TOLD]),
                 seconds=clock.monotonic() - self._began,
             )
         )

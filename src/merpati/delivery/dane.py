@@ -52,6 +52,10 @@ class Tlsa:
     matching: int
     association: bytes
 
+    def __str__(self) -> str:
+        """As zone files have it (RFC 6698 §2.2)."""
+        return f"{self.usage} {self.selector} {self.matching} {self.association.hex()}"
+
     @property
     def is_usable(self) -> bool:
         """Whether SMTP can do something with it (RFC 7672 §3.1, RFC 7671 §4.1)."""

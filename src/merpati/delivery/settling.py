@@ -156,6 +156,7 @@ class _Case(msgspec.Struct, frozen=True):
             reply=self.words,
             attempt=self.outcome.attempt or Attempt(route=""),
             delay=max(0.0, self.now - self.entry.received),
+            is_ours=self.entry.is_notice,
         )
         return self._ended(State.DELIVERED, notice, (event,))
 
@@ -180,6 +181,7 @@ class _Case(msgspec.Struct, frozen=True):
             cause=cause,
             status=status,
             attempt=self.outcome.attempt,
+            is_ours=self.entry.is_notice,
         )
         return self._given_up(State.FAILED, status or "5.0.0", event)
 
@@ -232,6 +234,7 @@ class _Case(msgspec.Struct, frozen=True):
             due=due,
             attempts=self.waiting.attempts + 1,
             in_doubt=self.outcome.result is Result.UNKNOWN,
+            is_ours=self.entry.is_notice,
         )
         return Settled(self._waits(due, told, attempted=True), (event,))
 

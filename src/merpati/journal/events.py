@@ -157,6 +157,10 @@ class Opened(Fact, frozen=True, tag="opened", kw_only=True, omit_defaults=True):
     """Both as in `Attempt`."""
     name: str = ""
     """What TLS was asked for and the certificate, where it is checked, has to be for."""
+    local: str = ""
+    """Our own address of it; empty where none was made."""
+    tlsa: tuple[str, ...] = ()
+    """Of policy dane: the records that the certificate had to match, as zone files have them."""
     dialogue: tuple[Exchange, ...] = ()
     error: str = ""
     seconds: float = 0.0
@@ -169,6 +173,8 @@ class Delivered(Fact, frozen=True, tag="delivered", kw_only=True, omit_defaults=
     attempt: Attempt
     delay: float = 0.0
     """Seconds since it was received."""
+    is_ours: bool = False
+    """The message is a notice or a report that this server wrote itself."""
 
 
 class Deferred(Fact, frozen=True, tag="deferred", kw_only=True, omit_defaults=True):
@@ -182,6 +188,8 @@ class Deferred(Fact, frozen=True, tag="deferred", kw_only=True, omit_defaults=Tr
     attempts: int = 0
     in_doubt: bool = False
     """The connection was lost after the last octet left: the host may have it (UNKNOWN)."""
+    is_ours: bool = False
+    """As in `Delivered`."""
 
 
 class Failed(Fact, frozen=True, tag="failed", kw_only=True, omit_defaults=True):
@@ -191,6 +199,8 @@ class Failed(Fact, frozen=True, tag="failed", kw_only=True, omit_defaults=True):
     cause: str
     status: str = ""
     attempt: Attempt | None = None
+    is_ours: bool = False
+    """As in `Delivered`."""
 
 
 class Expired(Fact, frozen=True, tag="expired", kw_only=True, omit_defaults=True):
@@ -263,6 +273,33 @@ class SenderHeld(Fact, frozen=True, tag="sender-held", kw_only=True, omit_defaul
     why: str
 
 
+class PolicyUnread(Fact, frozen=True, tag="policy-unread", kw_only=True, omit_defaults=True):
+    """The MTA-STS policy that a domain announces could not be had."""
+
+    domain: str
+    flaw: str
+    """fetch, certificate, or text."""
+    why: str
+
+
+class Reported(Fact, frozen=True, tag="reported", kw_only=True, omit_defaults=True):
+    """A report to another domain about one day's mail: `message` brings it, or it was posted."""
+
+    report: str
+    """dmarc or tls."""
+    domain: str
+    """Whom it is about."""
+    day: str
+    """`2026-04-01`, in UTC."""
+    outcome: str
+    """mailed, posted, or given-up."""
+    to: tuple[str, ...] = ()
+    """Addresses or URIs."""
+    rows: int = 0
+    why: str = ""
+    """Where nothing more could be done, and of destinations that were left out."""
+
+
 class Lifecycle(Fact, frozen=True, tag="server", kw_only=True, omit_defaults=True):
     """The server itself: started, stopped, reloaded, or a limit was hit."""
 
@@ -288,5 +325,7 @@ Event = (
     | Unnoticed
     | SiteHeld
     | SenderHeld
+    | PolicyUnread
+    | Reported
     | Lifecycle
 )

@@ -107,6 +107,24 @@ LABELS = {
     },
 }
 
+REPORTS = {
+    "en": {"dmarc": "DMARC report", "tls": "report about TLS"},
+    "id": {"dmarc": "laporan DMARC", "tls": "laporan TLS"},
+}
+OUTCOMES = {
+    "en": {
+        "mailed": "this message brings it",
+        "posted": "posted",
+        "given-up": "given up",
+    },
+    "id": {
+        "mailed": "pesan ini membawanya",
+        "posted": "terkirim lewat HTTPS",
+        "given-up": "dihentikan",
+    },
+}
+"""What became of a report."""
+
 STAGES: dict[str, dict[str, str]] = {
     "en": {},
     "id": {
@@ -200,6 +218,8 @@ SENTENCES = {
         "site-resumed": "Site {site} resumed{why}",
         "sender-held": "Mail of {sender} waits for site {site}, which refuses this sender{why}",
         "sender-resumed": "Mail of {sender} goes to site {site} again",
+        "policy-unread": "The MTA-STS policy of {domain} could not be had{why}",
+        "reported": "Daily {kind} to {domain} about {day} for {to}: {done}{why}",
         "server": "Server: {what} {detail}",
     },
     "id": {
@@ -222,6 +242,8 @@ SENTENCES = {
         "site-resumed": "Situs {site} dilanjutkan{why}",
         "sender-held": "Email {sender} menunggu untuk situs {site}, yang menolak pengirim ini{why}",
         "sender-resumed": "Email {sender} dikirim lagi ke situs {site}",
+        "policy-unread": "Kebijakan MTA-STS {domain} tidak dapat diambil{why}",
+        "reported": "{kind} harian untuk {domain} tentang {day} kepada {to}: {done}{why}",
         "server": "Server: {what} {detail}",
     },
 }

@@ -27,7 +27,9 @@ from merpati.journal.events import (
     LoginFailed,
     Noticed,
     Opened,
+    PolicyUnread,
     Refused,
+    Reported,
     SenderHeld,
     SiteHeld,
     Unnoticed,
@@ -38,9 +40,11 @@ from merpati.report.sentences import (
     ACCEPTED_BY,
     ACTIONS,
     LABELS,
+    OUTCOMES,
     POLICIES,
     PROOFS,
     REASONS,
+    REPORTS,
     SENTENCES,
     STAGES,
     WITNESSES,
@@ -166,7 +170,11 @@ def _extra(event: Event, language: str) -> dict[str, str]:
     elif isinstance(event, Noticed | Unnoticed):
         extra["action"] = ACTIONS[language].get(event.action, shown(event.action))
         extra["why"] = _why(event, language)
-    elif isinstance(event, Held | SiteHeld | SenderHeld | LoginFailed):
+    elif isinstance(event, Reported):
+        extra["kind"] = REPORTS[language].get(event.report, shown(event.report))
+        extra["done"] = OUTCOMES[language].get(event.outcome, shown(event.outcome))
+        extra["why"] = _why(event, language)
+    elif isinstance(event, Held | SiteHeld | SenderHeld | LoginFailed | PolicyUnread):
         extra["why"] = _why(event, language)
     return extra
 

@@ -32,7 +32,7 @@ from merpati.delivery.transaction import Host, Way
 from merpati.dns.client import DnsClient
 from merpati.dns.resolver import addresses_of
 from merpati.intake import Intake
-from merpati.journal.events import MAX_TEXT, Lifecycle
+from merpati.journal.events import MAX_TEXT, Lifecycle, PolicyUnread
 from merpati.mail.address import Address
 from merpati.node.table import Table
 from merpati.queue.schedule import Schedule
@@ -44,7 +44,7 @@ from merpati.system.doors import Household
 from merpati.system.log import Log
 from merpati.wire.dial import SocketDialer
 from merpati.wire.endpoint import Endpoint
-from merpati.wire.https import HttpsReader, HttpsSettings
+from merpati.wire.https import HttpsClient, HttpsSettings
 from merpati.wire.stream import Stream
 
 _NUDGE = 0.5
@@ -191,7 +191,7 @@ class Delivering:
 
     def _make_policies(self) -> Policies:
         clock, keeper = self._house.clock, self._house.stores.policies
-        reader = HttpsReader(HttpsSettings(), self._addresses)
+        reader = HttpsClient(HttpsSettings(), self._addresses)
         parts = PolicyParts(keeper, self._resolver, reader.text, clock, self._no_policy)
         return Policies(StsSettings(), parts)
 
@@ -201,10 +201,9 @@ class Delivering:
     async def _addresses(self, host: str) -> Sequence[str]:
         return await addresses_of(self._resolver, host)
 
-    def _no_policy(self, domain: str, why: str) -> None:
-        at = self._house.clock.now()
-        what, detail = "sts-policy-unreachable", f"{domain}: {why}"[:MAX_TEXT]
-        self._house.stores.journal.note(Lifecycle(at=at, what=what, detail=detail))
+    def _no_policy(self, domain: str, flaw: str, why: str) -> None:
+        at, told = self._house.clock.now(), why[:MAX_TEXT]
+        self._house.stores.journal.note(PolicyUnread(at=at, domain=domain, flaw=flaw, why=told))
 
     def _mailboxes(self, threads: Executor) -> MailboxParts:
         places = Places(self._settings.data)

@@ -3,6 +3,7 @@
 from typing import Protocol
 
 from merpati.mail.trace import Tls
+from merpati.wire.endpoint import Endpoint
 
 
 class Stream(Protocol):
@@ -13,6 +14,9 @@ class Stream(Protocol):
 
     deadline: float | None
     """Monotonic seconds. A wait that reaches it raises WireTimeout. Swept once a second."""
+
+    local: Endpoint
+    """Our own end."""
 
     @property
     def is_congested(self) -> bool:

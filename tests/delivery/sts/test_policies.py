@@ -30,14 +30,14 @@ class World:
         self.dns = ScriptedDns(txts={RECORD: (b"v=STSv1; id=1",)})
         self.text: bytes | WireError = ENFORCE
         self.fetched: list[str] = []
-        self.told: list[str] = []
+        self.told: list[tuple[str, ...]] = []
         self.store = PolicyStore(database)
         self.restart()
 
     def restart(self) -> None:
         """Nothing is in memory any more."""
         parts = PolicyParts(
-            self.store, self.dns, self._fetch, self.clock, lambda domain, why: self.told.append(why)
+            self.store, self.dns, self._fetch, self.clock, lambda *said: self.told.append(said)
         )
         self.policies = Policies(StsSettings(), parts)
 
@@ -108,7 +108,7 @@ async def test_what_cannot_be_fetched_is_told_and_asked_for_again_after_a_while(
     assert await world.mode() is None
     assert await world.mode() is None
     assert len(world.fetched) == 1
-    assert world.told == ["no answer"]
+    assert world.told == [("a.test", "fetch", "no answer")]
     await world.clock.advance(301)
     world.text = ENFORCE
     assert await world.mode() is StsMode.ENFORCE

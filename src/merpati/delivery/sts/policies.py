@@ -22,7 +22,7 @@ from merpati.dns.errors import DnsError
 from merpati.dns.resolver import Resolver
 from merpati.errors import MerpatiError
 from merpati.setup.sts import PATH, policy_host
-from merpati.wire.errors import WireError
+from merpati.wire.errors import CertificateError, WireError
 
 Fetch = Callable[[str, str], Awaitable[bytes]]
 """The document of a host at a path, over HTTPS. Raises WireError or DnsError."""
@@ -71,8 +71,8 @@ class PolicyParts:
     resolver: Resolver
     fetch: Fetch
     clock: Clock
-    tell: Callable[[str, str], None]
-    """Takes a domain and why its policy could not be had."""
+    tell: Callable[[str, str, str], None]
+    """Takes a domain, and what of its policy could not be had and why: see `PolicyUnread`."""
 
 
 class Policies:
@@ -139,11 +139,17 @@ class Policies:
             policy = parse_policy(text)
         except (WireError, DnsError, PolicyError) as error:
             self._failed.put(domain, True, self._clock.monotonic() + self._settings.again)
-            self._tell(domain, str(error))
+            self._tell(domain, _flaw(error), str(error))
             return None
         now = self._clock.now()
         await self._keeper.keep(KeptPolicy(domain, ident, text, now + policy.max_age, now))
         return policy
+
+
+def _flaw(error: WireError | DnsError | PolicyError) -> str:
+    if isinstance(error, PolicyError):
+        return "text"
+    return "certificate" if isinstance(error, CertificateError) else "fetch"
 
 
 def _read(kept: KeptPolicy | None) -> StsPolicy | None:
