@@ -12,7 +12,7 @@ import trustme
 from aiohttp import web
 
 from merpati.wire.errors import CertificateError, WireError
-from merpati.wire.https import HttpsReader, HttpsSettings
+from merpati.wire.https import HttpsClient, HttpsSettings
 from merpati.wire.public import is_public
 
 HOST = "mta-sts.a.test"
@@ -39,7 +39,7 @@ class Server:
         return self.response()
 
     async def read(self, host: str = HOST) -> bytes:
-        return await HttpsReader(self.settings, self._addresses).text(host, "/policy.txt")
+        return await HttpsClient(self.settings, self._addresses).text(host, "/policy.txt")
 
     async def _addresses(self, host: str) -> Sequence[str]:
         self.resolved.append(host)
@@ -53,7 +53,9 @@ async def server(tmp_path: Path) -> AsyncIterator[Server]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     CA.issue_cert(HOST).configure_cert(context)
     serving = Server(HttpsSettings(5.0, allowed=LOOPBACK, authorities=authorities))
-    runner = web.ServerRunner(web.Server(serving.answer), shutdown_timeout=0.1)
+    runner = web.ServerRunner(
+        web.Server(lambda request: serving.answer(request)), shutdown_timeout=0.1
+    )
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
     await site.start()
@@ -152,3 +154,61 @@ def test_the_internet_is_public(ip: str) -> None:
 def test_an_allowed_network_is_taken_for_public() -> None:
     assert is_public("127.0.0.1", LOOPBACK)
     assert not is_public("10.0.0.1", LOOPBACK)
+
+
+async def posted(server: Server, uri: str = "", octets: bytes = b"report") -> None:
+    client = HttpsClient(server.settings, server._addresses)
+    await client.post(uri or f"https://{HOST}:{server.settings.port}/v1?x=y", octets, "a/b")
+
+
+async def test_a_report_is_posted_to_the_address_that_was_checked(server: Server) -> None:
+    bodies = []
+
+    async def answer(request: web.BaseRequest) -> web.StreamResponse:
+        bodies.append((request.method, request.path_qs, request.content_type, await request.read()))
+        return web.Response(status=201)
+
+    server.answer = answer  # type: ignore[method-assign]
+    await posted(server)
+    assert bodies == [("POST", "/v1?x=y", "a/b", b"report")]
+    assert server.resolved == [HOST]
+
+
+@pytest.mark.parametrize("status", [301, 307, 400, 404, 429, 500])
+async def test_what_is_not_taken_is_a_failure(server: Server, status: int) -> None:
+    server.response = lambda: web.Response(status=status, headers={"Location": "https://b.test/"})
+    with pytest.raises(WireError):
+        await posted(server)
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "http://report.a.test/",
+        "https://user:word@report.a.test/",
+        "https://report.a.test:22/",
+        "https://127.0.0.1/",
+        "https://2130706433/",
+        "https://0x7f.1/",
+        "https://[::1]/",
+        "https://localhost/",
+        "https://report.a.test:x/",
+        "https:///x",
+        "mailto:r@a.test",
+        "https://[/",
+    ],
+)
+async def test_nothing_is_posted_to_what_is_no_host_of_the_internet(
+    server: Server, uri: str
+) -> None:
+    server.response = lambda: web.Response()
+    with pytest.raises(WireError):
+        await posted(server, uri)
+    assert server.resolved == []
+
+
+async def test_nothing_is_posted_into_our_own_network(server: Server) -> None:
+    server.ips = ("192.168.0.1",)
+    with pytest.raises(WireError, match="not on the Internet"):
+        await posted(server)

@@ -1,4 +1,5 @@
-"""Small documents that strangers tell us to read, over HTTPS, without becoming their tool.
+"""Small documents that strangers tell us to read or to post, over HTTPS, without becoming their
+tool.
 
 The name is resolved once, every address has to be public, and the connection goes to what was
 checked. No redirect is followed, no proxy of the environment is used, no cookie is kept, nothing
@@ -6,10 +7,13 @@ is decompressed; size and time are bounded.
 """
 
 import asyncio
+import re
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -18,6 +22,10 @@ from merpati.wire.errors import CertificateError, WireError
 from merpati.wire.public import Network, is_public
 from merpati.wire.tls import client_context
 
+# Letters in the last label: what a URI takes for an address in any form has none there.
+_is_name = re.compile(
+    r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+).fullmatch
 Addresses = Callable[[str], Awaitable[Sequence[str]]]
 """The addresses of a name; may raise any MerpatiError."""
 
@@ -36,8 +44,8 @@ class HttpsSettings:
     """PEM file of the authorities to trust; None: the system's."""
 
 
-class HttpsReader:
-    """Reads one document at a time, each over a connection of its own."""
+class HttpsClient:
+    """Reads or posts one document at a time, each over a connection of its own."""
 
     def __init__(self, settings: HttpsSettings, addresses: Addresses) -> None:
         self._settings = settings
@@ -50,34 +58,68 @@ class HttpsReader:
 
         Raises WireError, CertificateError for what the server's certificate does not prove.
         """
-        settings = self._settings
-        url = f"https://{host}:{settings.port}{path}"
+        url = f"https://{host}:{self._settings.port}{path}"
+        async with (
+            self._session(url, host, {"Accept": "text/plain"}) as session,
+            session.get(url, allow_redirects=False) as response,
+        ):
+            return await self._body(url, response)
+
+    async def post(self, url: str, octets: bytes, media_type: str) -> None:
+        """Bring octets to a URI of https; returns when they were taken (RFC 8460 §5.4).
+
+        Raises WireError, also for a URI that names a login, an address or another port than ours.
+        """
+        host = self._host(url)
+        headers = {"Content-Type": media_type}
+        async with (
+            self._session(url, host, headers) as session,
+            session.post(url, data=octets, allow_redirects=False) as response,
+        ):
+            # What it says beside the status is not read.
+            if not 200 <= response.status < 300:
+                raise WireError(f"{url} answers {response.status}")
+
+    def _host(self, url: str) -> str:
         try:
-            async with asyncio.timeout(settings.seconds):
-                return await self._read(url, host)
+            parts = urlsplit(url)
+            host, port = parts.hostname or "", parts.port or self._settings.port
+        except ValueError as error:
+            raise WireError(f"{url[:200]} is no URI: {error}") from error
+        if parts.scheme != "https" or parts.username is not None or port != self._settings.port:
+            raise WireError(f"{url[:200]} is nowhere that reports are posted to")
+        if not _is_name(host):
+            raise WireError(f"{url[:200]} names no host by its name")
+        return host
+
+    @asynccontextmanager
+    async def _session(
+        self, url: str, host: str, headers: Mapping[str, str]
+    ) -> AsyncIterator[aiohttp.ClientSession]:
+        """For one request to one host, whose failures are told in our words."""
+        seconds = self._settings.seconds
+        try:
+            async with asyncio.timeout(seconds):
+                connector = aiohttp.TCPConnector(
+                    resolver=_Fixed(await self._checked(host)),
+                    use_dns_cache=False,
+                    ssl=self._tls,
+                    force_close=True,
+                )
+                async with aiohttp.ClientSession(
+                    connector=connector,
+                    trust_env=False,
+                    auto_decompress=False,
+                    cookie_jar=aiohttp.DummyCookieJar(),
+                    headers={"Accept-Encoding": "identity", **headers},
+                ) as session:
+                    yield session
         except TimeoutError:
-            raise WireError(f"{url} gave no answer within {settings.seconds:g} s") from None
+            raise WireError(f"{url} gave no answer within {seconds:g} s") from None
         except aiohttp.ClientConnectorCertificateError as error:
             raise CertificateError(f"{url}: {error.certificate_error}") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise WireError(f"{url}: {str(error) or type(error).__name__}") from error
-
-    async def _read(self, url: str, host: str) -> bytes:
-        ips = await self._checked(host)
-        connector = aiohttp.TCPConnector(
-            resolver=_Fixed(ips), use_dns_cache=False, ssl=self._tls, force_close=True
-        )
-        async with (
-            aiohttp.ClientSession(
-                connector=connector,
-                trust_env=False,
-                auto_decompress=False,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"Accept-Encoding": "identity", "Accept": "text/plain"},
-            ) as session,
-            session.get(url, allow_redirects=False) as response,
-        ):
-            return await self._body(url, response)
 
     async def _checked(self, host: str) -> Sequence[str]:
         ips = await self._addresses(host)
