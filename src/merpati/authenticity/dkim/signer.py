@@ -30,6 +30,8 @@ SIGNED = (
     *("resent-sender", "resent-message-id", "list-id", "list-help", "list-subscribe", "list-post"),
     *("list-owner", "list-archive", "list-unsubscribe", "list-unsubscribe-post", "auto-submitted"),
     *("feedback-id", "openpgp", "autocrypt"),
+    # RFC 8460 §5.3 wants the first two signed.
+    *("tls-report-domain", "tls-report-submitter", "tls-required"),
 )
 _LINE = 72
 """Octets of a line of the field, without its tab."""

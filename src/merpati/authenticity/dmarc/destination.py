@@ -9,14 +9,20 @@ from merpati.authenticity.questions import Asking, txt
 from merpati.dns.errors import DnsError
 from merpati.mail.address import MAX_DOMAIN, Address
 
+_UNANSWERED = "whether it agrees could not be asked for"
+
 
 @dataclass(frozen=True, slots=True)
 class Destinations:
     """Where a domain's reports go, and where not."""
 
     permitted: tuple[Address, ...] = ()
+    uris: tuple[str, ...] = ()
+    """How the record names each of them."""
     refused: tuple[tuple[str, str], ...] = ()
     """(URI, why)."""
+    is_settled: bool = True
+    """False: the DNS gave no answer about one that was refused; ask again later."""
 
 
 def find_destinations(
@@ -27,15 +33,18 @@ def find_destinations(
     Whoever is named without having agreed would be flooded by anybody who publishes a record.
     """
     walks = Walks()
-    permitted: list[Address] = []
+    permitted: dict[Address, str] = {}
     refused: list[tuple[str, str]] = []
     for uri in dict.fromkeys(uris):
         found = yield from _check(published.domain, uri, walks, failures)
         if isinstance(found, str):
             refused.append((uri, found))
-        elif found not in permitted:
-            permitted.append(found)
-    return Destinations(tuple(permitted), tuple(refused))
+        else:
+            permitted.setdefault(found, uri)
+    is_settled = all(why is not _UNANSWERED for _, why in refused)
+    return Destinations(
+        tuple(permitted), tuple(permitted.values()), tuple(refused), is_settled=is_settled
+    )
 
 
 def _check(domain: str, uri: str, walks: Walks, failures: bool) -> Asking[Address | str]:
@@ -49,7 +58,7 @@ def _check(domain: str, uri: str, walks: Walks, failures: bool) -> Asking[Addres
             return address
         return (yield from _ask(domain, address, failures))
     except DnsError:
-        return "whether it agrees could not be asked for"
+        return _UNANSWERED
 
 
 def _ask(domain: str, address: Address, failures: bool) -> Asking[Address | str]:

@@ -1,7 +1,8 @@
 """The record in the DNS that says what a domain asks of receivers (RFC 9989 §4.7), read leniently.
 
-Records made for RFC 7489 are read too: `pct`, `rf`, `ri` and sizes of reports mean nothing any
-more, but `pct=0` was how its readers were told what `t=y` says now.
+Records made for RFC 7489 are read too: `pct`, `rf` and `ri` mean nothing any more, but `pct=0`
+was how its readers were told what `t=y` says now. The largest report that a receiver takes, `!10m`
+behind its URI, still binds who sends one (RFC 9990 §2.6).
 """
 
 import re
@@ -24,7 +25,9 @@ _SHOWN = 1024
 #   dmarc-version = "v" equals %s"DMARC1" ; case sensitive
 _VERSION = re.compile(rb"[ \t]*+[vV][ \t]*+=[ \t]*+DMARC1[ \t]*+(?:;|\Z)")
 #   dmarc-urilist = dmarc-uri *(*WSP "," *WSP dmarc-uri); of RFC 7489 a "!" and a size behind each
-_URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:[!-~]+?)(?:![0-9]*[kmgtKMGT]?)?")
+_URI = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:[!-~]+?)(?:!([0-9]*)([kmgtKMGT]?))?")
+_UNITS = {"": 0, "k": 10, "m": 20, "g": 30, "t": 40}
+_MAX_DIGITS = 12
 _FO = frozenset("01ds")
 
 
@@ -69,6 +72,8 @@ class Record:
     testing: bool = False
     aggregate: tuple[str, ...] = ()
     """rua: URIs for aggregate reports, sizes taken off."""
+    limits: tuple[tuple[str, int], ...] = ()
+    """Octets of the largest report, for the URIs of rua that say so."""
     failure: tuple[str, ...] = ()
     """ruf: URIs for reports of single failures."""
     when: frozenset[str] = frozenset("0")
@@ -108,6 +113,7 @@ def read_record(octets: bytes) -> Record | None:
         # §4.10.1: one void policy, or none, makes `p=none` of all, and without rua nothing.
         policies = {}
     strict = {name: reading.one_of(name, _STRICT) for name in ("adkim", "aspf")}
+    aggregate = reading.uris("rua")
     return Record(
         text=octets[:_SHOWN].decode("ascii", "backslashreplace"),
         policy=policies.get("p"),
@@ -117,8 +123,9 @@ def read_record(octets: bytes) -> Record | None:
         strict_spf=bool(strict["aspf"]),
         psd=reading.one_of("psd", _SUFFIXES) or Suffix.UNKNOWN,
         testing=_is_test(reading, tags),
-        aggregate=reading.uris("rua"),
-        failure=reading.uris("ruf"),
+        aggregate=tuple(uri for uri, _ in aggregate),
+        limits=tuple((uri, octets) for uri, octets in aggregate if octets),
+        failure=tuple(uri for uri, _ in reading.uris("ruf")),
         when=reading.when(),
         flaws=tuple(reading.flaws),
     )
@@ -153,12 +160,13 @@ class _Reading:
             self.flaws.append(name)
         return found
 
-    def uris(self, name: str) -> tuple[str, ...]:
+    def uris(self, name: str) -> tuple[tuple[str, int], ...]:
+        """Each with the size behind it, 0 for none."""
         text = self._tags.get(name)
         if text is None:
             return ()
         found = [_URI.fullmatch(piece.strip(" \t")) for piece in text.split(",", MAX_URIS)]
-        uris = tuple(match[1] for match in found[:MAX_URIS] if match)
+        uris = tuple((match[1], _size(match)) for match in found[:MAX_URIS] if match)
         if not all(found[:MAX_URIS]):
             self.flaws.append(name)
         return uris
@@ -168,6 +176,12 @@ class _Reading:
         if not words <= _FO:
             self.flaws.append("fo")
         return words & _FO or frozenset("0")
+
+
+def _size(uri: re.Match[str]) -> int:
+    # RFC 7489 §6.2: 10k is 10 x 2^10. A size without a number says nothing.
+    digits, unit = uri[2] or "", (uri[3] or "").lower()
+    return int(digits[:_MAX_DIGITS] or "0") << _UNITS[unit]
 
 
 def mail_address(uri: str) -> Address | None:
