@@ -63,7 +63,7 @@ CLAIMED: dict[int, tuple[str, str]] = {
     8314: ("Implicit TLS", "done"),
     8460: (
         "Reports about TLS",
-        "partly: made of the journal, written and read by programs; nothing sends or receives them",
+        "partly: counted, written and read by programs; nothing sends or receives them",
     ),
     8461: (
         "MTA-STS",

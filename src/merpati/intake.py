@@ -17,7 +17,7 @@ from merpati.authenticity.results import NAME as RESULTS
 from merpati.clock import Clock
 from merpati.directory.errors import DirectoryError
 from merpati.directory.expansion import Expander, Expansion
-from merpati.journal.events import MAX_TEXT, Accepted, Noticed, Refused
+from merpati.journal.events import MAX_TEXT, Accepted, Noticed, Refused, Reported
 from merpati.journal.journal import Journal
 from merpati.journal.parties import MAX_RECIPIENTS
 from merpati.mail.envelope import Body, Envelope
@@ -38,6 +38,8 @@ OURSELVES = Client(ip="", role="local", protocol="")
 
 # RFC 6409 §8: only a submission server may complete a message; a relay must not.
 _COMPLETES = frozenset({"submission", "submissions", "local"})
+_REPORT_AGE = 86_400.0
+"""Seconds that a report is tried for (RFC 8460 §5.5); the next day's has the news."""
 _WHOLE = frozenset({"data", "message"})
 """Stages at which a refusal is about every recipient."""
 _OK = Status(2, 0, 0)
@@ -163,6 +165,21 @@ class Intake:
         await self.queue.put(entry, stamped.content, [accepted, *noticed], debts)
         return entry.id
 
+    async def accept_report(
+        self, envelope: Envelope, content: Body, message: str, event: Reported
+    ) -> None:
+        """Store a report of our own to another domain under this id, with the event that tells of
+        it, in one transaction.
+
+        It is not judged, is never answered with a notice, and is tried for a day. Raises
+        StorageError or DirectoryError; then nothing was stored.
+        """
+        facts = Facts(OURSELVES, envelope=envelope, headers=header_section(content))
+        stamped = _stamped(content, self.stamp(facts, message))
+        entry, accepted = self._entry(facts, stamped, is_notice=True)
+        entry = replace(entry, expires=min(entry.expires, entry.received + _REPORT_AGE))
+        await self.queue.put(entry, stamped.content, [accepted, event])
+
     def examination(self, facts: Facts) -> Examination | None:
         """Of a stranger's message whose header section is known; None for everybody else's.
 
@@ -210,10 +227,11 @@ class Intake:
         verdict = await self.judge.ask(JUDGED, facts)
         return verdict, facts.judgement.results(self.settings.hostname).field()
 
-    def stamp(self, facts: Facts) -> Stamp:
-        """The stamp for a message whose envelope is complete and whose header section is known."""
+    def stamp(self, facts: Facts, message: str = "") -> Stamp:
+        """The stamp for a message whose envelope is complete and whose header section is known,
+        with this id or a new one."""
         now = self.clock.now()
-        message = self.new_id()
+        message = message or self.new_id()
         trace = received(facts.client, _envelope(facts), self.settings.hostname, message, now)
         message_id = facts.headers.get("message-id") or ""
         if facts.client.role in _COMPLETES:

@@ -7,8 +7,9 @@ from merpati.clock import Clock
 from merpati.journal.events import Event
 from merpati.journal.journal import Journal
 
-_PAGE = 500
-_LOOK_AGAIN = 0.25
+PAGE = 500
+"""Events of one read."""
+LOOK_AGAIN = 0.25
 """Seconds after a page that was not full: many events in few pages, written in few writes."""
 
 
@@ -39,12 +40,12 @@ class Reader:
     async def run(self) -> None:
         """Follow until cancelled."""
         while True:
-            if await self.read() < _PAGE:
-                await self._clock.sleep(_LOOK_AGAIN)
+            if await self.read() < PAGE:
+                await self._clock.sleep(LOOK_AGAIN)
 
     async def read(self) -> int:
         """Show one page; how many events it had."""
-        page = await self._journal.follow(self.cursor, _PAGE)
+        page = await self._journal.follow(self.cursor, PAGE)
         for sequence, event in page:
             for taker in self._takers:
                 taker.take(event)

@@ -60,7 +60,7 @@ def test_a_file_is_named_by_the_grammar() -> None:
 
 
 def test_the_mail_about_it() -> None:
-    head, body = report_message(REPORT, "mx.b.test", Address.parse("d@a.test"), 1_600_000_000)
+    head, body = report_message(REPORT, "mx.b.test", [Address.parse("d@a.test")], 1_600_000_000)
     headers = Headers.scan(head)
     assert headers.get("subject") == (
         "Report Domain: a.test Submitter: mx.b.test Report-ID: <3v98abbp8ya9n3va8yr8oa3ya>"
@@ -73,5 +73,5 @@ def test_the_mail_about_it() -> None:
 def test_a_large_report_is_not_dense_enough_to_be_refused() -> None:
     rows = tuple(replace(REPORT.rows[0], ip=f"192.0.{n // 250}.{n % 250}") for n in range(5000))
     large: AggregateReport = replace(REPORT, rows=rows)
-    head, body = report_message(large, "mx.b.test", Address.parse("d@a.test"), 0)
+    head, body = report_message(large, "mx.b.test", [Address.parse("d@a.test")], 0)
     assert find_report(head + body) == large

@@ -2,7 +2,7 @@
 
 import gzip
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from xml.sax.saxutils import escape
 
 from merpati.feedback.aggregate import (
@@ -45,9 +45,9 @@ def file_name(report: AggregateReport, receiver: str) -> str:
 
 
 def report_message(
-    report: AggregateReport, receiver: str, to: Address, now: float
+    report: AggregateReport, receiver: str, to: Sequence[Address], now: float
 ) -> tuple[bytes, bytes]:
-    """The header section and the body of the mail that brings a report to one destination."""
+    """The header section and the body of the mail that brings a report to its destinations."""
     domain, id_ = report.published.domain, report.reporter.report_id
     text = f"This is a DMARC aggregate report for {domain}, made by {receiver}.\n"
     packed = attachment(
@@ -55,7 +55,7 @@ def report_message(
     )
     fields = [
         ("From", f"<{report.reporter.email}>"),
-        ("To", f"<{to}>"),
+        ("To", ", ".join(f"<{one}>" for one in to)),
         ("Subject", f"Report Domain: {domain} Submitter: {receiver} Report-ID: <{id_}>"),
         ("Date", date_time(int(now))),
         ("Message-ID", f"<{id_}>" if "@" in id_ else f"<{id_}@{receiver}>"),

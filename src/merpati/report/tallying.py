@@ -1,0 +1,177 @@
+"""Counts for the reports to other domains, out of one shard's journal (RFC 9990, RFC 8460).
+
+What was counted is written about once a minute, in one transaction with how far the journal was
+read: whatever crashes, it is read again from there, and everything is counted exactly once.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from merpati.clock import Clock
+from merpati.errors import MerpatiError
+from merpati.feedback.received import Kind
+from merpati.feedback.tallies import DAY, Subject, Tallies, Tally
+from merpati.journal.events import (
+    Accepted,
+    Deferred,
+    Delivered,
+    Event,
+    Failed,
+    Opened,
+    PolicyUnread,
+    Refused,
+)
+from merpati.journal.journal import Journal
+from merpati.report.dmarc.tallying import DmarcTally
+from merpati.report.reader import LOOK_AGAIN, PAGE, Reader
+from merpati.report.tlsrpt.tallying import Memory, TlsTally
+
+
+@dataclass(frozen=True, slots=True)
+class TallyingSettings:
+    """Times in seconds."""
+
+    interval: float = 60.0
+    """Between two writes."""
+    rows: int = 5_000
+    """Different rows in memory; with as many they are written at once."""
+    grace: float = 900.0
+    """From the end of a day until its first report: all workers have written by then."""
+    spread: float = 4 * 3600.0
+    """The reports of a day are spread over this time, so that no receiver gets all at midnight
+    (RFC 8460 §4.1 has the same four hours)."""
+    late: float = 1800.0
+    """At least so long is collected what comes when the day's report was sent already."""
+
+
+@dataclass(frozen=True, slots=True)
+class TallyingParts:
+    """What is read, and where it is written."""
+
+    journal: Journal
+    tallies: Tallies
+    clock: Clock
+    chance: Callable[[], float]
+    """A number from 0 up to 1."""
+    new_name: Callable[[], str]
+    """Never the same twice."""
+
+
+class Tallying:
+    """Follows one shard's journal."""
+
+    def __init__(self, shard: int, settings: TallyingSettings, parts: TallyingParts) -> None:
+        self._shard = shard
+        self._settings = settings
+        self._parts = parts
+        self._reader = Reader(parts.journal, [self], parts.clock)
+        self._memory = Memory()
+        self._alone = asyncio.Lock()
+        """One reads at a time, and nothing is counted while it is written."""
+        self._written = 0.0
+        self.left_out = 0
+        """What was not counted since its day is too long ago."""
+        self._empty()
+
+    async def run(self) -> None:
+        """Count until cancelled. Raises StorageError; begin again then."""
+        async with self._alone:
+            await self._begin()
+        while True:
+            async with self._alone:
+                read = await self._reader.read()
+            if read < PAGE:
+                await self._parts.clock.sleep(LOOK_AGAIN)
+
+    async def finish(self) -> None:
+        """When `run` has ended: count what is there and write it."""
+        # What cannot be read or written now is counted after the next start.
+        with suppress(MerpatiError):
+            async with self._alone:
+                # A write that was cancelled may stand or not; the store knows.
+                await self._begin()
+            await self.gather()
+
+    async def gather(self) -> None:
+        """Write all that has happened until now."""
+        async with self._alone:
+            while await self._reader.read():
+                pass
+            await self._write()
+
+    async def _begin(self) -> None:
+        """Go on behind what is written; what was counted since is counted again.
+
+        A journal that nobody has counted yet is counted from now on.
+        """
+        self._memory.unwritten()
+        self._empty()
+        last = await self._parts.journal.last()
+        written = await self._parts.tallies.cursor(self._shard)
+        if written is None or written > last:
+            await self._parts.tallies.add(self._shard, last, ())
+            written = last
+        self._reader.cursor = self._cursor = written
+        self._written = self._parts.clock.monotonic()
+
+    def take(self, event: Event) -> None:
+        """Count one event; most are passed over."""
+        count = self._counts.get(type(event))
+        if count is not None:
+            count(event)
+
+    async def pause(self) -> None:
+        """Write, if it is time."""
+        elapsed = self._parts.clock.monotonic() - self._written
+        is_full = self._dmarc.size + self._tls.size >= self._settings.rows
+        if is_full or elapsed >= self._settings.interval:
+            await self._write()
+
+    def _empty(self) -> None:
+        self._dmarc, self._tls = DmarcTally(), TlsTally(self._memory)
+        judged, tried = self._dmarc.take, self._tls.take
+        self._counts: Mapping[type, Callable[[Any], None]] = {
+            Accepted: judged,
+            Refused: judged,
+            Delivered: tried,
+            Deferred: tried,
+            Failed: tried,
+            PolicyUnread: tried,
+            Opened: self._memory.note,
+        }
+
+    async def _write(self) -> None:
+        self._written = self._parts.clock.monotonic()
+        cursor = self._reader.cursor
+        if cursor == self._cursor:
+            return
+        tallies = list(self._tallies())
+        await self._parts.tallies.add(self._shard, cursor, tallies)
+        self._cursor = cursor
+        self._memory.written()
+        self._empty()
+
+    def _tallies(self) -> Iterator[Tally]:
+        today = int(self._parts.clock.now() // DAY)
+        make = partial(self._tally, today)
+        for (day, domain), judged in self._dmarc.groups():
+            rows, reasons, record = judged.rows(), judged.reasons, judged.record
+            yield from make(Subject(day, Kind.AGGREGATE, domain), rows, reasons, record)
+        for (day, domain), tried in self._tls.groups():
+            yield from make(Subject(day, Kind.TLS, domain), tried.rows(), tried.reasons)
+
+    def _tally(
+        self, today: int, subject: Subject, rows: dict[bytes, int], reasons: int, record: str = ""
+    ) -> Iterator[Tally]:
+        if subject.day < today - 1:
+            # Of a server that was down for days: nobody waits for this any more.
+            self.left_out += sum(rows.values())
+            return
+        parts, settings = self._parts, self._settings
+        end = (subject.day + 1) * DAY + settings.grace
+        due = max(end + settings.spread * parts.chance(), parts.clock.now() + settings.late)
+        yield Tally(subject, due, parts.new_name(), rows, record, reasons)
