@@ -20,7 +20,7 @@ LAYERS = [
     {"reception", "delivery", "report"},
     {"intake"},
     {"policy", "queue", "setup"},
-    {"journal", "directory", "authenticity", "diagnosis", "feedback", "identity"},
+    {"journal", "directory", "authenticity", "diagnosis", "feedback", "identity", "certificates"},
     {"storage", "dns", "wire"},
     {"smtp"},
     {"mail"},

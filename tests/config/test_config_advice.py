@@ -81,10 +81,34 @@ def test_a_port_that_is_taken_is_told_unless_we_have_it(told: Told, tmp_path: Pa
 def test_a_file_that_the_user_cannot_read_is_told(told: Told, tmp_path: Path) -> None:
     told()
     file = tmp_path / "merpati.toml"
-    file.write_text('user = "nobody"\n' + file.read_text())
-    (tmp_path / "key.pem").chmod(0o600)
+    route = '[[route]]\nmatch = ["*"]\nto = "smtp://a.test"\npassword_file = "secret"\n'
+    file.write_text('user = "nobody"\n' + file.read_text() + route + 'username = "ann"\n')
+    (tmp_path / "secret").write_text("words")
+    for name in ("secret", "key.pem"):
+        (tmp_path / name).chmod(0o600)
     lines = [flaw.tell("f") for flaw in advise(load(file), NOW, is_running=False)]
-    assert any("nobody cannot read" in line and "key.pem" in line for line in lines)
+    assert any("nobody cannot read" in line and "secret" in line for line in lines)
+    # A process that stays root reads keys.
+    assert not any("key.pem" in line for line in lines)
+
+
+def test_certificates_for_other_hosts_and_of_a_directory_are_looked_at(
+    told: Told, tmp_path: Path
+) -> None:
+    folder = tmp_path / "hosts"
+    folder.mkdir()
+    for name in ("b.test", "c.test"):
+        pair = folder / f"{name}.pem", folder / f"{name}.key"
+        make_self_signed(*pair, VirtualClock(NOW - 3640 * DAY), [name])
+    (folder / "c.test.key").write_text("no key")
+    told()
+    file = tmp_path / "merpati.toml"
+    host = '[[tls.host]]\ncertificate = "hosts/b.test.pem"\nkey = "hosts/b.test.key"\n'
+    file.write_text(file.read_text() + 'directory = "hosts"\n' + host)
+    first, second = [flaw.tell("f") for flaw in advise(load(file), NOW, is_running=True)]
+    assert "tls, host 1, certificate: expires in 10 days" in first
+    assert "tls, directory: certificate" in second
+    assert "c.test.pem" in second
 
 
 def test_root_reads_everything(told: Told, tmp_path: Path) -> None:

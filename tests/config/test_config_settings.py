@@ -65,7 +65,11 @@ def test_every_key_is_explained(key) -> None:  # type: ignore[no-untyped-def]
 
 def test_a_key_is_found_by_its_last_name_and_by_its_table() -> None:
     assert [key.name for key in find("trusted")] == ["port.trusted", "dns.trusted"]
-    assert [key.name for key in find("[tls]")] == ["tls.certificate", "tls.key"]
+    assert [key.name for key in find("[tls]")] == [
+        "tls.certificate",
+        "tls.directory",
+        "tls.key",
+    ]
     assert find("nonsense") == []
 
 

@@ -108,11 +108,9 @@ def test_the_language_of_notices_is_that_of_the_new_file(tmp_path: Path) -> None
         ("[log]\nevents = false\n", 1, "log"),
         ("[delivery]\nmx_port = 26\n", 1, "delivery"),
         ("", 2, "workers"),
-        ('[tls]\ncertificate = "c.pem"\nkey = "k.pem"\n', 1, "tls"),
     ],
 )
 def test_what_needs_a_restart_is_said(tmp_path: Path, more: str, workers: int, named: str) -> None:
-    make_self_signed(tmp_path / "c.pem", tmp_path / "k.pem", SystemClock(), ["mx.a.test"], [])
     with Configured(tmp_path) as server:
         server.write(more)
         text = server.config.read_text()

@@ -6,6 +6,7 @@ import os
 import threading
 from pathlib import Path
 
+from merpati.certificates.watch import Watch
 from merpati.clock import SystemClock
 from merpati.config.places import Places
 from merpati.config.settings import load
@@ -14,8 +15,6 @@ from merpati.directory.password import make_secret
 from merpati.node.memory import share
 from merpati.system.log import Log
 from merpati.system.server import Assignment, Server, Surroundings, bind_private, opened
-from merpati.wire.certificates import make_self_signed
-from merpati.wire.tls import server_context
 
 
 class Nobody:
@@ -37,7 +36,6 @@ async def test_a_password_is_checked_while_every_write_to_a_maildir_hangs(tmp_pa
     (tmp_path / "var").mkdir()
     settings, clock = load(file), SystemClock()
     places = Places(settings.data)
-    make_self_signed(tmp_path / "cert.pem", tmp_path / "key.pem", clock, ["mx.a.test"])
     secret = make_secret("", "secret words", os.urandom)
     disk_answers = threading.Event()
     with bind_private(places.control) as control, bind_private(places.smtp) as local:
@@ -46,7 +44,7 @@ async def test_a_password_is_checked_while_every_write_to_a_maildir_hangs(tmp_pa
             web=None,
             control=control,
             local=local,
-            tls=server_context(tmp_path / "cert.pem", tmp_path / "key.pem"),
+            watch=Watch(clock),
             memory=share(1),
             handover=None,
             assignment=Assignment(own=0),

@@ -9,11 +9,14 @@ import pwd
 from collections.abc import Iterator
 from pathlib import Path
 
+from merpati.certificates.pair import read_pair
+from merpati.certificates.source import OwnReader
+from merpati.config.certificates import named, sources
 from merpati.config.errors import Flaw
 from merpati.config.locate import Path as KeyPath
 from merpati.config.read import say
 from merpati.config.settings import Settings
-from merpati.wire.certificates import Shown, read_shown
+from merpati.wire.certificates import Shown
 from merpati.wire.endpoint import Endpoint
 from merpati.wire.errors import TlsError, WireTaken
 from merpati.wire.sockets import bind
@@ -28,7 +31,7 @@ Found = Iterator[tuple[KeyPath, str, str]]
 def advise(settings: Settings, now: float, *, is_running: bool) -> list[Flaw]:
     """Everything worth a word. `is_running`: the ports are taken by this very server."""
     lines = settings.lines
-    found = [*_certificate(settings, now), *_user(settings)]
+    found = [*_certificates(settings, now), *_user(settings)]
     if not is_running:
         found += _ports(settings)
     return [
@@ -36,17 +39,23 @@ def advise(settings: Settings, now: float, *, is_running: bool) -> list[Flaw]:
     ]
 
 
-def _certificate(settings: Settings, now: float) -> Found:
-    if not (tls := settings.document.tls):
-        return
-    place: KeyPath = ("tls", "certificate")
-    try:
-        shown = read_shown(settings.path(tls.certificate))
-    except TlsError:
-        return  # That it cannot be read is said as a flaw.
-    yield from _age(shown, now, place)
-    if not shown.covers(settings.hostname):
-        names = ", ".join(shown.names) or "none"
+def _certificates(settings: Settings, now: float) -> Found:
+    standing = {source: place for place, source in named(settings)}
+    covered = []
+    for source in sources(settings, OwnReader()):
+        place = (*standing[source], "certificate") if source in standing else ("tls", "directory")
+        try:
+            shown = read_pair(source, OwnReader()).shown
+        except TlsError as error:
+            if source not in standing:  # Of the others it is said as a flaw.
+                yield place, f"{error}, so it is not shown", ""
+            continue
+        covered.append(shown)
+        which = "" if source in standing else f"{source} "
+        yield from ((place, which + what, hint) for place, what, hint in _age(shown, now, place))
+    if covered and not any(shown.covers(settings.hostname) for shown in covered):
+        names = ", ".join(name for shown in covered for name in shown.names) or "none"
+        place = ("tls", "certificate") if standing else ("tls", "directory")
         yield (
             place,
             f"is not for {settings.hostname}, as programs will say that check it",
@@ -57,32 +66,29 @@ def _certificate(settings: Settings, now: float) -> Found:
 def _age(shown: Shown, now: float, place: KeyPath) -> Found:
     left = (shown.ends - now) / _DAY
     if left < 0:
-        yield place, f"expired {-left:.0f} days ago", "Renew it, then: merpati reload"
+        yield place, f"expired {-left:.0f} days ago", "Renew it"
     elif shown.ends - now < SOON:
-        yield place, f"expires in {left:.0f} days", "Renew it, then: merpati reload"
+        yield place, f"expires in {left:.0f} days", "Renew it"
     elif now < shown.begins:
         yield place, "is not valid yet", "Is the clock of this machine right?"
 
 
 def _user(settings: Settings) -> Found:
-    """Ports are opened and files first read as root; a reload reads them as `user`."""
+    """Ports are opened and files first read as root; a reload reads them as `user`, all but
+    certificates, for which a process stays root."""
     try:
         user = pwd.getpwnam(settings.document.user)
     except KeyError:
         return
     document = settings.document
-    files: list[tuple[KeyPath, str]] = []
-    if document.tls:
-        files += [(("tls", "certificate"), document.tls.certificate)]
-        files += [(("tls", "key"), document.tls.key)]
-    files += [
+    files: list[tuple[KeyPath, str]] = [
         (("route", n, "password_file"), route.password_file)
         for n, route in enumerate(document.route)
         if route.password_file
     ]
     for place, name in files:
         file = settings.path(name)
-        if file.is_file() and not _may_read(user, file):
+        if file.is_file() and not may_read(user, file):
             yield (
                 place,
                 f"{user.pw_name} cannot read {file}, so a reload would fail",
@@ -90,7 +96,7 @@ def _user(settings: Settings) -> Found:
             )
 
 
-def _may_read(user: pwd.struct_passwd, file: Path) -> bool:
+def may_read(user: pwd.struct_passwd, file: Path) -> bool:
     """By owner, group and mode alone; access lists may say more."""
     absolute = file.resolve()
     groups = os.getgrouplist(user.pw_name, user.pw_gid)

@@ -26,6 +26,7 @@ def check(document: Document, lines: Lines) -> list[Flaw]:
     found = [
         *_names(document),
         *_ports(document),
+        *_tls(document),
         *_routes(document),
         *_login(document),
         *_dns(document),
@@ -93,6 +94,16 @@ def _login(document: Document) -> Found:
             "no port asks for certificates",
             'Write client_certificates = "optional" into [[port]]',
         )
+
+
+def _tls(document: Document) -> Found:
+    if (tls := document.tls) is None:
+        return
+    if bool(tls.certificate) != bool(tls.key):
+        given, missing = ("certificate", "key") if tls.certificate else ("key", "certificate")
+        yield ("tls", given), f"{given} needs {missing} beside it", ""
+    elif not (tls.certificate or tls.host or tls.directory):
+        yield ("tls",), "names no certificate", 'Example: certificate = "a.pem", key = "a.key"'
 
 
 def _routes(document: Document) -> Found:

@@ -39,6 +39,10 @@ def key(text: str) -> Meta:
     return Meta(description=text)
 
 
+_meaning = key
+"""The same where a table has a key of that name."""
+
+
 class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A table of merpati.toml."""
 
@@ -91,13 +95,35 @@ class PortTable(Table, frozen=True):
     ] = None
 
 
+class HostTable(Table, frozen=True):
+    """One more certificate, shown to clients that ask for one of the names in it."""
+
+    certificate: Annotated[str, key("PEM file with the certificate and its chain.")]
+    key: Annotated[str, key("PEM file with its private key.")]
+
+
 class TlsTable(Table, frozen=True):
-    """The certificate of all ports. Without this table one is made at the first start."""
+    """Certificates in files, of all ports. Clients are shown the one for the name that they ask for
+    (SNI); whoever asks for none gets the first: `certificate` here, then `[[tls.host]]`,
+    `directory`, `[acme]`. Files that change are taken up within seconds. Without any certificate
+    one is made at the first start that nobody can verify."""
 
     certificate: Annotated[
         str, key("PEM file with the certificate and its chain, relative to this file.")
-    ]
-    key: Annotated[str, key("PEM file with the private key, relative to this file.")]
+    ] = ""
+    directory: Annotated[
+        str,
+        key(
+            "A directory of certificates, each as `NAME.pem` beside `NAME.key`, or as a directory "
+            "with `fullchain.pem` and `privkey.pem` (as `/etc/letsencrypt/live` has them), or "
+            "`tls.crt` and `tls.key`. New ones are found while the server runs."
+        ),
+    ] = ""
+    host: tuple[HostTable, ...] = ()
+    # The last, since from here on the name means this value.
+    key: Annotated[
+        str, _meaning("PEM file with the private key, relative to this file. May be the same file.")
+    ] = ""
 
 
 class CertificatesTable(Table, frozen=True):

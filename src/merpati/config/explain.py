@@ -127,14 +127,14 @@ def _effective(
 
 def markdown() -> str:
     """docs/configuration.md, whole."""
-    return "\n".join([_INTRODUCTION, *_sections(Document, "")])
+    return "\n".join([_INTRODUCTION, *_sections(Document, "", "")])
 
 
 def _default(value: object) -> str:
     return "" if value in (None, "") else f"`{toml(value)}`"
 
 
-def _sections(kind: type[Table], heading: str) -> Iterator[str]:
+def _sections(kind: type[Table], heading: str, within: str) -> Iterator[str]:
     yield f"## {heading}\n" if heading else "## Before the first table\n"
     yield f"{inspect.getdoc(kind)}\n"
     yield "| key | value | default | meaning |\n|---|---|---|---|"
@@ -149,7 +149,8 @@ def _sections(kind: type[Table], heading: str) -> Iterator[str]:
     yield ""
     for field, table in tables:
         marks = "[[{}]]" if is_list(field.type) else "[{}]"
-        yield from _sections(table, f"`{marks.format(field.name)}`")
+        name = f"{within}{field.name}"
+        yield from _sections(table, f"`{marks.format(name)}`", f"{name}.")
 
 
 def find(name: str) -> list[Key]:

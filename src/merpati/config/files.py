@@ -9,7 +9,9 @@ import ssl
 from collections.abc import Iterator
 from pathlib import Path
 
-from merpati.config.document import TlsTable
+from merpati.certificates.pair import read_pair
+from merpati.certificates.source import OwnReader, Reader, Source
+from merpati.config.certificates import named
 from merpati.config.errors import ConfigError, Flaw
 from merpati.config.locate import Path as KeyPath
 from merpati.config.read import say
@@ -17,17 +19,20 @@ from merpati.config.routes import configured, read_password
 from merpati.config.settings import Settings
 from merpati.delivery.route import RouteError
 from merpati.wire.errors import TlsError
-from merpati.wire.tls import server_context
 
 
-def look(settings: Settings) -> list[Flaw]:
+def look(settings: Settings, reader: Reader | None = None) -> list[Flaw]:
     """What would stop a server: no door, no such user, files that are missing, unusable, or open
-    to others."""
+    to others.
+
+    `reader` is that of a server which runs: it may have its way to certificates that this process
+    cannot read.
+    """
     lines = settings.lines
     found = [
         *_doors(settings),
         *_user(settings),
-        *_tls(settings),
+        *_tls(settings, reader),
         *_authorities(settings),
         *_passwords(settings),
         *_data(settings),
@@ -58,22 +63,29 @@ def _user(settings: Settings) -> Found:
         yield ("user",), f'there is no user "{name}" on this machine', f"Run: useradd -r {name}"
 
 
-def _tls(settings: Settings) -> Found:
-    if tls := settings.document.tls:
-        certificate = list(_readable(settings.path(tls.certificate), ("tls", "certificate")))
-        key = list(_secret(settings.path(tls.key), ("tls", "key")))
-        yield from certificate
-        yield from key
-        if not certificate and not key:
-            yield from _pair(settings, tls)
+def _tls(settings: Settings, reader: Reader | None) -> Found:
+    for place, source in named(settings):
+        found = [] if reader else list(_pair_files(source, place))
+        yield from found
+        if not found:
+            yield from _pair(source, place, reader or OwnReader())
+    if (tls := settings.document.tls) and tls.directory and not reader:
+        folder = settings.path(tls.directory)
+        if not folder.is_dir():
+            yield ("tls", "directory"), f"{folder} is no directory", ""
 
 
-def _pair(settings: Settings, tls: TlsTable) -> Found:
+def _pair_files(source: Source, place: KeyPath) -> Found:
+    yield from _readable(source.chain, (*place, "certificate"))
+    yield from _secret(source.key, (*place, "key"))
+
+
+def _pair(source: Source, place: KeyPath, reader: Reader) -> Found:
     try:
-        server_context(settings.path(tls.certificate), settings.path(tls.key))
+        read_pair(source, reader)
     except TlsError as error:
         hint = "Both must be PEM files, and the key that of the first certificate"
-        yield ("tls", "certificate"), str(error), hint
+        yield (*place, "certificate"), str(error), hint
 
 
 def _authorities(settings: Settings) -> Found:

@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from merpati.certificates.watch import Watch
 from merpati.clock import SystemClock
 from merpati.config.errors import ConfigError
 from merpati.config.files import look
@@ -28,14 +29,13 @@ from merpati.node.memory import SharedMemory
 from merpati.storage.errors import StorageError
 from merpati.supervisor import bus
 from merpati.supervisor.notify import Notifier
-from merpati.system.certificate import reload_certificate
+from merpati.system.certificate import take_up
 from merpati.system.full import turn_away
 from merpati.system.log import Log
 from merpati.system.reload import unchangeable
 from merpati.system.server import Assignment, Server, Superior, Surroundings, opened
 from merpati.system.stores import make_shared
 from merpati.wire.handover import Handover
-from merpati.wire.tls import TlsContext
 
 NewLoop = Callable[[], asyncio.AbstractEventLoop]
 _STOP = 75.0
@@ -59,7 +59,7 @@ class Inheritance:
     web: socket.socket | None
     control: socket.socket
     local: socket.socket
-    tls: TlsContext
+    watch: Watch
     memory: SharedMemory
     handover: Handover | None
     clock: SystemClock
@@ -80,7 +80,7 @@ class Inheritance:
             web=self.web,
             control=self.control,
             local=self.local,
-            tls=self.tls,
+            watch=self.watch,
             memory=self.memory,
             handover=self.handover,
             assignment=assignment,
@@ -334,9 +334,12 @@ class Fleet:
             return False
         try:
             settings = load(self.settings.file)
-            if flaws := [*look(settings), *unchangeable(self.settings, settings)]:
+            if flaws := [
+                *look(settings, self.given.watch.reader),
+                *unchangeable(self.settings, settings),
+            ]:
                 raise ConfigError(str(settings.file), flaws)
-            reload_certificate(self.given.tls, settings)
+            take_up(self.given.watch, settings)
         except MerpatiError as error:
             self.given.log.error("reload refused", str(error))
             return False

@@ -16,6 +16,7 @@ from pathlib import Path
 import uvloop
 
 from merpati.api.errors import Mistaken
+from merpati.certificates.watch import Watch
 from merpati.clock import SystemClock
 from merpati.config.errors import ConfigError
 from merpati.config.files import look
@@ -27,15 +28,15 @@ from merpati.storage.errors import StorageError
 from merpati.storage.lock import Lock
 from merpati.supervisor.descriptors import raise_limit, shortage
 from merpati.supervisor.fleet import Fleet, Inheritance
+from merpati.supervisor.keeper import Keeper, is_needed
 from merpati.supervisor.notify import Notifier
-from merpati.supervisor.privileges import PrivilegeError, drop, give
+from merpati.supervisor.privileges import PrivilegeError, drop, find_user, give
 from merpati.supervisor.sockets import listen
-from merpati.system.certificate import open_certificate
+from merpati.system.certificate import open_configured, open_own
 from merpati.system.log import Log
 from merpati.system.server import Assignment, Server, bind_private, opened
 from merpati.wire.endpoint import Endpoint
 from merpati.wire.handover import Handover, channels
-from merpati.wire.tls import TlsContext
 
 # Workers whose supervisor was killed own the data until they have stopped.
 _PATIENCE = 3.0
@@ -91,16 +92,25 @@ class Process:
         user = self._settings.document.user
         self._make(self._places.data, user)
         self._take_lock()
-        configured = self._settings.document.tls and open_certificate(self._settings, self._clock)
+        watch = self._watch(user)
+        open_configured(watch, self._settings)
         sockets = listen(self._endpoints(), self._settings.base, os.environ, os.getpid())
         self._close_at_end(sockets)
         give(self._places.lock, user)
         drop(user)
-        return self._inheritance(
-            sockets, configured or open_certificate(self._settings, self._clock)
-        )
+        open_own(watch, self._settings, self._clock)
+        return self._inheritance(sockets, watch)
 
-    def _inheritance(self, sockets: Sequence[socket.socket], tls: TlsContext) -> Inheritance:
+    def _watch(self, user: str) -> Watch:
+        """Who reads certificates: with the help of a process that stays root, where we do not and
+        the keys are root's alone."""
+        if os.geteuid() != 0 or not user or not is_needed(self._settings, find_user(user)):
+            return Watch(self._clock)
+        keeper = Keeper(self._settings)
+        self._open.callback(keeper.close)
+        return Watch(self._clock, reader=keeper)
+
+    def _inheritance(self, sockets: Sequence[socket.socket], watch: Watch) -> Inheritance:
         """What no worker can make for itself."""
         own = [bind_private(self._places.control), bind_private(self._places.smtp)]
         self._close_at_end(own)
@@ -111,7 +121,7 @@ class Process:
             web=next(iter(sockets[ports:]), None),
             control=own[0],
             local=own[1],
-            tls=tls,
+            watch=watch,
             memory=memory,
             handover=self._handover(memory) if workers > 1 else None,
             clock=self._clock,

@@ -1,36 +1,57 @@
-"""The certificate that all ports show: the configured one, or one of our own making."""
+"""The certificates that all ports show: those of the operator, and one of our own making."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
+from merpati.certificates.source import Source
+from merpati.certificates.watch import Watch
 from merpati.clock import Clock
+from merpati.config.certificates import fallback, named, sources
 from merpati.config.places import Places
 from merpati.config.settings import Settings
 from merpati.wire.certificates import make_self_signed
-from merpati.wire.tls import TlsContext, server_context
 
 
-def open_certificate(settings: Settings, clock: Clock) -> TlsContext:
-    """Load it, or make it first. TlsError names the file that is at fault."""
-    if tls := settings.document.tls:
-        return server_context(
-            settings.path(tls.certificate), settings.path(tls.key), _authorities(settings)
-        )
+def open_configured(watch: Watch, settings: Settings) -> None:
+    """Read what the operator has put somewhere, and whose certificates clients may show.
+
+    Opens nothing in the data directory. TlsError names the file that is at fault.
+    """
+    watch.tls.trust(_authorities(settings))
+    watch.check(source for _, source in named(settings))
+    watch.look(sources(settings, watch.reader))
+
+
+def open_own(watch: Watch, settings: Settings, clock: Clock) -> None:
+    """Read what is in the data directory; where there is nothing to show at all, make it first."""
+    watch.look(all_sources(watch, settings))
+    watch.fallback = fallback(settings)
+    if not watch.shown:
+        _make(settings, clock)
+        watch.look(all_sources(watch, settings))
+
+
+def all_sources(watch: Watch, settings: Settings) -> Sequence[Source]:
+    """Everything that could be shown now. Blocks."""
+    return sources(settings, watch.reader)
+
+
+def take_up(watch: Watch, settings: Settings) -> None:
+    """Show what the settings name now; TlsError leaves all as it was."""
+    watch.check(source for _, source in named(settings))
+    watch.tls.trust(_authorities(settings))
+    told = all_sources(watch, settings)
+    if not told:
+        _make(settings, watch.clock)
+    watch.look(told)
+
+
+def _make(settings: Settings, clock: Clock) -> None:
     places = Places(settings.data)
     if not (places.certificate.exists() and places.key.exists()):
         places.certificate.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         names = list(dict.fromkeys([settings.hostname, "localhost"]))
         make_self_signed(places.certificate, places.key, clock, names, ["127.0.0.1", "::1"])
-    return server_context(places.certificate, places.key, _authorities(settings))
-
-
-def reload_certificate(context: TlsContext, settings: Settings) -> None:
-    """Show the file's present content to new connections; TlsError leaves all as it was."""
-    authorities = _authorities(settings)
-    if tls := settings.document.tls:
-        context.reload(settings.path(tls.certificate), settings.path(tls.key), authorities)
-    elif authorities:
-        places = Places(settings.data)
-        context.reload(places.certificate, places.key, authorities)
 
 
 def _authorities(settings: Settings) -> Path | None:

@@ -1,8 +1,10 @@
 """What is told to the world about this server: a domain's records depend on it."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 
-from merpati.config.places import Places
+from merpati.certificates.source import OwnReader
+from merpati.config.certificates import fallback, sources
 from merpati.config.settings import Settings
 from merpati.reception.port import Role
 from merpati.setup.plan import Subject
@@ -44,13 +46,11 @@ def served_policy(settings: Settings, host: str, domains: Iterable[str]) -> str:
 
 
 def _key_digest(settings: Settings) -> str:
-    """Empty where there is no certificate yet."""
-    tls = settings.document.tls
-    file = settings.path(tls.certificate) if tls else Places(settings.data).certificate
-    try:
-        return key_digest(file)
-    except TlsError:
-        return ""
+    """Of what clients are shown that ask for no name; empty where there is no certificate yet."""
+    for source in (*sources(settings, OwnReader()), fallback(settings)):
+        with suppress(TlsError):
+            return key_digest(source.chain)
+    return ""
 
 
 def _port(settings: Settings, role: Role) -> int:

@@ -26,9 +26,6 @@ def _changed(old: Settings, new: Settings) -> Iterator[str]:
         yield "data"
     if _doors(old.document) != _doors(new.document):
         yield "port"
-    # Another certificate is taken up; whether there is one at all decides who keeps it.
-    if (old.document.tls is None) != (new.document.tls is None):
-        yield "tls"
     for key in _FIXED:
         if getattr(old.document, key) != getattr(new.document, key):
             yield key

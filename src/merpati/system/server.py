@@ -10,7 +10,7 @@ import os
 import socket
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -29,6 +29,8 @@ from merpati.api.errors import Mistaken
 from merpati.api.moments import moment
 from merpati.api.node import Node
 from merpati.api.operations import OwnCounter
+from merpati.certificates.source import Source
+from merpati.certificates.watch import Told, Watch
 from merpati.clock import Clock
 from merpati.config.errors import ConfigError
 from merpati.config.files import look
@@ -36,12 +38,12 @@ from merpati.config.places import Places
 from merpati.config.routes import read_routes
 from merpati.config.settings import Settings, load
 from merpati.delivery.route import Route
-from merpati.journal.events import Lifecycle
+from merpati.journal.events import MAX_TEXT, Lifecycle
 from merpati.node.memory import SharedMemory
 from merpati.reception.port import Port
 from merpati.report.metrics import Series, exposition
 from merpati.system.blueprint import Blueprint
-from merpati.system.certificate import reload_certificate
+from merpati.system.certificate import all_sources, take_up
 from merpati.system.chores import keep_on
 from merpati.system.delivering import Threads
 from merpati.system.doors import GRACE, Door, Household, household
@@ -58,7 +60,6 @@ from merpati.wire.endpoint import Endpoint
 from merpati.wire.handover import Handover
 from merpati.wire.listen import ListenSettings
 from merpati.wire.sockets import bind, bound_to
-from merpati.wire.tls import TlsContext
 
 # Threads: hashes and file writes release the interpreter's lock, so that two cores serve.
 _HASHERS = 4
@@ -108,7 +109,8 @@ class Surroundings:
     """Where commands ask."""
     local: socket.socket
     """Where programs of this machine speak SMTP."""
-    tls: TlsContext
+    watch: Watch
+    """What the doors show to who speaks TLS."""
     memory: SharedMemory
     handover: Handover | None
     """The way to the other workers, if there are any."""
@@ -175,13 +177,16 @@ class Server:
         self._look(settings)
         # What can fail comes first: the passwords of routes, then the certificate.
         routes = read_routes(settings.document, settings.base)
-        reload_certificate(self._given.tls, settings)
+        take_up(self._given.watch, settings)
         self._settings = settings
         self._build(routes)
         self._given.log.info("reloaded", str(settings.file))
 
     def _look(self, settings: Settings) -> None:
-        flaws = [*look(settings), *unchangeable(self._settings, settings)]
+        flaws = [
+            *look(settings, self._given.watch.reader),
+            *unchangeable(self._settings, settings),
+        ]
         if flaws:
             raise ConfigError(str(settings.file), flaws)
 
@@ -239,8 +244,8 @@ class Server:
     async def run(self) -> None:
         """Serve until told to stop."""
         async with asyncio.TaskGroup() as work:
-            limits = keep_on("limits", self._house.limits.run, self._given.clock, self._given.log)
-            beside = [work.create_task(self._beat()), work.create_task(limits)]
+            beside = [work.create_task(self._beat())]
+            beside += [work.create_task(chore) for chore in self._chores()]
             running = [work.create_task(shard.run()) for shard in self._shards]
             await self._serve()
             for shard in self._shards:
@@ -248,6 +253,30 @@ class Server:
             await asyncio.gather(*running)
             for task in beside:
                 task.cancel()
+
+    def _chores(self) -> list[Coroutine[None, None, None]]:
+        """What runs beside the shards and must never stop them."""
+        watch, clock, log = self._given.watch, self._given.clock, self._given.log
+        sources = partial(self._sources, watch)
+        return [
+            keep_on("limits", self._house.limits.run, clock, log),
+            keep_on("certificates", partial(watch.run, sources, self._certificate), clock, log),
+        ]
+
+    def _sources(self, watch: Watch) -> Sequence[Source]:
+        return all_sources(watch, self._settings)
+
+    def _certificate(self, told: Told) -> None:
+        """A certificate has changed, or cannot be used."""
+        if told.pair is None:
+            kept = "; the one from before is shown" if told.kept else ""
+            self._given.log.error("certificate", f"{told.why}{kept}")
+        else:
+            self._given.log.info("certificate", f"{told.source} is shown: {told.pair.shown}")
+        detail = told.why or f"{told.source}: {told.pair and told.pair.shown}"
+        self._own.house.stores.journal.note(
+            Lifecycle(at=self._given.clock.now(), what="certificate", detail=detail[:MAX_TEXT])
+        )
 
     async def _beat(self) -> None:
         """Show that the loop turns, until it is told to stop."""
@@ -480,5 +509,5 @@ async def opened(settings: Settings, given: Surroundings) -> AsyncIterator[Serve
         async with AsyncExitStack() as entered:
             stores = await when_there_is_room(entered, open_, given.ports, given)
             keeps = (installation_secret(places.secret), given.memory, given.handover)
-            house = household(stores[assignment.own], given.clock, given.tls, hashers, keeps)
+            house = household(stores[assignment.own], given.clock, given.watch.tls, hashers, keeps)
             yield Server(settings, given, house, Threads(writers, signers), stores)

@@ -35,6 +35,10 @@ class Shown:
     names: tuple[str, ...]
     """DNS names, lower case, `*.a.test` for all one label below it."""
 
+    def __str__(self) -> str:
+        until = datetime.datetime.fromtimestamp(self.ends, datetime.UTC)
+        return f"for {', '.join(self.names) or 'no name'}, until {until:%Y-%m-%d %H:%M} UTC"
+
     def covers(self, name: str) -> bool:
         """Whether it is for a host of this name (RFC 9525 §6.3: `*` is one whole label)."""
         wanted = name.lower()
@@ -44,13 +48,21 @@ class Shown:
 def read_shown(file: Path) -> Shown:
     """The first certificate of a PEM file. Raises TlsError."""
     try:
-        first = x509.load_pem_x509_certificate(file.read_bytes())
+        return shown_of(file.read_bytes(), str(file))
+    except OSError as error:
+        raise TlsError(f"{file} is no certificate: {error}") from error
+
+
+def shown_of(pem: bytes, name: str) -> Shown:
+    """The first certificate in PEM; `name` is for the TlsError that says why there is none."""
+    try:
+        first = x509.load_pem_x509_certificate(pem)
         found = first.extensions.get_extension_for_class(x509.SubjectAlternativeName)
         names = found.value.get_values_for_type(x509.DNSName)
     except x509.ExtensionNotFound:
         names = []  # RFC 9525 §2: the common name is no longer looked at.
-    except (OSError, ValueError) as error:
-        raise TlsError(f"{file} is no certificate: {error}") from error
+    except ValueError as error:
+        raise TlsError(f"{name} is no certificate: {error}") from error
     begins, ends = first.not_valid_before_utc, first.not_valid_after_utc
     return Shown(begins.timestamp(), ends.timestamp(), tuple(name.lower() for name in names))
 

@@ -11,8 +11,12 @@ Python's ssl cannot export keying material, so `tls-exporter` (RFC 9266) is not 
 """
 
 import _ssl
+import os
 import ssl
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from weakref import WeakKeyDictionary
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -24,73 +28,175 @@ from merpati.wire.errors import TlsError, from_tls_error
 PIECE = 16 * 1024
 """Octets that the largest TLS record carries (RFC 8446 §5.1)."""
 _HEADER = 5  # Type, version, and the length of what follows in two octets.
+# With none, a STARTTLS client without TCP_NODELAY waits 44 ms for its first reply.
+_TICKETS = 1
+
+
+class Identity(ssl.SSLContext):
+    """A server's certificate with its chain and its key, ready for handshakes."""
+
+    end_point: bytes = b""
+    """Its tls-server-end-point (RFC 5929 §4.1)."""
+    pem: tuple[bytes, bytes] = (b"", b"")
+    """Chain and key that it was made of."""
+
+
+Choose = Callable[[str], Identity]
+"""What to show to a client that asks for this name; empty for one that asks for none. It must not
+raise, and is called in the middle of a handshake."""
 
 
 class TlsContext:
-    """What one side brings to its handshakes. Sessions that stand are not touched by a reload."""
+    """What one side brings to its handshakes.
 
-    def __init__(self, context: ssl.SSLContext, end_point: bytes = b"") -> None:
+    A server's shows an identity of its own for each name that clients ask for (SNI, RFC 6066 §3).
+    Sessions that stand keep the one they began with, whatever is offered later.
+    """
+
+    def __init__(self, context: ssl.SSLContext) -> None:
         self.context = context
-        self.end_point = end_point
-        """The tls-server-end-point of our own certificate; empty on the client's side."""
         self.asking: dict[bool, TlsContext] = {}
         """The same for doors that ask for a certificate; True: who shows none gets no session."""
+        self._choose: Choose | None = None
+
+    def offer(self, choose: Choose) -> None:
+        """Choose so from the next handshake on, at the doors that ask as well."""
+        self._choose = choose
+
+        def answer(session: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
+            # OpenSSL asks for every handshake, also where the client has named nothing. Tickets
+            # stay those of the context in front, so sessions are resumed after a change as well.
+            session.context = choose(name or "")
+
+        self.context.sni_callback = answer
+        for one in self.asking.values():
+            one.offer(choose)
+
+    def trust(self, authorities: Path | None) -> None:
+        """Ask for certificates of these authorities, or raise TlsError and change nothing.
+
+        It is a PEM file, with their lists of revoked ones (CRL) if there are any. Doors keep the
+        contexts in `asking` that they were given: what is within is exchanged, so that an authority
+        that was taken out vouches for nobody, not even in sessions that are resumed.
+        """
+        if authorities is None:
+            return
+        made = {required: _Asking(authorities, required) for required in (False, True)}
+        for required, asking in made.items():
+            kept = self.asking.setdefault(required, asking)
+            if isinstance(kept, _Asking):
+                kept.become(asking)
+            if self._choose is not None:
+                kept.offer(self._choose)
 
     def reload(self, certificate: Path, key: Path, authorities: Path | None = None) -> None:
-        """Use this certificate (chain) and key for new handshakes, or raise TlsError.
-
-        `authorities` is the PEM file of those whose certificates clients may show, with their
-        lists of revoked ones (CRL) if there are any. The pair is tried on a context of its own
-        first: load_cert_chain takes the certificate in before it finds that the key does not fit.
-        """
-        load_pair(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), certificate, key)
-        end_point = server_end_point(ssl.PEM_cert_to_DER_cert(first_certificate(certificate)))
-        asking = _asking_contexts((certificate, key), authorities) if authorities else {}
-        load_pair(self.context, certificate, key)
-        self.end_point = end_point
-        for required, context in asking.items():
-            # Its doors keep what they were given: what is within is exchanged, so that an authority
-            # that was taken out vouches for nobody, not even in sessions that are resumed.
-            kept = self.asking.setdefault(required, TlsContext(context))
-            kept.context, kept.end_point = context, end_point
+        """Show this certificate (chain) with its key to everybody; TlsError changes nothing."""
+        identity = read_identity(certificate, key)
+        self.trust(authorities)
+        self.offer(lambda _: identity)
 
 
-def server_context(certificate: Path, key: Path, authorities: Path | None = None) -> TlsContext:
-    """For a server: TLS 1.2 and later, no renegotiation, one session ticket.
+class _Asking(TlsContext):
+    """Of a door that asks. OpenSSL takes the authorities from the identity that is shown, so each
+    has a twin that knows them."""
 
-    With `authorities` of clients it has `asking` for the doors that want to know them.
-    """
-    tls = TlsContext(_server_side())
-    tls.reload(certificate, key, authorities)
-    return tls
+    def __init__(self, authorities: Path, required: bool) -> None:
+        super().__init__(_server_side())
+        self._twins: WeakKeyDictionary[Identity, Identity] = WeakKeyDictionary()
+        try:
+            self._authorities = authorities.read_bytes()
+            _trust(self.context, self._authorities)
+        except ssl.SSLError as error:
+            raise TlsError(f"{authorities}: no certificates of authorities") from error
+        except OSError as error:
+            raise TlsError(f"{authorities}: {error.strerror}") from error
+        self.context.verify_mode = ssl.CERT_REQUIRED if required else ssl.CERT_OPTIONAL
+        if b"-----BEGIN X509 CRL-----" in self._authorities:
+            self.context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+
+    def become(self, other: "_Asking") -> None:
+        self.context, self._authorities = other.context, other._authorities
+        self._twins = WeakKeyDictionary()
+
+    def offer(self, choose: Choose) -> None:
+        super().offer(lambda name: self._twin(choose(name)))
+
+    def _twin(self, identity: Identity) -> Identity:
+        if (twin := self._twins.get(identity)) is None:
+            twin = load_identity(*identity.pem, "of a door that asks")
+            _trust(twin, self._authorities)
+            self._twins[identity] = twin
+        return twin
+
+
+def _trust(context: ssl.SSLContext, authorities: bytes) -> None:
+    with _in_memory(authorities) as path:
+        context.load_verify_locations(path)
 
 
 def _server_side() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _harden(context)
-    # With none, a STARTTLS client without TCP_NODELAY waits 44 ms for its first reply.
-    context.num_tickets = 1
+    context.num_tickets = _TICKETS
     return context
 
 
-def _asking_contexts(pair: tuple[Path, Path], authorities: Path) -> dict[bool, ssl.SSLContext]:
-    return {required: _asking_context(pair, authorities, required) for required in (False, True)}
-
-
-def _asking_context(pair: tuple[Path, Path], authorities: Path, required: bool) -> ssl.SSLContext:
-    context = _server_side()
-    load_pair(context, *pair)
-    context.verify_mode = ssl.CERT_REQUIRED if required else ssl.CERT_OPTIONAL
+def read_identity(certificate: Path, key: Path) -> Identity:
+    """From PEM files, which may be one. TlsError when they cannot be read, or do not fit."""
     try:
-        context.load_verify_locations(authorities)
-        has_revoked = "-----BEGIN X509 CRL-----" in authorities.read_text("ascii", "replace")
-    except ssl.SSLError as error:
-        raise TlsError(f"{authorities}: no certificates of authorities") from error
+        return load_identity(
+            certificate.read_bytes(), key.read_bytes(), f"{certificate} with {key}"
+        )
     except OSError as error:
-        raise TlsError(f"{authorities}: {error.strerror}") from error
-    if has_revoked:
-        context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
-    return context
+        raise TlsError(f"certificate {certificate} with key {key}: {error.strerror}") from error
+
+
+def load_identity(chain: bytes, key: bytes, name: str) -> Identity:
+    """From PEM texts; `name` is for the TlsError that says why they cannot be used."""
+    identity = Identity(ssl.PROTOCOL_TLS_SERVER)
+    _harden(identity)
+    identity.num_tickets = _TICKETS
+    try:
+        with _in_memory(chain) as first, _in_memory(key) as second:
+            # With a password nobody is asked for one, be the key encrypted or not.
+            identity.load_cert_chain(first, second, password="")
+        identity.pem = (chain, key)
+        identity.end_point = server_end_point(ssl.PEM_cert_to_DER_cert(first_certificate(chain)))
+    except ssl.SSLError as error:
+        reason = (error.reason or str(error)).replace("_", " ").lower()
+        raise TlsError(f"certificate {name}: {reason}") from error
+    except (OSError, ValueError) as error:
+        raise TlsError(f"certificate {name}: {error}") from error
+    return identity
+
+
+@contextmanager
+def _in_memory(octets: bytes) -> Iterator[str]:
+    """A path that leads to these octets and touches no disk: OpenSSL takes keys from files alone,
+    and what was checked has to be what is used."""
+    descriptor = os.memfd_create("pem")
+    try:
+        with os.fdopen(descriptor, "wb", closefd=False) as file:
+            file.write(octets)
+        yield f"/proc/self/fd/{descriptor}"
+    finally:
+        os.close(descriptor)
+
+
+def server_context(certificate: Path, key: Path, authorities: Path | None = None) -> TlsContext:
+    """For a server with one certificate.
+
+    With `authorities` of clients it has `asking` for the doors that want to know them.
+    """
+    tls = empty_server_context()
+    tls.reload(certificate, key, authorities)
+    return tls
+
+
+def empty_server_context() -> TlsContext:
+    """For a server: TLS 1.2 and later, no renegotiation, one session ticket. It has nothing to show
+    before `offer`."""
+    return TlsContext(_server_side())
 
 
 def client_context(verify: bool = True, authorities: Path | None = None) -> TlsContext:
@@ -114,20 +220,9 @@ def _harden(context: ssl.SSLContext) -> None:
     context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE
 
 
-def load_pair(context: ssl.SSLContext, certificate: Path, key: Path) -> None:
-    """load_cert_chain with errors that name the file."""
-    try:
-        context.load_cert_chain(certificate, key)
-    except ssl.SSLError as error:
-        reason = (error.reason or str(error)).replace("_", " ").lower()
-        raise TlsError(f"certificate {certificate} with key {key}: {reason}") from error
-    except OSError as error:
-        raise TlsError(f"certificate {certificate} with key {key}: {error.strerror}") from error
-
-
-def first_certificate(path: Path) -> str:
-    """The first PEM block of a chain: the server's own certificate."""
-    text = path.read_text("ascii", "replace")
+def first_certificate(pem: bytes) -> str:
+    """The first certificate of a chain in PEM: the server's own."""
+    text = pem.decode("ascii", "replace")
     begin, end = text.find(ssl.PEM_HEADER), text.find(ssl.PEM_FOOTER)
     return text[begin : end + len(ssl.PEM_FOOTER)]
 
@@ -158,7 +253,6 @@ class TlsFilter:
     """One side of one TLS session."""
 
     def __init__(self, tls: TlsContext, server_side: bool, server_name: str | None) -> None:
-        self._own_end_point = tls.end_point
         self._verify_mode = tls.context.verify_mode
         self._server_side = server_side
         self._server_name = server_name or ""
@@ -268,14 +362,17 @@ class TlsFilter:
 
     def _channel_bindings(self) -> list[tuple[str, bytes]]:
         bindings = []
-        end_point = self._own_end_point or self._peer_end_point()
-        if end_point:
+        if end_point := self._own_end_point() or self._peer_end_point():
             bindings.append(("tls-server-end-point", end_point))
         # RFC 9266 §4: tls-unique is not defined for TLS 1.3.
         unique = self._tls.get_channel_binding("tls-unique")
         if unique and self._tls.version() == "TLSv1.2":
             bindings.append(("tls-unique", unique))
         return bindings
+
+    def _own_end_point(self) -> bytes:
+        chosen = self._tls.context
+        return chosen.end_point if isinstance(chosen, Identity) else b""
 
     def _peer_end_point(self) -> bytes:
         der = self._tls.getpeercert(binary_form=True)
