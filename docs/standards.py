@@ -16,6 +16,7 @@ CLAIMED: dict[int, tuple[str, str]] = {
     2033: ("LMTP", "done"),
     2034: ("Enhanced status codes in replies", "done"),
     2047: ("Encoded words in header fields", "done"),
+    2136: ("DNS UPDATE", "done, as a client"),
     2231: ("Parameter values in other scripts", "done"),
     2852: ("DELIVERBY", "done"),
     2920: ("PIPELINING", "done"),
@@ -74,6 +75,7 @@ CLAIMED: dict[int, tuple[str, str]] = {
     8601: ("Authentication-Results: the field, and which ones are forged", "done"),
     8617: ("ARC: verifying, and sealing by programs", "done"),
     8689: ("REQUIRETLS", "done"),
+    8945: ("TSIG: signed changes of a zone", "done, as a client; by HMAC of SHA-256 to SHA-512"),
     9266: (
         "tls-exporter channel binding",
         "partly: used where TLS can export keys; Python's ssl cannot",

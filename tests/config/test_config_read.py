@@ -187,6 +187,7 @@ def test_values_that_make_no_sense_are_refused_with_what_does(text: str, what: s
             "tls = required",
         ),
         ('[dns]\nservers=["unix:x"]', "no resolver"),
+        ('[[dns.update]]\nkey="k"\nserver="unix:x"', "no name server"),
         ('[[route]]\nmatch=[]\nto="mx:"', "matches nothing"),
     ],
 )

@@ -6,10 +6,12 @@ import pytest
 
 from merpati.config.errors import ConfigError
 from merpati.config.explain import effective, find, keys, markdown
+from merpati.config.files import look
 from merpati.config.routes import read_routes
 from merpati.config.settings import developer_inbox, load, settle
 from merpati.config.settings import find as find_file
 from merpati.delivery.transaction import Switches
+from merpati.system.updating import update_table
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "configuration.md"
 
@@ -96,3 +98,29 @@ def test_a_limit_of_nothing_is_refused(file: Path) -> None:
     file.write_text(file.read_text() + '[[route]]\nmatch = ["*"]\nto = "mx:"\nconnections = 0\n')
     with pytest.raises(ConfigError, match="connections: 0 does not fit"):
         load(file)
+
+
+def test_the_key_for_the_longest_zone_is_taken_and_who_can_read_it_is_checked(
+    tmp_path: Path,
+) -> None:
+    text = 'hostname = "mx.a.test"\n[[port]]\nrole = "mx"\nlisten = "127.0.0.1:25"\n'
+    for zone in ("", 'zone = "a.test"\n', 'zone = "b.a.test"\n'):
+        text += f'[[dns.update]]\nkey = "k"\n{zone}'
+    path = tmp_path / "merpati.toml"
+    path.write_text(text)
+    settings = load(path)
+
+    def zone(name: str) -> object:
+        table = update_table(settings, name)
+        return table and table.zone
+
+    assert zone("x.b.a.test") == "b.a.test"
+    assert zone("_dmarc.a.test") == "a.test"
+    assert zone("aa.test") is None
+    (tmp_path / "k").write_text(
+        'key k { algorithm hmac-sha256; secret "AAAAAAAAAAAAAAAAAAAAAA=="; };'
+    )
+    (tmp_path / "k").chmod(0o644)
+    assert [one.key for one in look(settings)][:2] == ["dns, update 1, key", "dns, update 2, key"]
+    (tmp_path / "k").chmod(0o600)
+    assert look(settings) == []

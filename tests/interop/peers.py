@@ -3,6 +3,7 @@
 Each keeps everything in a folder of its own and is ended by its process id.
 """
 
+import base64
 import contextlib
 import grp
 import os
@@ -377,8 +378,27 @@ class Named(Daemon):
         folder.mkdir()
         self.port = port
         self._zones: list[str] = []
+        self._keys: list[Path] = []
+        self._more: dict[str, str] = {}
         self.anchors: list[str] = []
         """DS records of the zones that were signed."""
+
+    def key(self, name: str, algorithm: str = "hmac-sha256") -> Path:
+        """A key that may ask for changes (TSIG), in a file that only we can read."""
+        file = self.folder / f"{name}.key"
+        secret = base64.b64encode(name.encode().ljust(32)).decode()
+        file.touch(0o600)
+        file.write_text(f'key "{name}" {{ algorithm {algorithm}; secret "{secret}"; }};\n')
+        self._keys.append(file)
+        return file
+
+    def add_dynamic(self, zone: str, records: str, policy: str) -> None:
+        """A zone that is signed by the server itself and changes as `policy` grants."""
+        self.add(zone, records, signed=False)
+        self._more[zone] = (
+            f"update-policy {{ {policy} }}; dnssec-policy default; inline-signing no; "
+            f'key-directory "{self.folder}";'
+        )
 
     def add(self, zone: str, records: str, *, signed: bool = True, options: str = "") -> Path:
         """A zone, its records relative to it; its file, which may be spoiled before `start`."""
@@ -396,10 +416,13 @@ class Named(Daemon):
 
     def start(self) -> None:
         text = NAMED_CONF.format(folder=self.folder, port=self.port)
+        text += "".join(f'include "{file}";\n' for file in self._keys)
         for zone in self._zones:
             file = self.folder / f"{zone}.zone.signed"
             file = file if file.exists() else file.with_suffix("")
-            text += f'zone "{zone}" {{ type primary; file "{file}"; }};\n'
+            text += (
+                f'zone "{zone}" {{ type primary; file "{file}"; {self._more.get(zone, "")} }};\n'
+            )
         (self.folder / "named.conf").write_text(text)
         self.launch(find("named") or "named", "-g", "-c", self.folder / "named.conf")
         wait_port(self.port)

@@ -141,6 +141,10 @@ def _dns(document: Document) -> Found:
     for server in document.dns.servers:
         if server.path:
             yield ("dns", "servers"), f'"{server}" is no resolver', 'Allowed: "address:port"'
+    for n, update in enumerate(document.dns.update):
+        if update.server and update.server.path:
+            place = ("dns", "update", n, "server")
+            yield place, f'"{update.server}" is no name server', 'Allowed: "address:port"'
     if document.dns.trusted and not document.dns.servers:
         yield ("dns", "trusted"), "needs servers beside it", 'Example: servers = ["127.0.0.1:53"]'
     elif document.dns.trusted and not all(map(is_loopback, document.dns.servers)):

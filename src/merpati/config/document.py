@@ -147,8 +147,33 @@ class LoginTable(Table, frozen=True):
     certificates: CertificatesTable | None = None
 
 
+class UpdateTable(Table, frozen=True):
+    """Who may change our zones by DNS UPDATE (RFC 2136): for `merpati domain setup --apply`. The
+    `[[dns.update]]` with the longest `zone` that a name lies in is taken."""
+
+    key: Annotated[
+        str,
+        key(
+            "File with the key (TSIG) as BIND's `tsig-keygen` writes it, relative to this file; "
+            "nobody else may read it."
+        ),
+    ]
+    zone: Annotated[
+        DomainName | None,
+        key(
+            "The zone that this key may change; without it any, and the DNS says where one begins."
+        ),
+    ] = None
+    server: Annotated[
+        Endpoint | None,
+        key(
+            'The zone\'s primary as `"address:port"`; without it the one that its SOA record names.'
+        ),
+    ] = None
+
+
 class DnsTable(Table, frozen=True):
-    """How the DNS is asked."""
+    """How the DNS is asked and changed."""
 
     servers: Annotated[
         tuple[Endpoint, ...],
@@ -162,6 +187,7 @@ class DnsTable(Table, frozen=True):
             "could say so."
         ),
     ] = False
+    update: tuple[UpdateTable, ...] = ()
 
 
 class HttpTable(Table, frozen=True):

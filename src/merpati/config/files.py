@@ -18,6 +18,7 @@ from merpati.config.read import say
 from merpati.config.routes import configured, read_password
 from merpati.config.settings import Settings
 from merpati.delivery.route import RouteError
+from merpati.dns.key import KeyFileError, key_of
 from merpati.wire.errors import TlsError
 
 
@@ -35,6 +36,7 @@ def look(settings: Settings, reader: Reader | None = None) -> list[Flaw]:
         *_tls(settings, reader),
         *_authorities(settings),
         *_passwords(settings),
+        *_update_keys(settings),
         *_data(settings),
     ]
     return [
@@ -116,6 +118,14 @@ def _passwords(settings: Settings) -> Found:
             yield from ((place, f"{error.file} {flaw.what}", flaw.allowed) for flaw in error.flaws)
         except RouteError as error:
             yield place, str(error), ""
+
+
+def _update_keys(settings: Settings) -> Found:
+    for n, table in enumerate(settings.document.dns.update):
+        try:
+            key_of(settings.path(table.key))
+        except KeyFileError as error:
+            yield ("dns", "update", n, "key"), str(error), ""
 
 
 def _data(settings: Settings) -> Found:

@@ -1,1 +1,1 @@
-"""What we may ask the DNS. Only `client` knows the library that speaks it."""
+"""What we may ask the DNS, and change in it. No other room knows the library that speaks it."""

@@ -1,4 +1,4 @@
-"""A stub resolver over dnspython, the only file that knows it.
+"""A stub resolver over dnspython.
 
 A question goes through the cache, then waits for the same question if one is under way, then
 through the servers in turn until one gives an answer that can be used. Strangers write the
@@ -7,17 +7,12 @@ that cannot be used ends as DnsError.
 """
 
 import asyncio
-import socket
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
-import dns.asyncbackend
-import dns.asyncquery
 import dns.exception
 import dns.flags
-import dns.inet
 import dns.message
 import dns.name
 import dns.rcode
@@ -30,7 +25,8 @@ from dns.rdatatype import RdataType
 from merpati.clock import Clock
 from merpati.dns.cache import Cache
 from merpati.dns.errors import DnsBogus, DnsError, DnsFailure, DnsNonsense, DnsTimeout
-from merpati.dns.resolver import Answer, Found, Mx
+from merpati.dns.exchange import exchange
+from merpati.dns.resolver import Answer, Found, Mx, Soa
 
 # https://dnsflagday.net/2020: what passes every path unfragmented.
 EDNS_PAYLOAD = 1232
@@ -38,9 +34,6 @@ CNAME_LIMIT = 8
 """Links of a chain of aliases that are followed."""
 RECORD_LIMIT = 1000
 """Records of one answer that are kept; TCP would carry more."""
-MAX_ANSWER = 16 * 1024
-"""Octets of a response over TCP. To read one of 64 KiB takes 200 ms in which nothing else is done,
-and whoever sends mail chooses what is asked; all that honest domains have is less than 10 KiB."""
 ROUNDS = 2
 """How often each server is asked."""
 _PIECE = 512
@@ -129,6 +122,11 @@ class DnsClient:
         """SRV records as (priority, weight, port, target)."""
         answer = await self._ask(name, RdataType.SRV)
         return _mapped(answer, lambda rr: (rr.priority, rr.weight, rr.port, _text(rr.target)))
+
+    async def soa(self, name: str) -> Answer[Soa]:
+        """The SOA record, if a zone begins at the name."""
+        answer = await self._ask(name, RdataType.SOA)
+        return _mapped(answer, lambda rr: Soa(_text(rr.mname), rr.serial))
 
     async def _ask(self, text: str, kind: RdataType) -> Records:
         name = _name(text)
@@ -239,72 +237,12 @@ class DnsClient:
         query = dns.message.make_query(name, kind, use_edns=0, payload=EDNS_PAYLOAD)
         query.flags |= flags
         try:
-            response = await self._exchange(query, server)
+            response = await exchange(query, server, self._settings.server_seconds)
         except dns.exception.Timeout as error:
             raise DnsTimeout("no server answered in time") from error
         except (dns.exception.DNSException, OSError, EOFError, ValueError) as error:
             raise DnsNonsense(f"no usable answer ({type(error).__name__})") from error
         return _usable(response)
-
-    async def _exchange(
-        self, query: dns.message.Message, server: tuple[str, int]
-    ) -> dns.message.Message:
-        """Over UDP, and over TCP where the answer is too long for that. Raises what dnspython does,
-        and DnsNonsense for an answer that is too long for us."""
-        (ip, port), seconds = server, self._settings.server_seconds
-        try:
-            async with await _datagram_socket(ip) as sock:
-                # Ignoring what is malformed or not an answer to this question costs a forger's
-                # target nothing but the wait for the true answer.
-                return await dns.asyncquery.udp(
-                    query,
-                    ip,
-                    timeout=seconds,
-                    port=port,
-                    sock=sock,
-                    ignore_unexpected=True,
-                    raise_on_truncation=True,
-                    ignore_errors=True,
-                )
-        except dns.message.Truncated:
-            backend: Any = dns.asyncbackend.get_default_backend()
-            family = dns.inet.af_for_address(ip)
-            making = backend.make_socket(family, socket.SOCK_STREAM, 0, None, server, seconds)
-            async with await making as stream:
-                bounded: Any = _Bounded(stream)
-                return await dns.asyncquery.tcp(query, ip, timeout=seconds, port=port, sock=bounded)
-
-
-class _Bounded:
-    """A stream socket of dnspython that a message which is too long cannot be read from."""
-
-    def __init__(self, stream: Any) -> None:
-        self.getpeername = stream.getpeername
-        self.sendall = stream.sendall
-        self._recv = stream.recv
-
-    async def recv(self, size: int, timeout: float) -> bytes:  # noqa: ASYNC109 - dnspython's
-        """At most so many octets; the first of a message asks for all that it has."""
-        if size > MAX_ANSWER:
-            raise DnsNonsense(f"an answer of {size} octets")
-        return cast(bytes, await self._recv(size, timeout))
-
-
-async def _datagram_socket(server: str) -> Any:  # dnspython has no types for it
-    """A socket of its own for each question, so that its port is hard to guess.
-
-    It is made to its end also for who is cancelled meanwhile: uvloop forgets one that was half
-    made, which stays open, and the loop waits for it for ever when it is closed.
-    """
-    family = dns.inet.af_for_address(server)
-    backend: Any = dns.asyncbackend.get_default_backend()
-    making = asyncio.ensure_future(backend.make_socket(family, socket.SOCK_DGRAM))
-    try:
-        return await asyncio.shield(making)
-    except asyncio.CancelledError:
-        with suppress(OSError):  # Not made, so there is nothing to close.
-            await (await making).close()
-        raise
 
 
 def _usable(response: dns.message.Message) -> dns.message.QueryMessage:

@@ -38,6 +38,15 @@ class Mx:
     host: str
 
 
+@dataclass(frozen=True, slots=True)
+class Soa:
+    """The record at the top of a zone (RFC 1035 §3.3.13), as far as anybody asks for it."""
+
+    primary: str
+    """Host that has the zone's original, to which changes go (RFC 2136 §1)."""
+    serial: int
+
+
 class Resolver(Protocol):
     """Questions with one answer each. Names are A-labels without a final dot.
 

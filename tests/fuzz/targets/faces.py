@@ -1,6 +1,7 @@
 """What operators and programs of this machine hand in: control socket, merpati.toml, sendmail."""
 
 import asyncio
+import base64
 import io
 import json
 import sys
@@ -26,6 +27,7 @@ from merpati.config.read import read
 from merpati.config.settings import load
 from merpati.config.values import Domain, Duration, Mailbox, Network, Size
 from merpati.config.values import Target as Route
+from merpati.dns.key import KeyFileError, read_key
 from merpati.mail.address import Address
 from merpati.mail.headers import Headers
 from merpati.system.office import own_counter
@@ -143,6 +145,21 @@ def value(octets: bytes) -> None:
     assert kind.parse(str(found)) == found
 
 
+def update_key(octets: bytes) -> None:
+    """A file with a key for changes of a zone is a key, which reads the same written anew, or is
+    told to be none without its secret."""
+    text = octets[:8192].decode("ascii", "replace")
+    try:
+        key = read_key(text)
+    except KeyFileError as error:
+        assert len(str(error)) < 200
+        return
+    secret = base64.b64encode(key.secret).decode()
+    assert secret not in repr(key)
+    written = f'key "{key.name}" {{ algorithm {key.algorithm.value}; secret "{secret}"; }};'
+    assert read_key(written) == key
+
+
 def sendmail(octets: bytes) -> None:
     """Lines: a recipient, a sender, a name, -N; then the message. It is whole, or refused."""
     to, sender, name, notify, content = (*octets.split(b"\n", 4), *[b""] * 5)[:5]
@@ -209,10 +226,16 @@ _MAIL = (
     b"BCC : x@y.test\n", b"\r\n", b"\n .",
 )  # fmt: skip
 
+_KEY = (
+    *(b'key "', b'"k"', b"{", b"}", b";", b"algorithm ", b"hmac-sha256", b'secret "'),
+    *(b"MTIzNDU2Nzg5MDEyMzQ1Ng==", b"//", b"#", b"/*", b"*/", b"\n", b'"', b" "),
+    b'key "k" { algorithm hmac-sha512; secret "MTIzNDU2Nzg5MDEyMzQ1Ng=="; };',
+)
 TARGETS = (
     Target("control", control, _JSON, longest=4096, head=b"\x00"),
     Target("control_answer", control_answer, _HTTP, head=b"\x00"),
     Target("toml", toml, _TOML, longest=8192, room=1024 * 1024),
     Target("value", value, _TEXTS, head=b"\x00"),
+    Target("update_key", update_key, _KEY, longest=8192),
     Target("sendmail", sendmail, _MAIL, head=b"\n\n\n\n"),
 )

@@ -1,0 +1,42 @@
+"""Who changes our zones in the DNS, as `[[dns.update]]` says."""
+
+from dataclasses import replace
+
+from merpati.clock import Clock
+from merpati.config.document import UpdateTable
+from merpati.config.settings import Settings
+from merpati.dns.client import DnsClient
+from merpati.dns.key import key_of
+from merpati.dns.update import Updater, UpdateSettings
+from merpati.system.blueprint import Blueprint
+
+
+def updater_of(settings: Settings, name: str, clock: Clock) -> Updater | None:
+    """Who may change the zone that a name lies in; None: nobody is named.
+
+    Raises KeyFileError.
+    """
+    table = update_table(settings, name)
+    if table is None:
+        return None
+    server = (table.server.ip, table.server.port) if table.server else None
+    key = key_of(settings.path(table.key))
+    return updater(settings, UpdateSettings(key, table.zone or "", server), clock)
+
+
+def updater(settings: Settings, update: UpdateSettings, clock: Clock) -> Updater:
+    """Of these settings. A server that is named is asked itself where its zones begin."""
+    dns = Blueprint(settings).dns()
+    if update.server:
+        dns = replace(dns, servers=(update.server,), trusted=False)
+    return Updater(DnsClient(clock, dns), update)
+
+
+def update_table(settings: Settings, name: str) -> UpdateTable | None:
+    """The table with the longest zone that a name lies in."""
+    fitting = [
+        one
+        for one in settings.document.dns.update
+        if not one.zone or f".{name.lower()}".endswith(f".{one.zone}")
+    ]
+    return max(fitting, key=lambda one: len(one.zone or ""), default=None)
