@@ -4,13 +4,15 @@ import ipaddress
 import json
 from collections.abc import Iterator
 
-from merpati.config.document import Document, PortTable, RouteTable
+from merpati.config.document import Document, LoginLdapTable, LoginTable, PortTable, RouteTable
 from merpati.config.errors import Flaw
 from merpati.config.locate import Lines, Path
+from merpati.config.logins import check_templates, ldap_server, web_url
 from merpati.config.read import say
 from merpati.config.routes import configured
 from merpati.delivery.route import RouteError
 from merpati.delivery.sts.policy import MAX_AGE
+from merpati.identity.ldap.names import TemplateError
 from merpati.mail.address import AddressError, parse_domain
 from merpati.reception.port import ClientCertificates, Role
 from merpati.wire.endpoint import Endpoint
@@ -94,6 +96,53 @@ def _login(document: Document) -> Found:
             "no port asks for certificates",
             'Write client_certificates = "optional" into [[port]]',
         )
+    yield from _login_sources(document.login)
+
+
+def _login_sources(login: LoginTable) -> Found:
+    if login.http and login.ldap:
+        yield ("login", "ldap"), "stands beside [login.http]", "One of them knows the passwords"
+    if login.http:
+        yield from _web(("login", "http", "url"), login.http.url)
+        yield from _timeout(("login", "http", "timeout"), login.http.timeout)
+    if login.ldap:
+        yield from _ldap(login.ldap)
+        yield from _timeout(("login", "ldap", "timeout"), login.ldap.timeout)
+
+
+def _web(place: Path, url: str) -> Found:
+    try:
+        web_url(url)
+    except ValueError as error:
+        yield place, f"{json.dumps(url)} does not fit", f"Allowed: {error}"
+
+
+def _timeout(place: Path, seconds: float) -> Found:
+    # A client waits five minutes for a reply (RFC 5321 §4.5.3.2), people wait seconds.
+    if not 0 < seconds <= 60:
+        yield place, "is no time of up to a minute", 'Example: timeout = "5s"'
+
+
+def _ldap(ldap: LoginLdapTable) -> Found:
+    place: Path = ("login", "ldap")
+    if not ldap.servers:
+        yield (*place, "servers"), "names no server", 'Example: servers = ["ldaps://ldap.a.test"]'
+    for server in ldap.servers:
+        try:
+            ldap_server(server, start_tls=ldap.start_tls)
+        except ValueError as error:
+            yield (*place, "servers"), f"{json.dumps(server)} does not fit", f"Allowed: {error}"
+    if bool(ldap.dn) == bool(ldap.filter):
+        yield place, "needs either dn, or base and filter", ""
+        return
+    if bool(ldap.bind_dn) != bool(ldap.bind_password_file):
+        yield (*place, "bind_dn"), "needs bind_password_file beside it, and it needs bind_dn", ""
+    if ldap.dn and (ldap.base or ldap.bind_dn):
+        yield (*place, "dn"), "makes a search needless", "Leave out base and bind_dn"
+    try:
+        check_templates(ldap)
+    except TemplateError as error:
+        yield (*place, "dn" if ldap.dn else "filter"), str(error), ""
 
 
 def _tls(document: Document) -> Found:

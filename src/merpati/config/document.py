@@ -14,6 +14,7 @@ from merpati.delivery.mx import MxSettings
 from merpati.delivery.settling import SettlingSettings
 from merpati.delivery.transaction import TlsDemand
 from merpati.feedback.feedback import Room
+from merpati.identity.gate import GateSettings
 from merpati.intake import IntakeSettings
 from merpati.policy.rules.limits import LimitSettings
 from merpati.queue.schedule import Schedule
@@ -140,11 +141,72 @@ class CertificatesTable(Table, frozen=True):
     ]
 
 
+_GATE = GateSettings()
+_TIMEOUT = "What a login waits at most for the answer; then it is told to come later (454)."
+_CACHE = (
+    "How long a password that was right is taken for right without asking again; a change of it "
+    "counts after that. Only a keyed digest is remembered. 0: every login asks."
+)
+_AUTHORITIES = "PEM file with the authorities its certificate may come from; else the system's."
+
+
+class LoginHttpTable(Table, frozen=True):
+    """Passwords that a program of yours knows, which is asked by HTTP. docs/logins.md has the
+    contract. Passwords of the directory are good besides; SCRAM is not offered."""
+
+    url: Annotated[str, key("Where it answers: `https://`, or `http://` on this machine.")]
+    secret_file: Annotated[
+        str,
+        key(
+            "File with a secret that the program is shown as a bearer token; nobody else reads it."
+        ),
+    ] = ""
+    authorities: Annotated[str, key(_AUTHORITIES)] = ""
+    timeout: Annotated[Duration, key(_TIMEOUT)] = Duration(_GATE.seconds)
+    cache: Annotated[Duration, key(_CACHE)] = Duration(0)
+
+
+class LoginLdapTable(Table, frozen=True):
+    """Passwords that an LDAP server knows (OpenLDAP, Active Directory, ...): it is bound to as the
+    user. Passwords of the directory are good besides; SCRAM is not offered."""
+
+    servers: Annotated[
+        tuple[str, ...],
+        key(
+            "`ldaps://host` or `ldap://host`, which is encrypted by StartTLS; in turn, until one "
+            "can be asked."
+        ),
+    ]
+    dn: Annotated[
+        str,
+        key(
+            "How a user is called there: `uid={local},ou=people,dc=a,dc=test`. `{user}` is the "
+            "whole address, `{local}` and `{domain}` its parts."
+        ),
+    ] = ""
+    base: Annotated[str, key("Without `dn`: below which entry users are looked for.")] = ""
+    filter: Annotated[
+        str, key("Without `dn`: which entry it is, `(&(objectClass=person)(mail={user}))`.")
+    ] = ""
+    bind_dn: Annotated[str, key("Who may look; without it the server is asked as nobody.")] = ""
+    bind_password_file: Annotated[
+        str, key("File with the password of `bind_dn`; nobody else may read it.")
+    ] = ""
+    authorities: Annotated[str, key(_AUTHORITIES)] = ""
+    start_tls: Annotated[
+        bool, key("False: passwords go to `ldap://` in the clear. Only to this machine.")
+    ] = True
+    timeout: Annotated[Duration, key(_TIMEOUT)] = Duration(_GATE.seconds)
+    cache: Annotated[Duration, key(_CACHE)] = Duration(0)
+
+
 class LoginTable(Table, frozen=True):
     """Who knows that somebody is who they say, besides the passwords of the directory. Whoever
     logs in is a user of the directory all the same (`merpati user add`)."""
 
     certificates: CertificatesTable | None = None
+    http: LoginHttpTable | None = None
+    ldap: LoginLdapTable | None = None
 
 
 class UpdateTable(Table, frozen=True):

@@ -14,6 +14,7 @@ from merpati.certificates.source import OwnReader, Reader, Source
 from merpati.config.certificates import named
 from merpati.config.errors import ConfigError, Flaw
 from merpati.config.locate import Path as KeyPath
+from merpati.config.logins import read_secret
 from merpati.config.read import say
 from merpati.config.routes import configured, read_password
 from merpati.config.settings import Settings
@@ -35,6 +36,7 @@ def look(settings: Settings, reader: Reader | None = None) -> list[Flaw]:
         *_user(settings),
         *_tls(settings, reader),
         *_authorities(settings),
+        *_logins(settings),
         *_passwords(settings),
         *_update_keys(settings),
         *_data(settings),
@@ -91,16 +93,42 @@ def _pair(source: Source, place: KeyPath, reader: Reader) -> Found:
 
 
 def _authorities(settings: Settings) -> Found:
-    if told := settings.document.login.certificates:
-        place: KeyPath = ("login", "certificates", "authorities")
-        file = settings.path(told.authorities)
-        found = list(_readable(file, place))
-        yield from found
-        if not found:
-            try:
-                ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(file)
-            except ssl.SSLError:
-                yield place, f"{file} has no certificate", "It is a PEM file"
+    login = settings.document.login
+    for name in ("certificates", "http", "ldap"):
+        told = getattr(login, name)
+        if told is not None and told.authorities:
+            place: KeyPath = ("login", name, "authorities")
+            yield from _trusted(settings.path(told.authorities), place)
+
+
+def _trusted(file: Path, place: KeyPath) -> Found:
+    found = list(_readable(file, place))
+    yield from found
+    if not found:
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(file)
+        except ssl.SSLError:
+            yield place, f"{file} has no certificate", "It is a PEM file"
+
+
+def _logins(settings: Settings) -> Found:
+    login = settings.document.login
+    if login.http and login.http.secret_file:
+        yield from _first_line(settings, login.http.secret_file, ("login", "http", "secret_file"))
+    if login.ldap and login.ldap.bind_password_file:
+        place: KeyPath = ("login", "ldap", "bind_password_file")
+        yield from _first_line(settings, login.ldap.bind_password_file, place)
+
+
+def _first_line(settings: Settings, name: str, place: KeyPath) -> Found:
+    file = settings.path(name)
+    found = list(_secret(file, place))
+    yield from found
+    if not found:
+        try:
+            read_secret(file)
+        except ConfigError as error:
+            yield from ((place, f"{error.file} {flaw.what}", flaw.allowed) for flaw in error.flaws)
 
 
 def _passwords(settings: Settings) -> Found:

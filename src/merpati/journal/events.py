@@ -7,6 +7,8 @@ Times are seconds since 1970 UTC. Text that strangers sent is kept as it came, b
 import msgspec
 
 MAX_TEXT = 1000
+CANNOT_CHECK = "cannot be checked now"
+"""Why a login failed that nobody could judge."""
 
 
 class Fact(msgspec.Struct, frozen=True, tag_field="kind", kw_only=True, omit_defaults=True):

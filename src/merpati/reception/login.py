@@ -14,7 +14,7 @@ from merpati.directory.directory import Directory
 from merpati.directory.password import SCRAM_ITERATIONS
 from merpati.identity.checker import PasswordChecker, TokenChecker
 from merpati.identity.errors import IdentityUnavailable
-from merpati.journal.events import MAX_TEXT, LoggedIn, LoginFailed
+from merpati.journal.events import CANNOT_CHECK, MAX_TEXT, LoggedIn, LoginFailed
 from merpati.journal.journal import Journal
 from merpati.mail.address import Address
 from merpati.mail.trace import Client
@@ -46,7 +46,6 @@ _WRONG = Reply(535, "Authentication credentials invalid", Status(5, 7, 8))
 _NOT_NOW = Reply(454, "Too many failed logins, try again later", Status(4, 7, 0))
 _BUSY = Reply(454, "Cannot check logins now, try again later", Status(4, 7, 0))
 _LIMITED = "too many failures"
-_UNKNOWN = "cannot be checked now"
 _MALFORMED = bad_syntax("Malformed authentication exchange")
 
 
@@ -106,7 +105,7 @@ class Login:
         except LoginBusy as error:
             return self._refuse("", str(error), _BUSY)
         except IdentityUnavailable as error:
-            return self._refuse(self._asked, _UNKNOWN, _BUSY, str(error))
+            return self._refuse(self._asked, CANNOT_CHECK, _BUSY, str(error))
 
     async def _conclude(self, step: Step) -> Reply:
         """Answer the exchange's questions until it wants octets or is over."""

@@ -12,6 +12,7 @@ import msgspec
 
 from merpati.journal.events import (
     BY_ITSELF,
+    CANNOT_CHECK,
     Accepted,
     Cancelled,
     Deferred,
@@ -135,7 +136,7 @@ class Metrics:
         self.logins.add("succeeded")
 
     def _on_failed_login(self, event: LoginFailed) -> None:
-        self.logins.add("failed")
+        self.logins.add("unknown" if event.why == CANNOT_CHECK else "failed")
 
     def _on_opened(self, event: Opened) -> None:
         self.connections.add("failed" if event.error else "opened")

@@ -31,6 +31,7 @@ from merpati.reception.login import Logins
 from merpati.reception.port import ClientCertificates, Port, PortSettings
 from merpati.reception.room import Room, RoomSettings
 from merpati.system.blueprint import Blueprint
+from merpati.system.identity import Outsiders
 from merpati.system.stores import Stores
 from merpati.wire.endpoint import Endpoint
 from merpati.wire.handover import Handover
@@ -106,7 +107,7 @@ class Household:
         parts = IntakeParts(self.stores, self.clock, self.new_id, self.memory.meters, examiner)
         return intake_of(blueprint, rules, parts)
 
-    def logins(self, blueprint: Blueprint) -> Logins:
+    def logins(self, blueprint: Blueprint, outside: Outsiders) -> Logins:
         """Who may log in."""
         return Logins(
             directory=self.stores.directory,
@@ -118,9 +119,11 @@ class Household:
             secret=self.secret,
             hostname=blueprint.settings.hostname,
             everyone=blueprint.settings.is_inbox,
+            passwords=outside.passwords,
+            tokens=outside.tokens,
         )
 
-    def port(self, blueprint: Blueprint, table: PortTable) -> Port:
+    def port(self, blueprint: Blueprint, table: PortTable, outside: Outsiders) -> Port:
         """What the sessions of one door talk to."""
         examiner = None
         if blueprint.examines(table):
@@ -129,7 +132,7 @@ class Household:
             examiner = Examiner(resolver, self.clock, check, blueprint.examiner())
         intake = self.intake(blueprint, blueprint.rules(table), examiner)
         settings = blueprint.port(table)
-        logins = self.logins(blueprint)
+        logins = self.logins(blueprint, outside)
         return Port(
             settings,
             intake,

@@ -48,6 +48,7 @@ from merpati.system.chores import keep_on
 from merpati.system.delivering import Threads
 from merpati.system.doors import GRACE, Door, Household, household
 from merpati.system.full import when_there_is_room
+from merpati.system.identity import Outsiders, outsiders
 from merpati.system.log import Log
 from merpati.system.office import submit
 from merpati.system.publishing import served_policy
@@ -161,7 +162,8 @@ class Server:
         self._local = self._door(
             "local", house.local_port(Blueprint(settings)), ListenSettings("local")
         )
-        self._build(read_routes(settings.document, settings.base))
+        routes = read_routes(settings.document, settings.base)
+        self._build(routes, outsiders(settings, given.clock, house.wire))
 
     def begin_stop(self, grace: float = GRACE) -> None:
         """Stop gracefully; `run` returns when it is done. Sessions and what is
@@ -177,9 +179,10 @@ class Server:
         self._look(settings)
         # What can fail comes first: the passwords of routes, then the certificate.
         routes = read_routes(settings.document, settings.base)
+        outside = outsiders(settings, self._given.clock, self._house.wire)
         take_up(self._given.watch, settings)
         self._settings = settings
-        self._build(routes)
+        self._build(routes, outside)
         self._given.log.info("reloaded", str(settings.file))
 
     def _look(self, settings: Settings) -> None:
@@ -190,7 +193,7 @@ class Server:
         if flaws:
             raise ConfigError(str(settings.file), flaws)
 
-    def _build(self, routes: list[Route]) -> None:
+    def _build(self, routes: list[Route], outside: Outsiders) -> None:
         """The doors' ports and the shards' ways, from the settings in force."""
         blueprint = Blueprint(self._settings)
         for shard in self._shards:
@@ -200,7 +203,7 @@ class Server:
         # A reload never changes which ports there are (`system.reload`), so their order names them:
         # port 0 of one address may stand there more than once.
         for n, table in enumerate(self._settings.document.port):
-            port = self._house.port(blueprint, table)
+            port = self._house.port(blueprint, table, outside)
             limits = replace(blueprint.listener(table), number=n)
             if n < len(self._doors):
                 self._doors[n].give(port, limits)

@@ -55,9 +55,12 @@ class Residents:
         )
 
     def user(self, address: Address) -> User | None:
-        """The user with this address."""
-        is_suspended = address in self.suspended
-        return User(address, is_suspended) if address in self.passwords else None
+        """The user with this address, whatever its case."""
+        wanted = (address.local.lower(), address.domain)
+        for user in self.passwords:
+            if (user.local.lower(), user.domain) == wanted:
+                return User(user, user in self.suspended)
+        return None
 
     def first_user(self, domain: str) -> User | None:
         """The first who moved in."""
