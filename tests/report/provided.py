@@ -135,21 +135,23 @@ RFC_9990 = """\
 """
 
 
-def xml(text: str, id_: str = "4711", domain: str = "a.test") -> bytes:
-    return text.format(id=id_, domain=domain, begin=BEGIN, end=END).encode()
+def xml(
+    text: str, id_: str = "4711", domain: str = "a.test", dates: tuple[int, int] = (BEGIN, END)
+) -> bytes:
+    return text.format(id=id_, domain=domain, begin=dates[0], end=dates[1]).encode()
 
 
-def tls_json(id_: str = "2026-01-13T00:00:00Z_a.test", domain: str = "a.test") -> bytes:
+def tls_json(day: str = "2027-01-14", domain: str = "a.test") -> bytes:
     """As Google writes it."""
     return json.dumps(
         {
             "organization-name": "Google Inc.",
             "date-range": {
-                "start-datetime": "2027-01-14T00:00:00Z",
-                "end-datetime": "2027-01-14T23:59:59Z",
+                "start-datetime": f"{day}T00:00:00Z",
+                "end-datetime": f"{day}T23:59:59Z",
             },
             "contact-info": "smtp-tls-reporting@google.com",
-            "report-id": id_,
+            "report-id": f"{day}T00:00:00Z_{domain}",
             "policies": [
                 {
                     "policy": {
@@ -204,7 +206,9 @@ def google(id_: str = "4711", domain: str = "a.test", document: bytes = b"") -> 
     return head.encode() + lines(zipped(f"{name}.xml", document))
 
 
-def microsoft(id_: str = "a1b2", domain: str = "a.test") -> bytes:
+def microsoft(
+    id_: str = "a1b2", domain: str = "a.test", dates: tuple[int, int] = (BEGIN, END)
+) -> bytes:
     """A page of HTML beside it, boundaries with blanks and quotes."""
     name = f"enterprise.protection.outlook.com!{domain}!{BEGIN}!{END}.xml.gz"
     return (
@@ -220,7 +224,7 @@ def microsoft(id_: str = "a1b2", domain: str = "a.test") -> bytes:
             "Content-Transfer-Encoding: base64\r\nContent-ID: <1>\r\n"
             f'Content-Disposition: attachment; filename="{name}"\r\n\r\n'
         ).encode()
-        + lines(gzip.compress(xml(MICROSOFT, id_, domain)))
+        + lines(gzip.compress(xml(MICROSOFT, id_, domain, dates)))
         + b"--_mpm_ 9f 'x' =--\r\n"
     )
 
@@ -238,7 +242,7 @@ def modern(id_: str = "m1", domain: str = "a.test") -> bytes:
     )
 
 
-def google_tls(domain: str = "a.test") -> bytes:
+def google_tls(day: str = "2027-01-14", domain: str = "a.test") -> bytes:
     """RFC 8460 §5.3."""
     return (
         b"From: smtp-tls-reporting@google.com\r\nMIME-Version: 1.0\r\n"
@@ -247,7 +251,7 @@ def google_tls(domain: str = "a.test") -> bytes:
         b"--t\r\nContent-Type: text/plain\r\n\r\nThis is an aggregate TLS report.\r\n"
         b'--t\r\nContent-Type: application/tlsrpt+gzip; name="google.com!a.test!1!2!1.json.gz"\r\n'
         b"Content-Disposition: attachment\r\nContent-Transfer-Encoding: base64\r\n\r\n"
-        + lines(gzip.compress(tls_json(domain=domain)))
+        + lines(gzip.compress(tls_json(day, domain)))
         + b"--t--\r\n"
     )
 

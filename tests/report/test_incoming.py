@@ -1,7 +1,6 @@
 """Whatever mail brings to the address of reports is read by what it is, or kept to be looked at."""
 
 import gzip
-from dataclasses import replace
 
 import pytest
 
@@ -14,6 +13,8 @@ from merpati.report.incoming import MAX_KEPT, read_content, receive
 from merpati.testing.deliveries import an_entry
 from tests.report import provided
 from tests.report.provided import LIST, OURS, STRANGER, google, lines, zipped
+
+RECEIVED = b"Received: from x by mx.a.test with ESMTP id 1; Mon, 1 Jan 2024 00:00:00 +0000\r\n"
 
 
 def aggregate(message: bytes) -> AggregateReport:
@@ -107,8 +108,8 @@ class TestProof:
 
     def proof(self, found: str, message: bytes = google()) -> Proof:
         head = f"Authentication-Results: mx.a.test;\r\n\t{found}\r\n".encode() if found else b""
-        entry = replace(an_entry(1, "mail-reports@a.test"), head=head)
-        return receive(entry, head + message).origin.proof
+        entry = an_entry(1, "mail-reports@a.test")
+        return receive(entry, head + RECEIVED + message).origin.proof
 
     @pytest.mark.parametrize(
         ("found", "proof"),
@@ -144,7 +145,7 @@ class TestProof:
 
     def test_the_author_and_the_evidence_are_kept(self) -> None:
         head = b"Authentication-Results: mx.a.test; dmarc=pass header.from=google.com\r\n"
-        entry = replace(an_entry(1, "mail-reports@a.test"), head=head)
-        origin = receive(entry, google()).origin
+        entry = an_entry(1, "mail-reports@a.test")
+        origin = receive(entry, head + RECEIVED + google()).origin
         assert (origin.id, origin.at, origin.author) == (entry.id, entry.received, "google.com")
         assert origin.evidence == "mx.a.test; dmarc=pass header.from=google.com"

@@ -12,6 +12,7 @@ from merpati.api.dkim import DkimOffice
 from merpati.api.doors import Doors
 from merpati.api.errors import Mistaken, Unknown
 from merpati.api.moments import BY, moment, optional_moment
+from merpati.api.reports import ReportOffice
 from merpati.api.sites import SiteOffice
 from merpati.clock import Clock
 from merpati.directory.directory import Directory, Registrar, Secret
@@ -293,6 +294,7 @@ class Office:
     journal: JournalOffice
     directory: DirectoryOffice
     dkim: DkimOffice
+    reports: ReportOffice
     doors: Doors
 
     async def refresh(self, _: ask.Nothing) -> ask.Done:

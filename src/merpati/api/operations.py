@@ -179,6 +179,21 @@ DKIM_EXPORT = Operation(
 DKIM_REMOVE = Operation(
     "dkim/remove", ask.DkimKeyOf, ask.Done, lambda office, q: office.dkim.remove(q), _CHANGE
 )
+REPORTS = Operation(
+    "reports/list",
+    ask.ListReports,
+    list[ask.ReportLine],
+    lambda office, q: office.reports.lines(q),
+)
+REPORTS_SHOW = Operation(
+    "reports/show", ask.ReadReport, ask.ReportShown, lambda office, q: office.reports.show(q)
+)
+REPORTS_SUMMARY = Operation(
+    "reports/summary",
+    ask.SumReports,
+    list[ask.ReportSummary],
+    lambda office, q: office.reports.summary(q),
+)
 SUBMIT = Operation(
     "submit",
     ask.Submission,
@@ -240,6 +255,9 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     DKIM_ROTATE,
     DKIM_EXPORT,
     DKIM_REMOVE,
+    REPORTS,
+    REPORTS_SHOW,
+    REPORTS_SUMMARY,
     SUBMIT,
     STATUS,
     HEALTH,

@@ -9,6 +9,11 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from merpati.feedback.aggregate import AggregateReport
+from merpati.feedback.complaint import Complaint
+from merpati.feedback.received import Unreadable
+from merpati.feedback.sums import Alignment, Sessions, Source
+from merpati.feedback.tls import TlsReport
 from merpati.journal.events import Event
 from merpati.report.waiting import Waits
 
@@ -338,3 +343,79 @@ class Status(Answer, frozen=True):
     limits: dict[str, int] = {}
     """How often each limit turned somebody away since the start."""
     workers: tuple[WorkerLine, ...] = ()
+
+
+class ListReports(Question, frozen=True):
+    """What others reported lately."""
+
+    domain: Text = ""
+    seconds: Annotated[float, Meta(ge=0)] = 30 * 86400.0
+    """How far back."""
+    kind: Literal["", "dmarc", "tls", "complaint", "unreadable"] = ""
+    limit: Annotated[int, Meta(ge=1, le=MAX_LISTED)] = 1000
+
+
+class ReportOrigin(Answer, frozen=True):
+    """How a report came."""
+
+    id: str
+    """Also of the message that brought it."""
+    at: datetime
+    author: str
+    """The domain of From."""
+    proof: str
+    """passed, failed, unknown: whether the mail was proven to be of its author."""
+    evidence: str
+
+
+class ReportLine(Answer, frozen=True):
+    """One report."""
+
+    kind: str
+    origin: ReportOrigin
+    domain: str
+    organization: str
+    report_id: str
+    begin: datetime
+    end: datetime
+    total: int
+    failed: int
+    why: str
+
+
+class ReadReport(Question, frozen=True):
+    """A whole report."""
+
+    id: Text
+    rows: Annotated[int, Meta(ge=0, le=50_000)] = 1000
+
+
+class ReportShown(Answer, frozen=True):
+    """One of the four is there."""
+
+    origin: ReportOrigin
+    left_out: int
+    """Rows that were not asked for."""
+    dmarc: AggregateReport | None = None
+    tls: TlsReport | None = None
+    complaint: Complaint | None = None
+    unreadable: Unreadable | None = None
+
+
+class SumReports(Question, frozen=True):
+    """What reports say together, of one domain or all."""
+
+    domain: Text = ""
+    seconds: Annotated[float, Meta(ge=0)] = 30 * 86400.0
+
+
+class ReportSummary(Answer, frozen=True):
+    """Of one domain. Reports that prove nothing are counted in `dmarc.unproven` alone."""
+
+    domain: str
+    since: datetime
+    policy: str
+    """Of DMARC, as the newest report has it."""
+    dmarc: Alignment
+    sources: tuple[Source, ...]
+    tls: tuple[Sessions, ...]

@@ -27,6 +27,7 @@ COMMANDS = {
     "user": "People and programs with a mailbox and a login.",
     "alias": "Addresses that lead to others.",
     "dkim": "Keys that sign mail.",
+    "reports": "What others report of your mail and of your server.",
     "verify": "Check that everything stored is whole.",
     "backup": "Copy everything that is stored, while the server runs.",
     "restore": "Put a backup into an empty data directory.",

@@ -9,6 +9,7 @@ import click
 
 from merpati.api import operations as op
 from merpati.api import questions as ask
+from merpati.cli.age import Age
 from merpati.cli.context import Refused, asked, counter_of, json_option, settings_of
 from merpati.cli.names import (
     held_sites,
@@ -28,22 +29,6 @@ _NAMED = 5
 
 
 Action = Literal["hold", "release", "cancel"]
-
-
-class Age(click.ParamType[float]):
-    """A time as merpati.toml has it."""
-
-    name = "time"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """Seconds of `90s`, `15m`, `4h`, `5d`."""
-        try:
-            # A plain number, since the question may travel to the server as JSON.
-            return float(Duration.parse(int(value) if str(value).isdigit() else value))  # type: ignore[call-overload]  # digits only
-        except ValueError as error:
-            self.fail(f"{value!r} is not {error}", param, ctx)
 
 
 class Chosen(TypedDict):

@@ -65,7 +65,7 @@ class Expander:
         named = address if address.domain else Address(address.local, self.hostname)
         # This host's own name need not be a domain with users; it is ours all the same.
         if self.is_report(named):
-            return Resolution(mailboxes=(bare(named),))
+            return Resolution(mailboxes=(Address(self.reports, named.domain),))
         is_local = self.directory.is_local(named.domain)
         found = self.directory.resolve(named) if is_local else None
         if found is not None or not self._has_stand_in(named):

@@ -57,6 +57,11 @@ class Origin:
     evidence: str = ""
     """What was found of the message, as in Authentication-Results."""
 
+    @property
+    def is_believed(self) -> bool:
+        """Whether what it says counts."""
+        return self.proof is not Proof.FAILED
+
 
 @dataclass(frozen=True, slots=True)
 class Received:

@@ -3,6 +3,7 @@
 import codecs
 
 from merpati.authenticity.dmarc.author import find_author
+from merpati.authenticity.results import NAME as RESULTS
 from merpati.authenticity.results import Finding, ResultsError, parse_results
 from merpati.feedback.aggregate import AggregateReport
 from merpati.feedback.received import Content, Origin, Proof, Received, Unreadable
@@ -57,9 +58,12 @@ def _read(attached: bytes) -> AggregateReport | TlsReport:
 
 
 def _origin(entry: Entry, message: bytes) -> Origin:
-    author = find_author(Headers.scan(message)).domain
-    # What stands on top is ours: what strangers wrote in our name is behind it, or was taken out.
-    told = Headers.scan(entry.head).get("authentication-results") or ""
+    headers = Headers.scan(message)
+    author = find_author(headers).domain
+    # The first field is ours: what was found of a stranger's message, else Received. Whatever came
+    # with the message stands behind it.
+    first = next(iter(headers.fields), None)
+    told = first.value if first is not None and first.name.lower() == RESULTS else ""
     proof = Proof.UNKNOWN if not told else _proof(told, author)
     return Origin(entry.id, entry.received, author, proof, told[:_MAX_EVIDENCE])
 

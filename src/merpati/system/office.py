@@ -17,6 +17,7 @@ from merpati.api.errors import Mistaken, Unreachable
 from merpati.api.node import Node
 from merpati.api.office import DirectoryOffice, JournalOffice, Office, QueueOffice
 from merpati.api.operations import Counter, OwnCounter
+from merpati.api.reports import ReportOffice
 from merpati.api.sites import SiteOffice
 from merpati.clock import Clock, SystemClock
 from merpati.config.places import Places
@@ -108,6 +109,7 @@ def office_of(
         JournalOffice(stores.journal, queue, clock),
         DirectoryOffice(stores.directory, stores.directory, new_secret),
         DkimOffice(stores.keys, clock),
+        ReportOffice(stores.feedback, stores.directory, clock),
         doors,
     )
 

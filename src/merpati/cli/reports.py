@@ -1,0 +1,130 @@
+"""`merpati reports`: what others report of our mail and of TLS with our hosts."""
+
+import sys
+
+import click
+
+from merpati.api import operations as op
+from merpati.api import questions as ask
+from merpati.cli.age import Age
+from merpati.cli.context import Refused, asked, counter_of, json_option, settings_of
+from merpati.cli.names import domains, offering
+from merpati.cli.output import say_json, say_table
+from merpati.cli.reported import say_report, say_summary
+
+_ALL_ROWS = 50_000
+_MONTH = 30 * 86400.0
+_since = click.option(
+    "--since", type=Age(), default=_MONTH, metavar="TIME", help="How far back: 7d, 12w; else 30d."
+)
+_language = click.option(
+    "--lang", type=click.Choice(["en", "id"]), help="The language; else as configured."
+)
+_of_domain = click.argument("domain", default="", shell_complete=offering(domains))
+
+
+@click.group()
+def reports() -> None:
+    """What other servers report: who sends in your domains' names and passes DMARC, how TLS with
+    your hosts goes, complaints.
+
+    They come by mail to mail-reports@ each domain, once the records that `merpati domain setup`
+    prints are published.
+
+    \b
+    Examples:
+      merpati reports summary
+      merpati reports summary a.test --since 7d --lang id
+      merpati reports list --kind unreadable
+      merpati reports show 01JD3Q5W8ZK6T2N4R7V9X1Y3A5
+    """
+
+
+@reports.command()
+@_of_domain
+@_since
+@_language
+@json_option
+@click.pass_context
+@asked
+async def summary(
+    ctx: click.Context, domain: str, since: float, lang: str | None, as_json: bool
+) -> None:
+    """What the reports of DOMAIN, or of every domain here, say together, and what to do next.
+
+    A report counts unless its own mail was examined and proves nothing: anybody can forge one.
+    """
+    settings = settings_of(ctx)
+    async with counter_of(settings, only_looks=True) as counter:
+        question = ask.SumReports(domain=domain, seconds=since)
+        found = await counter.ask(op.REPORTS_SUMMARY, question)
+    if as_json:
+        say_json(found)
+        return
+    if not found:
+        click.echo(
+            "No report has come yet: merpati domain setup prints the records that order them."
+        )
+    for n, one in enumerate(found):
+        if n:
+            click.echo()
+        say_summary(one, lang or settings.document.language.value)
+
+
+@reports.command("list")
+@_of_domain
+@_since
+@click.option(
+    "--kind",
+    type=click.Choice(["dmarc", "tls", "complaint", "unreadable"]),
+    help="Only these.",
+)
+@json_option
+@click.pass_context
+@asked
+async def list_(
+    ctx: click.Context, domain: str, since: float, kind: str | None, as_json: bool
+) -> None:
+    """Reports about DOMAIN, or all, that came lately, newest first; a thousand at most."""
+    question = ask.ListReports(domain=domain, seconds=since, kind=kind or "")  # type: ignore[arg-type]  # click has checked it
+    async with counter_of(settings_of(ctx), only_looks=True) as counter:
+        lines = await counter.ask(op.REPORTS, question)
+    if as_json:
+        say_json(lines)
+        return
+    headings = ("id", "came", "kind", "domain", "of", "proven", "messages", "failed", "report")
+    rows = (
+        (
+            *(line.origin.id, line.origin.at, line.kind, line.domain or None),
+            *(line.origin.author or None, line.origin.proof, line.total, line.failed),
+            line.why or line.report_id,
+        )
+        for line in lines
+    )
+    say_table(headings, rows, "No report has come.")
+
+
+@reports.command()
+@click.argument("id_", metavar="ID")
+@click.option("--original", is_flag=True, help="Of one that cannot be read: the mail as it came.")
+@json_option
+@click.pass_context
+@asked
+async def show(ctx: click.Context, id_: str, original: bool, as_json: bool) -> None:
+    """The whole report ID, and what proves that it is from whom it says.
+
+    The ID is also that of the message which brought it: `merpati trace ID` tells how it came.
+    """
+    question = ask.ReadReport(id=id_, rows=_ALL_ROWS) if as_json else ask.ReadReport(id=id_)
+    async with counter_of(settings_of(ctx), only_looks=True) as counter:
+        found = await counter.ask(op.REPORTS_SHOW, question)
+    if original:
+        if found.unreadable is None:
+            raise Refused(f"{id_} could be read; its mail was not kept")
+        # As octets, for a file: a terminal is shown `show` without --original.
+        sys.stdout.buffer.write(found.unreadable.octets)
+        return
+    if as_json:
+        say_json(found)
+        return
+    say_report(found)

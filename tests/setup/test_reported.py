@@ -1,0 +1,115 @@
+"""What reports mean: who sends in order, and when a policy may become stricter."""
+
+from dataclasses import replace
+from itertools import product
+
+import pytest
+
+from merpati.feedback.sums import Alignment, Fault, Source
+from merpati.feedback.tls import ResultType
+from merpati.setup.reported import (
+    Advice,
+    Standing,
+    Step,
+    advise,
+    fault_words,
+    source_words,
+    standing,
+    step_words,
+)
+
+DAY = 86400.0
+GOOD = Source("a.test", "192.0.2.1", 1000, 1000, 1000, 1000, 0, 0, 0, "", "", 2, 30 * DAY)
+BAD = replace(GOOD, ip="192.0.2.9", messages=50, by_dkim=0, by_spf=0, passed=0)
+SOURCES = {
+    Standing.GOOD: GOOD,
+    Standing.MIXED: replace(GOOD, passed=900),
+    Standing.FORWARDED: replace(BAD, forwarded=50, signer="list.test"),
+    Standing.SERVICE: replace(BAD, signer="service.test"),
+    Standing.UNKNOWN: BAD,
+}
+
+
+def alignment(*failing: Source, messages: int = 1000, days: float = 20) -> Alignment:
+    failed = sum(source.failed for source in failing)
+    reporters = ("google.com",)
+    dates = (10 * DAY, (10 + days) * DAY)
+    return Alignment("a.test", messages, messages - failed, 9, reporters, 0, *dates, failing)
+
+
+@pytest.mark.parametrize("found", Standing)
+def test_how_a_source_stands(found: Standing) -> None:
+    assert standing(SOURCES[found]) is found
+
+
+def test_who_passes_for_another_in_the_envelope_alone_is_a_service_too() -> None:
+    assert standing(replace(BAD, envelope="bounce.test")) is Standing.SERVICE
+
+
+class TestAdvice:
+    """RFC 9989 §8: none, then quarantine, then reject, by what reports say."""
+
+    @pytest.mark.parametrize(
+        ("policy", "step"),
+        [
+            ("none", Step.QUARANTINE),
+            ("", Step.QUARANTINE),
+            ("quarantine", Step.REJECT),
+            ("reject", Step.DONE),
+        ],
+    )
+    def test_what_is_in_order_goes_on(self, policy: str, step: Step) -> None:
+        assert advise(alignment(), policy) == Advice(step)
+
+    @pytest.mark.parametrize("found", [Standing.FORWARDED, Standing.UNKNOWN])
+    def test_what_nobody_can_repair_is_no_reason_to_wait(self, found: Standing) -> None:
+        assert advise(alignment(SOURCES[found]), "none").step is Step.QUARANTINE
+
+    @pytest.mark.parametrize("found", [Standing.MIXED, Standing.SERVICE])
+    @pytest.mark.parametrize("policy", ["none", "quarantine", "reject"])
+    def test_what_may_be_ours_is_repaired_first(self, found: Standing, policy: str) -> None:
+        source = SOURCES[found]
+        assert advise(alignment(source), policy) == Advice(Step.REPAIR, source.failed)
+
+    def test_one_in_a_hundred_may_fail(self) -> None:
+        few = replace(SOURCES[Standing.SERVICE], messages=10)
+        assert advise(alignment(few), "none") == Advice(Step.QUARANTINE, 10)
+        assert advise(alignment(replace(few, messages=11)), "none").step is Step.REPAIR
+
+    def test_little_is_waited_with(self) -> None:
+        assert advise(alignment(messages=99), "none").step is Step.WAIT
+        assert advise(alignment(days=13), "none").step is Step.WAIT
+        assert advise(alignment(days=13), "reject").step is Step.DONE
+
+    def test_without_reports_there_is_no_step(self) -> None:
+        assert advise(replace(alignment(), reports=0), "none").step is Step.NO_REPORTS
+
+
+@pytest.mark.parametrize("language", ["en", "id"])
+class TestWords:
+    @pytest.mark.parametrize("found", Standing)
+    def test_of_every_source(self, found: Standing, language: str) -> None:
+        what, do = source_words(SOURCES[found], language)
+        assert what
+        assert bool(do) is (found is not Standing.GOOD)
+        assert "{" not in what + do
+
+    @pytest.mark.parametrize("step", Step)
+    def test_of_every_step(self, step: Step, language: str) -> None:
+        assert "{" not in step_words(Advice(step, 5), alignment(), language)
+
+    @pytest.mark.parametrize("result", [*(one.value for one in ResultType), "what nobody knows"])
+    def test_of_every_fault(self, result: str, language: str) -> None:
+        assert all(fault_words(Fault(result, 1, "mx.a.test", "", 1, 0.0), language))
+
+
+def test_a_strangers_words_are_not_taken_for_places_to_fill() -> None:
+    hostile = replace(BAD, signer="{ip.__class__}{0}{other}")
+    assert source_words(hostile, "en")[0] == "sends as {ip.__class__}{0}{other}"
+
+
+def test_languages_say_different_things() -> None:
+    for found, step in product(Standing, Step):
+        assert source_words(SOURCES[found], "en") != source_words(SOURCES[found], "id")
+        advice = Advice(step)
+        assert step_words(advice, alignment(), "en") != step_words(advice, alignment(), "id")
