@@ -38,7 +38,10 @@ CLAIMED: dict[int, tuple[str, str]] = {
     5322: ("Message format (what we write and scan)", "done"),
     5802: ("SCRAM", "done"),
     5929: ("Channel bindings", "done"),
-    5965: ("ARF: feedback reports", "partly: read, and written of failed authentication only"),
+    5965: (
+        "ARF: feedback reports",
+        "partly: received and shown, and written of failed authentication only",
+    ),
     6152: ("8BITMIME", "done"),
     6186: (
         "SRV records for mail programs",
@@ -67,7 +70,7 @@ CLAIMED: dict[int, tuple[str, str]] = {
     8314: ("Implicit TLS", "done"),
     8460: (
         "Reports about TLS",
-        "partly: counted, written and read by programs; nothing sends or receives them",
+        "partly: received by mail and shown; counted, but nothing sends them yet",
     ),
     8461: (
         "MTA-STS",
@@ -87,9 +90,9 @@ CLAIMED: dict[int, tuple[str, str]] = {
     9989: ("DMARC: records, tree walk, alignment, verdicts", "done"),
     9990: (
         "DMARC aggregate reports",
-        "partly: read, written and their destinations checked; nothing sends them yet",
+        "partly: received, shown, written, destinations checked; nothing sends them yet",
     ),
-    9991: ("DMARC failure reports", "partly: read and written; nothing sends them yet"),
+    9991: ("DMARC failure reports", "partly: received and shown; nothing sends them yet"),
 }
 
 

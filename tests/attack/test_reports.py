@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from merpati.authenticity.dkim.keypair import KeyKind, KeyPair
+from merpati.authenticity.dkim.signer import SigningKey, sign
 from merpati.testing.zone import zone_in_a_thread
 from tests.attack.caller import Caller
 from tests.attack.conftest import Fortress
@@ -39,17 +41,20 @@ honest.test         TXT  "v=spf1 ip4:192.0.2.50 -all"
 _dmarc.honest.test  TXT  "v=DMARC1; p=none"
 evil.test           TXT  "v=spf1 ip4:192.0.2.66 -all"
 """
+KEY = SigningKey("honest.test", "s", KeyPair.generate(KeyKind.ED25519))
+ZONE += f's._domainkey.honest.test TXT "{KEY.pair.record.decode()}"\n'
 HONEST, FORGER = "192.0.2.50", "192.0.2.66"
 
 
 class Told(Fortress):
-    """A fortress that takes reports."""
+    """A fortress that takes reports; honest hosts sign theirs."""
 
     def take(self, message: bytes, *to: str, ip: str = HONEST, author: str = "honest.test") -> None:
         """From a host, in the name of an author."""
         head, _, rest = message.partition(b"\r\n")
         assert head.startswith((b"From:", b"Content-Type:", b"Subject:"))
         rest = rest if head.startswith(b"From:") else message
+        whole = f"From: <reports@{author}>\r\n".encode() + rest
         with Caller(self.mx) as caller:
             caller.send(f"PROXY TCP4 {ip} 192.0.2.1 40000 25\r\n".encode())
             assert caller.reply().startswith("220")
@@ -58,7 +63,7 @@ class Told(Fortress):
             for one in to or ("mail-reports@a.test",):
                 assert caller.say(f"RCPT TO:<{one}>").startswith("250")
             assert caller.say("DATA").startswith("354")
-            caller.send(f"From: <reports@{author}>\r\n".encode() + rest)
+            caller.send(sign([whole], [KEY], NOW) + whole if ip == HONEST else whole)
             assert caller.say(b"\r\n.").startswith("250")
         self.wait_drained()
 

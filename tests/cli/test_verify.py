@@ -50,7 +50,10 @@ def spoil(folder: Path, statement: str) -> None:
 def test_what_is_sound_ends_with_0(run: Run, message: str) -> None:
     done = run("verify")
     assert (done.exit_code, done.stderr) == (0, "")
-    assert done.stdout == "All is sound: looked at 1 messages, 1 recipients, 1 events, 0 users, 0 reports.\n"
+    assert (
+        done.stdout
+        == "All is sound: looked at 1 messages, 1 recipients, 1 events, 0 users, 0 reports.\n"
+    )
 
 
 def test_what_is_damaged_is_named_with_what_is_lost_and_what_to_do(

@@ -134,6 +134,11 @@ class TestProof:
         message = google().replace(b"@google.com\r\nTo", b"@reports.google.com\r\nTo")
         assert self.proof("dkim=pass header.d=google.com", message) is Proof.PASSED
 
+    def test_one_about_tls_wants_a_signature(self) -> None:
+        message = provided.google_tls()
+        assert self.proof("dkim=pass header.d=google.com", message) is Proof.PASSED
+        assert self.proof("spf=pass; dmarc=pass header.from=google.com", message) is Proof.FAILED
+
     def test_without_an_author_there_is_none(self) -> None:
         message = b"From: <a@b.test>\r\n" + google()
         assert self.proof("dkim=pass header.d=google.com", message) is Proof.FAILED

@@ -27,12 +27,13 @@ _MAX_EVIDENCE = 2000
 
 def receive(entry: Entry, message: bytes) -> Received:
     """The report in a message and how it came. Never raises for what strangers write."""
-    return Received(_origin(entry, message), read_content(message))
+    content = read_content(message)
+    return Received(_origin(entry, message, isinstance(content, TlsReport)), content)
 
 
 def unreadable(entry: Entry, message: bytes, why: str) -> Received:
     """The same for a message that is not looked into."""
-    return Received(_origin(entry, message), Unreadable(why, message[:MAX_KEPT]))
+    return Received(_origin(entry, message, False), Unreadable(why, message[:MAX_KEPT]))
 
 
 def read_content(message: bytes) -> Content:
@@ -57,32 +58,33 @@ def _read(attached: bytes) -> AggregateReport | TlsReport:
     return read_tls(document) if beginning.startswith(b"{") else read_aggregate(document)
 
 
-def _origin(entry: Entry, message: bytes) -> Origin:
+def _origin(entry: Entry, message: bytes, is_tls: bool) -> Origin:
     headers = Headers.scan(message)
     author = find_author(headers).domain
     # The first field is ours: what was found of a stranger's message, else Received. Whatever came
     # with the message stands behind it.
     first = next(iter(headers.fields), None)
     told = first.value if first is not None and first.name.lower() == RESULTS else ""
-    proof = Proof.UNKNOWN if not told else _proof(told, author)
+    proof = Proof.UNKNOWN if not told else _proof(told, author, is_tls)
     return Origin(entry.id, entry.received, author, proof, told[:_MAX_EVIDENCE])
 
 
-def _proof(told: str, author: str) -> Proof:
-    """RFC 8460 §5.3 wants a signature of the reporter's domain, RFC 9990 §3.5 that the mail is
-    authentic: either is as good for both, and anything else is nothing."""
+def _proof(told: str, author: str, is_tls: bool) -> Proof:
+    """RFC 9990 §2.6.2: the mail passes DMARC. RFC 8460 §3: it has a signature of the reporter's
+    domain, and one about TLS without it is not believed. Such a signature is as good as DMARC where
+    the reporter's domain has no record of it."""
     try:
         findings = parse_results(told).findings
     except ResultsError:
         return Proof.FAILED
-    is_proven = bool(author) and any(_proves(finding, author) for finding in findings)
+    is_proven = bool(author) and any(_proves(finding, author, is_tls) for finding in findings)
     return Proof.PASSED if is_proven else Proof.FAILED
 
 
-def _proves(finding: Finding, author: str) -> bool:
+def _proves(finding: Finding, author: str, is_tls: bool) -> bool:
     if finding.result != "pass":
         return False
-    if finding.method == "dmarc":
+    if finding.method == "dmarc" and not is_tls:
         return True
     signer = (finding.get("header", "d") or "").lower()
     return finding.method == "dkim" and bool(signer) and f".{author}".endswith(f".{signer}")
