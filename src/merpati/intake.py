@@ -165,8 +165,7 @@ class Intake:
         """
         facts = Facts(OURSELVES, envelope=envelope, headers=header_section(content))
         stamped = _stamped(content, self.stamp(facts))
-        sent_on = _as_they_are(self.expander.expand(envelope.recipients))
-        entry, accepted = self._entry(facts, stamped, sent_on, is_notice=True)
+        entry, accepted = self._entry_of_ours(facts, stamped)
         noticed = [_noticed(entry, owed) for owed in answers]
         debts = [owed.id for owed in answers]
         await self.queue.put(entry, stamped.content, [accepted, *noticed], debts)
@@ -183,7 +182,7 @@ class Intake:
         """
         facts = Facts(OURSELVES, envelope=envelope, headers=header_section(content))
         stamped = _stamped(content, self.stamp(facts, message))
-        entry, accepted = self._entry(facts, stamped, is_notice=True)
+        entry, accepted = self._entry_of_ours(facts, stamped)
         entry = replace(entry, expires=min(entry.expires, entry.received + _REPORT_AGE))
         await self.queue.put(entry, stamped.content, [accepted, event])
 
@@ -259,6 +258,11 @@ class Intake:
         if self.forwarding is None or not expansion.forwards:
             return _as_they_are(expansion)
         return await self.forwarding.send_on(facts, expansion)
+
+    def _entry_of_ours(self, facts: Facts, content: Stamped) -> tuple[Entry, Accepted]:
+        """Of a notice or a report: what goes on by an alias does so as it is."""
+        sent_on = _as_they_are(self.expander.expand(_envelope(facts).recipients))
+        return self._entry(facts, content, sent_on, is_notice=True)
 
     def _entry(
         self,

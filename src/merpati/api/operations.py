@@ -193,6 +193,7 @@ REPORTS_SUMMARY = Operation(
     ask.SumReports,
     list[ask.ReportSummary],
     lambda office, q: office.reports.summary(q),
+)
 SRS = Operation(
     "srs/list", ask.Nothing, list[ask.StampKeyLine], lambda office, q: office.srs.keys(q)
 )
