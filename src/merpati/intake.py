@@ -38,6 +38,7 @@ OURSELVES = Client(ip="", role="local", protocol="")
 """The client of what this host writes itself."""
 
 # RFC 6409 §8: only a submission server may complete a message; a relay must not.
+_BULK = frozenset({"bulk", "list", "junk"})
 _COMPLETES = frozenset({"submission", "submissions", "local"})
 _REPORT_AGE = 86_400.0
 """Seconds that a report is tried for (RFC 8460 §5.5); the next day's has the news."""
@@ -288,6 +289,7 @@ class Intake:
             is_notice=is_notice,
             head=head,
             is_ours=is_notice or facts.trusted or facts.login is not None,
+            is_bulk=_is_bulk(envelope, facts.headers),
             # RFC 5321 §4.5.5: nothing is told to the null reverse-path.
             expanded=sent_on.expansion.expanded if envelope.sender is not None else (),
         )
@@ -337,6 +339,14 @@ def header_section(content: Body) -> Headers:
         if len(beginning) > MAX_OCTETS:
             break
     return Headers.scan(beginning)
+
+
+def _is_bulk(envelope: Envelope, headers: Headers) -> bool:
+    """By what the sender says of it: MT-PRIORITY (RFC 6710), or the fields of lists (RFC 2919 and
+    2369) and of old custom (RFC 2076 §3.9)."""
+    if envelope.priority < 0 or headers.count("list-id") or headers.count("list-unsubscribe"):
+        return True
+    return (headers.get("precedence") or "").strip().lower() in _BULK
 
 
 def _envelope(facts: Facts) -> Envelope:

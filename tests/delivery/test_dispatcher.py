@@ -51,6 +51,21 @@ async def test_the_recipients_of_one_message_share_transactions_of_fifty(make_wo
     assert len(await world.events(Delivered)) == 120
 
 
+async def test_a_newsletter_does_not_stand_before_a_single_message(make_world):
+    host = ScriptedHost(seconds=0.2)
+    world = make_world(hosts={"192.0.2.1": host}, routes=(SMARTHOST,))
+    news = [replace(an_entry(n, f"u{n}@a.test"), is_bulk=True) for n in range(300)]
+    async with world.running():
+        await world.put(*news)
+        await world.clock.advance(1)
+        await world.put(an_entry(300, "bob@a.test"))
+        await world.clock.advance(30)
+    order = [str(one.recipients[0].recipient.address) for one in host.received]
+    assert len(order) == 301
+    # Behind what had been taken out of the queue for the site by then, and no more.
+    assert order.index("bob@a.test") < 150
+
+
 async def test_domains_behind_the_same_hosts_share_a_connection(make_world):
     host = ScriptedHost()
     dns = ScriptedDns(

@@ -44,6 +44,36 @@ async def stored(house: House) -> tuple[Entry, bytes]:
 
 
 @pytest.mark.parametrize(
+    ("field", "is_bulk"),
+    [
+        (b"Precedence: Bulk\r\n", True),
+        (b"precedence: list\r\n", True),
+        (b"Precedence: first-class\r\n", False),
+        (b"List-Unsubscribe: <https://a.test/u>\r\n", True),
+        (b"List-ID: <news.a.test>\r\n", True),
+        (b"X-List-Id: none\r\n", False),
+        (b"", False),
+    ],
+)
+async def test_what_a_message_says_of_itself_makes_it_bulk_mail(
+    field: bytes, is_bulk: bool
+) -> None:
+    house = House()
+    await submit(house.intake(), an_envelope("bob@a.test"), field + MESSAGE)
+    entry, _ = await stored(house)
+    assert entry.is_bulk is is_bulk
+
+
+@pytest.mark.parametrize(("priority", "is_bulk"), [(-1, True), (0, False), (3, False)])
+async def test_a_low_priority_makes_it_bulk_mail(priority: int, is_bulk: bool) -> None:
+    house = House()
+    envelope = replace(an_envelope("bob@a.test"), priority=priority)
+    await submit(house.intake(), envelope)
+    entry, _ = await stored(house)
+    assert entry.is_bulk is is_bulk
+
+
+@pytest.mark.parametrize(
     ("facts", "is_ours"),
     [
         (Facts(Client("192.0.2.1")), False),

@@ -59,6 +59,15 @@ async def test_room_that_is_settled_is_free_again(tmp_path: Path) -> None:
             await queue.settle([Settlement(claim.entry.id, 0, State.DELIVERED)])
 
 
+async def test_bulk_mail_takes_half_of_the_hand_and_leaves_the_rest(tmp_path: Path) -> None:
+    news = [replace(an_entry(number), is_bulk=True) for number in range(5)]
+    async with a_queue(tmp_path, QueueSettings(in_hand=6)) as queue:
+        await put(queue, news)
+        assert await queue.count() == {"waiting": 2, "in_hand": 3, "held": 0}
+        await put(queue, [an_entry(number) for number in range(5, 10)])
+        assert await queue.count() == {"waiting": 4, "in_hand": 6, "held": 0}
+
+
 async def test_what_was_in_hand_waits_after_a_restart(tmp_path: Path) -> None:
     async with a_queue(tmp_path) as queue:
         await put(queue, [an_entry(1), an_entry(2, "a@x.test", "b@y.test")])

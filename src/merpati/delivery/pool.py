@@ -11,7 +11,6 @@ mail goes there too.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -37,6 +36,8 @@ from merpati.diagnosis.own_words import cause_of
 from merpati.diagnosis.replies import Refusal, Stage
 from merpati.journal.events import Attempt
 from merpati.node.table import Table, TableSettings
+from merpati.queue.flow import flow_of
+from merpati.queue.turns import Turns
 
 _MAX_RETURNS = 5
 _RETURNED_TOO_OFTEN = 60.0
@@ -103,7 +104,7 @@ class SitePool:
         self._allotment = Allotment(parts.table, site, self.monotonic())
         self._surplus = 0
         """Connections to give up for other workers, as soon as they are between two messages."""
-        self._ready: deque[Ready] = deque()
+        self._ready: Turns[Ready] = Turns()
         self._recipients = 0
         self._live = 0
         self._opening = 0
@@ -132,7 +133,8 @@ class SitePool:
         if hold := self._hold_of(transaction):
             self._settle(transaction, self._held_back(hold))
             return
-        self._ready.append(Ready(transaction))
+        entry = transaction.entry
+        self._ready.add(Ready(transaction), flow_of(entry), is_urgent=entry.envelope.priority > 0)
         self._recipients += len(transaction.recipients)
 
     def take(self, host: Host) -> Ready | None:
@@ -143,9 +145,10 @@ class SitePool:
         if self._pace.is_down(now) or self._pace.is_suspended(host.ip, now):
             return None
         while self._ready:
-            if is_over(self._ready[0].transaction.entry, self._floor.clock.now()):
+            first = self._ready.first().transaction
+            if is_over(first.entry, self._floor.clock.now()):
                 self._settle(self._pop(now).transaction, _OVER)
-            elif hold := self._hold_of(self._ready[0].transaction):
+            elif hold := self._hold_of(first):
                 self._settle(self._pop(now).transaction, self._held_back(hold))
             elif self._pace.bucket.take(now):
                 return self._cut(self._pop(now), now)
@@ -487,11 +490,11 @@ class SitePool:
             self._waiters.pop()
 
     def _put_first(self, ready: Ready) -> None:
-        self._ready.appendleft(ready)
+        self._ready.put_back(ready)
         self._recipients += len(ready.transaction.recipients)
 
     def _pop(self, now: float) -> Ready:
-        ready = self._ready.popleft()
+        ready = self._ready.pop()
         self._recipients -= len(ready.transaction.recipients)
         if self._recipients * 2 <= self._pace.room(now):
             self._floor.has_room(self.site)

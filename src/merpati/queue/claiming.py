@@ -16,6 +16,7 @@ from merpati.journal.rows import EventWriter
 from merpati.queue.berth import Berth, Key
 from merpati.queue.damage import hold_damaged
 from merpati.queue.entry import Entry, State, Waiting
+from merpati.queue.flow import bulk_share
 from merpati.queue.lanes import Lane
 from merpati.queue.rows import decode_entry
 from merpati.storage.errors import StorageError
@@ -25,8 +26,8 @@ _SITES_AT_ONCE = 64
 
 _SITES = "SELECT id, name FROM site WHERE ready <= ? AND ready IS NOT NULL ORDER BY ready"
 _LANES = (
-    "SELECT id, domain, route FROM lane WHERE site = ? AND ready <= ? AND ready IS NOT NULL "
-    "ORDER BY ready"
+    "SELECT id, domain, route FROM lane WHERE site = ? AND bulk = ? AND ready <= ? "
+    "AND ready IS NOT NULL ORDER BY ready"
 )
 _ROWS = (
     "SELECT message, n, due, attempts, told, reply, cause FROM recipient "
@@ -59,6 +60,8 @@ class Question:
     drained_lanes: Mapping[int, float]
     """Until when nothing more of a lane falls due."""
     drained_sites: Mapping[int, float]
+    turn: int = 0
+    """How many claims there were: bulk mail's share of little room comes now and then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,15 @@ class Answer:
 def claim(connection: apsw.Connection, question: Question, events: EventWriter) -> Answer:
     """At most `room` recipients, the room shared out evenly by site, then by lane."""
     return _Round(connection, question, events).go()
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What was taken of a site's single or bulk mail."""
+
+    taken: int
+    is_over: bool
+    """Whether nothing more is due."""
 
 
 class _Round:
@@ -123,14 +135,26 @@ class _Round:
         return list(islice(open_, _SITES_AT_ONCE))
 
     def _take_of_site(self, site: int, name: str, room: int) -> None:
-        ready = self._connection.execute(_LANES, (site, self._question.now))
+        """A fifth for bulk mail; what one kind does not need is the other's."""
+        left = room - bulk_share(room, self._question.turn)
+        single = self._take_of_kind(site, name, is_bulk=False, room=left)
+        left = room - single.taken
+        bulk = self._take_of_kind(site, name, is_bulk=True, room=left)
+        left -= bulk.taken
+        if left > 0 and not single.is_over:
+            single = self._take_of_kind(site, name, is_bulk=False, room=left)
+        if single.is_over and bulk.is_over and not bulk.taken and not single.taken:
+            self._drain_site(site)
+
+    def _take_of_kind(self, site: int, name: str, *, is_bulk: bool, room: int) -> "_Kind":
+        ready = self._connection.execute(_LANES, (site, is_bulk, self._question.now))
         lanes = list(islice((row for row in ready if row[0] not in self._lanes), max(room, 1)))
         untouched = room
         for nth, (lane, domain, route) in enumerate(lanes):
             share = _share(room, len(lanes) - nth)
             room -= self._take_of_lane(Lane(lane, site, name), (domain, route), share)
-        if not lanes or (room == untouched and len(lanes) < untouched):
-            self._drain_site(site)
+        is_over = not lanes or (room == untouched and len(lanes) < untouched)
+        return _Kind(untouched - room, is_over)
 
     def _take_of_lane(self, lane: Lane, name: tuple[str, str], room: int) -> int:
         taken = self._taken_of(lane.id)

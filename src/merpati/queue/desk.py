@@ -12,6 +12,7 @@ from merpati.journal.rows import EventWriter
 from merpati.queue.damage import Known
 from merpati.queue.debts import expired, notice_of_expiry, untold
 from merpati.queue.entry import Entry, Listed, Selection, State, Waiting
+from merpati.queue.flow import flow_of
 from merpati.queue.lanes import Lanes, look_again, raise_ready
 from merpati.queue.ledger import owe
 from merpati.queue.lifecycle import TURNS, Turn
@@ -154,11 +155,12 @@ class DeskWriter:
         return len(over)
 
     def _reroute(self, connection: apsw.Connection, rows: Sequence[Row], change: Change) -> None:
-        """To the lane of that domain and route, which has a site, and so holds, of its own."""
+        """To a lane of that domain and route, which has a site, and so holds, of its own."""
         touched = Counter(row.lane for row in rows if row.listed.waiting.state is State.WAITING)
         for row in rows:
             waiting = row.listed.waiting
-            lane = self._lanes.find(connection, waiting.recipient.address.domain, change.route)
+            way = waiting.recipient.address.domain, change.route
+            lane = self._lanes.find(connection, way, flow_of(row.listed.entry))
             connection.execute(
                 "UPDATE recipient SET lane = ?, due = ? WHERE message = ? AND n = ?",
                 (lane.id, change.at, *row.key),

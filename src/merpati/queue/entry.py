@@ -51,6 +51,8 @@ class Entry:
     is_ours: bool = False
     """From a login, a trusted network or this machine: signed with the key of its author's
     domain."""
+    is_bulk: bool = False
+    """To many, and in no hurry: single messages go before it where both are due."""
     head: bytes = b""
     """What stands before the stored content: of a message that was streamed in, what is known only
     at its end and must stand on top. Whoever reads the content is given it with the rest."""

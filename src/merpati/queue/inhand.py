@@ -3,17 +3,20 @@
 Bounded in octets and in recipients; what does not fit is stored as waiting and claimed from there.
 """
 
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from merpati.mail.envelope import Body
 from merpati.queue.berth import Berth, Key
 from merpati.queue.claiming import Found
 from merpati.queue.entry import Claim, Entry, State, Waiting
+from merpati.queue.flow import flow_of
 from merpati.queue.lanes import Lane
 from merpati.queue.putting import Placed
 from merpati.queue.settling import Place
+from merpati.queue.turns import Turns
 
 
 @dataclass(slots=True)
@@ -43,7 +46,8 @@ class InHand:
     max_recipients: int
     octets: int = 0
     recipients: int = 0
-    _fresh: dict[str, deque[Parcel]] = field(default_factory=dict)
+    _fresh: dict[str, Turns[Parcel]] = field(default_factory=dict)
+    """By site."""
     _claimed: dict[tuple[str, int], Parcel] = field(default_factory=dict)
     _berths: dict[int, Berth] = field(default_factory=dict)
     _claimed_lanes: Counter[int] = field(default_factory=Counter)
@@ -51,11 +55,15 @@ class InHand:
     _claimed_waiting: int = 0
     _weights: dict[str, _Weight] = field(default_factory=dict)
 
-    def reserve(self, octets: int, recipients: int) -> bool:
-        """Make room for a fresh message; False when there is none."""
-        if self.octets + octets > self.max_octets:
+    def reserve(self, octets: int, recipients: int, *, is_bulk: bool = False) -> bool:
+        """Make room for a fresh message; False when there is none.
+
+        Bulk mail comes in while less than half is taken: single mail always finds the rest.
+        """
+        part = 2 if is_bulk else 1
+        if (self.octets + octets) * part > self.max_octets:
             return False
-        if self.recipients + recipients > self.max_recipients:
+        if (self.recipients + recipients) * part > self.max_recipients:
             return False
         self.octets += octets
         self.recipients += recipients
@@ -81,13 +89,15 @@ class InHand:
             claim = _fresh_claim(entry, body, place)
             berth = self._board(place.lane, len(place.numbers))
             parcel = Parcel(message, berth, claim, is_fresh=True)
-            parcels = self._fresh.setdefault(place.lane.site_name, deque())
-            # RFC 6710 §4.1: what has a higher priority is processed before the rest.
-            if entry.envelope.priority > 0:
-                parcels.appendleft(parcel)
-            else:
-                parcels.append(parcel)
+            self._line_up(place.lane.site_name, parcel)
         return count
+
+    def _line_up(self, site: str, parcel: Parcel) -> None:
+        turns = self._fresh.get(site)
+        if turns is None:
+            turns = self._fresh[site] = Turns()
+        entry = parcel.claim.entry
+        turns.add(parcel, flow_of(entry), is_urgent=entry.envelope.priority > 0)
 
     def take_fresh(
         self, room: int, busy: Collection[str], is_held: Callable[[str], bool]
@@ -138,15 +148,8 @@ class InHand:
         """Take fresh parcels out of hand: all those with a recipient that is chosen, by entry,
         recipient and site."""
         withdrawn = []
-        for name, parcels in list(self._fresh.items()):
-            out = [
-                p
-                for p in parcels
-                if any(chosen(p.claim.entry, w, name) for w in p.claim.recipients)
-            ]
-            withdrawn += out
-            gone = set(map(id, out))
-            self._keep(name, deque(p for p in parcels if id(p) not in gone))
+        for name in list(self._fresh):
+            withdrawn += self._remove(name, partial(_is_chosen, chosen, name))
         self._lighten_all(withdrawn)
         return withdrawn
 
@@ -165,7 +168,7 @@ class InHand:
             parcel.berth = self._board(parcel.berth.lane, len(claim.recipients))
             weight = self._weights.setdefault(claim.entry.id, _Weight(0, 0))
             weight.recipients += len(claim.recipients)
-            self._fresh.setdefault(parcel.berth.lane.site_name, deque()).append(parcel)
+            self._line_up(parcel.berth.lane.site_name, parcel)
 
     def move(self, new: Lane) -> None:
         """A lane hangs on another site from now on, with what is claimed of it: a deferral is
@@ -177,11 +180,9 @@ class InHand:
         if berth.claimed:
             self._leave(old.site)
             self._claimed_lanes[new.site] += 1
-        parcels = self._fresh.get(old.site_name, deque())
-        moved = [parcel for parcel in parcels if parcel.berth is berth]
-        if moved:
-            self._keep(old.site_name, deque(p for p in parcels if p.berth is not berth))
-            self._fresh.setdefault(new.site_name, deque()).extend(moved)
+        if old.site_name in self._fresh:
+            for parcel in self._remove(old.site_name, lambda one: one.berth is berth):
+                self._line_up(new.site_name, parcel)
 
     @property
     def has_fresh(self) -> bool:
@@ -216,18 +217,23 @@ class InHand:
 
     def _next_of(self, name: str, room: int) -> Parcel:
         """The first parcel of a site, or as much of it as there is room for."""
-        parcels = self._fresh[name]
-        parcel = parcels[0]
+        turns = self._fresh[name]
+        parcel = turns.first()
         if len(parcel.claim.recipients) > room:
             return _split(parcel, room)
-        parcels.popleft()
-        self._keep(name, parcels)
+        turns.pop()
+        self._tidy(name, turns)
         return parcel
 
-    def _keep(self, name: str, parcels: deque[Parcel]) -> None:
-        if parcels:
-            self._fresh[name] = parcels
-        else:
+    def _remove(self, name: str, goes: Callable[[Parcel], bool]) -> list[Parcel]:
+        """Take fresh parcels of a site out of their turns."""
+        turns = self._fresh[name]
+        gone = turns.remove(goes)
+        self._tidy(name, turns)
+        return gone
+
+    def _tidy(self, name: str, turns: Turns[Parcel]) -> None:
+        if not turns:
             del self._fresh[name]
 
     def _hold(self, parcel: Parcel) -> None:
@@ -283,6 +289,11 @@ def _fresh_claim(entry: Entry, body: Body | None, place: Placed) -> Claim:
     recipients = entry.envelope.recipients
     rows = tuple(Waiting(n, recipients[n], State.IN_HAND, entry.received) for n in place.numbers)
     return Claim(entry, rows[0].recipient.address.domain, rows, body)
+
+
+def _is_chosen(chosen: Callable[[Entry, Waiting, str], bool], site: str, parcel: Parcel) -> bool:
+    claim = parcel.claim
+    return any(chosen(claim.entry, waiting, site) for waiting in claim.recipients)
 
 
 def _split(parcel: Parcel, room: int) -> Parcel:

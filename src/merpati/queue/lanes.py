@@ -1,5 +1,8 @@
 """Lanes and sites on the writer thread: where a domain's mail hangs, and when it is ready.
 
+A lane is one flow on one way: a domain, or a domain that an operator sent another way. All lanes of
+a way hang on one site.
+
 Kept true by every change: lane.ready is the earliest due of what waits in it, and site.ready is
 max(hold, the earliest lane.ready).
 """
@@ -8,6 +11,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import apsw
+
+from merpati.queue.flow import Flow
+from merpati.storage.rows import rows
+
+Way = tuple[str, str]
+"""Domain and forced route; the route is empty for most."""
 
 _REMEMBERED = 50_000
 """Lanes, or holds, in the cache; then it starts afresh."""
@@ -44,7 +53,7 @@ class Lanes:
     """Finds and makes lanes; remembers them until something is rolled back or changed."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, str], Lane] = {}
+        self._known: dict[Way, dict[Flow, Lane]] = {}
         self._holds: dict[int, float] = {}
 
     def forget(self) -> None:
@@ -52,23 +61,25 @@ class Lanes:
         self._known.clear()
         self._holds.clear()
 
-    def forget_lane(self, domain: str, route: str) -> None:
-        """It hangs on another site; of the others, which may be very many, nothing changed."""
-        self._known.pop((domain, route), None)
+    def forget_way(self, way: Way) -> None:
+        """Its lanes hang on another site; of the others, which may be very many, nothing
+        changed."""
+        self._known.pop(way, None)
 
     def forget_hold(self, site: int) -> None:
         """This site's hold has changed."""
         self._holds.pop(site, None)
 
-    def find(self, connection: apsw.Connection, domain: str, route: str = "") -> Lane:
-        """The lane of a domain, or of a domain sent another way; made when it is new."""
-        known = self._known.get((domain, route))
-        if known is None:
-            known = _load(connection, domain, route) or _make(connection, domain, route)
-            if len(self._known) >= _REMEMBERED:
+    def find(self, connection: apsw.Connection, way: Way, flow: Flow) -> Lane:
+        """The lane of a way and a flow; made when it is new."""
+        known = self._known.get(way)
+        lane = known.get(flow) if known is not None else None
+        if lane is None:
+            lane = _load(connection, way, flow) or _make(connection, way, flow)
+            if len(self._known) >= _REMEMBERED or len(self._known.get(way, ())) >= _REMEMBERED:
                 self._known.clear()
-            self._known[domain, route] = known
-        return known
+            self._known.setdefault(way, {})[flow] = lane
+        return lane
 
     def hold_of(self, connection: apsw.Connection, site: int) -> float:
         """Until when a site is on hold; 0 for most."""
@@ -116,19 +127,31 @@ def find_site(connection: apsw.Connection, name: str) -> int:
     return connection.last_insert_rowid()
 
 
-def _load(connection: apsw.Connection, domain: str, route: str) -> Lane | None:
+def lanes_of(connection: apsw.Connection, way: Way) -> list[Lane]:
+    """Those of every flow. They hang on one site."""
+    query = (
+        "SELECT lane.id, site.id, site.name FROM lane JOIN site ON site.id = lane.site "
+        "WHERE domain = ? AND route = ?"
+    )
+    return [Lane(*row) for row in rows(connection, query, way)]
+
+
+def _load(connection: apsw.Connection, way: Way, flow: Flow) -> Lane | None:
     row = connection.execute(
         "SELECT lane.id, site.id, site.name FROM lane JOIN site ON site.id = lane.site "
-        "WHERE domain = ? AND route = ?",
-        (domain, route),
+        "WHERE domain = ? AND route = ? AND tenant = ? AND bulk = ?",
+        (*way, *flow),
     ).fetchone()
     return None if row is None else Lane(*row)
 
 
-def _make(connection: apsw.Connection, domain: str, route: str) -> Lane:
-    name = route or domain
-    site = find_site(connection, name)
+def _make(connection: apsw.Connection, way: Way, flow: Flow) -> Lane:
+    domain, route = way
+    others = lanes_of(connection, way)
+    name = others[0].site_name if others else route or domain
+    site = others[0].site if others else find_site(connection, name)
     connection.execute(
-        "INSERT INTO lane (site, domain, route) VALUES (?, ?, ?)", (site, domain, route)
+        "INSERT INTO lane (site, domain, route, tenant, bulk) VALUES (?, ?, ?, ?, ?)",
+        (site, domain, route, *flow),
     )
     return Lane(connection.last_insert_rowid(), site, name)

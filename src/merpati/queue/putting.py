@@ -11,6 +11,7 @@ from merpati.journal.rows import EventWriter
 from merpati.mail.envelope import Body
 from merpati.queue.debts import notices_of_expansion
 from merpati.queue.entry import Entry
+from merpati.queue.flow import flow_of
 from merpati.queue.lanes import Lane, Lanes, raise_ready
 from merpati.queue.ledger import owe
 from merpati.queue.reading import checksum_of
@@ -143,7 +144,7 @@ class Putting:
         numbers: list[int],
         due: float,
     ) -> Placed:
-        lane = self._lanes.find(connection, domain)
+        lane = self._lanes.find(connection, (domain, ""), flow_of(arrival.entry))
         fresh = arrival.may_be_fresh and self._lanes.hold_of(connection, lane.site) <= arrival.now
         if not fresh:
             earliest, count = self._waiting.get(lane.id, (due, 0))

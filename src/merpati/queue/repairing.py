@@ -5,6 +5,7 @@ Nothing that was accepted is changed or removed: only where and when a claim loo
 
 import apsw
 
+from merpati.queue.flow import flow_of
 from merpati.queue.lanes import Lanes, find_site, look_at_all_sites
 from merpati.queue.rows import decode_entry
 from merpati.storage.errors import StorageError
@@ -44,10 +45,11 @@ def _find_lanes(connection: apsw.Connection) -> None:
     lanes = Lanes()
     for message, n, encoded in rows(connection, _ASTRAY):
         try:
-            domain = decode_entry(encoded).envelope.recipients[n].address.domain
+            entry = decode_entry(encoded)
+            domain = entry.envelope.recipients[n].address.domain
         except (StorageError, IndexError):
             continue  # Whom it is for is not known: verify names it.
-        lane = lanes.find(connection, domain)
+        lane = lanes.find(connection, (domain, ""), flow_of(entry))
         connection.execute(
             "UPDATE recipient SET lane = ? WHERE message = ? AND n = ?", (lane.id, message, n)
         )

@@ -5,28 +5,30 @@ from dataclasses import dataclass
 import apsw
 
 from merpati.queue.entry import ListedLane
-from merpati.queue.lanes import Lane, Lanes, find_site, look_at_site
+from merpati.queue.flow import Flow
+from merpati.queue.lanes import Lane, Lanes, Way, find_site, lanes_of, look_at_site
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A lane that hangs on another site now."""
+    """Lanes that hang on another site now."""
 
-    lane: Lane
+    lanes: tuple[Lane, ...]
     sites: tuple[int, int]
 
 
-def assign(connection: apsw.Connection, lanes: Lanes, name: tuple[str, str], site: str) -> Move:
-    """Hang the lane `name` (domain, route) on a site; both are made when they are new."""
-    lane = lanes.find(connection, *name)
-    if lane.site_name == site:
-        return Move(lane, (lane.site, lane.site))
+def assign(connection: apsw.Connection, lanes: Lanes, way: Way, site: str) -> Move:
+    """Hang all lanes of a way on a site; both are made when they are new."""
+    there = lanes_of(connection, way) or [lanes.find(connection, way, Flow())]
+    before = there[0].site
+    if there[0].site_name == site:
+        return Move(tuple(there), (before, before))
     number = find_site(connection, site)
-    connection.execute("UPDATE lane SET site = ? WHERE id = ?", (number, lane.id))
-    look_at_site(connection, lane.site)
+    connection.execute("UPDATE lane SET site = ? WHERE domain = ? AND route = ?", (number, *way))
+    look_at_site(connection, before)
     look_at_site(connection, number)
-    lanes.forget_lane(*name)
-    return Move(Lane(lane.id, number, site), (lane.site, number))
+    lanes.forget_way(way)
+    return Move(tuple(Lane(lane.id, number, site) for lane in there), (before, number))
 
 
 def hold(connection: apsw.Connection, lanes: Lanes, site: str, until: float, why: str) -> int:
@@ -39,10 +41,10 @@ def hold(connection: apsw.Connection, lanes: Lanes, site: str, until: float, why
 
 
 def lanes(connection: apsw.Connection) -> list[ListedLane]:
-    """Every lane with the site that it hangs on."""
+    """Every way with the site that its lanes hang on, and what waits in all of them."""
     query = (
-        "SELECT domain, route, site.name, waiting FROM lane JOIN site ON site.id = lane.site "
-        "ORDER BY domain, route"
+        "SELECT domain, route, site.name, sum(waiting) FROM lane "
+        "JOIN site ON site.id = lane.site GROUP BY domain, route ORDER BY domain, route"
     )
     return [ListedLane(*row) for row in connection.execute(query)]
 

@@ -89,6 +89,7 @@ class QueueStore:
         nobody's hands and may be changed."""
         self._holds = Holds()
         self._next_message = 1
+        self._turn = 0
         database.on_rollback(self._lanes.forget)
         database.on_rollback(self._putting.forget)
         database.write_late(self._putting.write_late)
@@ -118,7 +119,9 @@ class QueueStore:
         message, body, streamed = await self._content(content)
         kept = body if body is not None and body.size <= self._settings.small else None
         octets, recipients = kept.size if kept else 0, len(entry.envelope.recipients)
-        fresh = first_due(entry) <= now and self._in_hand.reserve(octets, recipients)
+        fresh = first_due(entry) <= now and self._in_hand.reserve(
+            octets, recipients, is_bulk=entry.is_bulk
+        )
         arrival = Arrival(message, entry, body, now, fresh, events, discharged, streamed)
         job = self._database.job(lambda connection: self._putting.put(connection, arrival))
         job.gathers = True
@@ -187,7 +190,9 @@ class QueueStore:
             self._in_hand.berths,
             self._ready.drained_lanes,
             self._ready.drained_sites,
+            self._turn,
         )
+        self._turn += 1
         claims: list[Claim] = []
         job = self._database.job(partial(claim, question=question, events=self._events))
         # Not by `async with`: who waits for the claim may be cancelled, the claim may not.
@@ -259,9 +264,10 @@ class QueueStore:
         await self._database.submit(job)
 
     def _assigned(self, move: sites.Move) -> None:
-        self._in_hand.move(move.lane)
         self._ready.forget_sites(move.sites)
-        self._ready.touch(0.0, move.lane)
+        for lane in move.lanes:
+            self._in_hand.move(lane)
+            self._ready.touch(0.0, lane)
         self._ready.wake()
 
     async def lanes(self) -> list[ListedLane]:

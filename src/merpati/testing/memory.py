@@ -34,6 +34,7 @@ from merpati.queue.entry import (
     State,
     Waiting,
 )
+from merpati.queue.flow import Flow, flow_of
 from merpati.queue.lifecycle import TURNS, check_settlement
 from merpati.queue.queue import Draft
 from merpati.queue.selection import TOLD, means
@@ -190,29 +191,35 @@ class MemoryQueue:
     async def claim(self, now: float, room: int, busy: Collection[str] = ()) -> list[Claim]:
         """Fresh ones first, then one message of each lane in turn."""
         claims: list[Claim] = []
+        passed: set[_Lane] = set()
         while room > 0:
-            turn = self._turn(now, busy, {_lane(claim) for claim in claims})
-            if turn is None and claims:
-                turn = self._turn(now, busy, set())
+            turn = self._turn(now, busy, passed)
+            if turn is None and passed:
+                passed.clear()
+                turn = self._turn(now, busy, passed)
             if turn is None:
                 return claims
             message, rows = turn
             claims.append(self._take(message, rows[:room]))
+            passed.add(_lane(claims[-1]))
             room -= len(rows[:room])
         return claims
 
     def _turn(
-        self, now: float, busy: Collection[str], passed: set[tuple[str, str]]
+        self, now: float, busy: Collection[str], passed: "set[_Lane]"
     ) -> tuple[_Message, list[Waiting]] | None:
         ready = [
             (row.state is not State.IN_HAND, row.due, message.entry.id, row.n, row, message)
             for message, row in self._rows()
-            if self._is_ready(message, row, now, busy) and _key(row) not in passed
+            if self._is_ready(message, row, now, busy) and _key(message.entry, row) not in passed
         ]
         if not ready:
             return None
         *_, first, message = min(ready, key=lambda line: line[:4])
-        lane = [line[4] for line in ready if line[5] is message and _key(line[4]) == _key(first)]
+        key = _key(message.entry, first)
+        lane = [
+            line[4] for line in ready if line[5] is message and _key(message.entry, line[4]) == key
+        ]
         return message, sorted(lane, key=lambda row: row.n)
 
     def _is_ready(self, message: _Message, row: Waiting, now: float, busy: Collection[str]) -> bool:
@@ -491,12 +498,15 @@ def _stays(message: _Message) -> bool:
     return any(row.state is not State.IN_HAND for row in message.rows.values())
 
 
-def _key(row: Waiting) -> tuple[str, str]:
-    return row.recipient.address.domain, row.route
+_Lane = tuple[str, str, Flow]
 
 
-def _lane(claim: Claim) -> tuple[str, str]:
-    return _key(claim.recipients[0])
+def _key(entry: Entry, row: Waiting) -> _Lane:
+    return row.recipient.address.domain, row.route, flow_of(entry)
+
+
+def _lane(claim: Claim) -> _Lane:
+    return _key(claim.entry, claim.recipients[0])
 
 
 def _octets(draft: Draft) -> bytes:

@@ -1,5 +1,6 @@
 """What every `Queue` with its `Sites`, `Ledger`, `Desk` and the journal beside it does."""
 
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -105,6 +106,61 @@ async def what_is_put_is_in_hand_with_its_body(bench: Bench) -> None:
     assert claim.body.octets() == b"hello"
     assert await _content(bench, entry) == b"hello"
     assert await bench.queue.claim(NOW, 10) == []
+
+
+def _sent_by(login: str, first: int, count: int, *, is_bulk: bool = False) -> list[Entry]:
+    client = Client("::1", login=login)
+    entries = [an_entry(number) for number in range(first, first + count)]
+    return [replace(one, client=client, is_ours=True, is_bulk=is_bulk) for one in entries]
+
+
+async def _firsts(bench: Bench, *entries: Entry, waits: bool) -> "Counter[str]":
+    """Whose mail is among the first twenty that are claimed."""
+    if waits:
+        await bench.queue.hold("b.test", NOW + 60, "full")
+    await _put(bench, *entries)
+    await bench.queue.hold("b.test", 0, "")
+    claims = await bench.queue.claim(NOW, 20)
+    return Counter(claim.entry.client.login for claim in claims)
+
+
+async def a_newsletter_keeps_no_fresh_message_waiting(bench: Bench) -> None:
+    news, shop = _sent_by("news", 1, 100, is_bulk=True), _sent_by("shop", 200, 5)
+    assert await _firsts(bench, *news, *shop, waits=False) == {"news": 15, "shop": 5}
+
+
+async def a_newsletter_keeps_no_message_waiting_that_was_put_off(bench: Bench) -> None:
+    news, shop = _sent_by("news", 1, 100, is_bulk=True), _sent_by("shop", 200, 5)
+    assert await _firsts(bench, *news, *shop, waits=True) == {"news": 15, "shop": 5}
+
+
+async def a_newsletter_has_its_share_of_what_is_fresh(bench: Bench) -> None:
+    shop, news = _sent_by("shop", 1, 100), _sent_by("news", 200, 10, is_bulk=True)
+    assert (await _firsts(bench, *shop, *news, waits=False))["news"] >= 3
+
+
+async def a_newsletter_has_its_share_of_what_was_put_off(bench: Bench) -> None:
+    shop, news = _sent_by("shop", 1, 100), _sent_by("news", 200, 10, is_bulk=True)
+    assert (await _firsts(bench, *shop, *news, waits=True))["news"] >= 3
+
+
+async def tenants_take_turns_with_what_is_fresh(bench: Bench) -> None:
+    mass, one = _sent_by("mass", 1, 100), _sent_by("one", 200, 5)
+    assert await _firsts(bench, *mass, *one, waits=False) == {"mass": 15, "one": 5}
+
+
+async def tenants_take_turns_with_what_was_put_off(bench: Bench) -> None:
+    mass, one = _sent_by("mass", 1, 100), _sent_by("one", 200, 5)
+    assert await _firsts(bench, *mass, *one, waits=True) == {"mass": 15, "one": 5}
+
+
+async def all_of_a_domain_hangs_on_one_site(bench: Bench) -> None:
+    await _waiting(bench, _sent_by("one", 1, 1)[0])
+    await bench.queue.assign("b.test", "mx.b.test")
+    await _waiting(bench, _sent_by("two", 2, 1, is_bulk=True)[0])
+    (lane,) = await bench.queue.lanes()
+    assert (lane.domain, lane.site, lane.waiting) == ("b.test", "mx.b.test", 2)
+    assert await bench.queue.claim(NOW, 10, {"mx.b.test"}) == []
 
 
 async def a_domain_is_one_claim_and_room_is_kept(bench: Bench) -> None:
@@ -456,6 +512,13 @@ async def a_wake_tells_of_new_mail(bench: Bench) -> None:
 CHECKS: tuple[Check, ...] = (
     what_is_put_is_in_hand_with_its_body,
     a_domain_is_one_claim_and_room_is_kept,
+    a_newsletter_keeps_no_fresh_message_waiting,
+    a_newsletter_keeps_no_message_waiting_that_was_put_off,
+    a_newsletter_has_its_share_of_what_is_fresh,
+    a_newsletter_has_its_share_of_what_was_put_off,
+    tenants_take_turns_with_what_is_fresh,
+    tenants_take_turns_with_what_was_put_off,
+    all_of_a_domain_hangs_on_one_site,
     what_is_delivered_is_gone,
     what_failed_for_now_comes_back_when_it_is_due,
     what_is_claimed_from_storage_is_not_claimed_again,
