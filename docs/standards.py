@@ -70,7 +70,8 @@ CLAIMED: dict[int, tuple[str, str]] = {
     8314: ("Implicit TLS", "done"),
     8460: (
         "Reports about TLS",
-        "partly: received by mail and shown; counted, but nothing sends them yet",
+        "partly: sent by mail and HTTPS, received by mail; where a policy is in mode `testing`, a "
+        "certificate that proves nothing is not told of",
     ),
     8461: (
         "MTA-STS",
@@ -88,21 +89,9 @@ CLAIMED: dict[int, tuple[str, str]] = {
     ),
     9422: ("LIMITS", "done"),
     9989: ("DMARC: records, tree walk, alignment, verdicts", "done"),
-    9990: (
-        "DMARC aggregate reports",
-        "partly: received, shown, written, destinations checked; nothing sends them yet",
-    ),
+    9990: ("DMARC aggregate reports", "done"),
     9991: ("DMARC failure reports", "partly: received and shown; nothing sends them yet"),
 }
-
-OTHERS = (
-    (
-        "SRS: The Sender Rewriting Scheme (Shevek, 2004)",
-        "done: SRS0 and SRS1, keys that rotate; docs/forwarding.md",
-        "authenticity/srs.py",
-    ),
-)
-"""What has no number: what it is, status, where it is decided."""
 
 
 def citations() -> dict[int, set[str]]:
@@ -132,8 +121,6 @@ def page() -> str:
         files = ", ".join(f"`{name}`" for name in sorted(cited.get(number, ())))
         lines.append(f"| {number} | {what} | {status} | {files} |")
     others = sorted(set(cited) - set(CLAIMED))
-    lines += ["", "Beside the RFCs:", "", "| what | status | where |", "|---|---|---|"]
-    lines += [f"| {what} | {status} | `{where}` |" for what, status, where in OTHERS]
     lines += ["", "Also consulted: " + ", ".join(f"RFC {n}" for n in others) + ".", ""]
     return "\n".join(lines)
 

@@ -185,3 +185,14 @@ def test_no_terminal_obeys_what_a_report_says(run: Run, tmp_path: Path) -> None:
         text = ok(one)
         assert not set(text) & set("\x1b\x07\x9b\u202e\r"), text
         assert "\nInjected" not in text
+
+
+def test_reports_to_others_are_sent_by_a_server_alone(run: Run) -> None:
+    result = run("reports", "send")
+    assert result.exit_code == 1
+    assert "no server runs" in result.output
+
+
+@pytest.mark.parametrize("day", ["2026-13-01", "yesterday"])
+def test_a_day_that_no_calendar_has_is_refused(run: Run, day: str) -> None:
+    assert run("reports", "send", "--day", day).exit_code == 2

@@ -35,6 +35,36 @@ def test_the_current_directory_is_looked_into(file: Path) -> None:
     assert find_file(None, {}, file) == file
 
 
+@pytest.mark.parametrize(
+    ("text", "sends"),
+    [
+        ("", True),
+        ("[reports]\nsend = false\n", False),
+        ("HOST = localhost", False),
+        ("HOST = mail.localdomain", False),
+        ("HOST = printer.local", False),
+        ("ROLE = lmtp", False),
+        ("ROLE = lmtp\n[reports]\nsend = true\n", True),
+    ],
+)
+def test_a_server_that_takes_mail_under_a_whole_name_sends_reports(
+    file: Path, text: str, sends: bool
+) -> None:
+    known = file.read_text()
+    first, _, rest = text.partition("\n")
+    if first.startswith("HOST"):
+        file.write_text(known.replace("mx.a.test", first.split(" = ")[1]))
+    elif first.startswith("ROLE"):
+        file.write_text(known.replace('"mx"', '"lmtp"').replace(":25", ":24") + rest)
+    else:
+        file.write_text(known + text)
+    assert load(file).sends_reports is sends
+
+
+def test_the_developers_inbox_sends_no_reports() -> None:
+    assert not developer_inbox({}).sends_reports
+
+
 def test_without_any_file_it_is_the_developers_inbox(tmp_path: Path) -> None:
     settings = settle(None, {"XDG_DATA_HOME": str(tmp_path)}, None)
     assert settings.is_inbox

@@ -31,10 +31,11 @@ async def test_every_metric_is_explained() -> None:
     async def nothing() -> Mapping[str, float]:
         return {}
 
-    plain = ("sites_held", "wal_octets", "in_hand_octets")
+    plain = ("sites_held", "wal_octets", "in_hand_octets", "reports_left_out")
     labelled = {
         ("queue_recipients", "", "state"): nothing,
         ("connections_open", "", "role"): nothing,
+        ("reports_waiting", "", "kind"): nothing,
     }
     gauges = labelled | {(name, "", ""): nothing for name in plain}
     page = exposition(await Metrics(gauges).series()).decode()

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from merpati.intake import Intake, Receipt, has_bare_newlines
-from merpati.journal.events import Accepted, Noticed, Refused
+from merpati.journal.events import Accepted, Noticed, Refused, Reported
 from merpati.mail.address import Address
 from merpati.mail.envelope import Body, DeliverBy, Envelope, Notify, Recipient
 from merpati.mail.trace import Client
@@ -349,3 +349,15 @@ def test_bare_newlines_are_seen_wherever_parts_are_cut(octets: bytes, cut: int) 
     stripped = octets.replace(b"\r\n", b"")
     expected = b"\r" in stripped or b"\n" in stripped
     assert has_bare_newlines((octets[:cut], octets[cut:])) == expected
+
+
+async def test_a_report_has_the_id_that_was_promised_and_its_event_comes_with_it() -> None:
+    house = House()
+    told = Reported(at=1.0, message="R", report="tls", domain="b.test", day="d", outcome="mailed")
+    await house.intake().accept_report(an_envelope("x@b.test"), Body((MESSAGE,)), "R", told)
+    entry, _ = await stored(house)
+    assert entry.id == "R"
+    assert entry.is_notice
+    assert entry.expires == entry.received + 86_400
+    assert await house.events(Reported) == [told]
+    assert [event.message for event in await house.events(Accepted)] == ["R"]

@@ -438,7 +438,7 @@ async def test_what_nobody_could_send_for_days_is_forgotten() -> None:
     assert world.defects == []
 
 
-async def test_it_runs_by_itself_and_when_it_is_woken() -> None:
+async def test_it_runs_by_itself() -> None:
     world = World()
     sending = world.sending()
     task = asyncio.create_task(sending.run())
@@ -446,10 +446,6 @@ async def test_it_runs_by_itself_and_when_it_is_woken() -> None:
     await world.count()
     await world.clock.advance(58.0)
     assert await world.mail() == []
-    sending.wake()
-    await world.clock.advance(0.0)
+    await world.clock.advance(2.0)
     assert len(await world.mail()) == 1
-    await world.count(Kind.TLS)
-    await world.clock.advance(60.0)
-    assert not await world.waits()
     task.cancel()

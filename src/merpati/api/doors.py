@@ -25,6 +25,10 @@ class Doors(Protocol):
         """What was counted."""
         ...
 
+    async def send_reports(self, question: ask.SendReports) -> ask.Done:
+        """Send reports to other domains before their time; how many there are."""
+        ...
+
     async def reload(self, question: ask.Reload) -> ask.Done:
         """Read the configuration again; a bad one is refused and changes nothing."""
         ...

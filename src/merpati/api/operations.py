@@ -194,15 +194,6 @@ REPORTS_SUMMARY = Operation(
     list[ask.ReportSummary],
     lambda office, q: office.reports.summary(q),
 )
-SRS = Operation(
-    "srs/list", ask.Nothing, list[ask.StampKeyLine], lambda office, q: office.srs.keys(q)
-)
-SRS_ROTATE = Operation(
-    "srs/rotate", ask.NewStampKey, list[ask.StampKeyLine], lambda office, q: office.srs.rotate(q)
-)
-SRS_ORIGINAL = Operation(
-    "srs/original", ask.Named, ask.Original, lambda office, q: office.srs.original(q)
-)
 SUBMIT = Operation(
     "submit",
     ask.Submission,
@@ -230,6 +221,13 @@ METRICS = Operation(
     list[Series],
     lambda office, q: office.doors.metrics(q),
     every(spreading.listed),
+)
+REPORTS_SEND = Operation(
+    "reports/send",
+    ask.SendReports,
+    ask.Done,
+    lambda office, q: office.doors.send_reports(q),
+    spreading.send_reports,
 )
 RELOAD = Operation(
     "reload", ask.Reload, ask.Done, lambda office, q: office.doors.reload(q), spreading.reload
@@ -267,13 +265,11 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     REPORTS,
     REPORTS_SHOW,
     REPORTS_SUMMARY,
-    SRS,
-    SRS_ROTATE,
-    SRS_ORIGINAL,
     SUBMIT,
     STATUS,
     HEALTH,
     METRICS,
+    REPORTS_SEND,
     RELOAD,
     RESTART,
     STOP,

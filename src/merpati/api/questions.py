@@ -55,6 +55,15 @@ class Filter(Question, frozen=True):
     """Received at least so many seconds ago."""
 
 
+class SendReports(Question, frozen=True):
+    """Reports to other domains, before their time."""
+
+    day: Annotated[str, Meta(pattern="^([0-9]{4}-[0-9]{2}-[0-9]{2})?$")] = ""
+    """Of this day and those before, in UTC; else of yesterday."""
+    only_gather: bool = False
+    """Write down what was counted until now, and send nothing yet."""
+
+
 class ListQueue(Question, frozen=True):
     """One line a recipient, oldest first."""
 
@@ -247,31 +256,6 @@ class DkimSecret(Answer, frozen=True):
     """A private key."""
 
     pem: str
-
-
-class NewStampKey(Question, frozen=True):
-    """A key for the stamps of senders that are rewritten from now on."""
-
-    forget: bool = False
-    """All earlier ones, so that what they stamped is void."""
-
-
-class StampKeyLine(Answer, frozen=True):
-    """A key for stamps, without itself."""
-
-    number: int
-    stamps: bool
-    """Whether it makes stamps; the others only recognise theirs."""
-    since: datetime
-    until: datetime
-    """When another one takes over, or did."""
-    known_until: datetime
-
-
-class Original(Answer, frozen=True):
-    """Whose sender was rewritten."""
-
-    address: str
 
 
 class NewAlias(Question, frozen=True):

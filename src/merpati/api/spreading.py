@@ -198,6 +198,14 @@ async def reload(shards: Shards[ask.Reload, ask.Done], question: ask.Reload) -> 
     return changed(question, _whole(await shards.each(question)))
 
 
+async def send_reports(
+    shards: Shards[ask.SendReports, ask.Done], question: ask.SendReports
+) -> ask.Done:
+    """All write down first what they have counted: each report is of all of them."""
+    _whole(await shards.each(structs.replace(question, only_gather=True)))
+    return await shards.any(question)
+
+
 def change_of_directory(refresh: Any) -> Spread:
     """One makes the change; then the others forget what they remember of before.
 

@@ -1,6 +1,7 @@
-"""`merpati reports`: what others report of our mail and of TLS with our hosts."""
+"""`merpati reports`: what others report of our mail and of TLS with our hosts, and we of theirs."""
 
 import sys
+from datetime import datetime
 
 import click
 
@@ -9,7 +10,7 @@ from merpati.api import questions as ask
 from merpati.cli.age import Age
 from merpati.cli.context import Refused, asked, counter_of, json_option, settings_of
 from merpati.cli.names import domains, offering
-from merpati.cli.output import say_json, say_table
+from merpati.cli.output import counted, say_json, say_table
 from merpati.cli.reported import say_report, say_summary
 
 _ALL_ROWS = 50_000
@@ -37,6 +38,7 @@ def reports() -> None:
       merpati reports summary a.test --since 7d --lang id
       merpati reports list --kind unreadable
       merpati reports show 01JD3Q5W8ZK6T2N4R7V9X1Y3A5
+      merpati reports send
     """
 
 
@@ -128,3 +130,28 @@ async def show(ctx: click.Context, id_: str, original: bool, as_json: bool) -> N
         say_json(found)
         return
     say_report(found)
+
+
+@reports.command()
+@click.option(
+    "--day",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="DAY",
+    help="Of this day and those before, in UTC; else yesterday.",
+)
+@click.pass_context
+@asked
+async def send(ctx: click.Context, day: datetime | None) -> None:
+    """Send daily reports to other domains now, instead of some hours after midnight UTC.
+
+    Each goes to those whom the domain's record names, if there are any; what happens on the day
+    afterwards goes into a second one. `merpati trace` and `merpati queue list` show the mail.
+
+    \b
+    Example:
+      merpati reports send --day 2026-04-01
+    """
+    question = ask.SendReports(day=f"{day:%Y-%m-%d}" if day else "")
+    async with counter_of(settings_of(ctx)) as counter:
+        done = await counter.ask(op.REPORTS_SEND, question)
+    click.echo(f"{counted(done.changed, 'report')} had waited, and went to those who want them.")

@@ -441,23 +441,6 @@ class AuthenticityTable(Table, frozen=True):
     ] = UnclearFrom.REFUSE
 
 
-class ForwardingTable(Table, frozen=True):
-    """Mail of strangers that an alias here leads to another server. The message itself is never
-    altered, so that its author's DKIM signature stays good."""
-
-    rewrite_sender: Annotated[
-        bool,
-        key(
-            "Tell the next server a sender of ours, `SRS0=…`, so that SPF passes there and notices "
-            "come back by us, who send them on to the true sender. Without it SPF fails there."
-        ),
-    ] = True
-    domain: Annotated[
-        DomainName | None,
-        key("The domain here that such senders are of. Without it that of the alias."),
-    ] = None
-
-
 class QueueTable(Table, frozen=True):
     """How long mail is tried."""
 
@@ -473,7 +456,7 @@ class QueueTable(Table, frozen=True):
 
 
 class ReportsTable(Table, frozen=True):
-    """What others report of us: of our mail (DMARC, complaints), of TLS with our hosts."""
+    """What others report of us, and we of them: of mail (DMARC, complaints), of TLS with hosts."""
 
     name: Annotated[
         str,
@@ -491,6 +474,29 @@ class ReportsTable(Table, frozen=True):
         key("Reports that are kept. Of more, those of whoever sends most go first."),
     ] = _ROOM.reports
     size: Annotated[Size, key("Octets of all of them together.")] = Size(_ROOM.octets)
+    send: Annotated[
+        bool | None,
+        key(
+            "Whether daily reports go to other domains that ask for them: of mail that came in "
+            "their name (DMARC), of TLS with their hosts. Without it where there is an `mx` port "
+            "and the hostname is a whole one, as `mx.a.test`."
+        ),
+    ] = None
+    organization: Annotated[
+        str,
+        Meta(max_length=200),
+        key("Who we say that we are in reports that we send; else the domain of `sender`."),
+    ] = ""
+    sender: Annotated[
+        Mailbox | None,
+        key(
+            "The author of reports that we send. Its domain has to have a DKIM key here, or nobody "
+            "believes them. Without it the postmaster of the domain here that the hostname is in."
+        ),
+    ] = None
+    contact: Annotated[
+        Mailbox | None, key("Whom others may ask about reports that we send; else `sender`.")
+    ] = None
 
 
 class RetentionTable(Table, frozen=True):
@@ -549,7 +555,6 @@ class Document(Table, frozen=True):
     delivery: DeliveryTable = DeliveryTable()
     limits: LimitsTable = LimitsTable()
     authenticity: AuthenticityTable = AuthenticityTable()
-    forwarding: ForwardingTable = ForwardingTable()
     queue: QueueTable = QueueTable()
     reports: ReportsTable = ReportsTable()
     retention: RetentionTable = RetentionTable()

@@ -60,10 +60,26 @@ class Settings:
             return 1
         return self.document.workers or len(os.sched_getaffinity(0))
 
+    @property
+    def sends_reports(self) -> bool:
+        """Whether other domains are told how we found their mail and their hosts."""
+        if self.is_inbox:
+            return False
+        if (told := self.document.reports.send) is not None:
+            return told
+        takes_mail = any(port.role is Role.MX for port in self.document.port)
+        return takes_mail and _is_whole(self.hostname)
+
     def source(self, *path: str | int) -> str:
         """Where a value came from: `merpati.toml:12`, or `default`."""
         line = self.lines.said(path) if self.lines else None
         return f"{self.file}:{line}" if line else "default"
+
+
+def _is_whole(hostname: str) -> bool:
+    """Whether others may know a name: what a machine calls itself often is none."""
+    *labels, last = hostname.lower().rstrip(".").split(".")
+    return bool(labels) and last not in {"localhost", "localdomain", "local"} and not last.isdigit()
 
 
 def load(file: Path) -> Settings:

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from merpati.delivery.transaction import Transaction
-from merpati.mail.address import Address
 from merpati.mail.envelope import Body
 from merpati.queue.entry import Entry
 
@@ -84,15 +83,14 @@ def _share(entry: Entry) -> int:
 
 
 def merge(transactions: Iterable[Transaction]) -> list[Transaction]:
-    """Transactions of the same message and sender joined, in the order of the first of each."""
-    joined: dict[tuple[str, Address | None], Transaction] = {}
+    """Transactions of the same message joined, in the order of the first of each."""
+    joined: dict[str, Transaction] = {}
     for one in transactions:
-        key = one.entry.id, one.return_path
-        known = joined.get(key)
+        known = joined.get(one.entry.id)
         if known is None:
-            joined[key] = one
+            joined[one.entry.id] = one
         else:
             body = known.body if isinstance(known.body, Body) else one.body
             recipients = known.recipients + one.recipients
-            joined[key] = Transaction(one.entry, recipients, body, one.top)
+            joined[one.entry.id] = Transaction(one.entry, recipients, body, one.top)
     return list(joined.values())

@@ -26,6 +26,7 @@ from merpati.journal.events import (
     Noticed,
     Opened,
     Refused,
+    Reported,
 )
 
 
@@ -80,9 +81,6 @@ class Metrics:
         """`gauges` by (name, help, label), such as ("queue_recipients", "…", "state")."""
         self._gauges = dict(gauges or {})
         self.accepted = Counter("messages_accepted", "Messages taken, by port role.", "role")
-        self.forwarded = Counter(
-            "forwarded", "Recipients elsewhere that strangers' mail went on to.", "sender"
-        )
         self.received = Counter("received_octets", "Octets of messages taken.")
         self.refused = Counter("refused", "What was refused to clients, by rule.", "rule")
         self.delivered = Counter("delivered", "Recipients delivered, by route.", "route")
@@ -90,6 +88,9 @@ class Metrics:
         self.failed = Counter("failed", "Recipients that failed, by cause.", "cause")
         self.damaged = Counter("damaged", "Recipients held since their message is damaged.")
         self.notices = Counter("notices", "Delivery notices sent, by action.", "action")
+        self.reports = Counter(
+            "reports_out", "Reports to other domains, by kind and end.", "result"
+        )
         self.logins = Counter("logins", "Logins, by how they ended.", "result")
         self.connections = Counter("connections_out", "Connections made outward.", "result")
         self.connections_in = Counter("connections_in", "Connections taken, by port role.", "role")
@@ -108,8 +109,6 @@ class Metrics:
     def _on_accepted(self, event: Accepted) -> None:
         self.accepted.add(event.role or "local")
         self.received.add(amount=event.size)
-        for forward in event.forwards:
-            self.forwarded.add(forward.kept or "rewritten")
 
     def _on_refused(self, event: Refused) -> None:
         self.refused.add(event.rule)
@@ -121,6 +120,9 @@ class Metrics:
 
     def _on_deferred(self, event: Deferred) -> None:
         self.deferred.add(event.cause)
+
+    def _on_reported(self, event: Reported) -> None:
+        self.reports.add(f"{event.report}_{event.outcome}")
 
     def _on_failed(self, event: Failed) -> None:
         self.failed.add(event.cause)
@@ -181,6 +183,7 @@ _COUNTS: dict[type[Event], Callable[[Metrics, Any], None]] = {
     LoggedIn: Metrics._on_login,
     LoginFailed: Metrics._on_failed_login,
     Opened: Metrics._on_opened,
+    Reported: Metrics._on_reported,
 }
 
 

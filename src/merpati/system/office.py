@@ -19,7 +19,6 @@ from merpati.api.office import DirectoryOffice, JournalOffice, Office, QueueOffi
 from merpati.api.operations import Counter, OwnCounter
 from merpati.api.reports import ReportOffice
 from merpati.api.sites import SiteOffice
-from merpati.api.srs import SrsOffice
 from merpati.clock import Clock, SystemClock
 from merpati.config.places import Places
 from merpati.config.routes import read_routes
@@ -111,7 +110,6 @@ def office_of(
         DirectoryOffice(stores.directory, stores.directory, new_secret),
         DkimOffice(stores.keys, clock),
         ReportOffice(stores.feedback, stores.directory, clock),
-        SrsOffice(stores.stamps, clock),
         doors,
     )
 
@@ -177,6 +175,10 @@ class ClosedDoors:
     async def metrics(self, _: ask.Nothing) -> list[Series]:
         """Nobody counts."""
         return []
+
+    async def send_reports(self, _: ask.SendReports) -> ask.Done:
+        """They are sent by the server's queue."""
+        raise Mistaken("no server runs: it sends what is due when it starts")
 
     async def reload(self, _: ask.Reload) -> ask.Done:
         """There is nobody to read it again."""

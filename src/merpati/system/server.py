@@ -26,7 +26,7 @@ from merpati.api import http, operations
 from merpati.api import questions as ask
 from merpati.api.client import RemoteCounter, short_path
 from merpati.api.errors import Mistaken
-from merpati.api.moments import moment
+from merpati.api.moments import day_number, moment
 from merpati.api.node import Node
 from merpati.api.operations import OwnCounter
 from merpati.certificates.source import Source
@@ -152,6 +152,12 @@ class Server:
                 self._dropped
             ),
             ("in_hand_octets", "Octets of bodies being delivered from memory.", ""): self._octets,
+            ("reports_waiting", "Reports to other domains that wait, by kind.", "kind"): (
+                self._reports_waiting
+            ),
+            ("reports_left_out", "Counted for reports without room, of the last days.", ""): (
+                self._reports_left_out
+            ),
         }
         parts = ShardParts(given.clock, given.log, threads, given.memory.sites)
         self._shards = [
@@ -228,6 +234,17 @@ class Server:
     def own(self) -> Shard:
         """The shard that takes in mail."""
         return self._own
+
+    async def _reports_waiting(self) -> Mapping[str, float]:
+        return await self._own.reports.waiting() if self._speaks_for_all else {}
+
+    async def _reports_left_out(self) -> Mapping[str, float]:
+        return await self._own.reports.left_out() if self._speaks_for_all else {}
+
+    @property
+    def _speaks_for_all(self) -> bool:
+        """One worker tells of what they share, so that nobody adds it up."""
+        return self._own.number == self._given.assignment.node[0]
 
     async def _limits(self) -> dict[str, float]:
         return {name: float(count) for name, count in self._house.limits.totals.items()}
@@ -433,6 +450,14 @@ class Server:
             return found
         return [structs.replace(one, worker=str(shard.number)) for one in found]
 
+    async def send_reports(self, shard: Shard, question: ask.SendReports) -> ask.Done:
+        """Write down what a shard has counted, or send reports before their time."""
+        await shard.reports.gather()
+        if question.only_gather:
+            return ask.Done(changed=0)
+        day = day_number(question.day) if question.day else None
+        return ask.Done(changed=await shard.reports.hasten(day))
+
     async def reload(self, question: ask.Reload) -> ask.Done:
         """Read the file again."""
         if self._settings.file is None:
@@ -474,6 +499,9 @@ class _Doors:
 
     async def metrics(self, _: ask.Nothing) -> list[Series]:
         return await self.server.metrics(self.shard)
+
+    async def send_reports(self, question: ask.SendReports) -> ask.Done:
+        return await self.server.send_reports(self.shard, question)
 
     async def reload(self, question: ask.Reload) -> ask.Done:
         if self.shard is not self.server.own:

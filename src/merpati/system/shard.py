@@ -24,6 +24,7 @@ from merpati.system.housekeeping import Housekeeping
 from merpati.system.log import Log
 from merpati.system.office import office_of
 from merpati.system.reporting import Reporting
+from merpati.system.reports import Reports
 from merpati.system.walwatch import WalWatch
 
 
@@ -56,6 +57,7 @@ class Shard:
         self.delivering = Delivering(settings, house, parts.threads, parts.log, parts.sites)
         self.reporting = Reporting(number, settings, stores, parts.clock, gauges)
         self.health = Health(stores.shard.probe, parts.clock)
+        self.reports = Reports(number, settings, house, parts.log)
         self._housekeeping = Housekeeping(
             stores.queue, stores.journal, stores.feedback, parts.clock
         )
@@ -65,6 +67,7 @@ class Shard:
         self._housekeeping.patience = float(settings.document.queue.delay_notice)
         self._housekeeping.retention = float(settings.document.retention.journal)
         self._housekeeping.room = Blueprint(settings).room()
+        self.reports.take_up(settings)
         self.delivering.take_up(settings, routes)
 
     def office(self, doors: Doors) -> Office:
@@ -86,6 +89,7 @@ class Shard:
             for task in tasks:
                 task.cancel()
         await self.reporting.finish()
+        await self.reports.finish()
 
     def stop(self, grace: float) -> None:
         """Take nothing more out of the queue; what is being sent has `grace` seconds to end."""
@@ -100,5 +104,7 @@ class Shard:
             "reporting": self.reporting.run,
             "cursor": self.reporting.keep_place,
             "wal": watch.run,
+            "tallies": self.reports.count,
+            "reports": self.reports.send,
         }
         return [keep_on(name, work, clock, log) for name, work in named.items()]

@@ -1,6 +1,5 @@
 """Everything that is kept, opened by its one owner and closed in the opposite order."""
 
-import secrets
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -9,9 +8,9 @@ from merpati.clock import Clock
 from merpati.config.places import Places
 from merpati.directory.key_store import KeyStore
 from merpati.directory.policies import PolicyStore
-from merpati.directory.stamps import StampStore
 from merpati.directory.store import DirectoryStore
 from merpati.feedback.store import FeedbackStore
+from merpati.feedback.tally_store import TallyStore
 from merpati.journal.store import JournalStore
 from merpati.queue.store import QueueStore
 from merpati.storage.connection import Kind, StorageSettings, abandon, connect
@@ -33,8 +32,8 @@ class Stores:
     directory: DirectoryStore
     keys: KeyStore
     policies: PolicyStore
-    stamps: StampStore
     feedback: FeedbackStore
+    tallies: TallyStore
     """The last five the same for all shards."""
 
 
@@ -66,9 +65,6 @@ async def open_all(
         opened.callback(directory.close)
         keys.open()
         opened.callback(keys.close)
-        stamps = StampStore(names, secrets.token_bytes)
-        stamps.open()
-        opened.callback(stamps.close)
         reports = Database(StorageSettings(places.feedback, Kind.FEEDBACK), clock)
         await reports.open()
         opened.push_async_callback(reports.close)
@@ -78,8 +74,8 @@ async def open_all(
                 directory,
                 keys,
                 PolicyStore(names),
-                stamps,
                 FeedbackStore(reports),
+                TallyStore(reports),
             )
             for number in shards
         }

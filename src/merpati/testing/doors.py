@@ -15,7 +15,6 @@ from merpati.identity.checker import PasswordChecker, TokenChecker
 from merpati.intake import Intake, IntakeSettings
 from merpati.journal.events import Fact
 from merpati.mail.address import Address
-from merpati.policy.forwarding import Forwarding, ForwardingSettings
 from merpati.policy.rules.space import Measure
 from merpati.policy.rules.table import RuleSettings, judge_of
 from merpati.queue.ids import IdMaker
@@ -26,7 +25,6 @@ from merpati.reception.port import Network, Port, PortSettings, Role
 from merpati.smtp.sasl.mechanisms import ClientSide, Credentials, choose
 from merpati.testing.clock import VirtualClock
 from merpati.testing.memory import MemoryJournal, MemoryQueue
-from merpati.testing.memory_stamps import MemoryStamps
 from merpati.testing.pipes import PipeStream, Split, stream_pair, whole
 from merpati.testing.residents import Residents
 from merpati.wire.connection import Connection
@@ -39,7 +37,6 @@ R = TypeVar("R")
 
 HOSTNAME = "mx.a.test"
 STRANGER = "192.0.2.7"
-_FORWARDS = ForwardingSettings(HOSTNAME)
 
 
 class Inline(Executor):
@@ -74,8 +71,6 @@ class House:
     examiner: Examiner | None = None
     passwords: PasswordChecker | None = None
     tokens: TokenChecker | None = None
-    stamps: MemoryStamps = field(default_factory=MemoryStamps)
-    forwards: ForwardingSettings = _FORWARDS
 
     def __post_init__(self) -> None:
         self.queue = MemoryQueue(self.clock, self.journal)
@@ -86,8 +81,7 @@ class House:
 
     def intake(self) -> Intake:
         """The door into this house's queue."""
-        forwarding = Forwarding(self.forwards, self.residents, self.stamps, self.clock)
-        expander = Expander(self.residents, HOSTNAME, self.postmaster, returns=forwarding)
+        expander = Expander(self.residents, HOSTNAME, self.postmaster)
         return Intake(
             settings=IntakeSettings(HOSTNAME),
             queue=self.queue,
@@ -97,7 +91,6 @@ class House:
             clock=self.clock,
             new_id=IdMaker(self.clock.now, entropy).make,
             examiner=self.examiner,
-            forwarding=forwarding,
         )
 
     def logins(self) -> Logins:

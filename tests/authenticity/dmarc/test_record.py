@@ -96,6 +96,18 @@ class TestTags:
         record = a_record("v=DMARC1; p=none; rua=mailto:a@a.test!10m,mailto:b@a.test!")
         assert record.aggregate == ("mailto:a@a.test", "mailto:b@a.test")
 
+    @pytest.mark.parametrize(
+        ("size", "octets"),
+        [("!500", 500), ("!10k", 10_240), ("!10M", 10 * 2**20), ("!1g", 2**30), ("!1t", 2**40)],
+    )
+    def test_who_takes_only_smaller_reports_says_so(self, size: str, octets: int) -> None:
+        record = a_record(f"v=DMARC1; p=none; rua=mailto:a@a.test{size},mailto:b@a.test")
+        assert record.limits == (("mailto:a@a.test", octets),)
+
+    @pytest.mark.parametrize("size", ["", "!", "!m", "!0m"])
+    def test_a_size_without_a_number_says_nothing(self, size: str) -> None:
+        assert a_record(f"v=DMARC1; p=none; rua=mailto:a@a.test{size}").limits == ()
+
     def test_destinations_are_bounded(self) -> None:
         record = a_record("v=DMARC1; p=none; rua=" + ",".join(["mailto:a@a.test"] * 50))
         assert len(record.aggregate) == MAX_URIS

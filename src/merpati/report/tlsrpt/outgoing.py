@@ -1,5 +1,6 @@
 """Reports about TLS to the domains that ask for them (RFC 8460)."""
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -79,8 +80,12 @@ class TlsMaker:
 
     async def post(self, due: Due, who: Identity, uri: str) -> None:
         """As it is in the mail (RFC 8460 §5.4)."""
-        report = tls_report(due, who, self._parts.now())
-        await self._parts.post(uri, write_report(report), MEDIA_TYPE)
+        report = await asyncio.to_thread(_written, due, who, self._parts.now())
+        await self._parts.post(uri, report, MEDIA_TYPE)
+
+
+def _written(due: Due, who: Identity, now: float) -> bytes:
+    return write_report(tls_report(due, who, now))
 
 
 def tls_report(due: Due, who: Identity, now: float) -> TlsReport:
