@@ -57,7 +57,12 @@ CLAIMED: dict[int, tuple[str, str]] = {
     7208: ("SPF", "done"),
     7504: ("521 and 556", "done"),
     7505: ("Null MX", "done"),
-    7628: ("OAUTHBEARER: the exchange", "partly: tokens are checked by a later part"),
+    7519: ("JWT", "done"),
+    7628: ("OAUTHBEARER", "done"),
+    7662: ("Token introspection", "done"),
+    8414: ("Where an OAuth server answers", "done"),
+    8725: ("JWT: what to beware of", "done"),
+    9068: ("JWT for access", "done"),
     6698: ("TLSA records", "done"),
     7671: ("DANE: how TLSA records are taken", "partly: a bare key (2 1 0) has to be sent as well"),
     7672: (

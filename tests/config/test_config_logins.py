@@ -12,6 +12,7 @@ from merpati.config.settings import load
 PORT = '[[port]]\nrole = "submission"\nlisten = "127.0.0.1:2525"\n'
 ASKING = PORT + 'client_certificates = "optional"\n'
 LDAP = '[login.ldap]\nservers = ["ldaps://a.test"]\n'
+OAUTH = '[login.oauth]\nissuer = "https://id.a.test"\naudience = ["mail"]\n'
 HTTP = '[login.http]\nurl = "https://a.test/"\n'
 
 
@@ -29,6 +30,11 @@ HTTP = '[login.http]\nurl = "https://a.test/"\n'
         (PORT + '[login.http]\nurl = "file:///etc/passwd"\n', "Allowed: a URL like"),
         (PORT + '[login.http]\nurl = "https://user:pw@a.test/"\n', "without a login"),
         (PORT + HTTP + 'timeout = "5m"\n', "is no time of up to a minute"),
+        (PORT + OAUTH.replace("https", "http"), "could be read on the way"),
+        (PORT + OAUTH.replace('"mail"', ""), "names nobody"),
+        (PORT + OAUTH + 'claim = ""\n', "names no claim"),
+        (PORT + OAUTH + 'client_id = "x"\n', "needs client_secret_file beside it"),
+        (PORT + OAUTH + "timeout = 0\n", "is no time of up to a minute"),
         (PORT + LDAP, "needs either dn, or base and filter"),
         (PORT + LDAP + 'dn = "uid={local}"\nfilter = "(uid=x)"\n', "needs either dn, or base"),
         (PORT + LDAP + 'dn = "cn=all"\n', "it is the same for everybody"),
@@ -62,6 +68,7 @@ def test_what_cannot_be_is_refused(tmp_path: Path, text: str, why: str) -> None:
         (ASKING + '[login.certificates]\nauthorities = "x"\n', None, "does not exist"),
         (ASKING + '[login.certificates]\nauthorities = "x"\n', "no PEM", "has no certificate"),
         (PORT + HTTP + 'secret_file = "x"\n', None, "does not exist"),
+        (PORT + OAUTH + 'client_id = "x"\nclient_secret_file = "x"\n', None, "does not exist"),
         (PORT + HTTP + 'secret_file = "x"\n', "", "is empty"),
         (PORT + HTTP + 'secret_file = "x"\n', "a\x01b", "has a character that cannot be shown"),
         (PORT + HTTP + 'authorities = "x"\n', "no PEM", "has no certificate"),
@@ -99,3 +106,14 @@ def test_servers_have_their_usual_ports_and_start_tls_where_it_is_wanted(tmp_pat
         ("b.test", 389, False, True),
         ("::1", 3890, False, True),
     ]
+
+
+def test_a_library_that_is_missing_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "merpati.toml"
+    file.write_text(PORT + OAUTH)
+    assert look(load(file)) == []
+    monkeypatch.setattr("merpati.config.files.find_spec", lambda name: None)
+    [flaw] = look(load(file))
+    assert flaw.allowed == "Run: pip install merpati[oauth]"

@@ -1,10 +1,16 @@
 """Real servers that know who people are: OpenLDAP's slapd and an OpenID provider."""
 
+import json
 import subprocess
+import urllib.parse
+import urllib.request
+from base64 import b64encode
 from pathlib import Path
 
 from merpati.testing.process import free_port, wait_port
 from tests.interop.peers import Daemon, find
+
+NODE = Path(__file__).parent / "node"
 
 SLAPD_CONF = """\
 include /etc/ldap/schema/core.schema
@@ -88,3 +94,29 @@ class Slapd(Daemon):
         self.launch(find("slapd") or "slapd", "-f", self._conf, "-h", doors, "-d", "256")
         wait_port(self.port)
         wait_port(self.tls_port)
+
+
+class OpenIdProvider(Daemon):
+    """Issues tokens for ann@a.test and eve@a.test, and tells `merpati` of them."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        folder.mkdir()
+        self.port = free_port()
+        self.issuer = f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        self.launch(find("node") or "node", NODE / "provider.mjs", str(self.port))
+        wait_port(self.port)
+
+    def token(self, name: str, kind: str = "jwt", scope: str = "mail") -> str:
+        """A token of this user: `jwt`, or `opaque` to all but the provider."""
+        form = {"grant_type": "client_credentials", "resource": f"urn:{kind}", "scope": scope}
+        request = urllib.request.Request(
+            f"{self.issuer}/token",
+            urllib.parse.urlencode(form).encode(),
+            {"Authorization": "Basic " + b64encode(f"{name}:{name}-secret".encode()).decode()},
+        )
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            token: str = json.load(answer)["access_token"]
+        return token

@@ -5,7 +5,7 @@ import smtplib
 import ssl
 import subprocess
 import threading
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,7 +18,8 @@ from click.testing import CliRunner
 from merpati.cli.main import merpati
 from merpati.testing.process import MerpatiProcess, free_port
 from tests.interop.conftest import needs, wait_for
-from tests.interop.keepers import Slapd
+from tests.interop.keepers import NODE, OpenIdProvider, Slapd
+from tests.interop.peers import find
 
 pytestmark = pytest.mark.interop
 
@@ -41,6 +42,12 @@ base = "dc=a,dc=test"
 filter = "(&(objectClass=person)(mail={{user}}))"
 bind_dn = "cn=reader,dc=a,dc=test"
 bind_password_file = "reader"
+[login.oauth]
+issuer = "{issuer}"
+audience = ["merpati"]
+scope = ["mail"]
+client_id = "merpati"
+client_secret_file = "client"
 """
 USERS = ("ann@a.test", "budi@a.test")
 SECRET = "rahasia di luar"
@@ -79,8 +86,16 @@ class Town:
 
     server: Server
     slapd: Slapd
+    provider: OpenIdProvider
+    tokens: list[str]
+    """All that were shown."""
     clients: trustme.CA
     folder: Path
+
+    def token(self, name: str, kind: str = "jwt", scope: str = "mail") -> str:
+        """A new one of the provider's."""
+        self.tokens.append(self.provider.token(name, kind, scope))
+        return self.tokens[-1]
 
     def certificate(self, *names: str) -> Path:
         """A client's certificate and key in one file."""
@@ -92,25 +107,33 @@ class Town:
 @pytest.fixture(scope="module")
 def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     needs("slapd", "slapd")
+    needs("node", "nodejs")
+    needs(NODE / "node_modules/oidc-provider", "none; npm ci in tests/interop/node")
     folder = tmp_path_factory.mktemp("town")
     authority, clients = trustme.CA(), trustme.CA()
     leaf = authority.issue_cert("127.0.0.1")
     pair = leaf.cert_chain_pems[0].bytes(), leaf.private_key_pem.bytes()
     slapd = Slapd(folder / "ldap", (*pair, authority.cert_pem.bytes()))
     slapd.start({"ann": SECRET, "eve": SECRET})
-    more = LDAP.format(port=slapd.port, authorities=slapd.authorities)
+    provider = OpenIdProvider(folder / "provider")
+    provider.start()
+    more = LDAP.format(port=slapd.port, authorities=slapd.authorities, issuer=provider.issuer)
     server = Server(folder / "merpati", more)
     clients.cert_pem.write_to_path(folder / "merpati/clients.pem")
-    (folder / "merpati/reader").write_text("reader-secret\n")
-    (folder / "merpati/reader").chmod(0o600)
+    for name, secret in (("reader", "reader-secret"), ("client", "merpati-secret")):
+        (folder / "merpati" / name).write_text(f"{secret}\n")
+        (folder / "merpati" / name).chmod(0o600)
     server.populate()
     server.start()
-    yield Town(server, slapd, clients, folder)
+    town = Town(server, slapd, provider, [], clients, folder)
+    yield town
     assert server.stop() == 0, server.output()
     slapd.stop()
-    # Whatever was tried: no password of anybody is in what was written down.
+    provider.stop()
+    # Whatever was tried: no password or token of anybody is in what was written down.
     told = server.output() + (server.folder / "var/queue-0.db").read_bytes().decode("latin1")
-    assert not any(secret in told for secret in (SECRET, "reader-secret", "salah sekali"))
+    secrets = [SECRET, "reader-secret", "merpati-secret", "salah sekali", *town.tokens]
+    assert not any(secret in told for secret in secrets)
 
 
 def plain(client: smtplib.SMTP, username: str, password: str) -> int:
@@ -181,6 +204,65 @@ def test_curl_with_a_certificate(town: Town, tmp_path: Path) -> None:
     assert "AUTH EXTERNAL" in done.stderr
     vouched = ("ann@a.test", "certificate")
     wait_for(lambda: vouched in [(one["login"], one.get("by")) for one in town.server.logins()])
+
+
+@pytest.mark.parametrize("kind", ["jwt", "opaque"])
+def test_curl_with_a_token_of_a_real_provider(town: Town, tmp_path: Path, kind: str) -> None:
+    needs("curl", "curl")
+    (tmp_path / "mail").write_text("From: ann@a.test\r\nSubject: halo\r\n\r\nhalo\r\n")
+    done = run(
+        *("curl", "-sS", "-v", "-k", f"smtps://127.0.0.1:{town.server.port}"),
+        *("--oauth2-bearer", town.token("ann", kind), "--login-options", "AUTH=OAUTHBEARER"),
+        *("--user", "ann@a.test", "--mail-from", "ann@a.test", "--mail-rcpt", "budi@a.test"),
+        *("--upload-file", tmp_path / "mail"),
+    )
+    assert "queued as" in done.stderr, done.stderr
+    assert "AUTH OAUTHBEARER" in done.stderr
+    vouched = ("OAUTHBEARER", "token", town.provider.issuer)
+    wait_for(
+        lambda: (
+            vouched
+            in [
+                (one["mechanism"], one.get("by"), one.get("issuer")) for one in town.server.logins()
+            ]
+        )
+    )
+
+
+def test_nodemailer_by_xoauth2(town: Town) -> None:
+    printed = run(
+        *(find("node") or "node", NODE / "send.js", str(town.server.port), "yes", "ann@a.test"),
+        *(town.token("ann"), "budi@a.test", "oauth"),
+    )
+    assert "queued as" in printed.stdout, printed.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "scope", "username", "why"),
+    [
+        ("eve", "mail", "", "no user here"),
+        ("ann", "other", "ann@a.test", "token without the scope"),
+    ],
+)
+def test_a_token_for_something_else_is_told_so(
+    town: Town, name: str, scope: str, username: str, why: str
+) -> None:
+    token = town.token(name, scope=scope)
+    text = f"n,{f'a={username}' if username else ''},\x01auth=Bearer {token}\x01\x01"
+    with town.server.connect() as client:
+        client.ehlo()
+        code, told = client.docmd("AUTH", "OAUTHBEARER " + b64encode(text.encode()).decode())
+        failure = json.loads(b64decode(told))
+        assert code == 334
+        assert client.docmd("AQ==")[0] == 535
+    if why == "token without the scope":
+        assert failure == {
+            "status": "insufficient_scope",
+            "schemes": "bearer",
+            "scope": "mail",
+            "openid-configuration": f"{town.provider.issuer}/.well-known/openid-configuration",
+        }
+    wait_for(lambda: why in [one["why"] for one in town.server.logins("login-failed")])
 
 
 class Program(BaseHTTPRequestHandler):

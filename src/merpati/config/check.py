@@ -4,7 +4,14 @@ import ipaddress
 import json
 from collections.abc import Iterator
 
-from merpati.config.document import Document, LoginLdapTable, LoginTable, PortTable, RouteTable
+from merpati.config.document import (
+    Document,
+    LoginLdapTable,
+    LoginOauthTable,
+    LoginTable,
+    PortTable,
+    RouteTable,
+)
 from merpati.config.errors import Flaw
 from merpati.config.locate import Lines, Path
 from merpati.config.logins import check_templates, ldap_server, web_url
@@ -105,6 +112,10 @@ def _login_sources(login: LoginTable) -> Found:
     if login.http:
         yield from _web(("login", "http", "url"), login.http.url)
         yield from _timeout(("login", "http", "timeout"), login.http.timeout)
+    if login.oauth:
+        yield from _web(("login", "oauth", "issuer"), login.oauth.issuer)
+        yield from _timeout(("login", "oauth", "timeout"), login.oauth.timeout)
+        yield from _oauth(login.oauth)
     if login.ldap:
         yield from _ldap(login.ldap)
         yield from _timeout(("login", "ldap", "timeout"), login.ldap.timeout)
@@ -121,6 +132,17 @@ def _timeout(place: Path, seconds: float) -> Found:
     # A client waits five minutes for a reply (RFC 5321 §4.5.3.2), people wait seconds.
     if not 0 < seconds <= 60:
         yield place, "is no time of up to a minute", 'Example: timeout = "5s"'
+
+
+def _oauth(oauth: LoginOauthTable) -> Found:
+    place: Path = ("login", "oauth")
+    if not any(oauth.audience):
+        # A token that a user gave to another service must not open the mailbox (RFC 8725 §3.9).
+        yield (*place, "audience"), "names nobody", 'Example: audience = ["mail"]'
+    if not oauth.claim:
+        yield (*place, "claim"), "names no claim", 'Example: claim = "email"'
+    if bool(oauth.client_id) != bool(oauth.client_secret_file):
+        yield (*place, "client_id"), "needs client_secret_file beside it, and it client_id", ""
 
 
 def _ldap(ldap: LoginLdapTable) -> Found:

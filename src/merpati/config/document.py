@@ -14,6 +14,7 @@ from merpati.delivery.mx import MxSettings
 from merpati.delivery.settling import SettlingSettings
 from merpati.delivery.transaction import TlsDemand
 from merpati.feedback.feedback import Room
+from merpati.identity.expected import Expected
 from merpati.identity.gate import GateSettings
 from merpati.intake import IntakeSettings
 from merpati.policy.rules.limits import LimitSettings
@@ -200,6 +201,42 @@ class LoginLdapTable(Table, frozen=True):
     cache: Annotated[Duration, key(_CACHE)] = Duration(0)
 
 
+class LoginOauthTable(Table, frozen=True):
+    """Tokens of an OpenID provider, for OAUTHBEARER and XOAUTH2. Needs `pip install
+    merpati[oauth]`. A token has to be signed by the provider's keys, or be known to it."""
+
+    issuer: Annotated[
+        str,
+        key(
+            "The provider, exactly as its tokens and its OpenID configuration name it: `https://`, "
+            "or `http://` on this machine."
+        ),
+    ]
+    audience: Annotated[
+        tuple[str, ...], key("Whom tokens have to be for (`aud`): one of these names of us.")
+    ]
+    scope: Annotated[tuple[str, ...], key("What tokens have to be good for: all of these.")] = ()
+    claim: Annotated[
+        str,
+        key(
+            "Which claim names the user's address. With `email` the provider has to have verified "
+            "it (`email_verified`); any other one nobody but the provider may be able to change."
+        ),
+    ] = Expected("", ()).claim
+    client_id: Annotated[
+        str,
+        key(
+            "Our name at the provider: with it tokens that are no signed JWT are asked about there "
+            "(introspection, RFC 7662)."
+        ),
+    ] = ""
+    client_secret_file: Annotated[
+        str, key("File with the secret of `client_id`; nobody else may read it.")
+    ] = ""
+    authorities: Annotated[str, key(_AUTHORITIES)] = ""
+    timeout: Annotated[Duration, key(_TIMEOUT)] = Duration(_GATE.seconds)
+
+
 class LoginTable(Table, frozen=True):
     """Who knows that somebody is who they say, besides the passwords of the directory. Whoever
     logs in is a user of the directory all the same (`merpati user add`)."""
@@ -207,6 +244,7 @@ class LoginTable(Table, frozen=True):
     certificates: CertificatesTable | None = None
     http: LoginHttpTable | None = None
     ldap: LoginLdapTable | None = None
+    oauth: LoginOauthTable | None = None
 
 
 class UpdateTable(Table, frozen=True):

@@ -7,6 +7,7 @@ import os
 import pwd
 import ssl
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from merpati.certificates.pair import read_pair
@@ -94,7 +95,7 @@ def _pair(source: Source, place: KeyPath, reader: Reader) -> Found:
 
 def _authorities(settings: Settings) -> Found:
     login = settings.document.login
-    for name in ("certificates", "http", "ldap"):
+    for name in ("certificates", "http", "ldap", "oauth"):
         told = getattr(login, name)
         if told is not None and told.authorities:
             place: KeyPath = ("login", name, "authorities")
@@ -115,8 +116,17 @@ def _logins(settings: Settings) -> Found:
     login = settings.document.login
     if login.http and login.http.secret_file:
         yield from _first_line(settings, login.http.secret_file, ("login", "http", "secret_file"))
+    if login.oauth and find_spec("joserfc") is None:
+        yield (
+            ("login", "oauth"),
+            "needs a library that is not here",
+            "Run: pip install merpati[oauth]",
+        )
+    if login.oauth and login.oauth.client_secret_file:
+        place: KeyPath = ("login", "oauth", "client_secret_file")
+        yield from _first_line(settings, login.oauth.client_secret_file, place)
     if login.ldap and login.ldap.bind_password_file:
-        place: KeyPath = ("login", "ldap", "bind_password_file")
+        place = ("login", "ldap", "bind_password_file")
         yield from _first_line(settings, login.ldap.bind_password_file, place)
 
 

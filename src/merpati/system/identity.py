@@ -6,9 +6,10 @@ from pathlib import Path
 
 from merpati.clock import Clock
 from merpati.config.document import LoginHttpTable, LoginLdapTable
-from merpati.config.logins import hook_settings, ldap_settings
+from merpati.config.logins import hook_settings, ldap_settings, read_secret
 from merpati.config.settings import Settings
 from merpati.identity.checker import PasswordChecker, TokenChecker
+from merpati.identity.expected import Expected
 from merpati.identity.gate import Gate, GateSettings
 from merpati.identity.hook import Hook
 from merpati.identity.ldap.checker import Ldap, Ways
@@ -30,7 +31,7 @@ class Outsiders:
 
 def outsiders(settings: Settings, clock: Clock, wire: Wire) -> Outsiders:
     """Ready to be asked; nobody is asked yet. ConfigError names a secret that cannot be read."""
-    return Outsiders(_passwords(settings, clock, wire))
+    return Outsiders(_passwords(settings, clock, wire), _tokens(settings, clock))
 
 
 def _passwords(settings: Settings, clock: Clock, wire: Wire) -> PasswordChecker | None:
@@ -56,6 +57,26 @@ def _ldap(settings: Settings, table: LoginLdapTable, wire: Wire) -> Ldap:
     ways = Ways(SocketDialer(wire), places, tls)
     gate = Gate(GateSettings(float(table.timeout)))
     return Ldap(ldap_settings(table, settings.base), ways, gate)
+
+
+def _tokens(settings: Settings, clock: Clock) -> TokenChecker | None:
+    table = settings.document.login.oauth
+    if table is None:
+        return None
+    # An extra that only these need; `config.files` has looked whether it is here.
+    from merpati.identity.openid.checker import Introspection, OpenId
+    from merpati.identity.openid.provider import Provider
+
+    seconds = float(table.timeout)
+    web = Web(WebSettings(seconds=seconds, authorities=_authorities(settings, table.authorities)))
+    introspection = None
+    if table.client_id:
+        secret = read_secret(settings.path(table.client_secret_file))
+        introspection = Introspection(table.client_id, secret)
+    expected = Expected(table.issuer, table.audience, table.scope, table.claim)
+    # Half of it for keys: who has others goes on with them when the provider is slow.
+    provider = Provider(table.issuer, web, clock, seconds / 2)
+    return OpenId(expected, provider, clock, Gate(GateSettings(seconds)), introspection)
 
 
 def _authorities(settings: Settings, file: str) -> Path | None:

@@ -1,14 +1,15 @@
-// Sends one message with nodemailer: node send.js PORT SECURE USER PASSWORD RECIPIENT
+// Sends one message with nodemailer: node send.js PORT SECURE USER PASSWORD RECIPIENT [oauth]
+// With `oauth` the password is a token.
 const nodemailer = require("nodemailer");
 
-const [port, secure, user, pass, to] = process.argv.slice(2);
+const [port, secure, user, pass, to, oauth] = process.argv.slice(2);
 const transport = nodemailer.createTransport({
   host: "127.0.0.1",
   port: Number(port),
   secure: secure === "yes",
   requireTLS: secure !== "yes",
   tls: { rejectUnauthorized: false },
-  auth: { user, pass },
+  auth: oauth ? { type: "OAuth2", user, accessToken: pass } : { user, pass },
 });
 transport
   .sendMail({
