@@ -13,6 +13,7 @@ from tests.fuzz.targets import (
     login,
     message,
     network,
+    reports,
     server,
     spf,
     transport,
@@ -33,6 +34,7 @@ TARGETS: Mapping[str, Target] = {
         kept,
         faces,
         transport,
+        reports,
     )
     for target in area.TARGETS
 }
