@@ -75,7 +75,7 @@ CLAIMED: dict[int, tuple[str, str]] = {
     8314: ("Implicit TLS", "done"),
     8460: (
         "Reports about TLS",
-        "partly: sent by mail and HTTPS, received by mail; where a policy is in mode `testing`, a "
+        "partly: sent and received by mail and HTTPS; where a policy is in mode `testing`, a "
         "certificate that proves nothing is not told of",
     ),
     8461: (

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 
@@ -33,6 +34,9 @@ listen = "127.0.0.1:{mx}"
 proxy = ["127.0.0.1/32"]
 [dns]
 servers = ["127.0.0.1:{dns}"]
+[http]
+listen = "127.0.0.1:{http}"
+tls_reports = true
 [reports]
 count = 12
 """
@@ -160,6 +164,16 @@ def test_a_flood_pushes_out_its_own_and_not_what_honest_hosts_told(server: Told)
     assert sorted(line["kind"] for line in honest if line["origin"]["proof"] == "passed") == [
         *("complaint", "dmarc", "dmarc", "tls", "unreadable")
     ]
+
+
+def test_reports_about_tls_can_be_posted(server: Told) -> None:
+    url = f"http://127.0.0.1:{server.http}/tls-reports"
+    head = {"Content-Type": "application/tlsrpt+json"}
+    document = provided.tls_json(TODAY, "posted.test")
+    with urlopen(Request(url, document, head), timeout=10) as answer:
+        assert answer.status == 201
+    (line,) = server.listed("posted.test")
+    assert (line["kind"], line["origin"]["proof"], line["total"]) == ("tls", "unknown", 91)
 
 
 def test_what_is_published_orders_reports_to_where_they_are_read(server: Told) -> None:

@@ -11,6 +11,7 @@ from merpati.feedback.received import Kind
 from merpati.mail.address import Address
 from merpati.report import receiving
 from merpati.report.receiving import Receiver, ReceiverParts
+from merpati.testing.clock import VirtualClock
 from merpati.testing.deliveries import an_entry
 from merpati.testing.memory_feedback import MemoryFeedback
 from tests.report import provided
@@ -35,10 +36,12 @@ def desk() -> Iterator[Desk]:
     with ThreadPoolExecutor(1) as executor:
         feedback, defects = MemoryFeedback(), []
         parts = ReceiverParts(
-            feedback,
-            executor,
-            lambda address: address.local == "mail-reports",
-            lambda _, error: defects.append(error),
+            feedback=feedback,
+            executor=executor,
+            is_address=lambda address: address.local == "mail-reports",
+            defect=lambda _, error: defects.append(error),
+            clock=VirtualClock(),
+            new_id=lambda: "P0",
         )
         yield Desk(feedback, Receiver(parts), defects)
 

@@ -294,6 +294,13 @@ class HttpTable(Table, frozen=True):
     """The HTTP door: `/healthz`, `/metrics`, and with `[mta_sts]` the policy of MTA-STS."""
 
     listen: Annotated[Endpoint, key('Address and port, `"127.0.0.1:8025"`.')]
+    tls_reports: Annotated[
+        bool,
+        key(
+            "Take reports about TLS at `POST /tls-reports`, for `rua=https://…` of TLS-RPT. "
+            "Nothing proves who sends them, so prefer those by mail."
+        ),
+    ] = False
 
 
 class MtaStsTable(Table, frozen=True):

@@ -27,12 +27,16 @@ _LINES = (
 )
 _WHOLE = "SELECT kind, id, at, author, proof, evidence, told FROM report WHERE id = ?"
 _TAKEN = "SELECT count(*), total(octets) FROM report"
-# What nobody proved goes first; then the oldest of whoever takes most: a stranger who sends many
-# good reports of his own pushes out these and not those of others.
-_VICTIMS = (
-    "SELECT number FROM report WHERE proof = 'failed' ORDER BY at, number LIMIT 1",
+# What nobody proved goes first; then the oldest of whoever has most of what there is too much of:
+# a stranger who sends many good reports of his own pushes out these and not those of others.
+_UNPROVEN = "SELECT number FROM report WHERE proof = 'failed' ORDER BY at, number LIMIT 1"
+_OF_THE_BUSIEST = (
     "SELECT number FROM report WHERE author = (SELECT author FROM report GROUP BY author "
-    "ORDER BY total(octets) DESC, author LIMIT 1) ORDER BY at, number LIMIT 1",
+    "ORDER BY count(*) DESC, author LIMIT 1) ORDER BY at, number LIMIT 1"
+)
+_OF_THE_LARGEST = (
+    "SELECT number FROM report WHERE author = (SELECT author FROM report GROUP BY author "
+    "ORDER BY total(octets) DESC, author LIMIT 1) ORDER BY at, number LIMIT 1"
 )
 
 
@@ -92,8 +96,10 @@ class Rows:
             count, octets = rows(self._connection, _TAKEN)[0]
             if count <= room.reports and octets <= room.octets:
                 return gone
-            victims = (rows(self._connection, query) for query in _VICTIMS)
-            self._remove(next(found[0][0] for found in victims if found))
+            too_many = count > room.reports
+            of_most = _OF_THE_BUSIEST if too_many else _OF_THE_LARGEST
+            victims = rows(self._connection, _UNPROVEN) or rows(self._connection, of_most)
+            self._remove(victims[0][0])
         return max(0, most)
 
     def _remove(self, number: int) -> None:

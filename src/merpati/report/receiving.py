@@ -10,13 +10,15 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
+from merpati.clock import Clock
 from merpati.feedback.aggregate import AggregateReport
 from merpati.feedback.complaint import Complaint
 from merpati.feedback.feedback import Feedback, Room
-from merpati.feedback.received import Received, Unreadable
+from merpati.feedback.received import Origin, Proof, Received, Unreadable
 from merpati.mail.address import Address
 from merpati.queue.entry import Entry
 from merpati.report.incoming import receive, unreadable
+from merpati.report.tlsrpt.document import read_report as read_tls
 
 _MAX_SAID = 200
 
@@ -32,6 +34,9 @@ class ReceiverParts:
     """Whether mail for an address is for us."""
     defect: Callable[[str, BaseException], None]
     """Takes what nobody expected, with its trace."""
+    clock: Clock
+    new_id: Callable[[], str]
+    """Names what comes without a message."""
 
 
 class Receiver:
@@ -52,6 +57,17 @@ class Receiver:
         received = await loop.run_in_executor(self._parts.executor, self._read, entry, message)
         is_new = await self._parts.feedback.keep(received, self.room)
         return _said(received) if is_new else "the same report is there already"
+
+    async def take_posted(self, octets: bytes) -> None:
+        """Keep a report about TLS that came by HTTPS (RFC 8460 §5.4), from nobody knows whom.
+
+        Raises ReportError for what is none, and StorageError.
+        """
+        loop = asyncio.get_running_loop()
+        report = await loop.run_in_executor(self._parts.executor, read_tls, octets)
+        id_, now = self._parts.new_id(), self._parts.clock.now()
+        origin = Origin(id_, now, "", Proof.UNKNOWN, "by HTTPS")
+        await self._parts.feedback.keep(Received(origin, report), self.room)
 
     def _read(self, entry: Entry, message: bytes) -> Received:
         try:

@@ -135,6 +135,11 @@ class Delivering:
         return self._routes
 
     @property
+    def receiver(self) -> Receiver:
+        """Who keeps reports of others."""
+        return self._receiver
+
+    @property
     def octets(self) -> int:
         """Of bodies in memory that are being delivered."""
         return self._dispatcher.octets
@@ -213,8 +218,14 @@ class Delivering:
         return MailboxParts(maildirs, directory, threads, clock, reports=self._receiver)
 
     def _make_receiver(self, threads: Executor) -> Receiver:
+        house = self._house
         parts = ReceiverParts(
-            self._house.stores.feedback, threads, self._is_report, self._log.defect
+            feedback=house.stores.feedback,
+            executor=threads,
+            is_address=self._is_report,
+            defect=self._log.defect,
+            clock=house.clock,
+            new_id=house.new_id,
         )
         return Receiver(parts)
 

@@ -29,6 +29,7 @@ from merpati.api.errors import Mistaken
 from merpati.api.moments import day_number, moment
 from merpati.api.node import Node
 from merpati.api.operations import OwnCounter
+from merpati.api.tls_reports import add_tls_reports
 from merpati.certificates.source import Source
 from merpati.certificates.watch import Told, Watch
 from merpati.clock import Clock
@@ -366,7 +367,10 @@ class Server:
             domains = await node.ask(operations.DOMAINS, ask.Nothing())
             return served_policy(self._settings, host, domains)
 
-        return http.public(trouble, page, policy)
+        app = http.public(trouble, page, policy)
+        if self._settings.document.http and self._settings.document.http.tls_reports:
+            add_tls_reports(app, self._own.delivering.receiver.take_posted)
+        return app
 
     @property
     def _places(self) -> Places:

@@ -249,6 +249,15 @@ async def who_sends_many_pushes_out_his_own(engine: Feedback) -> None:
     assert await _ids(engine) == ["M8", "M7", "M6", "M0"]
 
 
+async def many_small_reports_push_out_no_large_ones_of_others(engine: Feedback) -> None:
+    large = [replace(GOOD, ip=f"192.0.2.{n}") for n in range(200)]
+    await _keep(engine, received(aggregate(*large)))
+    for n in range(1, 9):
+        flood = received(aggregate(id_=str(n)), f"M{n}", "evil.test")
+        assert await engine.keep(flood, Room(reports=4))
+    assert await _ids(engine) == ["M8", "M7", "M6", "M0"]
+
+
 CHECKS: tuple[Check, ...] = (
     a_report_is_given_back_whole,
     a_list_says_what_each_report_is_about,
@@ -266,4 +275,5 @@ CHECKS: tuple[Check, ...] = (
     there_are_never_more_than_there_is_room_for,
     what_nobody_proved_goes_first,
     who_sends_many_pushes_out_his_own,
+    many_small_reports_push_out_no_large_ones_of_others,
 )
