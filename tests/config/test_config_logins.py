@@ -3,16 +3,21 @@
 from pathlib import Path
 
 import pytest
+import trustme
 
 from merpati.config.errors import ConfigError
 from merpati.config.files import look
 from merpati.config.logins import ldap_settings, read_secret
+from merpati.config.routes import read_routes
 from merpati.config.settings import load
+from merpati.delivery.transaction import TlsDemand
 
 PORT = '[[port]]\nrole = "submission"\nlisten = "127.0.0.1:2525"\n'
 ASKING = PORT + 'client_certificates = "optional"\n'
 LDAP = '[login.ldap]\nservers = ["ldaps://a.test"]\n'
 OAUTH = '[login.oauth]\nissuer = "https://id.a.test"\naudience = ["mail"]\n'
+ROUTE = '[[route]]\nmatch = ["*"]\nto = "smtp://b.test"\n'
+SHOWN = 'client_certificate = "x"\nclient_key = "x"\n'
 HTTP = '[login.http]\nurl = "https://a.test/"\n'
 
 
@@ -35,6 +40,10 @@ HTTP = '[login.http]\nurl = "https://a.test/"\n'
         (PORT + OAUTH + 'claim = ""\n', "names no claim"),
         (PORT + OAUTH + 'client_id = "x"\n', "needs client_secret_file beside it"),
         (PORT + OAUTH + "timeout = 0\n", "is no time of up to a minute"),
+        (PORT + ROUTE + 'client_key = "x"\n', "need one another"),
+        (PORT + ROUTE + SHOWN + 'tls = "off"\n', "within TLS, which is off"),
+        (PORT + ROUTE.replace("smtp://b.test", "mx:") + SHOWN, "to a host that is named"),
+        (PORT + ROUTE.replace("smtp://b.test", "lmtp:unix:/x") + SHOWN, "a host that is named"),
         (PORT + LDAP, "needs either dn, or base and filter"),
         (PORT + LDAP + 'dn = "uid={local}"\nfilter = "(uid=x)"\n', "needs either dn, or base"),
         (PORT + LDAP + 'dn = "cn=all"\n', "it is the same for everybody"),
@@ -70,6 +79,8 @@ def test_what_cannot_be_is_refused(tmp_path: Path, text: str, why: str) -> None:
         (PORT + HTTP + 'secret_file = "x"\n', None, "does not exist"),
         (PORT + OAUTH + 'client_id = "x"\nclient_secret_file = "x"\n', None, "does not exist"),
         (PORT + HTTP + 'secret_file = "x"\n', "", "is empty"),
+        (PORT + ROUTE + SHOWN, None, "does not exist"),
+        (PORT + ROUTE + SHOWN, "no PEM", "cannot be used"),
         (PORT + HTTP + 'secret_file = "x"\n', "a\x01b", "has a character that cannot be shown"),
         (PORT + HTTP + 'authorities = "x"\n', "no PEM", "has no certificate"),
     ],
@@ -117,3 +128,17 @@ def test_a_library_that_is_missing_is_named(
     monkeypatch.setattr("merpati.config.files.find_spec", lambda name: None)
     [flaw] = look(load(file))
     assert flaw.allowed == "Run: pip install merpati[oauth]"
+
+
+def test_a_route_with_a_certificate_demands_tls_and_shows_it(tmp_path: Path) -> None:
+    file = tmp_path / "merpati.toml"
+    file.write_text(PORT + ROUTE + SHOWN)
+    trustme.CA().issue_cert("ann@a.test").private_key_and_cert_chain_pem.write_to_path(
+        tmp_path / "x"
+    )
+    (tmp_path / "x").chmod(0o600)
+    assert look(load(file)) == []
+    [route] = read_routes(load(file).document, tmp_path)
+    assert route.tls is TlsDemand.REQUIRED
+    assert route.certificate is not None
+    assert "PRIVATE" not in repr(route)

@@ -265,6 +265,38 @@ def test_a_token_for_something_else_is_told_so(
     wait_for(lambda: why in [one["why"] for one in town.server.logins("login-failed")])
 
 
+RELAY = """\
+hostname = "relay.test"
+workers = 1
+[[port]]
+role = "mx"
+listen = "127.0.0.1:{port}"
+trusted = ["127.0.0.1/32"]
+[[route]]
+match = ["*"]
+to = "smtps://127.0.0.1:{to}"
+tls = "opportunistic"
+client_certificate = "ann.pem"
+client_key = "ann.pem"
+"""
+
+
+def test_a_relay_of_ours_logs_in_with_its_certificate(town: Town, tmp_path: Path) -> None:
+    port = free_port()
+    relay = MerpatiProcess(tmp_path, RELAY.format(port=port, to=town.server.port), [port])
+    (tmp_path / "ann.pem").write_bytes(town.certificate("ann@a.test").read_bytes())
+    (tmp_path / "ann.pem").chmod(0o600)
+    before = len(town.server.logins())
+    relay.start()
+    with smtplib.SMTP("127.0.0.1", port, timeout=20) as client:
+        client.sendmail("ann@a.test", ["budi@a.test"], "From: ann@a.test\r\n\r\nhalo\r\n")
+    wait_for(lambda: len(town.server.logins()) > before)
+    wait_for(lambda: '"delivered"' in relay.output())
+    assert town.server.logins()[-1]["mechanism"] == "EXTERNAL"
+    assert relay.stop() == 0, relay.output()
+    assert "PRIVATE KEY" not in relay.output()
+
+
 class Program(BaseHTTPRequestHandler):
     """What an operator writes against the contract in docs/logins.md."""
 

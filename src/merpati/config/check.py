@@ -191,6 +191,10 @@ def _route(n: int, route: RouteTable) -> Found:
             given, missing = missing, given
         yield ("route", n, given), f"{given} needs {missing} beside it", ""
         return
+    if bool(route.client_certificate) != bool(route.client_key):
+        place: Path = ("route", n, "client_key")
+        yield place, "and client_certificate need one another", ""
+        return
     try:
         configured(route, "a password" if route.username else "")
     except RouteError as error:

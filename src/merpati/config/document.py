@@ -349,6 +349,16 @@ class RouteTable(Table, frozen=True):
     password_file: Annotated[
         str, key("File with the login's password, relative to this file; nobody else may read it.")
     ] = ""
+    client_certificate: Annotated[
+        str,
+        key(
+            "PEM file with a certificate and its chain that the host is shown when it asks; where "
+            "it offers EXTERNAL we log in with it. Then `tls` is `required` unless it says else."
+        ),
+    ] = ""
+    client_key: Annotated[
+        str, key("PEM file with the key of `client_certificate`; nobody else may read it.")
+    ] = ""
 
     lookahead: Annotated[
         bool,

@@ -13,11 +13,12 @@ from pathlib import Path
 from merpati.certificates.pair import read_pair
 from merpati.certificates.source import OwnReader, Reader, Source
 from merpati.config.certificates import named
+from merpati.config.document import RouteTable
 from merpati.config.errors import ConfigError, Flaw
 from merpati.config.locate import Path as KeyPath
 from merpati.config.logins import read_secret
 from merpati.config.read import say
-from merpati.config.routes import configured, read_password
+from merpati.config.routes import configured, read_certificate, read_password
 from merpati.config.settings import Settings
 from merpati.delivery.route import RouteError
 from merpati.dns.key import KeyFileError, key_of
@@ -143,6 +144,7 @@ def _first_line(settings: Settings, name: str, place: KeyPath) -> Found:
 
 def _passwords(settings: Settings) -> Found:
     for n, route in enumerate(settings.document.route):
+        yield from _client_certificate(settings, n, route)
         if not route.password_file:
             continue
         place: KeyPath = ("route", n, "password_file")
@@ -164,6 +166,22 @@ def _update_keys(settings: Settings) -> Found:
             key_of(settings.path(table.key))
         except KeyFileError as error:
             yield ("dns", "update", n, "key"), str(error), ""
+
+
+def _client_certificate(settings: Settings, n: int, route: RouteTable) -> Found:
+    if not route.client_certificate:
+        return
+    place: KeyPath = ("route", n, "client_certificate")
+    found = [
+        *_readable(settings.path(route.client_certificate), place),
+        *_secret(settings.path(route.client_key), ("route", n, "client_key")),
+    ]
+    yield from found
+    if not found:
+        try:
+            read_certificate(route, settings.base)
+        except ConfigError as error:
+            yield from ((place, f"{error.file} {flaw.what}", flaw.allowed) for flaw in error.flaws)
 
 
 def _data(settings: Settings) -> Found:

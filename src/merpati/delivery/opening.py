@@ -24,6 +24,7 @@ from merpati.smtp.client_events import (
 )
 from merpati.smtp.client_states import Command
 from merpati.smtp.sasl.exchange import SaslError
+from merpati.smtp.sasl.external import EXTERNAL
 from merpati.smtp.sasl.mechanisms import ClientSide, Credentials, choose
 from merpati.wire.errors import TlsError, WireError
 
@@ -149,9 +150,10 @@ class Opening:
         return End(Ending.TLS_FAILED, why, Stage.STARTTLS)
 
     async def _log_in(self) -> End | None:
-        if not self._way.username:
-            return None
         mechanisms = self._link.smtp.capabilities.mechanisms
+        # A host may take our certificate without a word of ours (by its fingerprint, say).
+        if not (self._way.username or (self._shows_certificate and EXTERNAL in mechanisms)):
+            return None
         try:
             exchange = choose(mechanisms, self._side())
         except SaslError as error:
@@ -163,10 +165,16 @@ class Opening:
         self._link.smtp.log_in(exchange)
         return await self._expect(f"AUTH {exchange.mechanism}", Command.AUTH)
 
+    @property
+    def _shows_certificate(self) -> bool:
+        return self.tls is not None and self._way.certificate is not None
+
     def _side(self) -> ClientSide:
         tls = self.tls
         return ClientSide(
-            Credentials(self._way.username, self._way.password),
+            Credentials(
+                self._way.username, self._way.password, certificate=self._shows_certificate
+            ),
             self._nonce(),
             encrypted=tls is not None,
             # `tls = "off"` with a login is an operator's word about this one route.

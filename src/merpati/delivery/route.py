@@ -14,6 +14,7 @@ from merpati.delivery.backing import UNBACKED, Backing
 from merpati.delivery.transaction import NO_SWITCHES, Switches, TlsDemand, Way
 from merpati.directory.directory import Directory
 from merpati.errors import MerpatiError
+from merpati.wire.tls import ClientCertificate
 
 
 class RouteError(MerpatiError):
@@ -48,6 +49,8 @@ class Route:
     tls: TlsDemand = TlsDemand.OPPORTUNISTIC
     username: str = ""
     password: str = ""
+    certificate: ClientCertificate | None = None
+    """What we show of ourselves; it stands for a login where the host takes it for one."""
     match: tuple[str, ...] = ("*",)
     """Recipient domains: exact, `*.a.test` for all below it, `*` for all."""
     switches: Switches = NO_SWITCHES
@@ -81,6 +84,7 @@ class Route:
             tls=self.tls,
             username=self.username,
             password=self.password,
+            certificate=self.certificate,
             switches=self.switches,
             backing=backing,
         )

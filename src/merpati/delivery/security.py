@@ -14,7 +14,7 @@ from merpati.delivery.backing import StsMode
 from merpati.delivery.dane import Dane, Tlsa, Tlsas, Usage, prove
 from merpati.delivery.transaction import Host, TlsDemand, Way
 from merpati.wire.errors import TlsError
-from merpati.wire.tls import TlsContext, client_context
+from merpati.wire.tls import ClientCertificate, TlsContext, client_context
 
 
 class Policy(Enum):
@@ -54,6 +54,8 @@ class Security:
     """PEM file of the authorities to trust; empty: the system's."""
     tlsa: tuple[Tlsa, ...] = ()
     """DANE: the certificate must match one of them; none: it need not prove anything."""
+    certificate: ClientCertificate | None = None
+    """What we show of ourselves."""
 
     @property
     def verifies(self) -> bool:
@@ -71,7 +73,7 @@ class Security:
 
     def context(self) -> TlsContext:
         """The TLS settings for this demand; shared by all connections with the same."""
-        return _context(self.verifies, self.ca_file)
+        return _context(self.verifies, self.ca_file, self.certificate)
 
     def proof(self, chain: Sequence[bytes], now: float) -> str:
         """How a handshake proved who the host is: pkix, dane-ta, dane-ee; empty: not at all.
@@ -102,7 +104,10 @@ def decide(
         return Security(
             required, way.implicit_tls, tlsa.base, Policy.DANE, ca_file, tlsa=tlsa.usable
         )
-    security = Security(way.tls, way.implicit_tls, host.name, _OF_ROUTE[way.tls], ca_file)
+    policy = _OF_ROUTE[way.tls]
+    security = Security(
+        way.tls, way.implicit_tls, host.name, policy, ca_file, certificate=way.certificate
+    )
     if way.tls is TlsDemand.OPPORTUNISTIC and way.backing.sts is StsMode.ENFORCE:
         return replace(security, demand=TlsDemand.REQUIRED, policy=Policy.STS_ENFORCE)
     if way.tls is TlsDemand.OPPORTUNISTIC and way.backing.sts is StsMode.TESTING:
@@ -133,6 +138,7 @@ class Decider:
 
 
 @lru_cache(maxsize=16)
-def _context(verifies: bool, ca_file: str) -> TlsContext:
+def _context(verifies: bool, ca_file: str, certificate: ClientCertificate | None) -> TlsContext:
     # RFC 7435: encryption without authentication still beats plain text.
-    return client_context(verify=verifies, authorities=Path(ca_file) if ca_file else None)
+    authorities = Path(ca_file) if ca_file else None
+    return client_context(verify=verifies, authorities=authorities, certificate=certificate)

@@ -14,6 +14,7 @@ from merpati.delivery.backing import UNBACKED, Backing
 from merpati.delivery.outcome import Outcome
 from merpati.mail.envelope import Body
 from merpati.queue.entry import Entry, Waiting
+from merpati.wire.tls import ClientCertificate
 
 
 class TlsDemand(Enum):
@@ -79,6 +80,8 @@ class Way:
     tls: TlsDemand = TlsDemand.OPPORTUNISTIC
     username: str = ""
     password: str = ""
+    certificate: ClientCertificate | None = None
+    """What we show of ourselves within TLS."""
     switches: Switches = NO_SWITCHES
     backing: Backing = UNBACKED
 

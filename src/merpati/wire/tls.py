@@ -15,6 +15,7 @@ import os
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -199,8 +200,34 @@ def empty_server_context() -> TlsContext:
     return TlsContext(_server_side())
 
 
-def client_context(verify: bool = True, authorities: Path | None = None) -> TlsContext:
-    """For a client. Not verifying is opportunistic TLS: better than plain text, proves nothing."""
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """What we show to servers that ask who we are."""
+
+    # Either may be a file with both in it: neither is shown to anybody who looks at a route.
+    chain: bytes = field(repr=False)
+    """PEM, our own first."""
+    key: bytes = field(repr=False)
+
+    def use_in(self, context: ssl.SSLContext) -> None:
+        """Show it in handshakes of this context. TlsError when it cannot be used."""
+        try:
+            with _in_memory(self.chain) as first, _in_memory(self.key) as second:
+                context.load_cert_chain(first, second, password="")
+        except ssl.SSLError as error:
+            reason = (error.reason or str(error)).replace("_", " ").lower()
+            raise TlsError(f"client certificate: {reason}") from error
+
+
+def client_context(
+    verify: bool = True,
+    authorities: Path | None = None,
+    certificate: ClientCertificate | None = None,
+) -> TlsContext:
+    """For a client. Not verifying is opportunistic TLS: better than plain text, proves nothing.
+
+    TlsError when the certificate cannot be used.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     _harden(context)
     if not verify:
@@ -210,6 +237,8 @@ def client_context(verify: bool = True, authorities: Path | None = None) -> TlsC
         context.load_verify_locations(authorities)
     else:
         context.load_default_certs()
+    if certificate is not None:
+        certificate.use_in(context)
     return TlsContext(context)
 
 
