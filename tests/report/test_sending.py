@@ -64,6 +64,7 @@ class World:
         }
         self.posted: list[tuple[str, bytes, str]] = []
         self.post_failures = 0
+        self.is_wanted = True
         self.defects: list[str] = []
         self._ids = map("M{:025}".format, itertools.count())
         self.door: Any = self.house.intake()
@@ -79,6 +80,7 @@ class World:
             identity=lambda: US,
             new_id=self._ids.__next__,
             clock=self.clock,
+            is_wanted=lambda: self.is_wanted,
             defect=lambda what, error: self.defects.append(f"{what}: {error!r}"),
         )
         return Sending(shard, SendingSettings(), parts, self.door)
@@ -448,4 +450,8 @@ async def test_it_runs_by_itself() -> None:
     assert await world.mail() == []
     await world.clock.advance(2.0)
     assert len(await world.mail()) == 1
-    task.cancel()
+    await world.count(Kind.TLS)
+    world.is_wanted = False
+    await world.clock.advance(60.0)
+    await task
+    assert await world.waits()

@@ -28,6 +28,7 @@ class World:
         self.clock = VirtualClock(start)
         self.journal = MemoryJournal()
         self.tallies = MemoryTallies(Bounds())
+        self.is_wanted = True
         self._names = map(str, itertools.count())
         self._settings = TallyingSettings(**settings)  # type: ignore[arg-type]  # rows is an int
         self.tallying = self.restarted()
@@ -35,7 +36,12 @@ class World:
     def restarted(self, shard: int = 0) -> Tallying:
         """As after a crash: nothing but the stores is left."""
         parts = TallyingParts(
-            self.journal, self.tallies, self.clock, lambda: 0.5, self._names.__next__
+            journal=self.journal,
+            tallies=self.tallies,
+            clock=self.clock,
+            chance=lambda: 0.5,
+            new_name=self._names.__next__,
+            is_wanted=lambda: self.is_wanted,
         )
         self.tallying = Tallying(shard, self._settings, parts)
         return self.tallying
@@ -265,3 +271,19 @@ async def test_sessions_are_counted_too() -> None:
     (due,) = await world.due()
     assert (due.subject.kind, due.subject.domain) == (Kind.TLS, "d.test")
     assert [count for _, count in due.rows] == [1]
+
+
+async def test_it_ends_when_nobody_wants_it_any_more_and_leaves_out_what_comes_meanwhile() -> None:
+    world = World()
+    task = asyncio.create_task(world.tallying.run())
+    await world.clock.advance(1.0)
+    world.receive(1)
+    await world.clock.advance(100.0)
+    world.is_wanted = False
+    await world.clock.advance(1.0)
+    await task
+    world.receive(2)
+    await world.clock.advance(2.0 * DAY)
+    world.is_wanted = True
+    await running(world, 100.0)
+    assert await world.total() == 1

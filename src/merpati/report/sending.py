@@ -69,6 +69,8 @@ class SendingParts:
     identity: Callable[[], Identity]
     new_id: Callable[[], str]
     clock: Clock
+    is_wanted: Callable[[], bool]
+    """Whether reports are sent at all; false ends `run`."""
     defect: Callable[[str, BaseException], None]
     """Takes what nobody expected."""
 
@@ -89,8 +91,8 @@ class Sending:
         self._door = door
 
     async def run(self) -> None:
-        """Send until cancelled. Raises StorageError."""
-        while True:
+        """Send while it is wanted. Raises StorageError."""
+        while self._parts.is_wanted():
             await self.send()
             await self._parts.clock.sleep(self._settings.interval)
 

@@ -63,6 +63,8 @@ class TallyingParts:
     """A number from 0 up to 1."""
     new_name: Callable[[], str]
     """Never the same twice."""
+    is_wanted: Callable[[], bool]
+    """Whether there is anything to count for; false ends `run`."""
 
 
 class Tallying:
@@ -82,10 +84,10 @@ class Tallying:
         self._empty()
 
     async def run(self) -> None:
-        """Count until cancelled. Raises StorageError; begin again then."""
+        """Count while it is wanted. Raises StorageError; begin again then."""
         async with self._alone:
             await self._begin()
-        while True:
+        while self._parts.is_wanted():
             async with self._alone:
                 read = await self._reader.read()
             if read < PAGE:

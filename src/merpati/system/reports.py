@@ -43,6 +43,7 @@ class Reports:
                 clock=clock,
                 chance=random.SystemRandom().random,
                 new_name=lambda: secrets.token_hex(8),
+                is_wanted=self._is_wanted,
             ),
         )
         self._sending = Sending(shard, SendingSettings(), self._parts(), self._door())
@@ -54,24 +55,26 @@ class Reports:
 
     async def count(self) -> None:
         """Until cancelled. Raises StorageError; begin again then."""
-        while not self._settings.sends_reports:
+        while True:
+            if self._is_wanted():
+                await self._tallying.run()
             await self._house.clock.sleep(_LOOK_AGAIN)
-        await self._tallying.run()
 
     async def send(self) -> None:
         """Until cancelled. Raises StorageError; begin again then."""
-        while not self._settings.sends_reports:
+        while True:
+            if self._is_wanted():
+                await self._sending.run()
             await self._house.clock.sleep(_LOOK_AGAIN)
-        await self._sending.run()
 
     async def finish(self) -> None:
         """When both have ended."""
-        if self._settings.sends_reports:
+        if self._is_wanted():
             await self._tallying.finish()
 
     async def gather(self) -> None:
         """Write all that was counted until now. Raises Mistaken where no reports are sent."""
-        if not self._settings.sends_reports:
+        if not self._is_wanted():
             raise Mistaken(_UNTOLD)
         await self._tallying.gather()
 
@@ -94,6 +97,9 @@ class Reports:
         """What was counted for domains that there was no room for."""
         standing = await self._house.stores.tallies.standing()
         return {"": float(standing.left_out)}
+
+    def _is_wanted(self) -> bool:
+        return self._settings.sends_reports
 
     def _door(self) -> Intake:
         blueprint = Blueprint(self._settings)
@@ -121,6 +127,7 @@ class Reports:
             identity=self._identity,
             new_id=self._house.new_id,
             clock=clock,
+            is_wanted=self._is_wanted,
             defect=self._log.defect,
         )
 

@@ -108,7 +108,6 @@ def read_row(octets: bytes, count: int) -> Row:
     return replace(_decode(octets), count=count)
 
 
-@lru_cache(maxsize=4096)
 def wanting(found: str) -> str:
     """The domain of a record as the journal has it (`_dmarc.a.test: v=DMARC1; …`), if it asks for
     reports."""
@@ -116,6 +115,7 @@ def wanting(found: str) -> str:
     return domain if record is not None and record.aggregate else ""
 
 
+@lru_cache(maxsize=4096)
 def read_found(found: str) -> tuple[str, Record | None]:
     """The domain and the record that the journal has of it."""
     name, _, text = found.partition(": ")
