@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from merpati.delivery.backing import Backing, StsMode
 from merpati.delivery.dane import Dane, Tlsa, Tlsas, Undecided, Usage, prove
+from merpati.delivery.lesson import SiteMemory
 from merpati.delivery.security import Decider, Policy, decide
 from merpati.delivery.transaction import Host, TlsDemand, Way
 from merpati.testing.deliveries import ScriptedDns
@@ -235,7 +236,9 @@ async def test_hosts_that_an_insecure_answer_named_are_not_asked() -> None:
 
 async def test_dane_goes_before_sts_and_a_broken_tls_is_not_remembered_against_it() -> None:
     way = Way("a.test", "mx:", backing=Backing(dnssec=True, sts=StsMode.ENFORCE))
-    security = await Decider(Dane(a_zone(NAME, PLACE))).decide(way, HOST, plain_only=True)
+    security = await Decider(Dane(a_zone(NAME, PLACE))).decide(
+        way, HOST, SiteMemory(plain_only=True)
+    )
     assert security.policy is Policy.DANE
     assert security.demand is TlsDemand.REQUIRED
 
@@ -257,8 +260,17 @@ async def test_a_route_without_tls_stays_without() -> None:
 def test_sts_demands_a_certificate_only_when_it_is_enforced(
     mode: StsMode, policy: Policy, falls_back: bool
 ) -> None:
-    security = decide(Way("a.test", "mx:", backing=Backing(sts=mode)), HOST, plain_only=False)
+    security = decide(Way("a.test", "mx:", backing=Backing(sts=mode)), HOST)
     assert security.policy is policy
     assert security.may_fall_back is falls_back
-    assert security.verifies is not falls_back
+    assert security.verifies is (mode is not StsMode.NONE)
     assert security.name == NAME
+
+
+def test_sts_in_testing_looks_at_a_certificate_and_no_more_when_it_proves_nothing() -> None:
+    way = Way("a.test", "mx:", backing=Backing(sts=StsMode.TESTING))
+    assert decide(way, HOST).tries_proof
+    assert not decide(way, HOST, memory=SiteMemory(unproven=True)).verifies
+    plain = decide(way, HOST, memory=SiteMemory(plain_only=True))
+    assert plain.demand is TlsDemand.OFF
+    assert not plain.verifies

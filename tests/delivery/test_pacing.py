@@ -91,6 +91,13 @@ def test_what_was_learned_is_believed_for_a_day():
     assert pace.memory(86_401) == SiteMemory()
 
 
+def test_a_certificate_that_proves_nothing_is_not_looked_at_for_ten_minutes():
+    pace = a_pace(hosts=3)
+    pace.proved_nothing("192.0.2.1", 100)
+    assert pace.memory_for("192.0.2.1", 699) == SiteMemory(unproven=True)
+    assert pace.memory_for("192.0.2.1", 700) == SiteMemory()
+
+
 def test_broken_tls_is_believed_of_its_host_for_ten_minutes():
     pace = a_pace(hosts=3)
     pace.tls_broke("192.0.2.1", 100)

@@ -35,7 +35,7 @@ class Decided:
         """Decide, then connect. Who cannot be decided about now is not connected to."""
         way, host = self._way, self._host
         try:
-            security = await self._decider().decide(way, host, plain_only=self._memory.plain_only)
+            security = await self._decider().decide(way, host, self._memory)
         except Undecided as error:
             return self._left_alone(str(error))
         self._conversation = Conversation(way, host, security, self._around, self._memory)

@@ -24,6 +24,8 @@ class SiteMemory:
     """Recipients a transaction."""
     plain_only: bool = False
     """This host's TLS broke when it was only a wish: the next connection goes without."""
+    unproven: bool = False
+    """Its certificate proves nothing, which is only to be reported: it is not asked for again."""
 
 
 def limited(memory: SiteMemory, switches: Switches) -> SiteMemory:
@@ -68,6 +70,13 @@ class PlainOnly:
 
 
 @dataclass(frozen=True, slots=True)
+class Unproven:
+    """The certificate proves nothing, where a policy in mode testing wants to be told of that."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class Setback:
     """A refusal that concerns more than its recipient.
 
@@ -83,4 +92,4 @@ class Setback:
     """Whose message it was: a login, or the domain of its sender (`tenants`)."""
 
 
-Lesson = LowerRung | MessageLimit | RecipientLimit | PlainOnly | Setback
+Lesson = LowerRung | MessageLimit | RecipientLimit | PlainOnly | Unproven | Setback

@@ -26,7 +26,7 @@ from merpati.smtp.client_states import Command
 from merpati.smtp.sasl.exchange import SaslError
 from merpati.smtp.sasl.external import EXTERNAL
 from merpati.smtp.sasl.mechanisms import ClientSide, Credentials, choose
-from merpati.wire.errors import TlsError, WireError
+from merpati.wire.errors import CertificateError, TlsError, WireError
 
 _DEMANDS = {
     Policy.DANE: "DANE demands it (TLSA records)",
@@ -47,6 +47,9 @@ class Opening:
         """How the handshake proved who the host is; empty: not at all."""
         self.tls_broken = ""
         """Why TLS failed, when it was only wished for: the next connection may go without."""
+        self.unproven = ""
+        """Why the certificate proved nothing, when that is only told: the next connection may go
+        on whatever it is."""
         self._link = link
         self._way = way
         self._security = security
@@ -58,6 +61,11 @@ class Opening:
         """None: ready. Never raises for what a host does."""
         try:
             return await self._perform()
+        except CertificateError as error:
+            if self._security.tries_proof:
+                self.unproven = str(error)
+                return End(Ending.TLS_FAILED, str(error), Stage.STARTTLS)
+            return self._tls_failed(str(error))
         except TlsError as error:
             return self._tls_failed(str(error))
         except WireError as error:

@@ -59,6 +59,7 @@ class PacingSettings:
     plain: float = 600.0
     """How long a host whose TLS broke is talked to without, where TLS is a wish. Short: whoever
     can break one handshake, or a restart that does, must not have the mail of a day in the clear.
+    For as long a certificate is not looked at that is only reported on.
     """
     sites: int = 10_000
     """Sites that are remembered; the longest unused one is forgotten first."""
@@ -106,6 +107,7 @@ class Pace:
         self._down = _Setbacks()
         self._hosts: OrderedDict[str, _Setbacks] = OrderedDict()
         self._plain_until: OrderedDict[str, float] = OrderedDict()
+        self._unproven_until: OrderedDict[str, float] = OrderedDict()
         self._memory = SiteMemory()
         self._forget_at = math.inf
         self._message = _Average(0.1)
@@ -120,14 +122,25 @@ class Pace:
     def memory_for(self, host: str, now: float) -> SiteMemory:
         """What the next conversation with a host should know."""
         plain_only = now < self._plain_until.get(host, -math.inf)
-        return replace(self.memory(now), plain_only=True) if plain_only else self.memory(now)
+        unproven = now < self._unproven_until.get(host, -math.inf)
+        memory = self.memory(now)
+        if not plain_only and not unproven:
+            return memory
+        return replace(memory, plain_only=plain_only, unproven=unproven)
 
     def tls_broke(self, host: str, now: float) -> None:
         """A handshake that was only wished for failed: this host goes without it for minutes."""
-        self._plain_until[host] = now + self._settings.plain
-        self._plain_until.move_to_end(host)
-        while len(self._plain_until) > self._settings.hosts:
-            self._plain_until.popitem(last=False)
+        self._for_minutes(self._plain_until, host, now)
+
+    def proved_nothing(self, host: str, now: float) -> None:
+        """A certificate that is only reported on proved nothing: it may be any for minutes."""
+        self._for_minutes(self._unproven_until, host, now)
+
+    def _for_minutes(self, hosts: OrderedDict[str, float], host: str, now: float) -> None:
+        hosts[host] = now + self._settings.plain
+        hosts.move_to_end(host)
+        while len(hosts) > self._settings.hosts:
+            hosts.popitem(last=False)
 
     @property
     def paused_until(self) -> float:

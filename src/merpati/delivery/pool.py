@@ -23,7 +23,7 @@ from merpati.delivery.ending import End, Ending
 from merpati.delivery.families import Families
 from merpati.delivery.floor import Floor, Rest
 from merpati.delivery.in_hand import Share
-from merpati.delivery.lesson import Lesson, PlainOnly, Setback, SiteMemory, limited
+from merpati.delivery.lesson import Lesson, PlainOnly, Setback, SiteMemory, Unproven, limited
 from merpati.delivery.line import Line, Ready, Report
 from merpati.delivery.mx import Exchanges, HostFinder, NoHosts
 from merpati.delivery.outcome import Outcome, Result
@@ -302,7 +302,8 @@ class SitePool:
         talk = self._parts.talker(way, host, known, learn)
         refused = await self._guarded(talk.open(), host)
         if refused is not None:
-            if self._pace.memory_for(host.ip, began).plain_only and not memory.plain_only:
+            learned = self._pace.memory_for(host.ip, began)
+            if (learned.plain_only, learned.unproven) != (memory.plain_only, memory.unproven):
                 return await self._talk(host, line)
             if refused.ending is Ending.OURS:
                 return refused
@@ -403,6 +404,8 @@ class SitePool:
         now = self.monotonic()
         if isinstance(lesson, PlainOnly):
             self._pace.tls_broke(host.ip, now)
+        elif isinstance(lesson, Unproven):
+            self._pace.proved_nothing(host.ip, now)
         self._pace.learn(lesson, now)
         if not isinstance(lesson, Setback):
             return

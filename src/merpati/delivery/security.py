@@ -12,6 +12,7 @@ from pathlib import Path
 
 from merpati.delivery.backing import StsMode
 from merpati.delivery.dane import Dane, Tlsa, Tlsas, Usage, prove
+from merpati.delivery.lesson import SiteMemory
 from merpati.delivery.transaction import Host, TlsDemand, Way
 from merpati.wire.errors import TlsError
 from merpati.wire.tls import ClientCertificate, TlsContext, client_context
@@ -35,6 +36,7 @@ _OF_ROUTE = {
     TlsDemand.OPPORTUNISTIC: Policy.OPPORTUNISTIC,
     TlsDemand.REQUIRED: Policy.REQUIRED,
 }
+_NOTHING_KNOWN = SiteMemory()
 PKIX = "pkix"
 """Proof by the authorities that we trust."""
 _PROOFS = {Usage.TRUST_ANCHOR: "dane-ta", Usage.END_ENTITY: "dane-ee"}
@@ -56,11 +58,15 @@ class Security:
     """DANE: the certificate must match one of them; none: it need not prove anything."""
     certificate: ClientCertificate | None = None
     """What we show of ourselves."""
+    tries_proof: bool = False
+    """The certificate is looked at as if it had to be valid, and mail goes if it is not: a policy
+    in mode testing wants to be told (RFC 8461 §5)."""
 
     @property
     def verifies(self) -> bool:
         """Whether the certificate must be valid for `name` by an authority that we trust."""
-        return self.demand is TlsDemand.REQUIRED and self.policy is not Policy.DANE
+        must = self.demand is TlsDemand.REQUIRED and self.policy is not Policy.DANE
+        return must or self.tries_proof
 
     @property
     def may_fall_back(self) -> bool:
@@ -69,7 +75,8 @@ class Security:
 
     def without_tls(self) -> "Security":
         """The same with TLS given up, for an opportunistic host whose TLS is broken."""
-        return replace(self, demand=TlsDemand.OFF) if self.may_fall_back else self
+        plain = replace(self, demand=TlsDemand.OFF, tries_proof=False)
+        return plain if self.may_fall_back else self
 
     def context(self) -> TlsContext:
         """The TLS settings for this demand; shared by all connections with the same."""
@@ -94,11 +101,11 @@ def decide(
     way: Way,
     host: Host,
     *,
-    plain_only: bool = False,
+    memory: SiteMemory = _NOTHING_KNOWN,
     ca_file: str = "",
     tlsa: Tlsas | None = None,
 ) -> Security:
-    """What is demanded of a host. `plain_only` is the memory of a TLS that broke."""
+    """What is demanded of a host, with the memory of a TLS that broke or proved nothing."""
     if tlsa is not None and _decides(tlsa, way):
         required = TlsDemand.REQUIRED
         return Security(
@@ -111,8 +118,9 @@ def decide(
     if way.tls is TlsDemand.OPPORTUNISTIC and way.backing.sts is StsMode.ENFORCE:
         return replace(security, demand=TlsDemand.REQUIRED, policy=Policy.STS_ENFORCE)
     if way.tls is TlsDemand.OPPORTUNISTIC and way.backing.sts is StsMode.TESTING:
-        security = replace(security, policy=Policy.STS_TESTING)
-    return security.without_tls() if plain_only else security
+        tries = not memory.unproven
+        security = replace(security, policy=Policy.STS_TESTING, tries_proof=tries)
+    return security.without_tls() if memory.plain_only else security
 
 
 def _decides(tlsa: Tlsas, way: Way) -> bool:
@@ -129,12 +137,12 @@ class Decider:
         self._dane = dane
         self._ca_file = ca_file
 
-    async def decide(self, way: Way, host: Host, *, plain_only: bool = False) -> Security:
+    async def decide(self, way: Way, host: Host, memory: SiteMemory = _NOTHING_KNOWN) -> Security:
         """See `decide`. Raises Undecided."""
         tlsa = None
         if self._dane and way.backing.dnssec and way.tls is not TlsDemand.OFF:
             tlsa = await self._dane.of(host)
-        return decide(way, host, plain_only=plain_only, ca_file=self._ca_file, tlsa=tlsa)
+        return decide(way, host, memory=memory, ca_file=self._ca_file, tlsa=tlsa)
 
 
 @lru_cache(maxsize=16)

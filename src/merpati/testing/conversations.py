@@ -149,8 +149,7 @@ class Scene:
 
     def conversation(self) -> Conversation:
         """One that was not opened."""
-        plain_only = self.memory.plain_only
-        security = decide(self.way, HOST, plain_only=plain_only, tlsa=self.tlsa)
+        security = decide(self.way, HOST, memory=self.memory, tlsa=self.tlsa)
         surroundings = Surroundings(
             self.settings,
             self._dial,

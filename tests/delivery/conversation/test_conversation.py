@@ -781,7 +781,7 @@ def _showing(stream: PipeStream) -> None:
         (("REQUIRETLS",), None, Backing(sts=StsMode.ENFORCE), "pkix", D),
         ((), FITTING, UNBACKED, "dane-ee", F),
         (("REQUIRETLS",), Tlsas("mx.b.test", ()), UNBACKED, "", F),
-        (("REQUIRETLS",), None, Backing(sts=StsMode.TESTING), "", F),
+        (("REQUIRETLS",), None, Backing(sts=StsMode.TESTING), "pkix", F),
     ],
 )
 async def test_requiretls_takes_the_proof_of_dane_and_of_sts(

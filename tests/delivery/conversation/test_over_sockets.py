@@ -15,7 +15,7 @@ from merpati.delivery.backing import Backing, StsMode
 from merpati.delivery.conversation import Conversation, Surroundings
 from merpati.delivery.dane import Tlsa, Tlsas
 from merpati.delivery.ending import End, Ending
-from merpati.delivery.lesson import Lesson, PlainOnly, SiteMemory
+from merpati.delivery.lesson import Lesson, PlainOnly, SiteMemory, Unproven
 from merpati.delivery.link import ConversationSettings
 from merpati.delivery.outcome import Result
 from merpati.delivery.security import decide
@@ -69,7 +69,7 @@ class World:
             self.notes.append,
             self.lessons.append,
         )
-        security = decide(way, host, ca_file=self._ca_file, tlsa=tlsa)
+        security = decide(way, host, memory=memory, ca_file=self._ca_file, tlsa=tlsa)
         conversation = Conversation(way, host, security, around, memory)
         refused = await conversation.open()
         if refused is not None:
@@ -238,6 +238,11 @@ async def test_sts_in_testing_delivers_whatever_the_certificate(
 ) -> None:
     way = replace(OPPORTUNISTIC, backing=Backing(sts=StsMode.TESTING))
     async with serving(secured(tls)) as world:
-        _, results = await world.play(a_message(1), way=way, name="other.test")
+        end, _ = await world.play(way=way, name="other.test")
+        assert end.ending is Ending.TLS_FAILED
+        assert [type(one) for one in world.lessons] == [Unproven]
+        world.notes.clear()
+        memory = SiteMemory(unproven=True)
+        _, results = await world.play(a_message(1), way=way, name="other.test", memory=memory)
         assert results == [[Result.DELIVERED]]
         assert told(world) == ("sts-testing", "")

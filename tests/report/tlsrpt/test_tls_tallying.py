@@ -256,3 +256,17 @@ def test_what_is_remembered_of_connections_is_bounded(monkeypatch: pytest.Monkey
     assert [memory.opened(f"c{n}") is not None for n in range(5)] == [False] * 3 + [True] * 2
     assert memory.broken("mx.a.test", "192.0.2.2") is None
     assert memory.broken("mx.a.test", "192.0.2.3") is not None
+
+
+def test_a_policy_in_testing_is_told_of_certificates_that_prove_nothing() -> None:
+    why = "the certificate was not accepted: self-signed certificate"
+    events = [
+        an_opened("c1", policy="sts-testing", error=why),
+        delivered(an_attempt("c2", "sts-testing", site="mx.a.test")),
+        delivered(an_attempt("c3", "sts-testing", proof="pkix")),
+    ]
+    (result,) = reported(events).policies
+    assert result.summary.total_successful_session_count == 1
+    (detail,) = result.failure_details
+    assert detail.result_type == "certificate-not-trusted"
+    assert detail.failure_reason_code == why

@@ -23,10 +23,11 @@ _BROKEN = 2_000
 """Hosts of which is remembered how TLS broke: they get mail in the clear for ten minutes."""
 _MAX_TEXT = 200
 
+_TESTING = "sts-testing"
 _POLICIES: Mapping[str, PolicyType] = {
     "dane": PolicyType.TLSA,
     "sts-enforce": PolicyType.STS,
-    "sts-testing": PolicyType.STS,
+    _TESTING: PolicyType.STS,
     "opportunistic": PolicyType.NONE,
 }
 _FAILURES: Mapping[str, ResultType] = {
@@ -192,6 +193,10 @@ class TlsTally:
         if result := _FAILURES.get(cause):
             failed = _failure(result, opened, cause, attempt.host, attempt.ip)
             return Sessions(policy, failed, tlsa, host)
+        if attempt.policy == _TESTING and attempt.tls and not attempt.proof:
+            # Mail that went all the same, to a host whose certificate proved nothing.
+            unknown = Failure(ResultType.NOT_TRUSTED, attempt.host, attempt.ip)
+            return Sessions(policy, self._memory.broken(attempt.site, attempt.ip) or unknown)
         if attempt.tls:
             return Sessions(policy, None, tlsa, host)
         # Mail that had to go in the clear, to a host that was talked to.
