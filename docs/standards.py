@@ -99,6 +99,15 @@ CLAIMED: dict[int, tuple[str, str]] = {
     9991: ("DMARC failure reports", "partly: received and shown; nothing sends them yet"),
 }
 
+OTHERS = (
+    (
+        "SRS: The Sender Rewriting Scheme (Shevek, 2004)",
+        "done: SRS0 and SRS1, keys that rotate; docs/forwarding.md",
+        "authenticity/srs.py",
+    ),
+)
+"""What has no number: what it is, status, where it is decided."""
+
 
 def citations() -> dict[int, set[str]]:
     """RFC number to the files of src that cite it."""
@@ -127,6 +136,8 @@ def page() -> str:
         files = ", ".join(f"`{name}`" for name in sorted(cited.get(number, ())))
         lines.append(f"| {number} | {what} | {status} | {files} |")
     others = sorted(set(cited) - set(CLAIMED))
+    lines += ["", "Beside the RFCs:", "", "| what | status | where |", "|---|---|---|"]
+    lines += [f"| {what} | {status} | `{where}` |" for what, status, where in OTHERS]
     lines += ["", "Also consulted: " + ", ".join(f"RFC {n}" for n in others) + ".", ""]
     return "\n".join(lines)
 

@@ -24,6 +24,7 @@ from merpati.mail.envelope import Body, Envelope
 from merpati.mail.headers import MAX_OCTETS, Headers
 from merpati.mail.trace import Client, date_time, received
 from merpati.policy.evidence import checks_of
+from merpati.policy.forwarding import Forwarding, SentOn
 from merpati.policy.judge import Judge
 from merpati.policy.rule import JUDGED, MAIL, MESSAGE, RCPT, Facts
 from merpati.policy.verdict import Verdict
@@ -107,6 +108,8 @@ class Intake:
     """`queue.ids.IdMaker.make`."""
     examiner: Examiner | None = None
     """Examines the authenticity of strangers' mail."""
+    forwarding: Forwarding | None = None
+    """Chooses the senders of what aliases lead elsewhere; None: they stay."""
 
     async def accept(
         self, facts: Facts, content: Body | Stamped, examination: Examination | None = None
@@ -127,7 +130,10 @@ class Intake:
             content = _stamped(content, self.stamp(facts), head)
             head = b""
         try:
-            entry, accepted = self._entry(facts, content, head)
+            sent_on = await self._send_on(facts)
+            if isinstance(sent_on, Verdict):
+                return self._refuse(facts, sent_on)
+            entry, accepted = self._entry(facts, content, sent_on, head)
             await self.queue.put(entry, content.content, (accepted,))
         except StorageError as error:
             return self._refuse(facts, storage_verdict(error))
@@ -160,7 +166,7 @@ class Intake:
         """
         facts = Facts(OURSELVES, envelope=envelope, headers=header_section(content))
         stamped = _stamped(content, self.stamp(facts))
-        entry, accepted = self._entry(facts, stamped, is_notice=True)
+        entry, accepted = self._entry_of_ours(facts, stamped)
         noticed = [_noticed(entry, owed) for owed in answers]
         debts = [owed.id for owed in answers]
         await self.queue.put(entry, stamped.content, [accepted, *noticed], debts)
@@ -177,7 +183,7 @@ class Intake:
         """
         facts = Facts(OURSELVES, envelope=envelope, headers=header_section(content))
         stamped = _stamped(content, self.stamp(facts, message))
-        entry, accepted = self._entry(facts, stamped, is_notice=True)
+        entry, accepted = self._entry_of_ours(facts, stamped)
         entry = replace(entry, expires=min(entry.expires, entry.received + _REPORT_AGE))
         await self.queue.put(entry, stamped.content, [accepted, event])
 
@@ -247,13 +253,30 @@ class Intake:
         """Journal a refusal; every door tells its own here."""
         self.journal.note(_refused(stage, facts, verdict, self.clock.now(), line))
 
+    async def _send_on(self, facts: Facts) -> SentOn | Verdict:
+        """The recipients that aliases lead to, with the senders for those elsewhere."""
+        expansion = self.expander.expand(_envelope(facts).recipients)
+        if self.forwarding is None or not expansion.forwards:
+            return _as_they_are(expansion)
+        return await self.forwarding.send_on(facts, expansion)
+
+    def _entry_of_ours(self, facts: Facts, content: Stamped) -> tuple[Entry, Accepted]:
+        """Of a notice or a report: what goes on by an alias does so as it is."""
+        sent_on = _as_they_are(self.expander.expand(_envelope(facts).recipients))
+        return self._entry(facts, content, sent_on, is_notice=True)
+
     def _entry(
-        self, facts: Facts, content: Stamped, head: bytes = b"", *, is_notice: bool = False
+        self,
+        facts: Facts,
+        content: Stamped,
+        sent_on: SentOn,
+        head: bytes = b"",
+        *,
+        is_notice: bool = False,
     ) -> tuple[Entry, Accepted]:
         envelope = _envelope(facts)
-        expansion = self.expander.expand(envelope.recipients)
-        if expansion.recipients != envelope.recipients:
-            envelope = envelope.addressed_to(expansion.recipients)
+        if sent_on.recipients != envelope.recipients:
+            envelope = envelope.addressed_to(sent_on.recipients)
         entry = Entry(
             id=content.stamp.id,
             received=content.stamp.at,
@@ -268,9 +291,9 @@ class Intake:
             is_ours=is_notice or facts.trusted or facts.login is not None,
             is_bulk=_is_bulk(envelope, facts.headers),
             # RFC 5321 §4.5.5: nothing is told to the null reverse-path.
-            expanded=expansion.expanded if envelope.sender is not None else (),
+            expanded=sent_on.expansion.expanded if envelope.sender is not None else (),
         )
-        return entry, _accepted(entry, content.stamp.message_id, facts, expansion)
+        return entry, _accepted(entry, content.stamp.message_id, facts, sent_on)
 
     def _expiry(self, envelope: Envelope, at: float) -> float:
         # RFC 4865 §4: the time that a message is held does not count against its life.
@@ -360,7 +383,11 @@ def has_bare_newlines(parts: Sequence[bytes]) -> bool:
     return decoder.newlines not in (None, "\r\n")
 
 
-def _accepted(entry: Entry, message_id: str, facts: Facts, expansion: Expansion) -> Accepted:
+def _as_they_are(expansion: Expansion) -> SentOn:
+    return SentOn(expansion, expansion.recipients)
+
+
+def _accepted(entry: Entry, message_id: str, facts: Facts, sent_on: SentOn) -> Accepted:
     client, envelope = entry.client, entry.envelope
     return Accepted(
         at=entry.received,
@@ -378,7 +405,8 @@ def _accepted(entry: Entry, message_id: str, facts: Facts, expansion: Expansion)
         envelope_id=envelope.envelope_id or "",
         message_id=message_id,
         subject=facts.headers.text("subject")[:MAX_TEXT],
-        aliases=expansion.aliases,
+        aliases=sent_on.expansion.aliases,
+        forwards=sent_on.told,
         checks=checks_of(facts.judgement) if facts.judgement else (),
     )
 

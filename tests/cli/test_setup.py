@@ -3,13 +3,16 @@
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from merpati.cli.main import merpati
+from merpati.testing.conformance.feedback import GOOD, aggregate
 from merpati.testing.zone import Fault, zone_in_a_thread
+from tests.cli.test_reports import keep, lately
 
 Run = Callable[..., Result]
 NOBODY = "127.0.0.1:9"
@@ -98,3 +101,27 @@ def test_what_cannot_be_says_why(run: Run, arguments: tuple[str, ...], expected:
     told = run("domain", "setup", *arguments)
     assert told.exit_code == 1
     assert expected in told.stderr
+
+
+class TestAdvice:
+    """The next step of the policy of DMARC, by what others report."""
+
+    ZONE = '_dmarc.a.test TXT "v=DMARC1; p=quarantine; rua=mailto:mail-reports@a.test"'
+
+    def told(self, run: Run, *arguments: str, zone: str = ZONE) -> str:
+        return setup(run, "a.test", "--check", *arguments, zone=zone).stdout
+
+    def test_without_reports_they_are_waited_for(self, run: Run) -> None:
+        assert "  No report about a.test has come yet" in self.told(run)
+        assert "Belum ada laporan tentang a.test" in self.told(run, "--lang", "id")
+
+    def test_it_follows_from_the_policy_in_the_dns(self, run: Run, tmp_path: Path) -> None:
+        many = replace(GOOD, count=500)
+        keep(tmp_path, lately(aggregate(many)))
+        assert "  500 of 500 messages passed in 20 days" in self.told(run)
+        assert "change p=quarantine to p=reject" in self.told(run)
+        (line,) = [one for one in json.loads(self.told(run, "--json"))["records"] if one["advice"]]
+        assert line["purpose"] == "DMARC"
+
+    def test_without_a_policy_there_is_no_step(self, run: Run) -> None:
+        assert "report about" not in self.told(run, zone="x.test A 192.0.2.9")

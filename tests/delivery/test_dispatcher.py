@@ -7,11 +7,13 @@ import pytest
 
 from merpati.delivery.dispatcher import DispatcherSettings
 from merpati.delivery.ending import End, Ending
+from merpati.delivery.flight import outgoing_of
 from merpati.delivery.outcome import Outcome, Result
 from merpati.delivery.route import parse_route
 from merpati.delivery.transaction import Host, Switches
 from merpati.diagnosis.replies import Meaning, Refusal, Stage
 from merpati.journal.events import Deferred, Delivered, Expired, Failed, Lifecycle, SiteHeld
+from merpati.mail.address import Address
 from merpati.queue.entry import Selection
 from merpati.testing.deliveries import (
     A_BODY,
@@ -470,6 +472,31 @@ async def test_a_forced_route_wins_over_the_configured_one(make_world):
     async with world.running():
         await world.clock.advance(2)
     assert len(other.received) == 1
+
+
+async def test_each_transaction_has_one_sender(make_world):
+    host = ScriptedHost()
+    world = make_world(hosts={"192.0.2.1": host}, routes=(SMARTHOST,))
+    entry = an_entry(1, *(f"u{n}@b.test" for n in range(4)), "u4@c.test")
+    paths = [None, *map(Address.parse, ("srs0=1@a.test", "srs0=2@a.test"))] * 2
+    recipients = tuple(
+        replace(one, return_path=path)
+        for one, path in zip(entry.envelope.recipients, paths, strict=False)
+    )
+    async with world.running():
+        await world.put(replace(entry, envelope=entry.envelope.addressed_to(recipients)))
+        await world.clock.advance(2)
+    told = {
+        str(one.return_path): [str(waiting.recipient.address) for waiting in one.recipients]
+        for one in host.received
+    }
+    assert told == {
+        "None": ["u0@b.test", "u3@b.test"],
+        "srs0=1@a.test": ["u1@b.test", "u4@c.test"],
+        "srs0=2@a.test": ["u2@b.test"],
+    }
+    senders = {str(outgoing_of(one, one.recipients, 0.0).envelope.sender) for one in host.received}
+    assert senders == {"eve@b.test", "srs0=1@a.test", "srs0=2@a.test"}
 
 
 @pytest.mark.slow

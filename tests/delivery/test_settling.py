@@ -48,6 +48,19 @@ def kinds(settled):
     return [type(event) for event in settled.events]
 
 
+def test_what_only_being_sent_on_has_broken_is_told_as_that():
+    refused = structs.replace(FAILED, cause="dmarc-failed")
+    rules = Settling(SettlingSettings(), lambda attempts: 600.0 * attempts)
+    sent_on = Recipient(Address("ann", "a.test"), return_path=Address("srs0=x", "b.test"))
+    for recipient, cause in (
+        (sent_on, "forward-refused"),
+        (Recipient(sent_on.address), "dmarc-failed"),
+    ):
+        row = Waiting(0, recipient, State.IN_HAND, due=START)
+        settled = rules.settle(ENTRY, row, refused, START)
+        assert settled.events[0].cause == settled.settlement.notice.cause == cause
+
+
 def test_delivered_is_final_and_journaled_with_its_delay():
     settled = settle(DELIVERED)
     assert settled.settlement.state is State.DELIVERED

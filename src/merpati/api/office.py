@@ -14,6 +14,7 @@ from merpati.api.errors import Mistaken, Unknown
 from merpati.api.moments import BY, moment, optional_moment
 from merpati.api.reports import ReportOffice
 from merpati.api.sites import SiteOffice
+from merpati.api.srs import SrsOffice
 from merpati.clock import Clock
 from merpati.directory.directory import Directory, Registrar, Secret
 from merpati.journal.events import Event
@@ -295,6 +296,7 @@ class Office:
     directory: DirectoryOffice
     dkim: DkimOffice
     reports: ReportOffice
+    srs: SrsOffice
     doors: Doors
 
     async def refresh(self, _: ask.Nothing) -> ask.Done:

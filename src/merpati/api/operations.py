@@ -194,6 +194,15 @@ REPORTS_SUMMARY = Operation(
     list[ask.ReportSummary],
     lambda office, q: office.reports.summary(q),
 )
+SRS = Operation(
+    "srs/list", ask.Nothing, list[ask.StampKeyLine], lambda office, q: office.srs.keys(q)
+)
+SRS_ROTATE = Operation(
+    "srs/rotate", ask.NewStampKey, list[ask.StampKeyLine], lambda office, q: office.srs.rotate(q)
+)
+SRS_ORIGINAL = Operation(
+    "srs/original", ask.Named, ask.Original, lambda office, q: office.srs.original(q)
+)
 SUBMIT = Operation(
     "submit",
     ask.Submission,
@@ -265,6 +274,9 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     REPORTS,
     REPORTS_SHOW,
     REPORTS_SUMMARY,
+    SRS,
+    SRS_ROTATE,
+    SRS_ORIGINAL,
     SUBMIT,
     STATUS,
     HEALTH,

@@ -258,6 +258,31 @@ class DkimSecret(Answer, frozen=True):
     pem: str
 
 
+class NewStampKey(Question, frozen=True):
+    """A key for the stamps of senders that are rewritten from now on."""
+
+    forget: bool = False
+    """All earlier ones, so that what they stamped is void."""
+
+
+class StampKeyLine(Answer, frozen=True):
+    """A key for stamps, without itself."""
+
+    number: int
+    stamps: bool
+    """Whether it makes stamps; the others only recognise theirs."""
+    since: datetime
+    until: datetime
+    """When another one takes over, or did."""
+    known_until: datetime
+
+
+class Original(Answer, frozen=True):
+    """Whose sender was rewritten."""
+
+    address: str
+
+
 class NewAlias(Question, frozen=True):
     """An address that leads to others; `*@domain` is the catch-all."""
 

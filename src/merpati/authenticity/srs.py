@@ -97,6 +97,11 @@ class Rewriter:
             raise SrsError(str(error)) from None
 
 
+def is_rewritten(address: Address) -> bool:
+    """Whether an address looks like a rewritten sender; whose it is, its domain says."""
+    return bool(_scheme(address.local)[0])
+
+
 def _scheme(local: str) -> tuple[str, str]:
     """SRS0 or SRS1 and what follows, with its separator; two empty texts for other addresses."""
     scheme = local[:4].upper()

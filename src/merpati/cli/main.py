@@ -28,6 +28,7 @@ COMMANDS = {
     "alias": "Addresses that lead to others.",
     "dkim": "Keys that sign mail.",
     "reports": "What others report of your mail and of your server.",
+    "srs": "Senders under which mail is sent on.",
     "verify": "Check that everything stored is whole.",
     "backup": "Copy everything that is stored, while the server runs.",
     "restore": "Put a backup into an empty data directory.",

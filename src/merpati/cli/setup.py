@@ -13,8 +13,9 @@ from merpati.cli.output import clean, say_json
 from merpati.config.settings import Settings
 from merpati.mail.address import AddressError, parse_domain
 from merpati.setup.finding import Finding, State
-from merpati.setup.plan import Subject
+from merpati.setup.plan import Subject, published_policy
 from merpati.setup.record import TTL, Purpose, zone_lines
+from merpati.setup.reported import advise, step_words
 from merpati.setup.seen import Lookups
 from merpati.setup.sts import policy_url
 from merpati.setup.survey import survey
@@ -34,6 +35,8 @@ class _Page:
     findings: tuple[Finding, ...]
     language: str
     is_compared: bool
+    advice: str = ""
+    """What the reports of others say about the policy of DMARC that is published."""
 
 
 @click.command()
@@ -63,7 +66,10 @@ async def setup(
     settings = settings_of(ctx)
     subject = await _subject(settings, name)
     findings = await survey(subject, _resolver(settings))
-    page = _Page(subject, findings, lang or settings.document.language.value, is_compared)
+    language = lang or settings.document.language.value
+    page = _Page(subject, findings, language, is_compared)
+    if is_compared:
+        page = replace(page, advice=await _advice(settings, page))
     _FORMS[form](page)
     if is_compared:
         sys.exit(_status(findings))
@@ -89,6 +95,18 @@ async def _subject(settings: Settings, name: str) -> Subject:
             raise Refused(f"{domain} is not a domain of this server: merpati domain add {domain}")
         keys = await counter.ask(op.DKIM, ask.Within(domain=domain))
     return subject_of(settings, domain, tuple((key.name, key.record) for key in keys))
+
+
+async def _advice(settings: Settings, page: _Page) -> str:
+    """Empty where no policy is published."""
+    for finding in page.findings:
+        if finding.record.purpose is Purpose.DMARC and finding.state is State.THERE:
+            async with counter_of(settings) as counter:
+                question = ask.SumReports(domain=page.subject.domain)
+                (told,) = await counter.ask(op.REPORTS_SUMMARY, question)
+            step = advise(told.dmarc, published_policy(finding.seen[0]))
+            return step_words(step, told.dmarc, page.language)
+    return ""
 
 
 def _resolver(settings: Settings) -> Lookups:
@@ -142,6 +160,8 @@ def _say_text(page: _Page) -> None:
             click.echo(page.subject.policy.text.replace("\r\n", "\n"), nl=False)
         if page.is_compared:
             _say_difference(finding, page)
+        if page.advice and record.purpose is Purpose.DMARC:
+            click.echo(f"  {page.advice}")
 
 
 def _say_difference(finding: Finding, page: _Page) -> None:
@@ -179,6 +199,7 @@ def _line(finding: Finding, page: _Page) -> dict[str, object]:
             "state": finding.state.value,
             "seen": finding.seen,
             "cost": cost(finding, page.subject, page.language),
+            "advice": page.advice if record.purpose is Purpose.DMARC else "",
         }
     return line
 

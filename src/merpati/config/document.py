@@ -496,6 +496,23 @@ class AuthenticityTable(Table, frozen=True):
     ] = UnclearFrom.REFUSE
 
 
+class ForwardingTable(Table, frozen=True):
+    """Mail of strangers that an alias here leads to another server. The message itself is never
+    altered, so that its author's DKIM signature stays good."""
+
+    rewrite_sender: Annotated[
+        bool,
+        key(
+            "Tell the next server a sender of ours, `SRS0=…`, so that SPF passes there and notices "
+            "come back by us, who send them on to the true sender. Without it SPF fails there."
+        ),
+    ] = True
+    domain: Annotated[
+        DomainName | None,
+        key("The domain here that such senders are of. Without it that of the alias."),
+    ] = None
+
+
 class QueueTable(Table, frozen=True):
     """How long mail is tried."""
 
@@ -610,6 +627,7 @@ class Document(Table, frozen=True):
     delivery: DeliveryTable = DeliveryTable()
     limits: LimitsTable = LimitsTable()
     authenticity: AuthenticityTable = AuthenticityTable()
+    forwarding: ForwardingTable = ForwardingTable()
     queue: QueueTable = QueueTable()
     reports: ReportsTable = ReportsTable()
     retention: RetentionTable = RetentionTable()

@@ -32,6 +32,7 @@ from merpati.delivery.tenants import TenantHold
 from merpati.delivery.transaction import Transaction
 from merpati.errors import MerpatiError
 from merpati.journal.events import Event, Lifecycle, SenderHeld, SiteHeld
+from merpati.mail.address import Address
 from merpati.queue.entry import Claim, Entry, Settlement, State, Waiting
 from merpati.queue.holds import Holds
 from merpati.queue.queue import Queue, Sites
@@ -237,7 +238,7 @@ class Dispatcher:
         by_route: ByRoute = {}
         unsigned: ByRoute = {}
         for claim in claims:
-            for transaction in _by_forced_route(claim, self._parts.queue):
+            for transaction in _transactions(claim, self._parts.queue):
                 self._in_hand.add(transaction)
                 route = self._route(claim.domain, transaction)
                 if route is None:
@@ -551,16 +552,16 @@ class Dispatcher:
         self._tell_of_tenants()
 
 
-def _by_forced_route(claim: Claim, queue: Queue) -> list[Transaction]:
-    """A claim as transactions, one for each route that its recipients were forced onto."""
+def _transactions(claim: Claim, queue: Queue) -> list[Transaction]:
+    """A claim as transactions: one for each route that its recipients were forced onto, and for
+    each sender that they are told."""
     body = claim.body or partial(queue.read, claim.entry.id)
-    first = claim.recipients[0].route
-    if all(waiting.route == first for waiting in claim.recipients):
+    if len(claim.recipients) == 1:
         return [Transaction(claim.entry, claim.recipients, body)]
-    by_route: dict[str, list[Waiting]] = {}
+    groups: dict[tuple[str, Address | None], list[Waiting]] = {}
     for waiting in claim.recipients:
-        by_route.setdefault(waiting.route, []).append(waiting)
-    return [Transaction(claim.entry, tuple(group), body) for group in by_route.values()]
+        groups.setdefault((waiting.route, waiting.recipient.return_path), []).append(waiting)
+    return [Transaction(claim.entry, tuple(group), body) for group in groups.values()]
 
 
 def _lanes(transactions: Iterable[Transaction]) -> Collection[tuple[str, str]]:

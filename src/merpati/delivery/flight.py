@@ -1,7 +1,7 @@
 """A transaction on its way over one connection, and how its end is told to its source."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from merpati.delivery.lesson import Lesson, RecipientLimit, Setback
 from merpati.delivery.outcome import Outcome, Result
@@ -56,9 +56,12 @@ def outgoing_of(
 ) -> Outgoing:
     """The transaction as the protocol wants it. `now` in seconds since 1970 UTC."""
     entry = transaction.entry
-    by = entry.envelope.deliver_by
+    envelope = entry.envelope
+    by = envelope.deliver_by
+    if (path := transaction.return_path) is not None:
+        envelope = replace(envelope, sender=path)
     return Outgoing(
-        envelope=entry.envelope,
+        envelope=envelope,
         recipients=tuple([waiting.recipient for waiting in recipients]),
         size=entry.size + len(transaction.top),
         eight_bit=entry.eight_bit,

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from merpati.delivery.transaction import Transaction
+from merpati.mail.address import Address
 from merpati.mail.envelope import Body
 from merpati.queue.entry import Entry
 
@@ -83,14 +84,15 @@ def _share(entry: Entry) -> int:
 
 
 def merge(transactions: Iterable[Transaction]) -> list[Transaction]:
-    """Transactions of the same message joined, in the order of the first of each."""
-    joined: dict[str, Transaction] = {}
+    """Transactions of the same message and sender joined, in the order of the first of each."""
+    joined: dict[tuple[str, Address | None], Transaction] = {}
     for one in transactions:
-        known = joined.get(one.entry.id)
+        key = one.entry.id, one.return_path
+        known = joined.get(key)
         if known is None:
-            joined[one.entry.id] = one
+            joined[key] = one
         else:
             body = known.body if isinstance(known.body, Body) else one.body
             recipients = known.recipients + one.recipients
-            joined[one.entry.id] = Transaction(one.entry, recipients, body, one.top)
+            joined[key] = Transaction(one.entry, recipients, body, one.top)
     return list(joined.values())

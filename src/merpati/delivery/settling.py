@@ -34,6 +34,7 @@ from merpati.queue.debts import (
 )
 from merpati.queue.entry import Entry, Notice, Settlement, State, Waiting
 
+_UNPROVED = frozenset({"dmarc-failed", "spf-failed", "dkim-failed", "sender-unauthenticated"})
 Retry = Callable[[int], float]
 """Seconds from this attempt to the next, by the number of attempts made, this one counted."""
 
@@ -67,6 +68,7 @@ class Settling:
         self, entry: Entry, waiting: Waiting, outcome: Outcome, now: float, final: bool = False
     ) -> Settled:
         """The outcome at `now`. `final`: delivered means into the mailbox, not to a relay."""
+        outcome = _as_sent_on(waiting, outcome)
         case = _Case(entry, waiting, outcome, now)
         if outcome.result is Result.DELIVERED:
             return case.delivered(final)
@@ -121,6 +123,13 @@ def is_over(entry: Entry, now: float) -> bool:
 
 def _must_return(by: DeliverBy | None) -> bool:
     return by is not None and by.must_return
+
+
+def _as_sent_on(waiting: Waiting, outcome: Outcome) -> Outcome:
+    """Who wrote the message cannot mend what only its being sent on has broken."""
+    if waiting.recipient.return_path is None or outcome.cause not in _UNPROVED:
+        return outcome
+    return msgspec.structs.replace(outcome, cause="forward-refused")
 
 
 class _Case(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ import msgspec
 
 from merpati.delivery.backing import UNBACKED, Backing
 from merpati.delivery.outcome import Outcome
+from merpati.mail.address import Address
 from merpati.mail.envelope import Body
 from merpati.queue.entry import Entry, Waiting
 from merpati.wire.tls import ClientCertificate
@@ -87,13 +88,18 @@ class Way:
 
 
 class Transaction(msgspec.Struct, frozen=True):
-    """One message for up to `max_rcpt` recipients of one site."""
+    """One message for up to `max_rcpt` recipients of one site, all with the same return path."""
 
     entry: Entry
     recipients: tuple[Waiting, ...]
     body: Body | Callable[[], AsyncIterator[bytes]]
     top: bytes = b""
     """Header fields that go before the content: signatures."""
+
+    @property
+    def return_path(self) -> Address | None:
+        """The sender that the host is told, where it is not the envelope's."""
+        return self.recipients[0].recipient.return_path if self.recipients else None
 
     def to(self, recipients: tuple[Waiting, ...]) -> "Transaction":
         """The same for these of its recipients."""

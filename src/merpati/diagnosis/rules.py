@@ -28,6 +28,7 @@ LOGINS = {
 """By the reason that the journal keeps; any other is a wrong address or password."""
 _TOO_LARGE = ("552 5.3.4", "552 5.2.3")
 _LOGIN_NEEDED = "530 5.7.0"
+_RETURNS = ("550 5.1.1 No such return address", "550 5.7.1 This address takes notices")
 
 
 def cause_of_rule(rule: str, reply: str) -> str:
@@ -36,5 +37,7 @@ def cause_of_rule(rule: str, reply: str) -> str:
         return "our-login-needed"
     if rule != "headers" and reply.startswith(_TOO_LARGE):
         return "our-size"
+    if rule == "recipients" and reply.startswith(_RETURNS):
+        return "our-return"
     cause = f"our-{rule}"
     return cause if cause in known_causes() else "our-rule"

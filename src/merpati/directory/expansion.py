@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import msgspec
 
 from merpati.directory.directory import Directory, Resolution
+from merpati.directory.errors import DirectoryError
 from merpati.directory.following import bare
 from merpati.mail.address import Address
 from merpati.mail.envelope import Notify, Recipient
@@ -21,6 +23,24 @@ class Expansion(msgspec.Struct, frozen=True):
     """(alias, target) steps that were taken, in order."""
     expanded: tuple[Recipient, ...] = ()
     """Aliases of several targets whose success is to be told: it ended here."""
+    forwards: tuple[tuple[Address, str], ...] = ()
+    """Recipients that an alias leads to elsewhere, and the domain here that sends them on."""
+
+
+class NoReturn(DirectoryError):
+    """An address in the form of those that notices come back to, which none may come back to."""
+
+
+class Returns(Protocol):
+    """The senders under which this host has sent mail on: notices about it come back to them."""
+
+    def is_one(self, address: Address) -> bool:
+        """Whether an address of a domain here has that form."""
+        ...
+
+    def original(self, address: Address) -> Address:
+        """Whom a notice to such an address is for. Raises NoReturn; the message says why."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +59,8 @@ class Expander:
     """Who reads the postmaster's mail of domains here that name nobody."""
     reports: str = ""
     """The local part, in lower case, at every domain here to which others send reports."""
+    returns: Returns | None = None
+    """None: an address of that form is a name like any other."""
 
     def is_report(self, address: Address) -> bool:
         """Whether mail for it is a report to be read by us. A user of that name keeps his mail."""
@@ -52,6 +74,11 @@ class Expander:
             and self.directory.user(name) is None
         )
 
+    def is_return(self, address: Address) -> bool:
+        """Whether it has the form of an address that notices about forwarded mail come back to."""
+        returns = self.returns
+        return returns is not None and returns.is_one(address) and self.is_here(address)
+
     def is_here(self, address: Address) -> bool:
         """Whether mail for this address ends here or is sent on by an alias of ours."""
         return (
@@ -61,12 +88,17 @@ class Expander:
         )
 
     def find(self, address: Address) -> Resolution | None:
-        """Where an address that is here leads; None: nobody. Raises DirectoryError for damage."""
+        """Where an address that is here leads; None: nobody.
+
+        Raises DirectoryError for damage, and NoReturn.
+        """
         named = address if address.domain else Address(address.local, self.hostname)
         # This host's own name need not be a domain with users; it is ours all the same.
         if self.is_report(named):
             return Resolution(mailboxes=(Address(self.reports, named.domain),))
         is_local = self.directory.is_local(named.domain)
+        if self.returns is not None and is_local and self.returns.is_one(named):
+            return self._returned(named, self.returns.original(named))
         found = self.directory.resolve(named) if is_local else None
         if found is not None or not self._has_stand_in(named):
             return found
@@ -78,8 +110,9 @@ class Expander:
         merged: dict[Address, Recipient] = {}
         steps: list[tuple[str, str]] = []
         expanded: list[Recipient] = []
+        forwards: dict[Address, str] = {}
         for recipient in recipients:
-            found = self.find(recipient.address) if self.is_here(recipient.address) else None
+            found = self._find_still(recipient.address)
             if found is None:
                 _merge(merged, recipient)
                 continue
@@ -90,7 +123,27 @@ class Expander:
                 recipient = replace(recipient, notify=recipient.notify & ~Notify.SUCCESS)
             for target in found.targets:
                 _merge(merged, _sent_on(recipient, target, named=bool(found.via)))
-        return Expansion(tuple(merged.values()), tuple(steps), tuple(expanded))
+            for target in found.forwards:
+                forwards.setdefault(target, recipient.address.domain or self.hostname)
+        return Expansion(
+            tuple(merged.values()), tuple(steps), tuple(expanded), tuple(forwards.items())
+        )
+
+    def _find_still(self, address: Address) -> Resolution | None:
+        try:
+            return self.find(address) if self.is_here(address) else None
+        except NoReturn:
+            return None
+
+    def _returned(self, named: Address, original: Address) -> Resolution:
+        """To the sender of what we had sent on, who may live here by now."""
+        step = (str(named), str(original))
+        found = (
+            self.directory.resolve(original) if self.directory.is_local(original.domain) else None
+        )
+        if found is None:
+            return Resolution(forwards=(original,), via=(step,))
+        return replace(found, via=(step, *found.via))
 
     def _has_stand_in(self, address: Address) -> bool:
         return address.local.lower() == "postmaster" or self._is_of_this_machine(address)

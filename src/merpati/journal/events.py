@@ -74,6 +74,19 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Of arc: the sealer who was believed."""
 
 
+class Forward(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A recipient elsewhere to which an alias of ours sends a stranger's message on."""
+
+    address: str
+    sender: str = ""
+    """The rewritten one that the next host is told."""
+    kept: str = ""
+    """Why it was not rewritten: null, ours, off, unproved, too long."""
+    lost: str = ""
+    """The message passed DMARC by SPF alone and the copy does not: what its author's domain asks
+    for such mail (none, quarantine, reject)."""
+
+
 class Accepted(Fact, frozen=True, tag="accepted", kw_only=True, omit_defaults=True):
     """Stored for good; written in the transaction that stores the message."""
 
@@ -92,6 +105,7 @@ class Accepted(Fact, frozen=True, tag="accepted", kw_only=True, omit_defaults=Tr
     subject: str = ""
     aliases: tuple[tuple[str, str], ...] = ()
     """(alias, target) pairs that were expanded."""
+    forwards: tuple[Forward, ...] = ()
     checks: tuple[Check, ...] = ()
     """Of a stranger's message."""
 

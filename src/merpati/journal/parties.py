@@ -19,6 +19,7 @@ def parties(event: Found) -> set[str]:
     else:
         named = {event.address, event.sender, *event.recipients}
         named.update(alias for alias, _ in event.aliases)
+        named.update(forward.sender for forward in event.forwards)
     return {address.lower() for address in named if address}
 
 

@@ -54,6 +54,10 @@ class Recipient:
     """ORCPT as `type;address`, decoded from xtext (RFC 3461 §4.2)."""
     named_notify: bool = False
     """True when the client itself said NOTIFY=, so that it is passed on as it was said."""
+    return_path: Address | None = None
+    """The sender that the next host is told instead of the envelope's, so that its notices come
+    back by us: of mail that an alias of ours sends on (SRS). Our own notices go to the envelope's
+    sender all the same."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,6 +81,9 @@ class Metrics:
         """`gauges` by (name, help, label), such as ("queue_recipients", "…", "state")."""
         self._gauges = dict(gauges or {})
         self.accepted = Counter("messages_accepted", "Messages taken, by port role.", "role")
+        self.forwarded = Counter(
+            "forwarded", "Recipients elsewhere that strangers' mail went on to.", "sender"
+        )
         self.received = Counter("received_octets", "Octets of messages taken.")
         self.refused = Counter("refused", "What was refused to clients, by rule.", "rule")
         self.delivered = Counter("delivered", "Recipients delivered, by route.", "route")
@@ -109,6 +112,8 @@ class Metrics:
     def _on_accepted(self, event: Accepted) -> None:
         self.accepted.add(event.role or "local")
         self.received.add(amount=event.size)
+        for forward in event.forwards:
+            self.forwarded.add(forward.kept or "rewritten")
 
     def _on_refused(self, event: Refused) -> None:
         self.refused.add(event.rule)

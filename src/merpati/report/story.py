@@ -34,6 +34,7 @@ from merpati.journal.events import (
     SiteHeld,
     Unnoticed,
 )
+from merpati.report import forwards
 from merpati.report import waiting as queue_view
 from merpati.report.checks import told
 from merpati.report.sentences import (
@@ -201,6 +202,7 @@ def _details(event: Event, language: str) -> list[str]:
         client = " ".join(one for one in (event.login, event.helo, event.ip) if one)
         found += [(labels["client"], client), (labels["subject"], event.subject)]
         found += [(labels["alias"], " → ".join(pair)) for pair in event.aliases[:20]]
+        found += [forwards.told(one, language) for one in event.forwards[:20]]
         found.append((labels["tls"], event.tls or labels["plain"]))
         found += [told(check, language) for check in event.checks]
     if isinstance(event, Delivered | Failed | Deferred | Expired):
@@ -289,14 +291,20 @@ def _advised(told: Diagnosis) -> Advice:
 
 
 def _cause(event: Event) -> str:
+    if isinstance(event, Accepted):
+        return forwards.cause(event.forwards)
     if isinstance(event, Expired):
         return "expired"
     if isinstance(event, Refused):
         return cause_of_rule(event.rule, event.reply)
     if isinstance(event, LoginFailed):
         return LOGINS.get(event.why, "our-login")
-    if not isinstance(event, Deferred | Failed):
-        return "damaged-here" if isinstance(event, Held) and event.by == BY_ITSELF else ""
+    if isinstance(event, Deferred | Failed):
+        return _cause_of_reply(event)
+    return "damaged-here" if isinstance(event, Held) and event.by == BY_ITSELF else ""
+
+
+def _cause_of_reply(event: Deferred | Failed) -> str:
     if event.cause or not event.reply:
         return event.cause
     code, status, text = reply_parts(event.reply)

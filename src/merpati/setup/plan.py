@@ -109,6 +109,12 @@ def has_policy(text: str) -> bool:
     return record is not None and record.policy is not None and not record.flaws
 
 
+def published_policy(text: str) -> str:
+    """none, quarantine or reject, of a record of DMARC; empty where it has none."""
+    record = read_record(text.encode())
+    return record.policy.value if record is not None and record.policy is not None else ""
+
+
 def _ptr(subject: Subject, seen: Seen) -> Iterator[Record]:
     found = [address for place in subject.host_places for address in seen.at(*place) or ()]
     for address in found:

@@ -9,11 +9,12 @@ from merpati.config.settings import Settings
 from merpati.delivery.mx import MxSettings
 from merpati.delivery.settling import SettlingSettings
 from merpati.directory.directory import Directory
-from merpati.directory.expansion import Expander
+from merpati.directory.expansion import Expander, Returns
 from merpati.dns.client import DnsSettings
 from merpati.feedback.feedback import Room
 from merpati.intake import IntakeSettings
 from merpati.mail.address import Address
+from merpati.policy.forwarding import ForwardingSettings
 from merpati.policy.rules.dmarc import DmarcSettings
 from merpati.policy.rules.limits import LimitSettings
 from merpati.policy.rules.table import RuleSettings
@@ -119,15 +120,26 @@ class Blueprint:
         expire = self.settings.document.queue.expire
         return IntakeSettings(self.settings.hostname, max_age=float(expire))
 
+    def forwarding(self) -> ForwardingSettings | None:
+        """Of mail that aliases lead elsewhere; None where nothing leaves."""
+        if self.settings.is_inbox:
+            return None
+        told = self.settings.document.forwarding
+        return ForwardingSettings(
+            self.settings.hostname,
+            rewrite=told.rewrite_sender,
+            domain=str(told.domain or ""),
+        )
+
     def postmaster(self) -> Address | None:
         """Who reads what is sent to the postmaster."""
         told = self.settings.document.postmaster
         return Address.parse(told) if told else None
 
-    def expander(self, directory: Directory) -> Expander:
-        """Of addresses here."""
+    def expander(self, directory: Directory, returns: Returns | None = None) -> Expander:
+        """Of addresses here; `returns` knows those that notices of sent on mail come back to."""
         name = "" if self.settings.is_inbox else self.settings.document.reports.name
-        return Expander(directory, self.settings.hostname, self.postmaster(), name)
+        return Expander(directory, self.settings.hostname, self.postmaster(), name, returns)
 
     def room(self) -> Room:
         """Of what others report."""

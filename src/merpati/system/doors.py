@@ -21,6 +21,7 @@ from merpati.journal.limits import Limits
 from merpati.mail.trace import Client, Tls
 from merpati.node.memory import SharedMemory
 from merpati.node.table import Table
+from merpati.policy.forwarding import Forwarding
 from merpati.policy.rule import Facts
 from merpati.policy.rules.space import disk_of
 from merpati.policy.rules.table import RuleSettings, judge_of
@@ -69,7 +70,10 @@ class IntakeParts:
 def intake_of(blueprint: Blueprint, rules: RuleSettings, parts: IntakeParts) -> Intake:
     """The door into the queue behind one set of rules."""
     stores, clock = parts.stores, parts.clock
-    expander = blueprint.expander(stores.directory)
+    forwarding = None
+    if (forwards := blueprint.forwarding()) is not None:
+        forwarding = Forwarding(forwards, stores.directory, stores.stamps, clock)
+    expander = blueprint.expander(stores.directory, forwarding)
     measure = partial(disk_of, blueprint.settings.data)
     return Intake(
         settings=blueprint.intake(),
@@ -80,6 +84,7 @@ def intake_of(blueprint: Blueprint, rules: RuleSettings, parts: IntakeParts) -> 
         clock=clock,
         new_id=parts.new_id,
         examiner=parts.examiner,
+        forwarding=forwarding,
     )
 
 

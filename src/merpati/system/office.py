@@ -19,6 +19,7 @@ from merpati.api.office import DirectoryOffice, JournalOffice, Office, QueueOffi
 from merpati.api.operations import Counter, OwnCounter
 from merpati.api.reports import ReportOffice
 from merpati.api.sites import SiteOffice
+from merpati.api.srs import SrsOffice
 from merpati.clock import Clock, SystemClock
 from merpati.config.places import Places
 from merpati.config.routes import read_routes
@@ -110,6 +111,7 @@ def office_of(
         DirectoryOffice(stores.directory, stores.directory, new_secret),
         DkimOffice(stores.keys, clock),
         ReportOffice(stores.feedback, stores.directory, clock),
+        SrsOffice(stores.stamps, clock),
         doors,
     )
 

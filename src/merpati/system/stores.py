@@ -1,5 +1,6 @@
 """Everything that is kept, opened by its one owner and closed in the opposite order."""
 
+import secrets
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from merpati.clock import Clock
 from merpati.config.places import Places
 from merpati.directory.key_store import KeyStore
 from merpati.directory.policies import PolicyStore
+from merpati.directory.stamps import StampStore
 from merpati.directory.store import DirectoryStore
 from merpati.feedback.store import FeedbackStore
 from merpati.feedback.tally_store import TallyStore
@@ -32,9 +34,10 @@ class Stores:
     directory: DirectoryStore
     keys: KeyStore
     policies: PolicyStore
+    stamps: StampStore
     feedback: FeedbackStore
     tallies: TallyStore
-    """The last five the same for all shards."""
+    """The last six the same for all shards."""
 
 
 def make_shared(places: Places) -> bytes:
@@ -65,6 +68,9 @@ async def open_all(
         opened.callback(directory.close)
         keys.open()
         opened.callback(keys.close)
+        stamps = StampStore(names, secrets.token_bytes)
+        stamps.open()
+        opened.callback(stamps.close)
         reports = Database(StorageSettings(places.feedback, Kind.FEEDBACK), clock)
         await reports.open()
         opened.push_async_callback(reports.close)
@@ -74,6 +80,7 @@ async def open_all(
                 directory,
                 keys,
                 PolicyStore(names),
+                stamps,
                 FeedbackStore(reports),
                 TallyStore(reports),
             )

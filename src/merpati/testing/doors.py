@@ -15,6 +15,7 @@ from merpati.identity.checker import PasswordChecker, TokenChecker
 from merpati.intake import Intake, IntakeSettings
 from merpati.journal.events import Fact
 from merpati.mail.address import Address
+from merpati.policy.forwarding import Forwarding, ForwardingSettings
 from merpati.policy.rules.space import Measure
 from merpati.policy.rules.table import RuleSettings, judge_of
 from merpati.queue.ids import IdMaker
@@ -25,6 +26,7 @@ from merpati.reception.port import Network, Port, PortSettings, Role
 from merpati.smtp.sasl.mechanisms import ClientSide, Credentials, choose
 from merpati.testing.clock import VirtualClock
 from merpati.testing.memory import MemoryJournal, MemoryQueue
+from merpati.testing.memory_stamps import MemoryStamps
 from merpati.testing.pipes import PipeStream, Split, stream_pair, whole
 from merpati.testing.residents import Residents
 from merpati.wire.connection import Connection
@@ -37,6 +39,7 @@ R = TypeVar("R")
 
 HOSTNAME = "mx.a.test"
 STRANGER = "192.0.2.7"
+_FORWARDS = ForwardingSettings(HOSTNAME)
 
 
 class Inline(Executor):
@@ -71,6 +74,8 @@ class House:
     examiner: Examiner | None = None
     passwords: PasswordChecker | None = None
     tokens: TokenChecker | None = None
+    stamps: MemoryStamps = field(default_factory=MemoryStamps)
+    forwards: ForwardingSettings = _FORWARDS
 
     def __post_init__(self) -> None:
         self.queue = MemoryQueue(self.clock, self.journal)
@@ -81,7 +86,8 @@ class House:
 
     def intake(self) -> Intake:
         """The door into this house's queue."""
-        expander = Expander(self.residents, HOSTNAME, self.postmaster)
+        forwarding = Forwarding(self.forwards, self.residents, self.stamps, self.clock)
+        expander = Expander(self.residents, HOSTNAME, self.postmaster, returns=forwarding)
         return Intake(
             settings=IntakeSettings(HOSTNAME),
             queue=self.queue,
@@ -91,6 +97,7 @@ class House:
             clock=self.clock,
             new_id=IdMaker(self.clock.now, entropy).make,
             examiner=self.examiner,
+            forwarding=forwarding,
         )
 
     def logins(self) -> Logins:

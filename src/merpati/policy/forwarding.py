@@ -1,0 +1,194 @@
+"""What is sent on: mail of strangers that an alias of ours leads to another host.
+
+The next host sees it come from us. So it is told a sender in a domain of ours (SRS), for which SPF
+passes, and a notice to that sender comes back here and goes on to the true one. Nothing in the
+message itself is touched, so that the author's DKIM signature stays good; where the author has
+none, the copy fails DMARC at the next host whatever we do, and that is told.
+
+The same rewriting must not make a forgery true: a copy whose From names a domain of ours would pass
+DMARC by *our* SPF. Where nothing proves such a From, we do not lend it our name.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from merpati.authenticity.dmarc.verdict import Method, Result
+from merpati.authenticity.judgement import Judgement
+from merpati.authenticity.srs import Rewriter, SrsError, is_rewritten
+from merpati.clock import Clock
+from merpati.directory.directory import Directory
+from merpati.directory.expansion import Expansion, NoReturn
+from merpati.directory.stamps import StampKey, Stamps
+from merpati.journal.events import Forward
+from merpati.journal.parties import MAX_RECIPIENTS
+from merpati.mail.address import Address
+from merpati.mail.envelope import Recipient
+from merpati.policy.rule import Facts
+from merpati.policy.verdict import Verdict
+from merpati.smtp.replies import Reply
+from merpati.smtp.status import Status
+
+NAME = "forwarding"
+_FORGED = Verdict(
+    Reply(550, "From names a domain here, and nothing proves it: not sent on", Status(5, 7, 1)),
+    NAME,
+)
+_UNCLEAR = Verdict(
+    Reply(451, "From cannot be proved now, and is not sent on without, try later", Status(4, 7, 1)),
+    NAME,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardingSettings:
+    """How mail is sent on."""
+
+    hostname: str
+    """Whose SPF the null sender is judged by."""
+    rewrite: bool = True
+    """Tell the next host a sender of ours (SRS)."""
+    domain: str = ""
+    """Of such senders; a domain here. Empty: that of the alias."""
+
+
+class Kept(Enum):
+    """Why the sender of a copy stays as it is; the value is what the journal keeps."""
+
+    NULL = "null"
+    """Notices have no sender, and get none."""
+    OURS = "ours"
+    """It is of a domain here already."""
+    OFF = "off"
+    """Nothing is rewritten, by configuration."""
+    UNPROVED = "unproved"
+    """From names a domain of ours, and nothing proves it: our name would."""
+    TOO_LONG = "too long"
+    """No path has room for the rewritten one."""
+
+
+@dataclass(frozen=True, slots=True)
+class SentOn:
+    """How the recipients of a message go on."""
+
+    expansion: Expansion
+    recipients: tuple[Recipient, ...]
+    """Those of the expansion, with their return paths."""
+    told: tuple[Forward, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Forwarding:
+    """Chooses the senders of what is sent on, and knows them again. It is `Returns`."""
+
+    settings: ForwardingSettings
+    directory: Directory
+    stamps: Stamps
+    clock: Clock
+
+    def is_one(self, address: Address) -> bool:
+        """See `Returns`: also without rewriting, since notices come days later."""
+        return is_rewritten(address)
+
+    def original(self, address: Address) -> Address:
+        """See `Returns`."""
+        known = self.stamps.known()
+        if not known:
+            raise NoReturn("no sender was rewritten here")
+        try:
+            return _rewriter(address.domain, known).reverse(address, self.clock.now())
+        except SrsError as error:
+            raise NoReturn(str(error)) from None
+
+    async def send_on(self, facts: Facts, expansion: Expansion) -> SentOn | Verdict:
+        """The recipients with their senders, or why the message is not taken.
+
+        Mail of whoever may send by us is none that is forwarded: its sender stays. StorageError
+        when a key cannot be read or made now.
+        """
+        if not expansion.forwards or facts.trusted or facts.login is not None:
+            return SentOn(expansion, expansion.recipients)
+        told: dict[Address, Forward] = {}
+        paths: dict[Address, Address | None] = {}
+        for address, domain in expansion.forwards:
+            path = await self._path(facts, self._home(domain))
+            if isinstance(path, Verdict):
+                return path
+            rewritten = path if isinstance(path, Address) else None
+            paths[address] = rewritten
+            told[address] = Forward(
+                address=str(address),
+                sender=str(rewritten or ""),
+                kept=path.value if isinstance(path, Kept) else "",
+                lost=_lost(facts.judgement, rewritten),
+            )
+        recipients = tuple(
+            replace(one, return_path=to) if (to := paths.get(one.address)) else one
+            for one in expansion.recipients
+        )
+        return SentOn(expansion, recipients, tuple(told.values())[:MAX_RECIPIENTS])
+
+    def _home(self, domain: str) -> str:
+        configured = self.settings.domain
+        return configured if configured and self.directory.is_local(configured) else domain
+
+    async def _path(self, facts: Facts, home: str) -> Address | Kept | Verdict:
+        """The sender of a copy that `home` sends on, or why it stays, or why there is no copy."""
+        sender = facts.envelope.sender if facts.envelope else None
+        doubt = _doubt(facts.judgement)
+        if sender is None:
+            # RFC 7208 §2.4: by the name that we greet with.
+            return (
+                doubt if doubt and self._would_prove(facts, self.settings.hostname) else Kept.NULL
+            )
+        if self.directory.is_local(sender.domain):
+            return doubt if doubt and self._would_prove(facts, sender.domain) else Kept.OURS
+        if not self.settings.rewrite:
+            return Kept.OFF
+        if doubt and self._would_prove(facts, home):
+            return Kept.UNPROVED
+        now = self.clock.now()
+        try:
+            return _rewriter(home, await self.stamps.current(now)).forward(sender, now)
+        except SrsError:
+            return Kept.TOO_LONG
+
+    def _would_prove(self, facts: Facts, domain: str) -> bool:
+        """Whether SPF of this domain could vouch for the author.
+
+        Two domains of one organization share their last two labels. Some strangers do so, too
+        (`co.uk`): they lose a sender that could be rewritten, which their failing DMARC outweighs.
+        """
+        author = facts.judgement.author.domain if facts.judgement else ""
+        return bool(author) and _end(author) == _end(domain)
+
+
+def _rewriter(domain: str, known: Sequence[StampKey]) -> Rewriter:
+    return Rewriter(domain, [key.secret for key in known])
+
+
+def _end(domain: str) -> list[str]:
+    return domain.split(".")[-2:]
+
+
+def _doubt(judgement: Judgement | None) -> Verdict | None:
+    """How a message is refused whose author may be a lie; without a judgement it is believed."""
+    dmarc = judgement.dmarc if judgement and not judgement.is_vouched_for else None
+    if dmarc is None or dmarc.result not in (Result.FAIL, Result.TEMPERROR):
+        return None
+    return _FORGED if dmarc.result is Result.FAIL else _UNCLEAR
+
+
+def _lost(judgement: Judgement | None, path: Address | None) -> str:
+    """What the author's domain asks for the copy, which fails DMARC though the message passed:
+    none, quarantine, reject; empty where it does not fail."""
+    dmarc = judgement.dmarc if judgement else None
+    if dmarc is None or dmarc.published is None or dmarc.result is not Result.PASS:
+        return ""
+    if dmarc.aligned(Method.DKIM) or (path and _is_within(path.domain, dmarc.author)):
+        return ""
+    return (dmarc.policy.below if dmarc.published.record.testing else dmarc.policy).value
+
+
+def _is_within(one: str, other: str) -> bool:
+    return f".{one}".endswith(f".{other}") or f".{other}".endswith(f".{one}")

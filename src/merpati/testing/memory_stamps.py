@@ -1,0 +1,34 @@
+"""Keys for stamps, for tests: the real rules over a database in memory, answered at once."""
+
+from collections.abc import Sequence
+
+import apsw
+
+from merpati.directory.stamps import SECRET, StampKey, StampRows
+from merpati.storage.connection import Kind, migrations
+
+
+class MemoryStamps:
+    """`Stamps`."""
+
+    def __init__(self) -> None:
+        self._connection = apsw.Connection(":memory:")
+        for text in migrations(Kind.DIRECTORY):
+            self._connection.execute(text)
+        self._rows = StampRows(self._connection)
+        self._made = 0
+        self.known = self._rows.known
+
+    async def current(self, now: float) -> Sequence[StampKey]:
+        """See `Stamps`."""
+        return self._rows.turn(now, self._secret(), only_if_due=True)
+
+    async def turn(self, now: float, *, forget: bool = False) -> Sequence[StampKey]:
+        """See `Stamps`."""
+        if forget:
+            self._rows.forget()
+        return self._rows.turn(now, self._secret(), only_if_due=False)
+
+    def _secret(self) -> bytes:
+        self._made += 1
+        return bytes([self._made]) * SECRET
