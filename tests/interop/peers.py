@@ -365,6 +365,7 @@ options {{
   listen-on port {port} {{ 127.0.0.1; }};
   listen-on-v6 {{ none; }};
   recursion no;
+  minimal-responses yes;
 }};
 controls {{ }};
 """
@@ -377,7 +378,7 @@ class Named(Daemon):
         super().__init__(folder)
         folder.mkdir()
         self.port = port
-        self._zones: list[str] = []
+        self.zones: list[str] = []
         self._keys: list[Path] = []
         self._more: dict[str, str] = {}
         self.anchors: list[str] = []
@@ -405,7 +406,7 @@ class Named(Daemon):
         file = self.folder / f"{zone}.zone"
         head = f"$ORIGIN {zone}.\n$TTL 300\n@ SOA ns postmaster 1 7200 900 86400 60\n"
         file.write_text(f"{head}@ NS ns\nns A 127.0.0.1\n{records}\n")
-        self._zones.append(zone)
+        self.zones.append(zone)
         if not signed:
             return file
         for role in ("", "-f KSK"):
@@ -417,7 +418,7 @@ class Named(Daemon):
     def start(self) -> None:
         text = NAMED_CONF.format(folder=self.folder, port=self.port)
         text += "".join(f'include "{file}";\n' for file in self._keys)
-        for zone in self._zones:
+        for zone in self.zones:
             file = self.folder / f"{zone}.zone.signed"
             file = file if file.exists() else file.with_suffix("")
             text += (
@@ -465,13 +466,55 @@ class Unbound(Daemon):
         folder.mkdir()
         self.port = port
 
-    def start(self, authority: Named) -> None:
+    def start(self, authority: Named, above: str = "127.0.0.1") -> None:
+        """`above` is who has the zone `test` itself."""
         (self.folder / "anchors").write_text("\n".join(authority.anchors) + "\n")
         text = UNBOUND_CONF.format(folder=self.folder, port=self.port)
-        text += f'stub-zone:\n  name: "test."\n  stub-addr: 127.0.0.1@{authority.port}\n'
+        # A name server that another names is asked at port 53, so each zone is named here.
+        addresses = {"test": above} | dict.fromkeys(authority.zones, "127.0.0.1")
+        for zone, address in addresses.items():
+            text += f'stub-zone:\n  name: "{zone}"\n  stub-addr: {address}@{authority.port}\n'
         (self.folder / "unbound.conf").write_text(text)
         self.launch(find("unbound") or "unbound", "-d", "-p", "-c", self.folder / "unbound.conf")
         wait_port(self.port)
+
+
+SECONDARY_CONF = """\
+server:
+  directory: "{folder}"
+  chroot: ""
+  username: ""
+  pidfile: ""
+  use-syslog: no
+  interface: {address}
+  port: {port}
+  do-ip6: no
+  local-zone: "test." nodefault
+remote-control:
+  control-enable: no
+"""
+
+
+class Secondary(Daemon):
+    """An unbound that answers for copies of zones: BIND listens on addresses of interfaces alone,
+    and of loopback's there is one."""
+
+    def __init__(self, folder: Path, port: int, address: str) -> None:
+        super().__init__(folder)
+        folder.mkdir()
+        self._port, self._address = port, address
+        self._conf = SECONDARY_CONF.format(folder=folder, port=port, address=address)
+
+    def add(self, zone: str, text: str) -> None:
+        """A copy with its SOA record and all."""
+        file = self.folder / f"{zone}.zone"
+        file.write_text(f"$ORIGIN {zone}.\n$TTL 300\n{text}\n")
+        self._conf += f'auth-zone:\n  name: "{zone}"\n  zonefile: "{file}"\n  for-upstream: no\n'
+
+    def start(self) -> None:
+        (self.folder / "unbound.conf").write_text(self._conf)
+        self.launch(find("unbound") or "unbound", "-d", "-p", "-c", self.folder / "unbound.conf")
+        wait_port(self._port, host=self._address)
 
 
 def wait_mails(

@@ -16,6 +16,7 @@ from merpati.dns.client import DnsClient, DnsSettings
 from merpati.setup.finding import Finding, State
 from merpati.setup.plan import Subject
 from merpati.setup.record import Kind, Purpose, Record, zone_lines
+from merpati.setup.seen import ResolverWitness
 from merpati.setup.spf import merged
 from merpati.setup.sts import Mode, OwnPolicy
 from merpati.setup.survey import survey
@@ -55,7 +56,8 @@ def surveyed(
             settings = DnsSettings(
                 (server.address,), server_seconds=seconds, total_seconds=2 * seconds
             )
-            return await survey(subject, DnsClient(SystemClock(), settings))
+            resolver = DnsClient(SystemClock(), settings)
+            return await survey(subject, ResolverWitness(resolver), resolver)
 
     return asyncio.run(run())
 

@@ -13,6 +13,7 @@ from merpati.config.values import Domain, DomainName, Duration, Mailbox, Network
 from merpati.delivery.mx import MxSettings
 from merpati.delivery.settling import SettlingSettings
 from merpati.delivery.transaction import TlsDemand
+from merpati.dns.resolver import PORT
 from merpati.feedback.feedback import Room
 from merpati.identity.expected import Expected
 from merpati.identity.gate import GateSettings
@@ -287,6 +288,14 @@ class DnsTable(Table, frozen=True):
             "could say so."
         ),
     ] = False
+    authority_port: Annotated[
+        int,
+        Meta(ge=1, le=65535),
+        key(
+            "The port of zones' own servers, which `merpati domain setup` asks and changes. For "
+            "tests and closed networks: on the Internet it is 53 and nothing else."
+        ),
+    ] = PORT
     update: tuple[UpdateTable, ...] = ()
 
 

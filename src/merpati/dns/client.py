@@ -9,7 +9,7 @@ that cannot be used ends as DnsError.
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import dns.exception
 import dns.flags
@@ -26,10 +26,8 @@ from merpati.clock import Clock
 from merpati.dns.cache import Cache
 from merpati.dns.errors import DnsBogus, DnsError, DnsFailure, DnsNonsense, DnsTimeout
 from merpati.dns.exchange import exchange
-from merpati.dns.resolver import Answer, Found, Mx, Soa
+from merpati.dns.resolver import EDNS_PAYLOAD, Answer, Found, Mx, Soa
 
-# https://dnsflagday.net/2020: what passes every path unfragmented.
-EDNS_PAYLOAD = 1232
 CNAME_LIMIT = 8
 """Links of a chain of aliases that are followed."""
 RECORD_LIMIT = 1000
@@ -64,6 +62,9 @@ class DnsSettings:
     max_ttl: float = 86_400.0
     max_negative_ttl: float = 3600.0
     """Seconds for "no such name" and "no data", whatever the SOA record says (RFC 2308 §5)."""
+    authoritative: bool = False
+    """The servers are asked for what they have themselves, and believed that alone. An alias that
+    leads out of it has no records here."""
     failure_ttl: float = 5.0
     """Seconds that a failure is remembered (RFC 9520 §3.2 wants at least one)."""
 
@@ -123,10 +124,19 @@ class DnsClient:
         answer = await self._ask(name, RdataType.SRV)
         return _mapped(answer, lambda rr: (rr.priority, rr.weight, rr.port, _text(rr.target)))
 
+    async def ns(self, zone: str) -> Answer[str]:
+        """Hosts that answer for a zone, as the zone itself says."""
+        return _mapped(await self._ask(zone, RdataType.NS), lambda rr: _text(rr.target))
+
     async def soa(self, name: str) -> Answer[Soa]:
         """The SOA record, if a zone begins at the name."""
         answer = await self._ask(name, RdataType.SOA)
         return _mapped(answer, lambda rr: Soa(_text(rr.mname), rr.serial))
+
+    async def records(self, name: str, kind: str) -> Answer[str]:
+        """Records of a type by its name, as a zone file has them."""
+        answer = await self._ask(name, RdataType.make(kind))
+        return _mapped(answer, lambda rr: rr.to_text())
 
     async def _ask(self, text: str, kind: RdataType) -> Records:
         name = _name(text)
@@ -182,12 +192,12 @@ class DnsClient:
                 raise DnsNonsense(f"more than {CNAME_LIMIT} aliases in a row")
             secure = secure and bool(response.flags & dns.flags.AD)
             ttl = min(ttl, chain.minimum_ttl)
-            if not _leads_on(response, chain):
+            if self._settings.authoritative or not _leads_on(response, chain):
                 end = chain.canonical_name
                 alias = "" if end == asked else _text(end)
                 answer = self._answer(response, chain, ttl)
                 octets = len(response.wire or b"")
-                return replace(answer, secure=secure, alias=alias), octets
+                return replace(answer, secure=secure, alias=alias, octets=octets), octets
             name = chain.canonical_name
 
     def _answer(
@@ -235,20 +245,26 @@ class DnsClient:
         flags: dns.flags.Flag = dns.flags.AD,
     ) -> dns.message.QueryMessage:
         query = dns.message.make_query(name, kind, use_edns=0, payload=EDNS_PAYLOAD)
-        query.flags |= flags
+        query.flags = dns.flags.Flag(0) if self._settings.authoritative else query.flags | flags
         try:
             response = await exchange(query, server, self._settings.server_seconds)
         except dns.exception.Timeout as error:
             raise DnsTimeout("no server answered in time") from error
         except (dns.exception.DNSException, OSError, EOFError, ValueError) as error:
             raise DnsNonsense(f"no usable answer ({type(error).__name__})") from error
+        if self._settings.authoritative and not response.flags & dns.flags.AA:
+            raise DnsFailure(f"the server does not answer for {_text(name)} ({_rcode(response)})")
         return _usable(response)
+
+
+def _rcode(response: dns.message.Message) -> str:
+    return dns.rcode.to_text(response.rcode())
 
 
 def _usable(response: dns.message.Message) -> dns.message.QueryMessage:
     rcode = response.rcode()
     if rcode not in (dns.rcode.NOERROR, dns.rcode.NXDOMAIN):
-        raise DnsFailure(f"the server says {dns.rcode.to_text(rcode)}")
+        raise DnsFailure(f"the server says {_rcode(response)}")
     if not isinstance(response, dns.message.QueryMessage):
         raise DnsNonsense("no answer to a question")
     return response
@@ -287,4 +303,4 @@ def _text(name: dns.name.Name) -> str:
 
 def _mapped(answer: Records, value: Callable[..., T]) -> Answer[T]:
     records = tuple(value(record) for record in answer.records)
-    return Answer(answer.found, records, answer.ttl, answer.secure, answer.alias)
+    return replace(cast(Answer[T], answer), records=records)

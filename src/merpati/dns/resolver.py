@@ -6,6 +6,9 @@ from typing import Generic, Protocol, TypeVar
 
 from merpati.dns.errors import DnsError
 
+PORT = 53  # RFC 1035 §4.2
+# https://dnsflagday.net/2020: what passes every path unfragmented.
+EDNS_PAYLOAD = 1232
 T = TypeVar("T")
 
 
@@ -28,6 +31,8 @@ class Answer(Generic[T]):
     """The AD bit from a resolver that is trusted to validate (RFC 7672 §2.1)."""
     alias: str = ""
     """The name at the end of a chain of CNAMEs, where the name that was asked for begins one."""
+    octets: int = 0
+    """Of the last response."""
 
 
 @dataclass(frozen=True, slots=True)

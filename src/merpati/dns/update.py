@@ -10,15 +10,18 @@ itself refuses when somebody else was quicker:
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any
 
 import dns.exception
 import dns.message
 import dns.name
 import dns.query
 import dns.rcode
+import dns.rdata
+import dns.rdataclass
 import dns.tsig
 import dns.update
+from dns.rdatatype import RdataType
 
 from merpati.dns.errors import (
     DnsError,
@@ -30,9 +33,9 @@ from merpati.dns.errors import (
 )
 from merpati.dns.exchange import Server, connect, converse
 from merpati.dns.key import TsigKey
-from merpati.dns.resolver import Answer, Resolver, Soa, addresses_of
+from merpati.dns.resolver import PORT, addresses_of
+from merpati.dns.zone import Zones, zone_of
 
-MAX_LABELS = 128  # RFC 1035 §3.1: a name of 255 octets has no more.
 _ADDRESSES = 8
 """Addresses of a primary that are tried."""
 
@@ -47,6 +50,11 @@ class RecordSet:
     values: tuple[str, ...] = ()
     ttl: int = 3600
     """Seconds; nobody compares them."""
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Of TXT records: the strings of each joined."""
+        return tuple(map(_joined, self.values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,30 +82,27 @@ class UpdateSettings:
     """The zone of all names below it; empty: the DNS says."""
     server: Server | None = None
     """None: the primary that the zone's SOA record names."""
-    port: int = 53
+    port: int = PORT
     """Of that primary."""
     seconds: float = 10.0
     """For the whole of a change."""
 
 
-class Zones(Resolver, Protocol):
-    """A resolver that knows where zones begin. Where a server is set it is best asked itself: it
-    may serve another view of the zone than the world sees."""
-
-    async def soa(self, name: str) -> Answer[Soa]:
-        """The SOA record, if a zone begins at the name. Raises DnsError."""
-        ...
-
-
 class Updater:
-    """Changes zones by one key."""
+    """Changes zones by one key. Where a server is set, the resolver best asks that one: it may
+    serve another view of the zone than the world sees."""
 
     def __init__(self, resolver: Zones, settings: UpdateSettings) -> None:
         self._resolver = resolver
         self._settings = settings
 
+    @property
+    def names_zone(self) -> bool:
+        """Whether the key is for one zone, which was named."""
+        return bool(self._settings.zone)
+
     async def zone_of(self, name: str) -> str:
-        """The zone that a name lies in. Raises DnsError, or UpdateRefused where there is none."""
+        """The zone that a name lies in. Raises DnsError."""
         if self._settings.zone:
             return self._settings.zone
         try:
@@ -112,12 +117,13 @@ class Updater:
         message = _message(change, self._settings.key)
         try:
             async with asyncio.timeout(self._settings.seconds):
-                servers = await self._servers(change.zone)
+                servers = await self.servers(change.zone)
                 _judge(await self._told(message, servers))
         except TimeoutError:
             raise UpdateFailed("no answer in time; the change may have been made") from None
 
-    async def _servers(self, zone: str) -> tuple[Server, ...]:
+    async def servers(self, zone: str) -> tuple[Server, ...]:
+        """Addresses of the zone's primary. Raises DnsError and UpdateRefused (there is none)."""
         if self._settings.server:
             return (self._settings.server,)
         primary = (await self._resolver.soa(zone)).records
@@ -163,18 +169,9 @@ class Updater:
             ) from error
 
 
-async def zone_of(resolver: Zones, name: str) -> tuple[str, Soa]:
-    """The zone that a name lies in and its SOA record: the next name upwards that has one.
-
-    Raises DnsError, and UpdateRefused where no name has.
-    """
-    labels = name.rstrip(".").split(".")[-MAX_LABELS:]
-    for start in range(len(labels)):
-        zone = ".".join(labels[start:])
-        answer = await resolver.soa(zone)
-        if answer.records and not answer.alias:
-            return zone, answer.records[0]
-    raise UpdateRefused(f"{name} lies in no zone that the DNS knows")
+def _joined(value: str) -> str:
+    record: Any = dns.rdata.from_text(dns.rdataclass.IN, RdataType.TXT, value)
+    return b"".join(record.strings).decode("ascii", "backslashreplace")
 
 
 def _message(change: Change, key: TsigKey) -> dns.update.UpdateMessage:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from ipaddress import ip_address
 
 from merpati.authenticity.spf.check import MAX_LOOKUPS
 from merpati.authenticity.spf.record import MAX_RECORD
@@ -21,6 +22,8 @@ class State(Enum):
     WRONG = "wrong"
     DUPLICATE = "duplicate"
     TOO_LONG = "too long"
+    TOO_LARGE = "too large"
+    """It is good, but with what else stands there the answer is too long for UDP."""
     UNKNOWN = "unknown"
     """Nobody answered."""
     ADVICE = "advice"
@@ -41,7 +44,10 @@ class Finding:
         """Whether somebody has to do something: what is optional may be missing."""
         if self.state is State.MISSING:
             return self.record.is_required
-        return self.state in (State.WRONG, State.DUPLICATE, State.TOO_LONG)
+        return self.state in _FAULTS
+
+
+_FAULTS = (State.WRONG, State.DUPLICATE, State.TOO_LONG, State.TOO_LARGE)
 
 
 def judge(
@@ -58,8 +64,13 @@ def _judged(subject: Subject, record: Record, seen: Seen, spf_lookups: int) -> F
     there = seen.at(record.kind, record.name)
     if there is None:
         return Finding(record, State.UNKNOWN)
-    found = tuple(text for text in there if _is_for(record, text))
-    return Finding(record, _state(subject, record, found, spf_lookups), found)
+    found = tuple(text for text in there if is_for(record, text))
+    state = _state(subject, record, found, spf_lookups)
+    if record.purpose is Purpose.PTR and not _leads_back(record, subject, seen):
+        state = State.WRONG
+    if state is State.THERE and (record.kind, record.name) in seen.large:
+        state = State.TOO_LARGE
+    return Finding(record, state, found)
 
 
 def _host_is_known(record: Record, subject: Subject, seen: Seen) -> bool:
@@ -67,6 +78,13 @@ def _host_is_known(record: Record, subject: Subject, seen: Seen) -> bool:
     if record.purpose is not Purpose.PTR:
         return True
     return all(seen.at(*place) is not None for place in subject.host_places)
+
+
+def _leads_back(record: Record, subject: Subject, seen: Seen) -> bool:
+    """Whether the host has the address that a PTR record is of; nobody believes one alone."""
+    there = [seen.at(*place) for place in subject.host_places]
+    known = {ip_address(one).reverse_pointer for each in there for one in each or ()}
+    return record.name in known or None in there
 
 
 def _unsaid(record: Record) -> State:
@@ -81,7 +99,8 @@ _MARKS: Mapping[Purpose, Callable[[str], bool]] = {
 }
 
 
-def _is_for(record: Record, text: str) -> bool:
+def is_for(record: Record, text: str) -> bool:
+    """Whether a text at the record's name is of its purpose, well or badly written."""
     is_for = _MARKS.get(record.purpose)
     return is_for is None or is_for(text)
 
@@ -134,6 +153,10 @@ _ID = re.compile(r"id[ \t]*=[ \t]*[A-Za-z0-9]{1,32}")  # RFC 8461 §3.1
 _GOOD: Mapping[Purpose, Callable[[Record, str], bool]] = {
     Purpose.MX: _leads_here,
     Purpose.SUBMISSION: _leads_here,
+    # On the web server in front, if there is one.
+    Purpose.AUTODISCOVER: lambda _, text: text.split()[-1] != ".",
+    Purpose.AUTOCONFIG: lambda _, __: True,
+    Purpose.STS_HOST: lambda _, __: True,
     Purpose.DKIM: _is_same_key,
     Purpose.DMARC: lambda _, text: has_policy(text),
     Purpose.STS: _has_id,
@@ -144,6 +167,11 @@ _GOOD: Mapping[Purpose, Callable[[Record, str], bool]] = {
 def has_same_tags(text: str, other: str) -> bool:
     """The same tags with the same values, whatever white space people put between."""
     return _tags(text) == _tags(other)
+
+
+def has_tag(text: str, name: str) -> bool:
+    """Whether one of the tags has this name."""
+    return any(tag.partition("=")[0].strip() == name for tag in text.split(";"))
 
 
 def _tags(text: str) -> set[str]:

@@ -12,7 +12,7 @@ from merpati.authenticity.dmarc.record import read_record
 from merpati.setup.record import Kind, Purpose, Record
 from merpati.setup.seen import Place, Seen
 from merpati.setup.spf import merged, spf_records
-from merpati.setup.sts import OwnPolicy
+from merpati.setup.sts import OwnPolicy, policy_host
 
 PREFERENCE = 10
 
@@ -37,6 +37,10 @@ class Subject:
     """Whether it is this server that senders have the policy from."""
     reports: str = ""
     """The local part that takes reports; empty: the postmaster's."""
+    sources: tuple[str, ...] = ()
+    """Public addresses that this machine sends from, as far as it can know."""
+    serves_autoconfig: bool = False
+    """Whether mail programs can have their settings from this server."""
 
     @property
     def reports_uri(self) -> str:
@@ -74,6 +78,7 @@ def plan(subject: Subject, seen: Seen) -> tuple[Record, ...]:
         _dmarc(subject, seen),
         *_ptr(subject, seen),
         Record(Purpose.STS, Kind.TXT, f"_mta-sts.{subject.domain}", subject.policy.record),
+        *_policy_host(subject),
         _tls_reports(subject, seen),
         _tlsa(subject),
         *_services(subject),
@@ -117,11 +122,17 @@ def published_policy(text: str) -> str:
 
 def _ptr(subject: Subject, seen: Seen) -> Iterator[Record]:
     found = [address for place in subject.host_places for address in seen.at(*place) or ()]
-    for address in found:
+    for address in dict.fromkeys((*found, *subject.sources)):
         reverse = ipaddress.ip_address(address).reverse_pointer
         yield Record(Purpose.PTR, Kind.PTR, reverse, subject.hostname)
     if not found:
         yield Record(Purpose.PTR, Kind.PTR, subject.hostname)
+
+
+def _policy_host(subject: Subject) -> Iterator[Record]:
+    if subject.serves_policy:
+        host = policy_host(subject.domain)
+        yield Record(Purpose.STS_HOST, Kind.CNAME, host, subject.hostname)
 
 
 def _tls_reports(subject: Subject, seen: Seen) -> Record:
@@ -151,4 +162,18 @@ def _services(subject: Subject) -> Iterator[Record]:
             name = f"{service}._tcp.{subject.domain}"
             value = f"{priority} 1 {port} {subject.hostname}"
             yield Record(Purpose.SUBMISSION, Kind.SRV, name, value)
-    yield Record(Purpose.AUTOCONFIG, Kind.IPV4, f"autoconfig.{subject.domain}")
+    yield from _autoconfig(subject)
+
+
+def _autoconfig(subject: Subject) -> Iterator[Record]:
+    host = f"autoconfig.{subject.domain}"
+    if not subject.serves_autoconfig:
+        yield Record(Purpose.AUTOCONFIG, Kind.IPV4, host)
+        return
+    yield Record(Purpose.AUTOCONFIG, Kind.CNAME, host, subject.hostname)
+    yield Record(
+        Purpose.AUTODISCOVER,
+        Kind.SRV,
+        f"_autodiscover._tcp.{subject.domain}",
+        f"0 0 443 {subject.hostname}",
+    )

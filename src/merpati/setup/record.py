@@ -17,10 +17,12 @@ class Purpose(Enum):
     DMARC = "DMARC"
     PTR = "PTR"
     STS = "MTA-STS"
+    STS_HOST = "MTA-STS host"
     TLS_REPORTS = "TLS-RPT"
     TLSA = "TLSA"
     SUBMISSION = "SRV"
     AUTOCONFIG = "autoconfig"
+    AUTODISCOVER = "autodiscover"
 
 
 class Kind(Enum):
@@ -31,6 +33,7 @@ class Kind(Enum):
     TLSA = "TLSA"
     SRV = "SRV"
     PTR = "PTR"
+    CNAME = "CNAME"
     IPV4 = "A"
     IPV6 = "AAAA"
 
@@ -61,14 +64,19 @@ class Record:
 
 def zone_lines(record: Record) -> str:
     """The record as a zone file has it (RFC 1035 §5.1)."""
-    if record.kind is not Kind.TXT:
-        return f"{record.name}. {TTL} IN {record.kind.value} {_with_dots(record)}"
-    text = record.value
-    strings = [text[start : start + _STRING] for start in range(0, len(text), _STRING)]
-    quoted = [f'"{_escaped(string)}"' for string in strings]
-    if len(quoted) == 1:
-        return f"{record.name}. {TTL} IN TXT {quoted[0]}"
-    return f"{record.name}. {TTL} IN TXT (\n  " + "\n  ".join(quoted) + "\n)"
+    quoted = _quoted(record.value) if record.kind is Kind.TXT else []
+    data = "(\n  " + "\n  ".join(quoted) + "\n)" if len(quoted) > 1 else zone_value(record)
+    return f"{record.name}. {TTL} IN {record.kind.value} {data}"
+
+
+def zone_value(record: Record) -> str:
+    """The record's data on one line of a zone file."""
+    return " ".join(_quoted(record.value)) if record.kind is Kind.TXT else _with_dots(record)
+
+
+def _quoted(text: str) -> list[str]:
+    strings = (text[start : start + _STRING] for start in range(0, len(text), _STRING))
+    return [f'"{_escaped(string)}"' for string in strings]
 
 
 def _with_dots(record: Record) -> str:

@@ -4,9 +4,11 @@ import tomllib
 from functools import cache
 from importlib.resources import files
 
+from merpati.setup.difference import Left
 from merpati.setup.finding import Finding, State
 from merpati.setup.plan import Subject
 from merpati.setup.record import Record
+from merpati.setup.servers import ZoneFinding
 from merpati.setup.sts import policy_url
 
 _KEYS = {
@@ -26,10 +28,22 @@ def why(record: Record, subject: Subject, language: str) -> str:
 
 def cost(finding: Finding, subject: Subject, language: str) -> str:
     """What the state of a record costs; empty where it costs nothing."""
+    if finding.state is State.TOO_LARGE:
+        return _texts()["answer"][language]["large"]
     key = _KEYS.get(finding.state)
     if key is None:
         return ""
     return _filled(_texts()[finding.record.purpose.value][language][key], subject)
+
+
+def trouble(finding: ZoneFinding, language: str) -> str:
+    """What is wrong with a server of a zone, and what it costs."""
+    return _texts()["server"][language][finding.trouble.value].format(zone=finding.zone)
+
+
+def reason(left: Left, language: str) -> str:
+    """Why a record is not written, as the end of a sentence."""
+    return _texts()["left"][language][left.reason.value]
 
 
 def _filled(text: str, subject: Subject) -> str:

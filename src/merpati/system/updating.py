@@ -29,7 +29,8 @@ def updater(settings: Settings, update: UpdateSettings, clock: Clock) -> Updater
     dns = Blueprint(settings).dns()
     if update.server:
         dns = replace(dns, servers=(update.server,), trusted=False)
-    return Updater(DnsClient(clock, dns), update)
+    port = settings.document.dns.authority_port
+    return Updater(DnsClient(clock, dns), replace(update, port=port))
 
 
 def update_table(settings: Settings, name: str) -> UpdateTable | None:

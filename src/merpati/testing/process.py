@@ -36,11 +36,11 @@ def free_port(family: socket.AddressFamily = socket.AF_INET) -> int:
                 return port
 
 
-def wait_port(port: int, seconds: float = START_SECONDS) -> None:
-    """Return when something answers on 127.0.0.1:port; TimeoutError otherwise."""
+def wait_port(port: int, seconds: float = START_SECONDS, host: str = "127.0.0.1") -> None:
+    """Return when something answers on the host's port; TimeoutError otherwise."""
     end = time.monotonic() + seconds
     while time.monotonic() < end:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+        with contextlib.suppress(OSError), socket.create_connection((host, port), 1):
             return
         time.sleep(0.02)
     raise TimeoutError(f"nothing listens on port {port} after {seconds} s")
