@@ -15,6 +15,10 @@ import subprocess
 import time
 from pathlib import Path
 
+import dns.message
+import dns.query
+import dns.rdatatype
+
 from merpati.testing.process import wait_port
 
 PATH = os.environ.get("PATH", "") + ":/usr/sbin:/sbin:/usr/lib/dovecot"
@@ -427,6 +431,19 @@ class Named(Daemon):
         (self.folder / "named.conf").write_text(text)
         self.launch(find("named") or "named", "-g", "-c", self.folder / "named.conf")
         wait_port(self.port)
+        for zone in self._more:
+            self._wait_signed(zone)
+
+    def _wait_signed(self, zone: str, seconds: float = 20) -> None:
+        """Until then it takes no changes: it is making keys."""
+        question = dns.message.make_query(zone, "SOA", want_dnssec=True)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            answer = dns.query.udp(question, "127.0.0.1", port=self.port, timeout=5)
+            if any(rrset.rdtype == dns.rdatatype.RRSIG for rrset in answer.answer):
+                return
+            time.sleep(0.02)
+        raise TimeoutError(f"{zone} is not signed after {seconds} s")
 
     def _run(self, command: str) -> None:
         program, *arguments = command.split()
