@@ -86,7 +86,7 @@ CLAIMED: dict[int, tuple[str, str]] = {
     ),
     8463: ("DKIM: Ed25519", "done"),
     8601: ("Authentication-Results: the field, and which ones are forged", "done"),
-    8617: ("ARC: verifying, and sealing by programs", "done"),
+    8617: ("ARC: verifying, and sealing what is forwarded (off by default)", "done"),
     8689: ("REQUIRETLS", "done"),
     8945: ("TSIG: signed changes of a zone", "done, as a client; by HMAC of SHA-256 to SHA-512"),
     9266: (

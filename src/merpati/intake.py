@@ -292,6 +292,7 @@ class Intake:
             is_bulk=_is_bulk(envelope, facts.headers),
             # RFC 5321 §4.5.5: nothing is told to the null reverse-path.
             expanded=sent_on.expansion.expanded if envelope.sender is not None else (),
+            sealing=sent_on.sealing,
         )
         return entry, _accepted(entry, content.stamp.message_id, facts, sent_on)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 
+import dkim
 import pytest
 
 from merpati.authenticity.dkim.keypair import KeyKind
@@ -12,19 +13,22 @@ from merpati.authenticity.dkim.result import Result
 from merpati.authenticity.dkim.verifier import verify
 from merpati.delivery.outcome import Outcome
 from merpati.delivery.outcome import Result as Sent
+from merpati.delivery.route import parse_route
 from merpati.delivery.signing import Signing, SigningParts, keys_of
 from merpati.delivery.transaction import Transaction
 from merpati.directory.keys import DkimKey, KeyState
 from merpati.journal.events import Deferred, Delivered
 from merpati.mail.address import Address
 from merpati.mail.envelope import Body
+from merpati.mail.headers import Headers
+from merpati.mail.sealing import Sealing
 from merpati.queue.entry import Entry
 from merpati.storage.errors import StorageError
 from merpati.testing.answers import Answers
 from merpati.testing.deliveries import DAY, START, ScriptedHost, an_entry
 from merpati.testing.memory_keys import MemoryKeys
 from merpati.testing.residents import Residents
-from tests.authenticity.dkim.signed import a_key, pair, zone
+from tests.authenticity.dkim.signed import AT, a_key, pair, zone
 
 SMARTHOST = "smtp://192.0.2.1:25"
 BODY = b"\r\nhello\r\n"
@@ -303,3 +307,74 @@ async def test_a_domain_without_a_key_costs_no_thread() -> None:
     signing = await Signatures(executor=Held()).begin(domain="b.test")
     async with asyncio.timeout(5):
         assert await sign(signing, ours(1)) == b""
+
+
+class TestSealing:
+    """What strangers sent and an alias sends on, judged by dkimpy."""
+
+    FOUND = "mx.a.test;\r\n\tspf=pass smtp.mailfrom=b.test;\r\n\tdmarc=pass header.from=b.test"
+    STRANGE = CONTENT.replace(b"a.test", b"b.test")
+
+    def entry(self, chain: str = "none", content: bytes = STRANGE, at: float = AT) -> Entry:
+        # dkimpy reads the clock by itself and believes nothing of the future.
+        entry = an_entry(1, "x@c.test", size=len(content), now=at)
+        return replace(entry, sealing=Sealing("a.test", self.FOUND, chain))
+
+    async def seal(self, content: bytes = STRANGE, chain: str = "none") -> bytes:
+        signing = await Signatures().begin(KeyKind.ED25519, KeyKind.RSA_2048)
+        return await sign(signing, self.entry(chain, content), content) + content
+
+    @staticmethod
+    def judged(message: bytes) -> tuple[bytes, int]:
+        """What dkimpy says of the chain, and its length."""
+        found, sets, _ = dkim.arc_verify(
+            message, dnsfunc=lambda name, timeout=5: pair(KeyKind.RSA_2048).record
+        )
+        return found, len(sets)
+
+    async def test_a_seal_tells_what_was_found_and_dkimpy_believes_it(self) -> None:
+        message = await self.seal()
+        headers = Headers.scan(message)
+        assert [field.name for field in headers.fields[:3]] == [
+            "ARC-Seal",
+            "ARC-Message-Signature",
+            "ARC-Authentication-Results",
+        ]
+        assert f"ARC-Authentication-Results: i=1; {self.FOUND}\r\n".encode() in message
+        assert self.judged(message) == (b"pass", 1)
+        assert keys_of(message) == ("rsa-2048._domainkey.a.test",)
+
+    async def test_the_next_host_seals_on(self) -> None:
+        message = await self.seal(await self.seal(), "pass")
+        assert self.judged(message) == (b"pass", 2)
+
+    async def test_a_chain_that_failed_is_sealed_as_that_and_no_more(self) -> None:
+        altered = (await self.seal()).replace(b"hello", b"hallo")
+        broken = await self.seal(altered, "fail")
+        assert b"ARC-Seal: i=2; cv=fail;" in broken
+        assert self.judged(broken)[0] != b"pass"
+        assert await self.seal(broken, "fail") == broken
+
+    async def test_what_is_unknown_now_or_has_no_key_goes_without_and_that_is_told(self) -> None:
+        signatures = Signatures()
+        signing = await signatures.begin(domain="other.test")
+        assert await sign(signing, self.entry(), self.STRANGE) == b""
+        assert signatures.unsigned[0][1] == "no key to seal with for a.test"
+        signing = await signatures.begin()
+        sealed = self.STRANGE.join([await self.seal(), b""])
+        assert await sign(signing, self.entry("temperror"), sealed) == b""
+        assert "not known now" in signatures.unsigned[1][1]
+
+    async def test_it_is_the_same_at_each_attempt_and_goes_to_hosts_alone(self, make_world) -> None:
+        signing = await Signatures().begin(KeyKind.RSA_2048)
+        host = ScriptedHost()
+        world = make_world(hosts={"192.0.2.1": host}, routes=(SMARTHOST,), signing=signing)
+        entry = self.entry(at=START)
+        async with world.running():
+            await world.queue.put(entry, Body((self.STRANGE,)))
+            await world.clock.advance(2)
+        (sent,) = host.received
+        assert sent.top == (await sign(signing, entry, self.STRANGE))
+        assert sent.top.startswith(b"ARC-Seal: i=1; cv=none;")
+        local = parse_route("lmtp://192.0.2.1:24")
+        assert not signing.wants(entry, local)

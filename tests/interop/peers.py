@@ -65,11 +65,12 @@ maillog_file_prefixes = {folder}
 virtual_mailbox_domains = postfix.test insecure.test unusable.test
 virtual_mailbox_base = {folder}/mail
 virtual_mailbox_maps = inline:{{
-  {{ bob@postfix.test = bob/ }} {{ carol@postfix.test = carol/ }}
+  {{ bob@postfix.test = bob/ }} {{ carol@postfix.test = carol/ }} {{ gone@postfix.test = gone/ }}
   {{ bob@insecure.test = bob/ }} {{ bob@unusable.test = bob/ }} }}
 virtual_uid_maps = static:{uid}
 virtual_gid_maps = static:{gid}
 virtual_minimum_uid = 1
+transport_maps = inline:{{ {{ gone@postfix.test = gone: }} }}
 smtpd_recipient_restrictions = reject_unlisted_recipient, permit_mynetworks, reject
 smtpd_peername_lookup = no
 smtp_dns_support_level = disabled
@@ -95,6 +96,7 @@ proxymap unix - - n - - proxymap
 smtp unix - - n - - smtp
 relay unix - - n - - smtp
 error unix - - n - - error
+gone unix - n n - - pipe user=nobody argv=/bin/false
 retry unix - - n - - error
 discard unix - - n - - discard
 virtual unix - n n - - virtual
@@ -105,7 +107,8 @@ postlog unix-dgram n - n - 1 postlogd
 
 
 class Postfix:
-    """Receives for bob@ and carol@postfix.test, bob@insecure.test and bob@unusable.test.
+    """Receives for bob@ and carol@postfix.test, bob@insecure.test and bob@unusable.test. What comes
+    for gone@postfix.test it takes and returns.
 
     Sends everything else to `relayhost`.
     """

@@ -9,6 +9,7 @@ from merpati.journal.events import Accepted, Forward, Refused
 from merpati.mail.address import Address
 from merpati.mail.envelope import Notify, Recipient
 from merpati.mail.headers import Headers
+from merpati.mail.sealing import Sealing
 from merpati.policy.forwarding import ForwardingSettings
 from merpati.policy.rules.dmarc import DmarcSettings
 from merpati.policy.rules.table import RuleSettings
@@ -108,7 +109,7 @@ async def test_who_lives_here_gets_the_same_message_with_its_own_sender() -> Non
         ("", {}, "null"),
         ("bob@a.test", {}, "ours"),
         (ANN, {"rewrite": False}, "off"),
-        ("x" * 110 + "@" + "y" * 60 + "." + "z" * 60 + ".test", {}, "too long"),
+        ("x" * 110 + "@" + "y" * 60 + "." + "z" * 60 + ".test", {}, "too-long"),
     ],
 )
 async def test_some_senders_stay(sender: str, settings: dict[str, bool], kept: str) -> None:
@@ -284,6 +285,37 @@ class TestNotices:
         assert len(path.local) > 64
         assert (await house.receives(to=str(path), sender="")).startswith("250")
         assert await house.recipient(sender)
+
+
+class TestSealing:
+    async def sealed(self, house: Forwarder, message: bytes = MESSAGE) -> Sealing | None:
+        await house.receives(message)
+        (claim,) = await house.queue.claim(house.clock.now(), 10)
+        return claim.entry.sealing
+
+    async def test_nothing_is_sealed_by_default(self) -> None:
+        assert await self.sealed(Forwarder()) is None
+
+    async def test_a_seal_says_what_was_found_when_it_came(self) -> None:
+        house = Forwarder(seals=True)
+        sealing = await self.sealed(house)
+        (accepted,) = await house.events(Accepted)
+        pieces = [piece async for piece in house.queue.read(accepted.message)]
+        top = Headers.scan(b"".join(pieces))
+        assert sealing is not None
+        assert (sealing.domain, sealing.chain) == ("a.test", "none")
+        assert top.fields[0].raw == f"Authentication-Results: {sealing.found}\r\n".encode()
+
+    async def test_a_chain_that_fails_is_known_to(self) -> None:
+        sealing = await self.sealed(Forwarder(seals=True), b"ARC-Seal: i=1; cv=none\r\n" + MESSAGE)
+        assert sealing is not None
+        assert sealing.chain == "fail"
+
+    async def test_what_stays_here_is_not_sealed(self) -> None:
+        house = Forwarder(seals=True)
+        await house.receives(to="bob@a.test")
+        (claim,) = await house.queue.claim(house.clock.now(), 10)
+        assert claim.entry.sealing is None
 
 
 async def test_the_message_itself_is_not_touched() -> None:

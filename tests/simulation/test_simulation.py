@@ -135,7 +135,7 @@ def send_without_a_permit(worker: Worker) -> None:
 
 
 def forget_to_sign(worker: Worker) -> None:
-    worker.dispatcher._parts.signing.wants = lambda route: False
+    worker.dispatcher._parts.signing.wants = lambda entry, route: False
 
 
 def sign_by_the_clock(worker: Worker) -> None:

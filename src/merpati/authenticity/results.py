@@ -121,8 +121,12 @@ class AuthenticationResults:
         Whatever the values are, this is one field of one host with these findings. What the
         grammar has no room for becomes `?`, and what is too long is cut.
         """
+        return f"Authentication-Results: {self.value(utf8=utf8)}\r\n".encode()
+
+    def value(self, *, utf8: bool = False) -> str:
+        """The field's value, folded, as a sealer of ARC writes it behind its instance."""
         (head,), *findings = self._words(utf8)
-        lines = [f"Authentication-Results: {head}"]
+        lines = [head]
         for words in findings:
             lines[-1] += ";"
             lines.append("\t" + words[0])
@@ -131,10 +135,10 @@ class AuthenticationResults:
                     lines[-1] += " " + word
                 else:
                     lines.append("\t " + word)
-        return "".join(line + "\r\n" for line in lines).encode()
+        return "\r\n".join(lines)
 
     def payload(self, *, utf8: bool = False) -> str:
-        """The field's value in one line, as a sealer of ARC writes it behind its instance."""
+        """The field's value in one line."""
         return "; ".join(" ".join(words) for words in self._words(utf8))
 
     def _words(self, utf8: bool) -> list[list[str]]:

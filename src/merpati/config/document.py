@@ -505,6 +505,12 @@ class AuthenticityTable(Table, frozen=True):
     ] = UnclearFrom.REFUSE
 
 
+class Seal(Enum):
+    """Ways to vouch for a message that is sent on."""
+
+    ARC = "arc"
+
+
 class ForwardingTable(Table, frozen=True):
     """Mail of strangers that an alias here leads to another server. The message itself is never
     altered, so that its author's DKIM signature stays good."""
@@ -520,6 +526,14 @@ class ForwardingTable(Table, frozen=True):
         DomainName | None,
         key("The domain here that such senders are of. Without it that of the alias."),
     ] = None
+    seal: Annotated[
+        tuple[Seal, ...],
+        key(
+            'How to vouch for what was found of the message when it came. `["arc"]` puts a seal of '
+            "ARC on it, by the DKIM key of `domain`: receivers that trust it may take what lost "
+            "its DMARC on the way."
+        ),
+    ] = ()
 
 
 class QueueTable(Table, frozen=True):

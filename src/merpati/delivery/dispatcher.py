@@ -244,7 +244,7 @@ class Dispatcher:
                 if route is None:
                     continue
                 base = claim.domain if route.kind is Kind.MX else ""
-                wants = transaction.entry.is_ours and self._parts.signing.wants(route)
+                wants = self._parts.signing.wants(transaction.entry, route)
                 group = unsigned if wants else by_route
                 group.setdefault((route, base), []).append(transaction)
         for (route, base), transactions in unsigned.items():

@@ -1,5 +1,6 @@
-"""DKIM signatures on what leaves this host: for whoever may send, by the keys of the author's
-domain, in threads that let the loop run on.
+"""Signatures on what leaves this host, in threads that let the loop run on: of DKIM for whoever may
+send, by the keys of the author's domain; seals of ARC on what strangers sent and an alias of ours
+sends on, where that is wished.
 
 A signature's time is that of acceptance, so each attempt of a message sends the same octets.
 """
@@ -11,10 +12,13 @@ from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Protocol
 
 from msgspec import structs
 
+from merpati.authenticity.arc.sealer import Sealer
 from merpati.authenticity.dkim.keypair import KeyPair
+from merpati.authenticity.dkim.result import Result
 from merpati.authenticity.dkim.signer import (
     DAY,
     DEFAULTS,
@@ -30,6 +34,7 @@ from merpati.directory.keys import DkimKey, Keys
 from merpati.mail.address import Address, AddressError
 from merpati.mail.envelope import Body
 from merpati.mail.headers import MAX_OCTETS, Headers
+from merpati.mail.sealing import Sealing
 from merpati.queue.entry import Entry
 from merpati.storage.errors import StorageError
 
@@ -37,6 +42,7 @@ _REMEMBERED = 1_000
 """Messages whose signatures are kept for their other recipients and their next attempts."""
 _ON_ITS_WAY = 2 * DAY
 """Seconds that a message may take from the last attempt to whoever verifies it."""
+Content = Body | Callable[[], AsyncIterator[bytes]]
 _END = b"\r\n\r\n"
 _KEY = re.compile(rb"; d=([^;]++); s=([^;]++);")
 
@@ -52,16 +58,53 @@ class SigningParts:
     """Is told of a message, by its id, that cannot be signed, and why."""
 
 
+class _Maker(Protocol):
+    """Makes the fields of one message. A second way to vouch for what is sent on is one more."""
+
+    def update(self, part: bytes) -> None:
+        """The next octets of it."""
+        ...
+
+    def fields(self) -> bytes:
+        """Those to put on top. Once, last. Raises Unsignable."""
+        ...
+
+
+class _Signatures:
+    """Of DKIM, one for each key."""
+
+    def __init__(self, entry: Entry, keys: Sequence[DkimKey]) -> None:
+        self._signer = Signer(_settings(entry))
+        self._keys, self._at = keys, int(entry.received)
+        self.update = self._signer.update
+
+    def fields(self) -> bytes:
+        """See `_Maker`."""
+        return self._signer.fields([_signing(key) for key in self._keys], self._at)
+
+
+class _Seal:
+    """Of ARC."""
+
+    def __init__(self, sealing: Sealing, key: DkimKey, at: int) -> None:
+        self._sealer = Sealer()
+        self._sealing, self._key, self._at = sealing, key, at
+        self.update = self._sealer.update
+
+    def fields(self) -> bytes:
+        """See `_Maker`."""
+        chain = Result(self._sealing.chain)
+        return self._sealer.fields(_signing(self._key), self._sealing.found, chain, self._at)
+
+
 @dataclass(frozen=True, slots=True)
 class _Job:
     """One message to sign, for a thread."""
 
     id: str
-    signer: Signer
+    maker: _Maker
     parts: Sequence[bytes]
-    """What the signer has not seen."""
-    keys: Sequence[DkimKey]
-    at: int
+    """What the maker has not seen."""
 
 
 class Signing:
@@ -71,13 +114,15 @@ class Signing:
         self._parts = parts
         self._known: OrderedDict[str, bytes] = OrderedDict()
 
-    def wants(self, route: Route) -> bool:
-        """Whether a message of ours that goes this way may get a signature: into a mailbox, none.
+    def wants(self, entry: Entry, route: Route) -> bool:
+        """Whether a message that goes this way may get a signature or a seal: into a mailbox, none.
 
         Costs next to nothing where there is no key. Raises nothing: without an answer it is tried.
         """
         if route.is_here or route.lmtp:
             return False
+        if entry.sealing is not None or not entry.is_ours:
+            return entry.sealing is not None
         try:
             return self._parts.keys.has_active()
         except StorageError:
@@ -125,23 +170,42 @@ class Signing:
 
     async def _job(self, transaction: Transaction) -> _Job | None:
         entry, body = transaction.entry, transaction.body
+        maker = self._seal(entry) if entry.sealing else await self._signatures(entry, body)
+        if maker is None:
+            return None
+        if isinstance(body, Body):
+            return _Job(entry.id, maker, body.parts)
+        loop = asyncio.get_running_loop()
+        async for piece in body():
+            await loop.run_in_executor(self._parts.executor, maker.update, piece)
+        return _Job(entry.id, maker, ())
+
+    async def _signatures(self, entry: Entry, body: Content) -> _Maker | None:
         section = _beginning(body.parts) if isinstance(body, Body) else await _first(body())
         keys = self._keys_for(entry, Headers.scan(section))
-        if not keys:
+        return _Signatures(entry, keys) if keys else None
+
+    def _seal(self, entry: Entry) -> _Maker | None:
+        """By a key of RSA where there is one: not every verifier of ARC knows Ed25519."""
+        sealing = entry.sealing
+        if sealing is None:
             return None
-        signer, parts = Signer(_settings(entry)), body.parts if isinstance(body, Body) else ()
-        if not isinstance(body, Body):
-            loop = asyncio.get_running_loop()
-            async for piece in body():
-                await loop.run_in_executor(self._parts.executor, signer.update, piece)
-        return _Job(entry.id, signer, parts, keys, int(entry.received))
+        keys = self._keys_of(sealing.domain)
+        if not keys:
+            self._parts.unsigned(entry.id, f"no key to seal with for {sealing.domain}")
+            return None
+        key = min(keys, key=lambda one: one.algorithm != "rsa")
+        return _Seal(sealing, key, int(entry.received))
 
     def _keys_for(self, entry: Entry, headers: Headers) -> Sequence[DkimKey]:
         """Those of the author's domain, or of the nearest one above it that has any."""
         authors = headers.mailboxes("from").addresses
         if len(authors) != 1 or not self._may_sign(entry, authors[0]):
             return ()
-        domain = authors[0].domain
+        return self._keys_of(authors[0].domain)
+
+    def _keys_of(self, domain: str) -> Sequence[DkimKey]:
+        """Its own, or those of the nearest domain above it that has any."""
         while "." in domain:
             if keys := self._parts.keys.active(domain):
                 return keys
@@ -170,7 +234,8 @@ def keys_of(top: bytes) -> tuple[str, ...]:
     """Where the keys are by which these fields of ours were made."""
     if not top:
         return ()
-    found = _KEY.findall(top)
+    # A seal and the signature below it are of one key.
+    found = dict.fromkeys(_KEY.findall(top))
     return tuple(
         [f"{selector.decode()}._domainkey.{domain.decode()}" for domain, selector in found]
     )
@@ -203,12 +268,15 @@ def _do(jobs: Sequence[_Job]) -> list[bytes | Unsignable]:
 
 def _signed(job: _Job) -> bytes | Unsignable:
     for part in job.parts:
-        job.signer.update(part)
-    keys = [SigningKey(key.domain, key.selector, _pair(key.private)) for key in job.keys]
+        job.maker.update(part)
     try:
-        return job.signer.fields(keys, job.at)
+        return job.maker.fields()
     except Unsignable as why:
         return why
+
+
+def _signing(key: DkimKey) -> SigningKey:
+    return SigningKey(key.domain, key.selector, _pair(key.private))
 
 
 @lru_cache(maxsize=1_000)

@@ -81,7 +81,7 @@ class Forward(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sender: str = ""
     """The rewritten one that the next host is told."""
     kept: str = ""
-    """Why it was not rewritten: null, ours, off, unproved, too long."""
+    """Why it was not rewritten: null, ours, off, unproved, too-long."""
     lost: str = ""
     """The message passed DMARC by SPF alone and the copy does not: what its author's domain asks
     for such mail (none, quarantine, reject)."""

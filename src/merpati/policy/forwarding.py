@@ -24,6 +24,7 @@ from merpati.journal.events import Forward
 from merpati.journal.parties import MAX_RECIPIENTS
 from merpati.mail.address import Address
 from merpati.mail.envelope import Recipient
+from merpati.mail.sealing import Sealing
 from merpati.policy.rule import Facts
 from merpati.policy.verdict import Verdict
 from merpati.smtp.replies import Reply
@@ -50,6 +51,8 @@ class ForwardingSettings:
     """Tell the next host a sender of ours (SRS)."""
     domain: str = ""
     """Of such senders; a domain here. Empty: that of the alias."""
+    seals: bool = False
+    """Put a seal of ARC on it."""
 
 
 class Kept(Enum):
@@ -63,7 +66,7 @@ class Kept(Enum):
     """Nothing is rewritten, by configuration."""
     UNPROVED = "unproved"
     """From names a domain of ours, and nothing proves it: our name would."""
-    TOO_LONG = "too long"
+    TOO_LONG = "too-long"
     """No path has room for the rewritten one."""
 
 
@@ -75,6 +78,7 @@ class SentOn:
     recipients: tuple[Recipient, ...]
     """Those of the expansion, with their return paths."""
     told: tuple[Forward, ...] = ()
+    sealing: Sealing | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +130,15 @@ class Forwarding:
             replace(one, return_path=to) if (to := paths.get(one.address)) else one
             for one in expansion.recipients
         )
-        return SentOn(expansion, recipients, tuple(told.values())[:MAX_RECIPIENTS])
+        sealing = self._sealing(facts.judgement, self._home(expansion.forwards[0][1]))
+        return SentOn(expansion, recipients, tuple(told.values())[:MAX_RECIPIENTS], sealing)
+
+    def _sealing(self, judgement: Judgement | None, home: str) -> Sealing | None:
+        """Whoever found nothing has nothing to vouch for."""
+        if judgement is None or not self.settings.seals:
+            return None
+        found = judgement.results(self.settings.hostname).value()
+        return Sealing(home, found, judgement.chain.result.value)
 
     def _home(self, domain: str) -> str:
         configured = self.settings.domain

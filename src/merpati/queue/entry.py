@@ -7,6 +7,7 @@ from enum import Enum
 import msgspec
 
 from merpati.mail.envelope import Body, Envelope, Recipient
+from merpati.mail.sealing import Sealing
 from merpati.mail.trace import Client
 
 
@@ -58,6 +59,8 @@ class Entry:
     at its end and must stand on top. Whoever reads the content is given it with the rest."""
     expanded: tuple[Recipient, ...] = ()
     """Aliases of several targets: storing the message owes the sender a notice about each."""
+    sealing: Sealing | None = None
+    """None: it leaves without a seal."""
 
     @property
     def stored(self) -> int:

@@ -11,7 +11,7 @@ _KEPT = {
         "off": "{address}; the sender stays ([forwarding] rewrite_sender), so SPF fails there",
         "unproved": "{address}; the sender stays, since nothing proves the domain in From, which "
         "our name would vouch for",
-        "too long": "{address}; the sender is too long to be rewritten and stays, so SPF fails "
+        "too-long": "{address}; the sender is too long to be rewritten and stays, so SPF fails "
         "there",
     },
     "id": {
@@ -21,7 +21,7 @@ _KEPT = {
         "di sana",
         "unproved": "{address}; pengirim tidak diganti karena domain di From tidak terbukti, "
         "padahal nama kami akan menjaminnya",
-        "too long": "{address}; pengirim terlalu panjang untuk diganti, jadi SPF gagal di sana",
+        "too-long": "{address}; pengirim terlalu panjang untuk diganti, jadi SPF gagal di sana",
     },
 }
 _LOST = {

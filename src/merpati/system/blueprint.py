@@ -4,7 +4,7 @@ import ipaddress
 from dataclasses import dataclass, replace
 
 from merpati.authenticity.examiner import ExaminerSettings
-from merpati.config.document import Dmarc, Language, PortTable, UnclearFrom
+from merpati.config.document import Dmarc, Language, PortTable, Seal, UnclearFrom
 from merpati.config.settings import Settings
 from merpati.delivery.mx import MxSettings
 from merpati.delivery.settling import SettlingSettings
@@ -129,6 +129,7 @@ class Blueprint:
             self.settings.hostname,
             rewrite=told.rewrite_sender,
             domain=str(told.domain or ""),
+            seals=Seal.ARC in told.seal,
         )
 
     def postmaster(self) -> Address | None:

@@ -184,9 +184,24 @@ def test_what_was_found_cannot_begin_a_field(found: str) -> None:
         sealer.fields(key("one.test"), found, Result.NONE, AT)
 
 
-def test_sets_that_are_no_chain_are_not_sealed() -> None:
-    with pytest.raises(Unsignable, match="a part of a set lacks"):
-        seal(b"ARC-Seal: i=1; cv=none\r\n" + MESSAGE, "one.test", Result.FAIL)
+@pytest.mark.parametrize(
+    ("parts", "instance"),
+    [
+        (b"ARC-Seal: i=1; cv=none\r\n", 2),
+        (b"ARC-Seal: i=7; cv=none\r\n", 8),
+        (b"ARC-Seal: nonsense\r\n", 1),
+        (b"ARC-Authentication-Results: i=4; mx.one.test; none\r\nARC-Seal: i=2; cv=fail\r\n", 5),
+        (b"ARC-Message-Signature: i=3; cv=x; cv=y\r\n", 4),
+    ],
+)
+def test_sets_that_are_no_chain_are_sealed_as_failed_behind_the_last(
+    parts: bytes, instance: int
+) -> None:
+    sealed = seal(parts + MESSAGE, "one.test", Result.FAIL)
+    assert f"ARC-Seal: i={instance}; cv=fail;".encode() in sealed
+    assert verdict(sealed).result is Result.FAIL
+    with pytest.raises(Unsignable, match="broken before"):
+        seal(sealed, "two.test", Result.FAIL)
 
 
 def test_a_chain_is_not_sealed_while_it_cannot_be_checked() -> None:

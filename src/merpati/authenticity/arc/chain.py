@@ -88,6 +88,15 @@ class Chain:
         chain._check_validations()
         return chain
 
+    @classmethod
+    def highest(cls, fields: SignedFields) -> tuple[int, bool]:
+        """The greatest instance that any part names, also of sets that are no chain; and whether
+        the seal of it says that the chain failed. (0, False): no part names one."""
+        raws = [raw for name in (RESULTS, MESSAGE, SEAL) for raw in fields.raw(name)]
+        found = [_instance(raw) for raw in raws]
+        greatest = max((number for number, _ in found), default=0)
+        return greatest, (greatest, "fail") in found
+
     @property
     def is_broken(self) -> bool:
         """The newest host found it broken, and nobody may mend it (§5.2)."""
@@ -125,6 +134,16 @@ def _by_instance(
             raise ChainError("a part of a set is there twice")
         found[int(number)] = part
     return found
+
+
+def _instance(raw: bytes) -> tuple[int, str]:
+    """The number of any part and its cv=; 0 and nothing where they cannot be read."""
+    try:
+        tags = parse_tags(raw.partition(b":")[2])
+        number, validation = tags.get("i") or "", tags.get("cv") or ""
+    except TagError:
+        number, validation = _of_results(raw), ""
+    return int(number) if _is_instance(number) else 0, validation
 
 
 def _of_results(raw: bytes) -> str:

@@ -37,14 +37,13 @@ class Sealer:
 
         `found` is what our Authentication-Results field says; `validation` is what the check of the
         chain came to when the message came; `at` in seconds since 1970 UTC. Raises Unsignable: a
-        chain that was broken before, is not known to be whole, or has no room; text that no field
-        may have; and what Signer raises it for.
+        chain that was found broken before, is not known to be whole, or has no room; text that no
+        field may have; and what Signer raises it for. Sets that are no chain are sealed as failed.
         """
         if len(found) > MAX_FOUND or not _is_value(found):
             raise Unsignable("what was found is not the text of a header field")
         message = self._signer.read()
-        chain = _read(message.fields)
-        instance = len(chain.sets) + 1
+        instance, chain = _next(message.fields)
         results = f"ARC-Authentication-Results: i={instance}; {found}\r\n".encode()
         signature = signature_field(
             f"ARC-Message-Signature: i={instance};",
@@ -53,25 +52,28 @@ class Sealer:
             message.signed(_RELAXED),
             _RELAXED,
         )
-        cv = _validation(chain, validation)
+        cv = "fail" if chain is None else _validation(chain, validation)
         own = canonical_field(results, _RELAXED) + canonical_field(signature, _RELAXED)
         # §5.1.2: of a chain that is broken nothing can be vouched for but our own set.
-        before = b"" if cv == "fail" else b"".join(each.octets for each in chain.sets)
+        whole = chain.sets if chain and cv != "fail" else ()
+        before = b"".join(each.octets for each in whole)
         opening = f"ARC-Seal: i={instance}; cv={cv};"
         seal = signature_field(opening, key, f"t={at};", before + own, _RELAXED)
         return seal + signature + results
 
 
-def _read(fields: SignedFields) -> Chain:
-    try:
-        chain = Chain.read(fields)
-    except ChainError as error:
-        raise Unsignable(f"the chain is broken: {error}") from None
-    if chain.is_broken:
+def _next(fields: SignedFields) -> tuple[int, Chain | None]:
+    """The instance of the next set, and the chain before it; None where there is none that holds
+    together (§5.1: the set that says so stands behind the greatest instance all the same)."""
+    highest, has_failed = Chain.highest(fields)
+    if has_failed:
         raise Unsignable("the chain was broken before")
-    if len(chain.sets) >= MAX_SETS:
+    if highest >= MAX_SETS:
         raise Unsignable(f"the chain has {MAX_SETS} sets already")
-    return chain
+    try:
+        return highest + 1, Chain.read(fields)
+    except ChainError:
+        return highest + 1, None
 
 
 def _validation(chain: Chain, found: Result) -> str:
