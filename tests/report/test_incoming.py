@@ -8,7 +8,7 @@ from merpati.feedback.aggregate import AggregateReport
 from merpati.feedback.complaint import Complaint
 from merpati.feedback.received import Proof, Unreadable
 from merpati.feedback.tls import TlsReport
-from merpati.report import incoming
+from merpati.report import attachments, incoming
 from merpati.report.incoming import MAX_KEPT, read_content, receive
 from merpati.testing.deliveries import an_entry
 from tests.report import provided
@@ -97,6 +97,19 @@ class TestUnreadable:
     def test_what_is_too_large_is_not_looked_into(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(incoming, "MAX_OCTETS", 100)
         assert "larger than" in why(google())
+
+    def test_attachments_are_read_together_as_much_as_one_may_be(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(attachments, "MAX_OCTETS", 2500)
+        parts = [b"Content-Type: text/xml\r\n\r\n" + b" " * 1000, b"", b""]
+        report = provided.xml(provided.RFC_9990)
+        parts[1] = b"Content-Type: text/xml\r\n\r\n" + report
+        head = b"Content-Type: multipart/mixed; boundary=b\r\n"
+        good = head + b"".join(b"\r\n--b\r\n" + part for part in parts[1:])
+        assert isinstance(read_content(good), AggregateReport)
+        late = head + b"".join(b"\r\n--b\r\n" + part for part in [parts[0]] * 2 + parts[1:])
+        assert "not well-formed" in why(late)
 
     def test_a_complaint_that_says_nothing_is_none(self) -> None:
         message = b"Content-Type: message/feedback-report\r\n\r\nVersion: 1\r\n"

@@ -9,7 +9,16 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from merpati.config.values import Domain, DomainName, Duration, Mailbox, Network, Size, Target
+from merpati.config.values import (
+    Domain,
+    DomainName,
+    Duration,
+    LocalPart,
+    Mailbox,
+    Network,
+    Size,
+    Target,
+)
 from merpati.delivery.mx import MxSettings
 from merpati.delivery.settling import SettlingSettings
 from merpati.delivery.transaction import TlsDemand
@@ -553,15 +562,14 @@ class QueueTable(Table, frozen=True):
 class ReportsTable(Table, frozen=True):
     """What others report of us, and we of them: of mail (DMARC, complaints), of TLS with hosts."""
 
-    name: Annotated[
-        str,
-        Meta(pattern="^([a-z0-9][a-z0-9._-]{0,63})?$"),
+    names: Annotated[
+        tuple[LocalPart, ...],
         key(
-            "The local part, at every domain here, that takes reports: `merpati domain setup` puts "
-            "it into the records, `merpati reports` shows what came. A user of that name keeps the "
-            'mail. `""`: reports are not taken.'
+            "The local parts, at every domain here, that take reports; `merpati domain setup` puts "
+            "the first into the records, `merpati reports` shows what came. A user of such a name "
+            "keeps the mail. `[]`: reports are not taken."
         ),
-    ] = "mail-reports"
+    ] = (LocalPart("mail-reports"),)
     age: Annotated[Duration, key("Age at which a report is forgotten.")] = Duration(_ROOM.age)
     count: Annotated[
         int,

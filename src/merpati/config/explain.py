@@ -11,7 +11,16 @@ import msgspec
 from merpati.config.document import Document, Table
 from merpati.config.read import bare, is_list, table_of
 from merpati.config.settings import Settings
-from merpati.config.values import Domain, DomainName, Duration, Mailbox, Network, Size, Target
+from merpati.config.values import (
+    Domain,
+    DomainName,
+    Duration,
+    LocalPart,
+    Mailbox,
+    Network,
+    Size,
+    Target,
+)
 from merpati.wire.endpoint import Endpoint
 
 _KINDS: dict[object, str] = {
@@ -24,6 +33,7 @@ _KINDS: dict[object, str] = {
     Network: "network",
     Domain: "domain",
     DomainName: "domain",
+    LocalPart: "local part",
     Mailbox: "mail address",
     Target: "target",
 }

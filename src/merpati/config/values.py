@@ -14,6 +14,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _OCTETS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 _SIZE = re.compile(r"(\d+)\s*([kmg]?)(?:i?b)?", re.IGNORECASE)
+_LOCAL = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]{0,62}[a-z0-9_-])?")
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]*[A-Za-z0-9_])?")
 
 
@@ -124,6 +125,22 @@ class DomainName(str):
             raise ValueError(f'a domain like "a.test" ({error})') from None
         if name.startswith("["):
             raise ValueError('a domain like "a.test", not an address')
+        return cls(name)
+
+
+class LocalPart(str):
+    """A name before the `@` at every domain here."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """Lower case. Not the postmaster: a person reads what is sent there (RFC 5321 §4.5.1)."""
+        name = str(value).lower()
+        if not _LOCAL.fullmatch(name) or name == "postmaster":
+            raise ValueError(
+                'a name like "mail-reports": letters, digits, "-", "_", "."; not "postmaster"'
+            )
         return cls(name)
 
 

@@ -57,19 +57,19 @@ class Expander:
     """The domain of a bare `<postmaster>` (RFC 5321 §4.1.1.3)."""
     postmaster: Address | None = None
     """Who reads the postmaster's mail of domains here that name nobody."""
-    reports: str = ""
-    """The local part, in lower case, at every domain here to which others send reports."""
+    reports: tuple[str, ...] = ()
+    """The local parts, in lower case, at every domain here to which others send reports."""
     returns: Returns | None = None
     """None: an address of that form is a name like any other."""
 
     def is_report(self, address: Address) -> bool:
         """Whether mail for it is a report to be read by us. A user of that name keeps his mail."""
         # Asked of every recipient: nearly all of them end here.
-        if not self.reports or not address.local.lower().startswith(self.reports):
+        if not address.local.lower().startswith(self.reports):
             return False
         name = bare(address)
         return (
-            name.local.lower() == self.reports
+            name.local.lower() in self.reports
             and self.directory.is_local(name.domain)
             and self.directory.user(name) is None
         )
@@ -95,7 +95,7 @@ class Expander:
         named = address if address.domain else Address(address.local, self.hostname)
         # This host's own name need not be a domain with users; it is ours all the same.
         if self.is_report(named):
-            return Resolution(mailboxes=(Address(self.reports, named.domain),))
+            return Resolution(mailboxes=(Address(bare(named).local.lower(), named.domain),))
         is_local = self.directory.is_local(named.domain)
         if self.returns is not None and is_local and self.returns.is_one(named):
             return self._returned(named, self.returns.original(named))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from merpati.mail.parts import Part
+from merpati.report.archive import MAX_OCTETS, open_archive
 from merpati.report.errors import ReportError
 
 T = TypeVar("T")
@@ -19,13 +20,21 @@ _NAMES = (".xml", ".gz", ".zip", ".json")
 
 
 def first_report(parts: Iterable[Part], read: Callable[[bytes], T]) -> T:
-    """What `read` makes of the first attachment that it can read. Raises ReportError: what is wrong
-    with the first of those that may be a report; five are tried at most."""
+    """What `read` makes of the first attachment's document that it can read.
+
+    Raises ReportError: what is wrong with the first of those that may be a report. Five are tried
+    at most, and together no more is read than may be in one.
+    """
     fault: ReportError | None = None
+    room = MAX_OCTETS
     candidates = [part for part in parts if _may_be_report(part)]
     for part in candidates[:_MAX_TRIED]:
         try:
-            return read(part.content)
+            document = open_archive(part.content)
+            room -= len(document)
+            if room < 0:
+                break
+            return read(document)
         except ReportError as error:
             fault = fault or error
     raise fault or ReportError("no attachment that could be a report")

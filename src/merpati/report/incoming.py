@@ -11,7 +11,6 @@ from merpati.feedback.tls import TlsReport
 from merpati.mail.headers import Headers
 from merpati.mail.parts import read_parts
 from merpati.queue.entry import Entry
-from merpati.report.archive import open_archive
 from merpati.report.arf import MEDIA_TYPE, read_complaint
 from merpati.report.attachments import first_report
 from merpati.report.dmarc.reading import read_report as read_aggregate
@@ -51,9 +50,8 @@ def read_content(message: bytes) -> Content:
         return Unreadable(str(error), message[:MAX_KEPT])
 
 
-def _read(attached: bytes) -> AggregateReport | TlsReport:
+def _read(document: bytes) -> AggregateReport | TlsReport:
     """By what it is and not by what it is called: names and types are often wrong."""
-    document = open_archive(attached)
     beginning = document[:100].removeprefix(codecs.BOM_UTF8).lstrip()
     return read_tls(document) if beginning.startswith(b"{") else read_aggregate(document)
 

@@ -139,8 +139,9 @@ class Blueprint:
 
     def expander(self, directory: Directory, returns: Returns | None = None) -> Expander:
         """Of addresses here; `returns` knows those that notices of sent on mail come back to."""
-        name = "" if self.settings.is_inbox else self.settings.document.reports.name
-        return Expander(directory, self.settings.hostname, self.postmaster(), name, returns)
+        told = self.settings.document.reports.names
+        names = () if self.settings.is_inbox else tuple(map(str, told))
+        return Expander(directory, self.settings.hostname, self.postmaster(), names, returns)
 
     def room(self) -> Room:
         """Of what others report."""

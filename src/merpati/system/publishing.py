@@ -24,7 +24,7 @@ def subject_of(settings: Settings, domain: str, keys: tuple[tuple[str, str], ...
         _port(settings, Role.SUBMISSION),
         _port(settings, Role.SUBMISSIONS),
         settings.document.mta_sts is not None,
-        settings.document.reports.name,
+        next(iter(settings.document.reports.names), ""),
     )
 
 

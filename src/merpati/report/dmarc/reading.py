@@ -14,7 +14,6 @@ from merpati.feedback.aggregate import (
     SpfTold,
 )
 from merpati.mail.parts import read_parts
-from merpati.report.archive import open_archive
 from merpati.report.attachments import first_report
 from merpati.report.dmarc.document import Element, read_document
 from merpati.report.errors import ReportError
@@ -30,7 +29,7 @@ _POLICIES = frozenset(policy.value for policy in Policy)
 def find_report(message: bytes) -> AggregateReport:
     """The report that a message carries. Raises ReportError: what is wrong with the first of its
     attachments that may be one."""
-    return first_report(read_parts(message), lambda attached: read_report(open_archive(attached)))
+    return first_report(read_parts(message), read_report)
 
 
 def read_report(xml: bytes) -> AggregateReport:
