@@ -104,6 +104,8 @@ def test_a_summary_says_what_passed_and_what_to_do(filled: Run) -> None:
     assert "  192.0.2.9: If list.test sends for you, let it sign with DKIM" in told
     assert "Next: 990 of 994 messages passed in 20 days" in told
     assert "change p=none to p=quarantine" in told
+    assert "1 messages were complained of, or failed" in told
+    assert "1 mails to the address of reports could not be read" in told
 
 
 def test_a_summary_says_why_tls_failed(filled: Run) -> None:
@@ -117,6 +119,8 @@ def test_a_summary_in_indonesian(filled: Run) -> None:
     assert "994 pesan dalam 1 laporan dari google.com" in told
     assert "Langkah berikutnya: 990 dari 994 pesan lulus" in told
     assert "sertifikatnya sudah kedaluwarsa" in told
+    assert "1 pesan dikeluhkan" in told
+    assert "1 surat ke alamat laporan tidak dapat dibaca" in told
 
 
 def test_programs_are_given_json(filled: Run) -> None:

@@ -451,5 +451,7 @@ class ReportSummary(Answer, frozen=True):
     policy: str
     """Of DMARC, as the newest report has it."""
     dmarc: Alignment
+    complaints: int
+    """Messages that somebody complained of, or whose authentication failed."""
     sources: tuple[Source, ...]
     tls: tuple[Sessions, ...]

@@ -59,7 +59,7 @@ class ReportOffice:
         if question.domain:
             return [await self._sum(_domain(question.domain), since)]
         sums = [await self._sum(domain, since) for domain in await self.registrar.domains()]
-        return [one for one in sums if one.dmarc.reports or one.dmarc.unproven or one.tls]
+        return [one for one in sums if _is_told_of(one)]
 
     async def _sum(self, domain: str, since: float) -> ask.ReportSummary:
         return ask.ReportSummary(
@@ -67,9 +67,15 @@ class ReportOffice:
             since=moment(since),
             policy=await self._policy(domain, since),
             dmarc=await self.feedback.alignment(domain, since),
+            complaints=await self._complaints(domain, since),
             sources=tuple(await self.feedback.sources(domain, since, _MAX_SOURCES)),
             tls=tuple(await self.feedback.sessions(domain, since)),
         )
+
+    async def _complaints(self, domain: str, since: float) -> int:
+        selection = Selection(domain, since, Kind.COMPLAINT, ask.MAX_LISTED)
+        lines = await self.feedback.reports(selection)
+        return sum(line.total for line in lines if line.origin.is_believed)
 
     async def _policy(self, domain: str, since: float) -> str:
         """As the newest report that is believed has it; empty where there is none."""
@@ -78,6 +84,11 @@ class ReportOffice:
             if found is not None and isinstance(found.content, AggregateReport):
                 return found.content.published.policy
         return ""
+
+
+def _is_told_of(summary: ask.ReportSummary) -> bool:
+    dmarc = summary.dmarc
+    return bool(dmarc.reports or dmarc.unproven or summary.tls or summary.complaints)
 
 
 def _line(line: Line) -> ask.ReportLine:

@@ -24,6 +24,10 @@ _WORDS = {
         "dates": "from {first} to {last}",
         "unproven": "{unproven} more reports are not counted: nothing proves who sent them "
         "(merpati reports list)",
+        "complaints": "{complaints} messages were complained of, or failed: merpati reports list "
+        "{domain} --kind complaint",
+        "unreadable": "{number} mails to the address of reports could not be read: merpati reports "
+        "list --kind unreadable",
         "sources": "source,messages,passed,DKIM,SPF,refused,what it is",
         "do": "What to do",
         "next": "Next",
@@ -39,6 +43,10 @@ _WORDS = {
         "dates": "dari {first} sampai {last}",
         "unproven": "{unproven} laporan lain tidak dihitung: tidak ada bukti siapa pengirimnya "
         "(merpati reports list)",
+        "complaints": "{complaints} pesan dikeluhkan atau gagal: merpati reports list {domain} "
+        "--kind complaint",
+        "unreadable": "{number} surat ke alamat laporan tidak dapat dibaca: merpati reports list "
+        "--kind unreadable",
         "sources": "sumber,pesan,lulus,DKIM,SPF,ditolak,apa ini",
         "do": "Yang perlu dilakukan",
         "next": "Langkah berikutnya",
@@ -65,6 +73,16 @@ def say_summary(summary: ask.ReportSummary, language: str) -> None:
     _say(f"{words['next']}: {step_words(advice, summary.dmarc, language)}")
     for sessions in summary.tls:
         _say_sessions(sessions, words, language)
+    if summary.complaints:
+        told = {"complaints": summary.complaints, "domain": summary.domain}
+        _say(words["complaints"].format(**told))
+
+
+def say_unreadable(number: int, language: str) -> None:
+    """How many a person has to look at; nothing where there is none."""
+    if number:
+        click.echo()
+        _say(_WORDS[language]["unreadable"].format(number=number))
 
 
 def _say_dmarc(summary: ask.ReportSummary, words: dict[str, str]) -> None:

@@ -11,7 +11,7 @@ from merpati.cli.age import Age
 from merpati.cli.context import Refused, asked, counter_of, json_option, settings_of
 from merpati.cli.names import domains, offering
 from merpati.cli.output import counted, say_json, say_table
-from merpati.cli.reported import say_report, say_summary
+from merpati.cli.reported import say_report, say_summary, say_unreadable
 
 _ALL_ROWS = 50_000
 _MONTH = 30 * 86400.0
@@ -60,9 +60,12 @@ async def summary(
     async with counter_of(settings, only_looks=True) as counter:
         question = ask.SumReports(domain=domain, seconds=since)
         found = await counter.ask(op.REPORTS_SUMMARY, question)
+        unreadable = ask.ListReports(seconds=since, kind="unreadable")
+        strays = [] if domain else await counter.ask(op.REPORTS, unreadable)
     if as_json:
         say_json(found)
         return
+    language = lang or settings.document.language.value
     if not found:
         click.echo(
             "No report has come yet: merpati domain setup prints the records that order them."
@@ -70,7 +73,8 @@ async def summary(
     for n, one in enumerate(found):
         if n:
             click.echo()
-        say_summary(one, lang or settings.document.language.value)
+        say_summary(one, language)
+    say_unreadable(len(strays), language)
 
 
 @reports.command("list")
