@@ -76,7 +76,7 @@ CLAIMED: dict[int, tuple[str, str]] = {
     8460: (
         "Reports about TLS",
         "partly: sent and received by mail and HTTPS; a host that a policy in mode `testing` does "
-        "not list is not told of",
+        "not list is not told of; mail with a report obeys the policy that it tells of",
     ),
     8461: (
         "MTA-STS",

@@ -139,6 +139,11 @@ def test_a_flaw_of_the_record_is_told() -> None:
     assert "sp" in aggregate_report(due, WHO, 1e9).reporter.errors[0]
 
 
+def test_nobody_hides_what_he_forges_behind_the_subject_of_a_report() -> None:
+    (due,) = due_of(accepted(SPF, dmarc("fail"), subject="Report Domain: a.test"))
+    assert due.reasons == 1
+
+
 def test_a_report_alone_is_no_reason_for_a_report() -> None:
     brought = accepted(SPF, dmarc("pass"), subject="Report Domain: b.test Submitter: a.test")
     (due,) = due_of(brought)

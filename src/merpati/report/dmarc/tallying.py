@@ -76,7 +76,9 @@ class DmarcTally:
         refused_by = ""
         is_report = False
         if isinstance(event, Accepted):
-            is_report = event.subject.startswith(REPORT_SUBJECT)
+            # One that proves nothing is none: it would hide behind a subject.
+            passed = dmarc.result == "pass"
+            is_report = passed and event.subject.startswith(REPORT_SUBJECT)
         elif event.reply.startswith("4"):
             return  # It comes again.
         else:

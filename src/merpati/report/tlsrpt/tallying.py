@@ -17,9 +17,9 @@ from merpati.journal.events import Attempt, Deferred, Delivered, Failed, Opened,
 
 _SESSIONS = 20_000
 """Remembered so that each counts once; one lives for five minutes."""
-_OPENED = 5_000
+_OPENED = 1_000
 """Connections of which is remembered how they began; not those that went as they should."""
-_BROKEN = 2_000
+_BROKEN = 1_000
 """Hosts of which is remembered how TLS broke: they get mail in the clear for ten minutes."""
 _MAX_TEXT = 200
 
