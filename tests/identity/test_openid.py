@@ -131,6 +131,8 @@ async def test_a_signed_token_names_its_user(key: object, alg: str, kid: str) ->
         ({"aud": ["other", "more"]}, "token for another service"),
         ({"aud": None}, "token for another service"),
         ({"typ": "ID"}, "token for another service"),
+        ({"cnf": {"jkt": "x"}}, "token bound to a key"),
+        ({"cnf": None, "aud": []}, "token for another service"),
         ({"exp": NOW - 61}, "token out of its time"),
         ({"nbf": NOW + 61}, "token out of its time"),
         ({"exp": None}, "token that cannot be read"),

@@ -19,7 +19,7 @@ from merpati.mail.address import Address
 from merpati.mail.trace import Tls
 from merpati.reception.port import ClientCertificates, Port, PortSettings, Role
 from merpati.testing.clock import VirtualClock
-from merpati.testing.doors import HOSTNAME, House, greeted
+from merpati.testing.doors import HOSTNAME, House, greeted, networks
 from merpati.wire.certificates import make_self_signed
 from merpati.wire.endpoint import Endpoint
 from merpati.wire.errors import TlsError
@@ -231,6 +231,25 @@ async def test_who_a_certificate_is(
     house = House()
     assert (await external(house, office.trusted.issue_cert(*names), response))[:3] == reply
     assert [event.why for event in await house.events(LoginFailed)] == ([why] if why else [])
+
+
+async def test_a_front_lends_nobody_its_certificate(office: Office) -> None:
+    house = House()
+    shown = office.trusted.issue_cert("ann@a.test").cert_chain_pems[0].bytes().decode()
+    port = house.port(
+        Role.SUBMISSION,
+        client_certificates=ClientCertificates.OPTIONAL,
+        xclient=networks("192.0.2.7/32"),
+    )
+    async with greeted(port) as client:
+        chain = (ssl.PEM_cert_to_DER_cert(shown),)
+        client.stream.tls = client.stream._other.tls = Tls("1.3", "x", verified=True, chain=chain)
+        await client.start_tls()
+        assert (await client.say("XCLIENT ADDR=198.51.100.1", "EHLO client.test"))[:3] == "250"
+        answer = asyncio.ensure_future(client.say("AUTH EXTERNAL ="))
+        await house.clock.advance(0)
+        await house.clock.advance(2)
+        assert (await answer)[:3] == "535"
 
 
 async def test_a_suspended_user_has_a_certificate_in_vain(office: Office) -> None:

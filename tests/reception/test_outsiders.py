@@ -160,6 +160,16 @@ async def test_a_refused_token_is_told_what_would_be_good() -> None:
     assert reply == "334 " + b64encode(told).decode()
 
 
+async def test_who_hangs_up_behind_the_reason_has_tried_as_well() -> None:
+    house = House(tokens=Outside())
+    logins = house.logins()
+    house.logins = lambda: logins  # type: ignore[method-assign]
+    for _ in range(10):
+        assert (await by_token(house, "old"))[:3] == "334"
+    assert len(await failures(house)) == 10
+    assert (await by_token(house, "old")).startswith("454 4.7.0")
+
+
 async def test_a_provider_that_gives_no_answer_lets_nobody_in() -> None:
     house = House(tokens=Outside(answers=False))
     assert (await by_token(house, "ann")).startswith("454 4.7.0")

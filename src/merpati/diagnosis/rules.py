@@ -19,6 +19,7 @@ LOGINS = {
     "token of another issuer": "our-login-token",
     "token for another service": "our-login-token",
     "token out of its time": "our-login-token",
+    "token bound to a key": "our-login-token",
     "token that is not active": "our-login-token",
     "token without the scope": "our-login-token",
     "token without an address": "our-login-token",

@@ -28,7 +28,7 @@ class Asked:
 
     account: Address
     """Of a domain here; whether there is such a user is not known yet."""
-    password: str
+    password: str = field(repr=False)
     """Prepared (SASLprep), not empty, without control characters."""
     ip: str = ""
     """Where it came from."""

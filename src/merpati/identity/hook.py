@@ -9,7 +9,7 @@
 Everything else is no answer: another status, a redirect, no JSON, no `allow`, too late.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import msgspec
 
@@ -25,7 +25,7 @@ class HookSettings:
     """Whom to ask."""
 
     url: str
-    secret: str = ""
+    secret: str = field(default="", repr=False)
     """Shown as a bearer token, so that the program knows who asks."""
 
 

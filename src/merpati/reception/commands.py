@@ -302,6 +302,9 @@ def _become(session: "Session", said: dict[str, str]) -> None:
     client = replace(
         client, port=int(known.get("PORT", client.port)), name=known.get("NAME", client.name)
     )
+    if client.tls is not None:
+        # It was the front that showed a certificate, not the one it speaks for.
+        client = replace(client, tls=replace(client.tls, verified=False, chain=()))
     login = Address.parse(known["LOGIN"]) if known.get("LOGIN") else None
     # Nothing is believed of a command that is refused for one of its attributes.
     session.facts.client = client

@@ -46,6 +46,7 @@ _WRONG = Reply(535, "Authentication credentials invalid", Status(5, 7, 8))
 _NOT_NOW = Reply(454, "Too many failed logins, try again later", Status(4, 7, 0))
 _BUSY = Reply(454, "Cannot check logins now, try again later", Status(4, 7, 0))
 _LIMITED = "too many failures"
+_NOT_ACCEPTED = "the token was not accepted"
 _MALFORMED = bad_syntax("Malformed authentication exchange")
 
 
@@ -97,9 +98,13 @@ class Login:
         """Who logged in, once the reply is 235."""
         self.has_failed = False
         self._asked = ""
+        self._refusal: Reply | None = None
+        """What has been decided though the client is owed a challenge before it."""
 
     async def respond(self, response: bytes | None) -> Reply:
         """What to answer: 334 to go on, 235, or a refusal."""
+        if self._refusal is not None:
+            return self._refusal
         try:
             return await self._conclude(self._exchange.step(response))
         except LoginBusy as error:
@@ -111,8 +116,8 @@ class Login:
         """Answer the exchange's questions until it wants octets or is over."""
         while True:
             match step:
-                case Challenge(octets):
-                    return Reply(334, b64encode(octets).decode())
+                case Challenge():
+                    return _challenge(step)
                 case Succeeded():
                     # Many may have been heard at once: what is above the limit is not told.
                     if not self._may_try(step.username):
@@ -124,9 +129,21 @@ class Login:
                     self._asked = step.username
                     if not self._may_try(step.username):
                         return self._refuse(step.username, _LIMITED, _NOT_NOW)
+                    is_token = isinstance(step, VerifyToken)
                     step = self._exchange.answer(await self._witness.answer(step))
+                    if is_token and isinstance(step, Challenge):
+                        return await self._tell(step)
                 case _:
                     assert_never(step)
+
+    async def _tell(self, failure: Challenge) -> Reply:
+        """RFC 7628 §3.2.3: a refused token is told why before the exchange ends. It is counted now:
+        whoever hangs up instead of answering has tried as well."""
+        refusal = await self._reject(Rejected(_NOT_ACCEPTED, self._asked))
+        if refusal is _WRONG:
+            self._refusal = refusal
+            return _challenge(failure)
+        return refusal
 
     def _may_try(self, username: str) -> bool:
         return self._logins.failures.may_try(self._counted(username), self._client.ip)
@@ -189,3 +206,7 @@ class Login:
             )
         )
         return reply
+
+
+def _challenge(step: Challenge) -> Reply:
+    return Reply(334, b64encode(step.octets).decode())

@@ -164,6 +164,7 @@ REASONS: dict[str, dict[str, str]] = {
         "token of another issuer": "token dari penerbit lain",
         "token for another service": "token untuk layanan lain",
         "token out of its time": "token di luar masa berlakunya",
+        "token bound to a key": "token terikat pada sebuah kunci",
         "token that is not active": "token tidak aktif",
         "token without the scope": "token tanpa cakupan yang diminta",
         "token without an address": "token tanpa alamat",

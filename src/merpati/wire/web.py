@@ -9,7 +9,7 @@ against our own network.
 import asyncio
 import ipaddress
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -37,10 +37,10 @@ class Ask:
     """One question."""
 
     url: str
-    body: bytes | None = None
+    body: bytes | None = field(default=None, repr=False)
     """None: GET, else POST."""
     content_type: str = "application/json"
-    authorization: str = ""
+    authorization: str = field(default="", repr=False)
     public: bool = False
     """Only if its host is on the Internet."""
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from merpati.identity.checker import Asked, Proof
 from merpati.identity.errors import IdentityUnavailable
@@ -50,7 +50,7 @@ class LdapSettings:
     filter: str = ""
     """Else the template of a filter that finds them below `base`."""
     bind_dn: str = ""
-    bind_password: str = ""
+    bind_password: str = field(default="", repr=False)
     """Who searches."""
 
 

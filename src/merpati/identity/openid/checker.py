@@ -1,7 +1,7 @@
 """Whose a bearer token is, as one OpenID provider has it."""
 
 from base64 import b64encode
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import quote, urlencode
 
 from merpati.clock import Clock
@@ -20,7 +20,7 @@ class Introspection:
     """Who we are when we ask about tokens that only the provider can read."""
 
     client_id: str
-    client_secret: str
+    client_secret: str = field(repr=False)
 
     @property
     def authorization(self) -> str:

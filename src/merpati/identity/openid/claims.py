@@ -72,6 +72,14 @@ class Claims:
             return "token for another service", ", ".join(audience)
         if known.typ.lower() != "bearer":  # Keycloak says ID, Refresh or Bearer.
             return "token for another service", known.typ
+        if "cnf" in self._all:
+            # RFC 9449 §7.1, RFC 8705 §3: whoever shows it has to prove a key, which no mechanism
+            # here can carry; taken without that it would be worth more than it was made to be.
+            return "token bound to a key", ""
+        return self._untimely(now)
+
+    def _untimely(self, now: float) -> tuple[str, str] | None:
+        known = self._known
         if known.exp is not None and now >= known.exp + LEEWAY:
             return "token out of its time", f"until {known.exp:.0f}"
         if known.nbf is not None and now < known.nbf - LEEWAY:

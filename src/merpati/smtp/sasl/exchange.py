@@ -18,7 +18,7 @@ Rejected an exchange is over and must not be stepped again. Base64 is the connec
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from merpati.errors import MerpatiError
@@ -69,7 +69,7 @@ class VerifyPassword:
     """Is this the password? Both are prepared (SASLprep) and free of control characters."""
 
     username: str
-    password: str
+    password: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class VerifyToken:
 
     username: str
     """Empty when the client named nobody: the token says who it is."""
-    token: str
+    token: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
