@@ -1,5 +1,7 @@
 """What the queue on disk keeps in memory, and what becomes of it."""
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -36,8 +38,41 @@ async def test_bodies_in_memory_stay_within_their_octets(tmp_path: Path) -> None
     async with a_queue(tmp_path, QueueSettings(in_hand_octets=2_500)) as queue:
         await put(queue, [an_entry(number) for number in range(5)])
         assert await queue.count() == {"waiting": 3, "in_hand": 2, "held": 0}
-        claims = await queue.claim(NOW, 10)
+        claims = await queue.claim(NOW, 10) + await queue.claim(NOW, 10)
         assert [claim.body is not None for claim in claims] == [True, True, False, False, False]
+
+
+async def test_fresh_mail_does_not_wait_for_what_storage_answers(tmp_path: Path) -> None:
+    async with a_queue(tmp_path) as queue:
+        await put(queue, [an_entry(1)])
+    database = Database(StorageSettings(tmp_path / "0.db", ride=0.0))
+    await database.open()
+    queue = QueueStore(database, JournalStore(database), VirtualClock(NOW))
+    await queue.open()
+    await put(queue, [an_entry(2)])
+    is_over = threading.Event()
+    busy = asyncio.ensure_future(database.write(lambda connection: is_over.wait(10)))
+    await asyncio.sleep(0)
+    (fresh,) = await asyncio.wait_for(queue.claim(NOW, 10), 5)
+    assert fresh.entry == an_entry(2)
+    is_over.set()
+    await busy
+    (waiting,) = await queue.claim(NOW, 10)
+    assert waiting.entry == an_entry(1)
+    assert await queue.claim(NOW, 10) == []
+    await database.close()
+
+
+async def test_what_storage_answered_is_handed_out_within_the_room(tmp_path: Path) -> None:
+    async with a_queue(tmp_path) as queue:
+        await put(queue, [an_entry(1, *(f"u{n}@a.test" for n in range(5)))])
+    async with a_queue(tmp_path) as queue:
+        await put(queue, [an_entry(2)])
+        claims = [await queue.claim(NOW, room) for room in (6, 2, 2, 2)]
+        assert [sum(len(one.recipients) for one in some) for some in claims] == [1, 2, 2, 1]
+        assert sorted(w.n for some in claims[1:] for one in some for w in one.recipients) == [
+            *range(5)
+        ]
 
 
 async def test_recipients_in_hand_stay_within_their_number(tmp_path: Path) -> None:

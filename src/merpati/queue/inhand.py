@@ -296,9 +296,16 @@ def _is_chosen(chosen: Callable[[Entry, Waiting, str], bool], site: str, parcel:
     return any(chosen(claim.entry, waiting, site) for waiting in claim.recipients)
 
 
+def split(claim: Claim, room: int) -> tuple[Claim, Claim]:
+    """The first `room` recipients, and the others."""
+    first, others = claim.recipients[:room], claim.recipients[room:]
+    return (
+        Claim(claim.entry, claim.domain, first, claim.body),
+        Claim(claim.entry, claim.domain, others, claim.body),
+    )
+
+
 def _split(parcel: Parcel, room: int) -> Parcel:
     """Cut `room` recipients off a parcel."""
-    claim = parcel.claim
-    parcel.claim = Claim(claim.entry, claim.domain, claim.recipients[room:], claim.body)
-    first = Claim(claim.entry, claim.domain, claim.recipients[:room], claim.body)
+    first, parcel.claim = split(parcel.claim, room)
     return Parcel(parcel.message, parcel.berth, first, parcel.is_fresh)

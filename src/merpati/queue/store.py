@@ -6,7 +6,8 @@ ran before a settlement is also believed before it.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -33,7 +34,7 @@ from merpati.queue.entry import (
     Waiting,
 )
 from merpati.queue.holds import Holds
-from merpati.queue.inhand import InHand, Parcel
+from merpati.queue.inhand import InHand, Parcel, split
 from merpati.queue.lanes import Lanes
 from merpati.queue.lifecycle import TURNS, check_settlement
 from merpati.queue.opening import Opened, open_queue
@@ -46,8 +47,10 @@ from merpati.queue.selection import means
 from merpati.queue.settling import Settling, Verdicts
 from merpati.queue.sweeping import Sweeper
 from merpati.storage.database import Database
-from merpati.storage.errors import StorageError
 
+_BESIDE = 64
+"""Recipients that are looked for in storage while fresh ones go out: what is found is claimed
+before anything else, and should not be old by then."""
 _ALTER_AT_ONCE = 500
 
 
@@ -88,6 +91,8 @@ class QueueStore:
         """Held until it is told what a claim took out of storage: only then is it known what is in
         nobody's hands and may be changed."""
         self._holds = Holds()
+        self._answered: deque[Claim] = deque()
+        """Claimed from storage, and not handed out yet."""
         self._next_message = 1
         self._turn = 0
         database.on_rollback(self._lanes.forget)
@@ -166,22 +171,41 @@ class QueueStore:
         return message
 
     async def claim(self, now: float, room: int, busy: Collection[str] = ()) -> list[Claim]:
-        """See `Queue`. Storage is asked only when something there can be due."""
+        """See `Queue`. Storage is asked only when something there can be due, and what lies in
+        memory does not wait for its answer: that comes with the next claim."""
         busy = frozenset(busy)
-        claims = self._in_hand.take_fresh(room, busy, lambda site: self._holds.until(site) > now)
-        room = min(room - sum(len(one.recipients) for one in claims), self._in_hand.room)
-        if room > 0 and self._ready.is_due(now):
-            try:
-                claims += await self._claim_stored(now, room, busy)
-            except StorageError:
-                # What was taken out of memory is claimed by now: whoever asked must have it. The
-                # next claim meets the failure itself.
-                if not claims:
-                    raise
+        fresh = self._in_hand.take_fresh(room, busy, lambda site: self._holds.until(site) > now)
+        claims = fresh + self._hand_out(room - _recipients(fresh))
+        left = min(room - _recipients(claims), self._in_hand.room)
+        if left <= 0 or not self._ready.is_due(now):
+            return claims
+        if fresh and not self._asking.locked():
+            await self._asking.acquire()
+            asked = self._ask(now, min(left, _BESIDE), busy)
+            asked.add_done_callback(lambda future: future.exception())  # The next claim meets it.
+        if claims:
+            return claims
+        await self._asking.acquire()
+        if self._answered:
+            self._asking.release()
+        else:
+            await self._ask(now, left, busy)
+        return self._hand_out(room)
+
+    def _hand_out(self, room: int) -> list[Claim]:
+        """What storage has answered, as far as there is room."""
+        claims: list[Claim] = []
+        while self._answered and room > 0:
+            claim = self._answered.popleft()
+            if len(claim.recipients) > room:
+                claim, rest = split(claim, room)
+                self._answered.appendleft(rest)
+            claims.append(claim)
+            room -= len(claim.recipients)
         return claims
 
-    async def _claim_stored(self, now: float, room: int, busy: frozenset[str]) -> list[Claim]:
-        await self._asking.acquire()
+    def _ask(self, now: float, room: int, busy: frozenset[str]) -> "asyncio.Future[Answer]":
+        """Look for what is due in storage, `_asking` being held."""
         self._ready.ask()
         question = Question(
             now,
@@ -193,18 +217,18 @@ class QueueStore:
             self._turn,
         )
         self._turn += 1
-        claims: list[Claim] = []
         job = self._database.job(partial(claim, question=question, events=self._events))
         # Not by `async with`: who waits for the claim may be cancelled, the claim may not.
-        job.done = partial(self._found, claims, self._ready.touches)
+        job.done = partial(self._found, self._ready.touches)
         job.failed = self._asking.release
-        await self._database.submit(job)
-        return claims
+        return self._database.submit(job)
 
-    def _found(self, claims: list[Claim], touches: int, answer: Answer) -> None:
+    def _found(self, touches: int, answer: Answer) -> None:
         self._asking.release()
-        claims += self._in_hand.take_found(answer.found)
+        self._answered += self._in_hand.take_found(answer.found)
         self._ready.learn(answer, touches, self._in_hand)
+        if self._answered:
+            self._ready.wake()
 
     async def read(self, entry_id: str) -> AsyncIterator[bytes]:
         """See `Queue`: one short question a piece."""
@@ -236,8 +260,8 @@ class QueueStore:
         self._ready.wake()
 
     async def next_due(self) -> float | None:
-        """See `Queue`. For fresh mail that is now."""
-        if self._in_hand.has_fresh:
+        """See `Queue`. For what can be handed out without asking that is now."""
+        if self._in_hand.has_fresh or self._answered:
             return min(self._clock.now(), self._ready.next_ready or self._clock.now())
         return self._ready.next_ready
 
@@ -398,3 +422,7 @@ def _demote(connection: apsw.Connection, parcels: Sequence[Parcel]) -> None:
     for message in {parcel.message for parcel in parcels}:
         numbers = {w.n for p in parcels if p.message == message for w in p.claim.recipients}
         adopt(connection, message, numbers)
+
+
+def _recipients(claims: Iterable[Claim]) -> int:
+    return sum(len(claim.recipients) for claim in claims)
