@@ -94,6 +94,14 @@ async def _waiting(bench: Bench, entry: Entry, due: float = NOW) -> None:
         await bench.queue.settle(becomes(claim, State.WAITING, due=due, reply="450 no"))
 
 
+async def _all(bench: Bench) -> list[Claim]:
+    """Everything that is due."""
+    claims: list[Claim] = []
+    while more := await bench.queue.claim(NOW, 100):
+        claims += more
+    return claims
+
+
 def _addresses(claims: list[Claim]) -> list[str]:
     return sorted(str(one.recipient.address) for claim in claims for one in claim.recipients)
 
@@ -276,7 +284,7 @@ async def a_whole_cohort_is_held_and_resumed(bench: Bench) -> None:
         ("y.test", "mx.shared.test", 2),
         ("z.test", "z.test", 0),
     ]
-    assert _addresses(await bench.queue.claim(NOW, 10)) == ["e@z.test"]
+    assert _addresses(await _all(bench)) == ["e@z.test"]
     assert await bench.queue.held() == {"mx.shared.test": (NOW + 600, "down")}
     assert await bench.queue.next_due() == NOW + 600
     await bench.queue.hold("mx.shared.test", 0, "")
