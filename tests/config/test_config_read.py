@@ -188,6 +188,8 @@ def test_values_that_make_no_sense_are_refused_with_what_does(text: str, what: s
         ),
         ('[dns]\nservers=["unix:x"]', "no resolver"),
         ('[[dns.update]]\nkey="k"\nserver="unix:x"', "no name server"),
+        ("[autoconfig]", "served on [http]"),
+        ('[http]\nlisten="127.0.0.1:1"\n[autoconfig]', "ports to send by"),
         ('[[route]]\nmatch=[]\nto="mx:"', "matches nothing"),
     ],
 )

@@ -110,6 +110,7 @@ def installed(folder: Path, resolver: int, port: int, key: Path) -> Path:
     file = folder / "merpati.toml"
     file.write_text(
         'hostname = "mx.a.test"\n[[port]]\nrole = "submissions"\nlisten = "127.0.0.1:465"\n'
+        '[http]\nlisten = "127.0.0.1:8025"\n[mta_sts]\n[autoconfig]\nimap = "imap.a.test"\n'
         f'[dns]\nservers = ["127.0.0.1:{resolver}"]\nauthority_port = {port}\n'
         f'[[dns.update]]\nzone = "a.test"\nkey = "{key}"\nserver = "127.0.0.1:{port}"\n'
     )
@@ -133,7 +134,7 @@ def test_what_is_missing_is_written_and_what_is_somebody_elses_stays(world: Worl
     assert tried.exit_code == 0
     assert '- a.test. IN TXT "v=spf1 include:news.test -all"' in tried.stderr
     assert '+ a.test. 3600 IN TXT "v=spf1 mx include:news.test -all"' in tried.stderr
-    assert "# MTA-STS (_mta-sts.a.test) is left: this server does not serve" in tried.stderr
+    assert "# PTR (1.0.0.127.in-addr.arpa) is left: it lies in no zone" in tried.stderr
     assert world.there("a.test", "MX") == set()
 
     refused = world.run("a.test", "--apply", text="n\n")
@@ -141,7 +142,9 @@ def test_what_is_missing_is_written_and_what_is_somebody_elses_stays(world: Worl
     assert world.there("a.test", "MX") == set()
 
     _, page, _ = world.setup("a.test", "--apply", "--yes")
-    assert faults(page) <= PTR | {"MTA-STS", "TLSA"}
+    assert faults(page) <= PTR | {"TLSA"}
+    for alias in ("mta-sts.a.test", "autoconfig.a.test"):
+        assert world.there(alias, "CNAME") == {"mx.a.test."}
     assert world.there("a.test", "TXT") == {
         '"of somebody else"',
         '"v=spf1 mx include:news.test -all"',

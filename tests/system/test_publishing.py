@@ -8,7 +8,8 @@ from merpati.config.errors import ConfigError
 from merpati.config.settings import Settings, load
 from merpati.delivery.backing import StsMode
 from merpati.delivery.sts.policy import parse_policy
-from merpati.system.publishing import served_policy, subject_of
+from merpati.setup.autoconfig import MailHosts
+from merpati.system.publishing import mail_hosts, served_policy, subject_of
 
 TABLE = '[http]\nlisten = "127.0.0.1:8025"\n[mta_sts]\n'
 
@@ -52,3 +53,14 @@ def test_without_the_table_no_policy_is_served(tmp_path: Path) -> None:
 def test_a_policy_that_nobody_could_keep_is_refused(tmp_path: Path, text: str, why: str) -> None:
     with pytest.raises(ConfigError, match=why):
         settings(tmp_path, text)
+
+
+def test_mail_programs_are_told_of_domains_here_alone(tmp_path: Path) -> None:
+    ports = '[[port]]\nrole = "submissions"\nlisten = "127.0.0.1:465"\n'
+    http = '[http]\nlisten = "127.0.0.1:8025"\n'
+    told = settings(tmp_path, f'{ports}{http}[autoconfig]\nimap = "imap.a.test"\n')
+    hosts = mail_hosts(told, "a.test", ["a.test"])
+    assert hosts == MailHosts("a.test", "mx.a.test", 465, 0, "imap.a.test")
+    assert mail_hosts(told, "b.test", ["a.test"]) is None
+    assert mail_hosts(settings(tmp_path, ports), "a.test", ["a.test"]) is None
+    assert subject_of(told, "a.test", ()).serves_autoconfig

@@ -41,6 +41,7 @@ def check(document: Document, lines: Lines) -> list[Flaw]:
         *_dns(document),
         *_queue(document),
         *_mta_sts(document),
+        *_autoconfig(document),
     ]
     return [Flaw(say(path), lines.of(path), what, hint) for path, what, hint in found]
 
@@ -199,6 +200,19 @@ def _route(n: int, route: RouteTable) -> Found:
         configured(route, "a password" if route.username else "")
     except RouteError as error:
         yield ("route", n, "to"), str(error), ""
+
+
+def _autoconfig(document: Document) -> Found:
+    if document.autoconfig is None:
+        return
+    if document.http is None:
+        yield ("autoconfig",), "is served on [http], which is not there", ""
+    if not any(port.role in _SENDING for port in document.port):
+        yield ("autoconfig",), "tells of ports to send by, and there is none", _SEND_HERE
+
+
+_SENDING = {Role.SUBMISSION, Role.SUBMISSIONS}
+_SEND_HERE = 'Write [[port]] with role = "submissions" and listen = "[::]:465", say'
 
 
 def _mta_sts(document: Document) -> Found:

@@ -341,6 +341,21 @@ class MtaStsTable(Table, frozen=True):
     ] = ()
 
 
+class AutoconfigTable(Table, frozen=True):
+    """What mail programs are told who ask for the settings of the domains here. With this table
+    `[http]` serves it: `/mail/config-v1.1.xml` for Thunderbird and others, and
+    `/autodiscover/autodiscover.xml` for Outlook. Programs ask by HTTPS: a web server in front has
+    the certificate for `autoconfig.` and the domain."""
+
+    imap: Annotated[
+        DomainName | None,
+        key(
+            "The host where people read their mailboxes, by IMAP with TLS at port 993. Without it "
+            "Outlook is told where to send alone, and Thunderbird takes nothing of it."
+        ),
+    ] = None
+
+
 class RouteTable(Table, frozen=True):
     """Where mail for domains that are not ours goes. The first `[[route]]` that matches wins."""
 
@@ -654,6 +669,7 @@ class Document(Table, frozen=True):
     dns: DnsTable = DnsTable()
     http: HttpTable | None = None
     mta_sts: MtaStsTable | None = None
+    autoconfig: AutoconfigTable | None = None
     route: tuple[RouteTable, ...] = ()
     delivery: DeliveryTable = DeliveryTable()
     limits: LimitsTable = LimitsTable()

@@ -1,12 +1,16 @@
 """What is told to the world about this server: a domain's records depend on it."""
 
-from collections.abc import Iterable
+import socket
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from ipaddress import ip_address
 
 from merpati.certificates.source import OwnReader
 from merpati.config.certificates import fallback, sources
 from merpati.config.settings import Settings
+from merpati.dns.resolver import PORT
 from merpati.reception.port import Role
+from merpati.setup.autoconfig import MailHosts
 from merpati.setup.plan import Subject
 from merpati.setup.sts import OwnPolicy, policy_host
 from merpati.wire.certificates import key_digest
@@ -25,7 +29,36 @@ def subject_of(settings: Settings, domain: str, keys: tuple[tuple[str, str], ...
         _port(settings, Role.SUBMISSIONS),
         settings.document.mta_sts is not None,
         next(iter(settings.document.reports.names), ""),
+        tuple(_sources()),
+        settings.document.autoconfig is not None,
     )
+
+
+def mail_hosts(settings: Settings, domain: str, domains: Iterable[str]) -> MailHosts | None:
+    """What mail programs of people of a domain are told; None where that is nothing."""
+    if (told := settings.document.autoconfig) is None or domain not in domains:
+        return None
+    return MailHosts(
+        domain,
+        settings.hostname.lower().rstrip("."),
+        _port(settings, Role.SUBMISSIONS),
+        _port(settings, Role.SUBMISSION),
+        told.imap or "",
+    )
+
+
+# One of each family, far away: nothing is sent, the kernel says by which address it would be.
+_FAR = ((socket.AF_INET, "198.41.0.4"), (socket.AF_INET6, "2001:503:ba3e::2:30"))
+
+
+def _sources() -> Iterator[str]:
+    """Addresses that this machine sends from, if they are public: behind NAT nobody here knows."""
+    for family, far in _FAR:
+        with suppress(OSError), socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect((far, PORT))
+            address = str(probe.getsockname()[0])
+            if ip_address(address).is_global:
+                yield address
 
 
 def sts_policy(settings: Settings) -> OwnPolicy:

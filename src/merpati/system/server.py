@@ -24,6 +24,7 @@ from msgspec import structs
 from merpati import __version__
 from merpati.api import http, operations
 from merpati.api import questions as ask
+from merpati.api.autoconfig import add_autoconfig
 from merpati.api.client import RemoteCounter, short_path
 from merpati.api.errors import Mistaken
 from merpati.api.moments import day_number, moment
@@ -43,6 +44,7 @@ from merpati.journal.events import MAX_TEXT, Lifecycle
 from merpati.node.memory import SharedMemory
 from merpati.reception.port import Port
 from merpati.report.metrics import Series, exposition
+from merpati.setup.autoconfig import MailHosts
 from merpati.system.blueprint import Blueprint
 from merpati.system.certificate import all_sources, take_up
 from merpati.system.chores import keep_on
@@ -52,7 +54,7 @@ from merpati.system.full import when_there_is_room
 from merpati.system.identity import Outsiders, outsiders
 from merpati.system.log import Log
 from merpati.system.office import submit
-from merpati.system.publishing import served_policy
+from merpati.system.publishing import mail_hosts, served_policy
 from merpati.system.reload import unchangeable
 from merpati.system.secret import installation_secret
 from merpati.system.shard import Shard, ShardParts
@@ -367,9 +369,14 @@ class Server:
             domains = await node.ask(operations.DOMAINS, ask.Nothing())
             return served_policy(self._settings, host, domains)
 
+        async def hosts_of(domain: str) -> MailHosts | None:
+            domains = await node.ask(operations.DOMAINS, ask.Nothing())
+            return mail_hosts(self._settings, domain, domains)
+
         app = http.public(trouble, page, policy)
         if self._settings.document.http and self._settings.document.http.tls_reports:
             add_tls_reports(app, self._own.delivering.receiver.take_posted)
+        add_autoconfig(app, hosts_of)
         return app
 
     @property

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import cast
+from xml.etree import ElementTree
 
 import msgspec
 from aiohttp import web
@@ -30,6 +31,7 @@ from merpati.config.values import Target as Route
 from merpati.dns.key import KeyFileError, read_key
 from merpati.mail.address import Address
 from merpati.mail.headers import Headers
+from merpati.setup.autoconfig import MailHosts, asked_address, outlook
 from merpati.system.office import own_counter
 from tests.fuzz.target import Target
 
@@ -160,6 +162,17 @@ def update_key(octets: bytes) -> None:
     assert read_key(written) == key
 
 
+def autodiscover(octets: bytes) -> None:
+    """Whatever is posted asks for the settings of one address, or of none; the answer is XML that
+    has the address and nothing else of the question."""
+    address = asked_address(octets)
+    if address is None:
+        return
+    root = ElementTree.fromstring(outlook(MailHosts("a.test", "mx.a.test", 465), address))
+    logins = [one.text for one in root.iter() if one.tag.endswith("}LoginName")]
+    assert logins == [str(address)]
+
+
 def sendmail(octets: bytes) -> None:
     """Lines: a recipient, a sender, a name, -N; then the message. It is whole, or refused."""
     to, sender, name, notify, content = (*octets.split(b"\n", 4), *[b""] * 5)[:5]
@@ -226,6 +239,12 @@ _MAIL = (
     b"BCC : x@y.test\n", b"\r\n", b"\n .",
 )  # fmt: skip
 
+_QUESTION = (
+    *(b"<EMailAddress>", b"</EMailAddress>", b"<Request>", b"ann@a.test", b"@", b'"', b"&amp;"),
+    b"<!DOCTYPE x [<!ENTITY e 'x'>]>",
+    b"<EMailAddress>ann@a.test</EMailAddress>",
+    b'<EMailAddress>"a&b"@a.test</EMailAddress>',
+)
 _KEY = (
     *(b'key "', b'"k"', b"{", b"}", b";", b"algorithm ", b"hmac-sha256", b'secret "'),
     *(b"MTIzNDU2Nzg5MDEyMzQ1Ng==", b"//", b"#", b"/*", b"*/", b"\n", b'"', b" "),
@@ -237,5 +256,6 @@ TARGETS = (
     Target("toml", toml, _TOML, longest=8192, room=1024 * 1024),
     Target("value", value, _TEXTS, head=b"\x00"),
     Target("update_key", update_key, _KEY, longest=8192),
+    Target("autodiscover", autodiscover, _QUESTION, longest=8192),
     Target("sendmail", sendmail, _MAIL, head=b"\n\n\n\n"),
 )
