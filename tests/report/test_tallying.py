@@ -101,8 +101,29 @@ async def test_what_happens_is_written_about_once_a_minute() -> None:
     assert [count for _, count in due.rows] == [3]
 
 
+async def test_what_came_before_anybody_counted_is_counted_too() -> None:
+    world = World()
+    world.receive(5)
+    await running(world, 1.0)
+    world.receive(2)
+    await running(world, 1.0, 100.0)
+    assert await world.total() == 7
+
+
 async def test_history_is_not_counted() -> None:
     world = World()
+    world.receive(5)
+    await world.clock.advance(2.0 * DAY)
+    world.receive(1)
+    await running(world, 1.0)
+    world.receive(2)
+    await running(world, 1.0, 100.0)
+    assert await world.total() == 2
+
+
+async def test_a_journal_that_was_put_back_is_counted_from_its_end() -> None:
+    world = World()
+    await world.tallies.add(0, 100, ())
     world.receive(5)
     await running(world, 1.0)
     world.receive(2)

@@ -48,8 +48,7 @@ class Theirs(Server):
         """What came to eve: the attachments by their media types."""
         found = {}
         for path in (self.folder / "var/mail/b.test/eve/new").glob("*"):
-            message = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
-            assert isinstance(message, EmailMessage)
+            message = _read(path)
             if message["Subject"].startswith("Report Domain:"):
                 assert "d=a.test" in message["DKIM-Signature"]
                 *_, part = message.iter_parts()
@@ -107,6 +106,44 @@ def _exchange(ours: Server, theirs: Theirs) -> None:
         # The sessions that brought these reports are no reason for further ones.
         ours.ask("reports", "send", "--day", f"{datetime.now(UTC):%Y-%m-%d}")
         assert len(theirs.ask_json("reports", "list")) == 2
+
+
+OUR_READER = """
+_dmarc.b.test                       TXT "v=DMARC1; p=none; rua=mailto:ann@a.test"
+b.test._report._dmarc.a.test        TXT "v=DMARC1"
+"""
+
+
+async def test_a_server_that_is_killed_counts_all_once(tmp_path: Path) -> None:
+    async with serve_zone(OUR_READER) as dns:
+        host, number = dns.address
+        server = Server(tmp_path)
+        text = server.config.read_text().replace("trusted =", "xclient =")
+        server.config.write_text(
+            f'{text}[dns]\nservers = ["{host}:{number}"]\n[reports]\nsend = true\n'
+        )
+        await asyncio.to_thread(_killed, server)
+
+
+def _killed(server: Server) -> None:
+    server.populate()
+    with server:
+        assert [hand_in(server, FORGED, FORGER) for _ in range(3)] == [250] * 3
+        server.kill()  # within the minute, so that nothing is written yet
+    with server:
+        assert [hand_in(server, FORGED, FORGER) for _ in range(2)] == [250] * 2
+        server.ask("reports", "send", "--day", f"{datetime.now(UTC):%Y-%m-%d}")
+        wait_for(lambda: len(server.mails()) == 6)
+        (report,) = (mail for mail in map(_read, server.mails()) if mail["Auto-Submitted"])
+        *_, part = report.iter_parts()
+        (record,) = DMARCParser.parse_bytes(part.get_content()).records
+        assert (record.source_ip, record.count) == (FORGER, 5)
+
+
+def _read(path: Path) -> EmailMessage:
+    message = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+    assert isinstance(message, EmailMessage)
+    return message
 
 
 def _check_aggregate(octets: bytes) -> None:

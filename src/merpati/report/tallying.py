@@ -8,7 +8,6 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from merpati.clock import Clock
@@ -79,8 +78,6 @@ class Tallying:
         self._alone = asyncio.Lock()
         """One reads at a time, and nothing is counted while it is written."""
         self._written = 0.0
-        self.left_out = 0
-        """What was not counted since its day is too long ago."""
         self._empty()
 
     async def run(self) -> None:
@@ -112,17 +109,19 @@ class Tallying:
     async def _begin(self) -> None:
         """Go on behind what is written; what was counted since is counted again.
 
-        A journal that nobody has counted yet is counted from now on, and so is one that nobody
-        counted for days: of them no report would go any more.
+        A journal that nobody has counted yet is counted from its beginning. What begins days ago is
+        counted from now on: of that no report would go any more.
         """
         self._memory.unwritten()
         self._empty()
         last = await self._parts.journal.last()
         written = await self._parts.tallies.cursor(self._shard)
-        if written is None or written > last or await self._is_long_ago(written):
-            await self._parts.tallies.add(self._shard, last, ())
-            written = last
-        self._reader.cursor = self._cursor = written
+        start = written or 0
+        if start > last or await self._is_long_ago(start):
+            start = last
+        if start != written:
+            await self._parts.tallies.add(self._shard, start, ())
+        self._reader.cursor = self._cursor = start
         self._written = self._parts.clock.monotonic()
 
     async def _is_long_ago(self, written: int) -> bool:
@@ -164,27 +163,24 @@ class Tallying:
         cursor = self._reader.cursor
         if cursor == self._cursor:
             return
-        tallies = list(self._tallies())
+        oldest = self._today - _DAYS_BACK
+        tallies = [one for one in self._tallies() if one.subject.day >= oldest]
         await self._parts.tallies.add(self._shard, cursor, tallies)
         self._cursor = cursor
         self._memory.written()
         self._empty()
 
     def _tallies(self) -> Iterator[Tally]:
-        make = partial(self._tally, self._today)
         for (day, domain), judged in self._dmarc.groups():
-            rows, reasons, record = judged.rows(), judged.reasons, judged.record
-            yield from make(Subject(day, Kind.AGGREGATE, domain), rows, reasons, record)
+            subject = Subject(day, Kind.AGGREGATE, domain)
+            yield self._tally(subject, judged.rows(), judged.reasons, judged.record)
         for (day, domain), tried in self._tls.groups():
-            yield from make(Subject(day, Kind.TLS, domain), tried.rows(), tried.reasons)
+            yield self._tally(Subject(day, Kind.TLS, domain), tried.rows(), tried.reasons)
 
     def _tally(
-        self, today: int, subject: Subject, rows: dict[bytes, int], reasons: int, record: str = ""
-    ) -> Iterator[Tally]:
-        if subject.day < today - _DAYS_BACK:
-            self.left_out += sum(rows.values())
-            return
+        self, subject: Subject, rows: Mapping[bytes, int], reasons: int, record: str = ""
+    ) -> Tally:
         parts, settings = self._parts, self._settings
         end = (subject.day + 1) * DAY + settings.grace
         due = max(end + settings.spread * parts.chance(), parts.clock.now() + settings.late)
-        yield Tally(subject, due, parts.new_name(), rows, record, reasons)
+        return Tally(subject, due, parts.new_name(), rows, record, reasons)
