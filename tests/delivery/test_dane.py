@@ -2,6 +2,7 @@
 
 import hashlib
 import ssl
+from dataclasses import replace
 
 import pytest
 import trustme
@@ -10,9 +11,10 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from merpati.delivery.backing import Backing, StsMode
 from merpati.delivery.dane import Dane, Tlsa, Tlsas, Undecided, Usage, prove
-from merpati.delivery.lesson import SiteMemory
+from merpati.delivery.lesson import SiteMemory, Waived
 from merpati.delivery.security import Decider, Policy, decide
 from merpati.delivery.transaction import Host, TlsDemand, Way
+from merpati.feedback.tls import ResultType
 from merpati.testing.deliveries import ScriptedDns
 
 NAME = "mx.a.test"
@@ -236,9 +238,7 @@ async def test_hosts_that_an_insecure_answer_named_are_not_asked() -> None:
 
 async def test_dane_goes_before_sts_and_a_broken_tls_is_not_remembered_against_it() -> None:
     way = Way("a.test", "mx:", backing=Backing(dnssec=True, sts=StsMode.ENFORCE))
-    security = await Decider(Dane(a_zone(NAME, PLACE))).decide(
-        way, HOST, SiteMemory(plain_only=True)
-    )
+    security = await Decider(Dane(a_zone(NAME, PLACE))).decide(way, HOST, WAIVED)
     assert security.policy is Policy.DANE
     assert security.demand is TlsDemand.REQUIRED
 
@@ -267,10 +267,39 @@ def test_sts_demands_a_certificate_only_when_it_is_enforced(
     assert security.name == NAME
 
 
-def test_sts_in_testing_looks_at_a_certificate_and_no_more_when_it_proves_nothing() -> None:
-    way = Way("a.test", "mx:", backing=Backing(sts=StsMode.TESTING))
-    assert decide(way, HOST).tries_proof
-    assert not decide(way, HOST, memory=SiteMemory(unproven=True)).verifies
-    plain = decide(way, HOST, memory=SiteMemory(plain_only=True))
-    assert plain.demand is TlsDemand.OFF
-    assert not plain.verifies
+WAIVED = SiteMemory(waived=Waived.TLS, failure=ResultType.EXPIRED)
+PROOF_WAIVED = replace(WAIVED, waived=Waived.PROOF)
+
+
+@pytest.mark.parametrize(
+    ("mode", "memory", "demand", "checks", "failure"),
+    [
+        (StsMode.TESTING, PROOF_WAIVED, TlsDemand.OPPORTUNISTIC, False, ResultType.EXPIRED),
+        (StsMode.TESTING, WAIVED, TlsDemand.OFF, False, ResultType.EXPIRED),
+        (StsMode.ENFORCE, WAIVED, TlsDemand.REQUIRED, True, None),
+        (StsMode.NONE, WAIVED, TlsDemand.OFF, False, ResultType.EXPIRED),
+    ],
+)
+def test_what_was_waived_is_not_asked_for_again_unless_it_is_demanded(
+    mode: StsMode,
+    memory: SiteMemory,
+    demand: TlsDemand,
+    checks: bool,
+    failure: ResultType | None,
+) -> None:
+    security = decide(Way("a.test", "mx:", backing=Backing(sts=mode)), HOST, memory)
+    assert (security.demand, security.verifies) == (demand, checks)
+    assert security.failure is failure
+
+
+def test_a_host_that_a_policy_in_testing_does_not_name_is_a_failure_and_gets_mail() -> None:
+    backing = Backing(sts=StsMode.TESTING, unlisted=(NAME,))
+    security = decide(Way("a.test", "mx:", backing=backing), HOST)
+    assert security.failure is ResultType.FAILED
+    assert security.may_fall_back
+    assert not security.verifies
+
+
+def test_records_that_are_all_useless_are_a_failure() -> None:
+    way = Way("a.test", "mx:", backing=Backing(dnssec=True))
+    assert decide(way, HOST, tlsa=Tlsas(NAME, ())).failure is ResultType.TLSA_INVALID

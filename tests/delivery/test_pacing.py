@@ -6,8 +6,16 @@ import math
 import pytest
 
 from merpati.delivery.bucket import Bucket
-from merpati.delivery.lesson import LowerRung, MessageLimit, RecipientLimit, SiteMemory
+from merpati.delivery.lesson import (
+    LowerRung,
+    MessageLimit,
+    RecipientLimit,
+    SiteMemory,
+    Waive,
+    Waived,
+)
 from merpati.delivery.pacing import Pace, Paces, PacingSettings
+from merpati.feedback.tls import ResultType
 from merpati.smtp.rung import Rung
 
 
@@ -91,22 +99,18 @@ def test_what_was_learned_is_believed_for_a_day():
     assert pace.memory(86_401) == SiteMemory()
 
 
-def test_a_certificate_that_proves_nothing_is_not_looked_at_for_ten_minutes():
-    pace = a_pace(hosts=3)
-    pace.proved_nothing("192.0.2.1", 100)
-    assert pace.memory_for("192.0.2.1", 699) == SiteMemory(unproven=True)
-    assert pace.memory_for("192.0.2.1", 700) == SiteMemory()
-
-
 def test_broken_tls_is_believed_of_its_host_for_ten_minutes():
     pace = a_pace(hosts=3)
-    pace.tls_broke("192.0.2.1", 100)
-    assert pace.memory_for("192.0.2.1", 699).plain_only
-    assert not pace.memory_for("192.0.2.1", 700).plain_only
-    assert not pace.memory_for("192.0.2.2", 101).plain_only
+    waive = Waive(Waived.TLS, ResultType.FAILED)
+    pace.waive("192.0.2.1", waive, 100)
+    assert pace.memory_for("192.0.2.1", 699) == SiteMemory(
+        waived=Waived.TLS, failure=ResultType.FAILED
+    )
+    assert not pace.memory_for("192.0.2.1", 700).waived
+    assert not pace.memory_for("192.0.2.2", 101).waived
     for n in range(10, 14):
-        pace.tls_broke(f"192.0.2.{n}", 100)
-    assert not pace.memory_for("192.0.2.10", 101).plain_only
+        pace.waive(f"192.0.2.{n}", waive, 100)
+    assert not pace.memory_for("192.0.2.10", 101).waived
 
 
 def test_suspended_hosts_and_sites_are_bounded():

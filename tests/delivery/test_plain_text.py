@@ -1,7 +1,8 @@
-"""How far one broken handshake reaches, in a whole dispatcher."""
+"""How far one broken handshake reaches, and one bad certificate, in a whole dispatcher."""
 
 from merpati.delivery.ending import End, Ending
-from merpati.delivery.lesson import PlainOnly, Unproven
+from merpati.delivery.lesson import Waive, Waived
+from merpati.feedback.tls import ResultType
 from merpati.testing.deliveries import ScriptedDns, ScriptedHost, ScriptedHosts, an_entry
 
 
@@ -14,10 +15,10 @@ class BrokenTls(ScriptedHosts):
         self.plain = []
 
     def talk(self, way, host, memory, learn):
-        self.plain.append((host.ip, memory.plain_only))
+        self.plain.append((host.ip, memory.waived is Waived.TLS))
         if host.ip == self.breaks:
             self.breaks = ""
-            learn(PlainOnly("the connection was closed in the handshake"))
+            learn(Waive(Waived.TLS, ResultType.FAILED))
             failed = {host.ip: ScriptedHost(fails=End(Ending.TLS_FAILED, "closed"))}
             return ScriptedHosts(self._clock, failed).talk(way, host, memory, learn)
         return super().talk(way, host, memory, learn)
@@ -43,31 +44,33 @@ async def test_one_broken_handshake_costs_one_host_its_tls_for_ten_minutes(make_
     assert talker.plain[-1] == (second, False)
 
 
-class Unlikely(ScriptedHosts):
-    """A host whose certificate proves nothing; notes who looks at it."""
+class BadCertificate(ScriptedHosts):
+    """Fails a check that is only a test, for a name that is not its own."""
 
     def __init__(self, clock, hosts):
         super().__init__(clock, hosts)
-        self.looked = []
+        self.memories = []
 
     def talk(self, way, host, memory, learn):
-        self.looked.append(not memory.unproven)
-        if not memory.unproven:
-            learn(Unproven("the certificate was not accepted: self-signed certificate"))
-            failed = {host.ip: ScriptedHost(fails=End(Ending.TLS_FAILED, "self-signed"))}
+        self.memories.append((memory.waived, memory.failure))
+        if memory.waived is Waived.NOTHING:
+            learn(Waive(Waived.PROOF, ResultType.WRONG_NAME))
+            failed = {host.ip: ScriptedHost(fails=End(Ending.TLS_FAILED, "not accepted"))}
             return ScriptedHosts(self._clock, failed).talk(way, host, memory, learn)
         return super().talk(way, host, memory, learn)
 
 
-async def test_a_certificate_that_is_only_reported_on_delays_no_mail(make_world):
-    ip = "192.0.2.1"
-    world = make_world(hosts={ip: ScriptedHost()}, dns=ScriptedDns(v4={"a.test": (ip,)}))
-    talker = world.talker = Unlikely(world.clock, world.hosts)
+async def test_a_certificate_that_fails_a_test_costs_a_connection_and_no_mail(make_world):
+    dns = ScriptedDns(v4={"a.test": ("192.0.2.1",)})
+    world = make_world(hosts={"192.0.2.1": ScriptedHost()}, dns=dns)
+    talker = world.talker = BadCertificate(world.clock, world.hosts)
     async with world.running():
         await world.put(an_entry(1, "ann@a.test"))
         await world.clock.advance(2)
-        assert talker.looked == [True, False]
+        waived = Waived.PROOF, ResultType.WRONG_NAME
+        assert talker.memories == [(Waived.NOTHING, None), waived]
         await world.clock.advance(60)
         await world.put(an_entry(2, "ann@a.test"))
         await world.clock.advance(2)
-    assert talker.looked == [True, False, False]
+    assert talker.memories == [(Waived.NOTHING, None), waived, waived]
+    assert world.hosts["192.0.2.1"].received

@@ -2,7 +2,7 @@
 
 import pytest
 
-from merpati.delivery.lesson import SiteMemory, limited
+from merpati.delivery.lesson import SiteMemory, Waived, limited
 from merpati.delivery.transaction import Switches
 from merpati.smtp.rung import Rung
 
@@ -18,7 +18,7 @@ from merpati.smtp.rung import Rung
         (SiteMemory(max_messages=9), Switches(max_messages=5), SiteMemory(max_messages=5)),
         (SiteMemory(), Switches(max_recipients=5), SiteMemory(max_rcpt=5)),
         (SiteMemory(max_rcpt=3), Switches(max_recipients=5), SiteMemory(max_rcpt=3)),
-        (SiteMemory(plain_only=True), Switches(), SiteMemory(plain_only=True)),
+        (SiteMemory(waived=Waived.TLS), Switches(), SiteMemory(waived=Waived.TLS)),
     ],
 )
 def test_the_lower_of_what_is_said_and_known_holds(

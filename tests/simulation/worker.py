@@ -160,7 +160,7 @@ class Worker:
             note=self.journal.note,
             learn=learn,
         )
-        security = decide(way, host, memory=memory)
+        security = decide(way, host, memory)
         return Conversation(way, host, security, surroundings, memory)
 
     def _make_notices(self) -> Notices:

@@ -13,7 +13,7 @@ class StsMode(Enum):
 
     NONE = "none"
     TESTING = "testing"
-    """Hosts that fail it get mail all the same; reports tell of them."""
+    """Hosts that fail it get mail all the same; the journal and reports tell of them."""
     ENFORCE = "enforce"
 
 
@@ -24,10 +24,13 @@ class Backing:
     dnssec: bool = False
     """The answer that named them was validated (RFC 7672 §2.2.1)."""
     sts: StsMode = StsMode.NONE
+    unlisted: tuple[str, ...] = ()
+    """Hosts that a policy in testing does not name."""
 
     def __str__(self) -> str:
         """For the name of a site, since who is backed differently is talked to differently."""
-        told = ("dnssec=yes" if self.dnssec else "", _SAID[self.sts])
+        unlisted = f"unlisted={','.join(self.unlisted)}" if self.unlisted else ""
+        told = ("dnssec=yes" if self.dnssec else "", _SAID[self.sts], unlisted)
         return "&".join(filter(None, told))
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from merpati.clock import Clock
 from merpati.delivery.ending import End, Ending
 from merpati.delivery.flight import Telling
-from merpati.delivery.lesson import Lesson, PlainOnly, SiteMemory, Unproven
+from merpati.delivery.lesson import NOTHING_KNOWN, Lesson, SiteMemory
 from merpati.delivery.link import ConversationSettings, Link
 from merpati.delivery.opening import Opening
 from merpati.delivery.security import Security
@@ -41,7 +41,6 @@ class Surroundings:
 
 _TLSA_TOLD = 5
 """TLSA records of a host that the journal keeps with a connection."""
-_NOTHING_KNOWN = SiteMemory()
 
 
 class Conversation:
@@ -57,7 +56,7 @@ class Conversation:
         host: Host,
         security: Security,
         surroundings: Surroundings,
-        memory: SiteMemory = _NOTHING_KNOWN,
+        memory: SiteMemory = NOTHING_KNOWN,
     ) -> None:
         self._way = way
         self._host = host
@@ -90,8 +89,13 @@ class Conversation:
         if refused is None:
             return None
         stream.abort()
-        policy = self._security.policy.value
-        return replace(refused, connection=self._name, tls=self._tls, policy=policy)
+        return replace(
+            refused,
+            connection=self._name,
+            tls=self._tls,
+            policy=self._security.policy.value,
+            failure=self._failure,
+        )
 
     async def run(self, source: Source) -> End:
         """Draw transactions until a reason to end, settle each exactly once, then close."""
@@ -112,11 +116,16 @@ class Conversation:
     @property
     def _is_verified(self) -> bool:
         # In mode testing nobody vouches for the host's name: the proof is for the report alone.
-        return bool(self._proof) and not self._security.tries_proof
+        return bool(self._proof) and not self._security.tests
 
     @property
     def _proof(self) -> str:
         return self._opening.proof if self._opening else ""
+
+    @property
+    def _failure(self) -> str:
+        failure = self._opening.failure if self._opening else None
+        return failure.value if failure else ""
 
     @property
     def _tls(self) -> str:
@@ -134,10 +143,8 @@ class Conversation:
         except asyncio.CancelledError:
             link.stream.abort()
             raise
-        if opening.tls_broken:
-            self._around.learn(PlainOnly(opening.tls_broken))
-        if opening.unproven:
-            self._around.learn(Unproven(opening.unproven))
+        if opening.waive:
+            self._around.learn(opening.waive)
         return refused
 
     def _note_opened(self, refused: End | None) -> None:
@@ -154,6 +161,7 @@ class Conversation:
                 verified=self._is_verified,
                 policy=self._security.policy.value,
                 proof=self._proof,
+                tls_failure=self._failure,
                 name=self._security.name if self._tls else "",
                 dialogue=tuple(opening.dialogue) if opening else (),
                 error=refused.why[:MAX_TEXT] if refused else "",
@@ -174,4 +182,5 @@ class Conversation:
             tls=self._tls,
             policy=self._security.policy.value,
             proof=self._proof,
+            tls_failure=self._failure,
         )

@@ -15,7 +15,7 @@ from enum import IntEnum
 from hmac import compare_digest
 
 from merpati.delivery.transaction import Host
-from merpati.dns.errors import DnsError
+from merpati.dns.errors import DnsBogus, DnsError
 from merpati.dns.resolver import Answer, Resolver
 from merpati.errors import MerpatiError
 from merpati.wire.chain import Certificate, descent, read_chain
@@ -84,6 +84,11 @@ class Tlsas:
 class Undecided(MerpatiError):
     """The DNS does not say now what a host must prove. Temporary, and no reason to prove less."""
 
+    def __init__(self, why: str, *, bogus: bool = False) -> None:
+        super().__init__(why)
+        self.bogus = bogus
+        """Its signatures are wrong."""
+
 
 class Dane:
     """Asks a resolver whose word is trusted."""
@@ -124,7 +129,8 @@ class Dane:
 
 
 def _undecided(name: str, error: DnsError) -> Undecided:
-    return Undecided(f"the DNS does not say what certificate {name} must have: {error.cause}")
+    why = f"the DNS does not say what certificate {name} must have: {error.cause}"
+    return Undecided(why, bogus=isinstance(error, DnsBogus))
 
 
 def prove(records: Sequence[Tlsa], chain: Iterable[bytes], name: str, now: float) -> Usage | None:

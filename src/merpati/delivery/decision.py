@@ -1,6 +1,7 @@
 """A conversation before which is asked what its host must prove."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from merpati.delivery.conversation import Conversation, Surroundings
 from merpati.delivery.dane import Undecided
@@ -10,6 +11,7 @@ from merpati.delivery.security import Decider, Policy
 from merpati.delivery.transaction import Host, Source, Way
 from merpati.diagnosis.replies import Stage
 from merpati.errors import MerpatiError
+from merpati.feedback.tls import ResultType
 from merpati.journal.events import MAX_TEXT, Opened
 
 
@@ -37,7 +39,8 @@ class Decided:
         try:
             security = await self._decider().decide(way, host, self._memory)
         except Undecided as error:
-            return self._left_alone(str(error))
+            failure = ResultType.DNSSEC_INVALID.value if error.bogus else ""
+            return self._left_alone(str(error), failure)
         self._conversation = Conversation(way, host, security, self._around, self._memory)
         return await self._conversation.open()
 
@@ -47,7 +50,7 @@ class Decided:
             raise MerpatiError("the conversation was not opened")
         return await self._conversation.run(source)
 
-    def _left_alone(self, why: str) -> End:
+    def _left_alone(self, why: str, failure: str) -> End:
         name, host = self._around.entropy(10).hex(), self._host
         self._around.note(
             Opened(
@@ -58,8 +61,10 @@ class Decided:
                 ip=host.ip,
                 port=host.port,
                 policy=Policy.DANE.value,
+                tls_failure=failure,
                 error=why[:MAX_TEXT],
             )
         )
         policy = Policy.DANE.value
-        return End(Ending.TLS_FAILED, why, Stage.CONNECT, connection=name, policy=policy)
+        end = End(Ending.TLS_FAILED, why, Stage.CONNECT, connection=name, policy=policy)
+        return replace(end, failure=failure)

@@ -53,3 +53,5 @@ class End:
     """Version and cipher, if it was encrypted before it failed."""
     policy: str = field(default="", compare=False)
     """Who decided what its host had to prove."""
+    failure: str = field(default="", compare=False)
+    """What its TLS lacked, as in `Opened`."""

@@ -1,15 +1,28 @@
 """What a conversation learns about its site, as values for whoever owns the site (`pool`).
 
 Lessons arrive while the conversation runs; the owner keeps them in the site's `SiteMemory` (rungs
-and limits for 24 h, broken TLS for ten minutes and its host alone) and gives that to the
+and limits for 24 h, what is waived of TLS for ten minutes and one host) and gives that to the
 conversations it opens next.
 """
 
 from dataclasses import dataclass, replace
+from enum import IntEnum
 
 from merpati.delivery.transaction import Switches
 from merpati.diagnosis.replies import Meaning, Stage
+from merpati.feedback.tls import ResultType
 from merpati.smtp.rung import Rung
+
+
+class Waived(IntEnum):
+    """What a host is not asked for any more, since it failed in it and mail need not wait for it;
+    more includes less."""
+
+    NOTHING = 0
+    PROOF = 1
+    """The certificate of a domain whose policy is only tested (RFC 8461 §5)."""
+    TLS = 2
+    """What was opportunistic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +35,13 @@ class SiteMemory:
     """Messages a connection; None: as many as its LIMITS allow."""
     max_rcpt: int = 100
     """Recipients a transaction."""
-    plain_only: bool = False
-    """This host's TLS broke when it was only a wish: the next connection goes without."""
-    unproven: bool = False
-    """Its certificate proves nothing, which is only to be reported: it is not asked for again."""
+    waived: Waived = Waived.NOTHING
+    """Of this host; the next connection goes without."""
+    failure: ResultType | None = None
+    """Why it was waived."""
+
+
+NOTHING_KNOWN = SiteMemory()
 
 
 def limited(memory: SiteMemory, switches: Switches) -> SiteMemory:
@@ -63,17 +79,11 @@ class RecipientLimit:
 
 
 @dataclass(frozen=True, slots=True)
-class PlainOnly:
-    """The TLS handshake failed though the route only wished for TLS."""
+class Waive:
+    """The handshake failed over what was only wished for."""
 
-    why: str
-
-
-@dataclass(frozen=True, slots=True)
-class Unproven:
-    """The certificate proves nothing, where a policy in mode testing wants to be told of that."""
-
-    why: str
+    what: Waived
+    failure: ResultType
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,4 +102,4 @@ class Setback:
     """Whose message it was: a login, or the domain of its sender (`tenants`)."""
 
 
-Lesson = LowerRung | MessageLimit | RecipientLimit | PlainOnly | Unproven | Setback
+Lesson = LowerRung | MessageLimit | RecipientLimit | Waive | Setback

@@ -7,11 +7,13 @@ lower it. What was said is kept for the journal, without credentials.
 from collections.abc import Callable
 
 from merpati.delivery.ending import End, Ending
+from merpati.delivery.lesson import Waive, Waived
 from merpati.delivery.link import Link
 from merpati.delivery.security import Policy, Security
 from merpati.delivery.transaction import TlsDemand, Way
 from merpati.delivery.verdicts import STAGES, meaning_of
 from merpati.diagnosis.replies import Stage
+from merpati.feedback.tls import ResultType
 from merpati.journal.events import MAX_TEXT, Exchange
 from merpati.mail.trace import Tls
 from merpati.smtp.answers import Answer, Nonsense
@@ -26,11 +28,17 @@ from merpati.smtp.client_states import Command
 from merpati.smtp.sasl.exchange import SaslError
 from merpati.smtp.sasl.external import EXTERNAL
 from merpati.smtp.sasl.mechanisms import ClientSide, Credentials, choose
-from merpati.wire.errors import CertificateError, TlsError, WireError
+from merpati.wire.errors import CertificateError, CertificateFlaw, TlsError, WireError
 
 _DEMANDS = {
     Policy.DANE: "DANE demands it (TLSA records)",
     Policy.STS_ENFORCE: "MTA-STS demands it",
+}
+_RESULTS = {
+    CertificateFlaw.NAME: ResultType.WRONG_NAME,
+    CertificateFlaw.TIME: ResultType.EXPIRED,
+    CertificateFlaw.AUTHORITY: ResultType.NOT_TRUSTED,
+    CertificateFlaw.OTHER: ResultType.NOT_TRUSTED,
 }
 _Answered = Greeted | HelloAnswered | TlsAnswered | LoginAnswered
 
@@ -45,11 +53,10 @@ class Opening:
         self.tls: Tls | None = None
         self.proof = ""
         """How the handshake proved who the host is; empty: not at all."""
-        self.tls_broken = ""
-        """Why TLS failed, when it was only wished for: the next connection may go without."""
-        self.unproven = ""
-        """Why the certificate proved nothing, when that is only told: the next connection may go
-        on whatever it is."""
+        self.failure = security.failure
+        """What TLS lacked."""
+        self.waive: Waive | None = None
+        """What failed though it was only wished for: the next connection goes without."""
         self._link = link
         self._way = way
         self._security = security
@@ -61,13 +68,8 @@ class Opening:
         """None: ready. Never raises for what a host does."""
         try:
             return await self._perform()
-        except CertificateError as error:
-            if self._security.tries_proof:
-                self.unproven = str(error)
-                return End(Ending.TLS_FAILED, str(error), Stage.STARTTLS)
-            return self._tls_failed(str(error))
         except TlsError as error:
-            return self._tls_failed(str(error))
+            return self._tls_failed(str(error), _result(error), waived=self._blamed(error))
         except WireError as error:
             lost = Ending.UNREACHABLE if self._stage is Stage.CONNECT else Ending.LOST
             return End(lost, str(error), self._stage)
@@ -121,7 +123,7 @@ class Opening:
         if self._security.implicit or self._security.demand is TlsDemand.OFF:
             return None
         if not self._link.smtp.capabilities.offers("STARTTLS"):
-            return None if self._security.may_fall_back else self._tls_failed(self._missing())
+            return self._without_starttls()
         self._link.smtp.start_tls()
         refused = await self._expect("STARTTLS", Command.STARTTLS)
         if refused is not None:
@@ -132,13 +134,20 @@ class Opening:
         self._link.smtp.secured()
         return await self._hello()
 
+    def _without_starttls(self) -> End | None:
+        self.failure = ResultType.NO_STARTTLS
+        if self._security.may_fall_back:
+            return None
+        return self._tls_failed(self._missing(), self.failure)
+
     def _without_tls(self, refused: End) -> End | None:
         """After a plain no we go on where TLS was only a wish; a good-bye is one."""
         if refused.why.startswith("421"):
             return refused
+        self.failure = ResultType.NO_STARTTLS
         if refused.ending is Ending.TURNED_AWAY and self._security.may_fall_back:
             return None
-        return self._tls_failed(refused.why)
+        return self._tls_failed(refused.why, self.failure)
 
     async def _shake_hands(self) -> None:
         self._stage = Stage.STARTTLS
@@ -152,10 +161,18 @@ class Opening:
         demanded = _DEMANDS.get(self._security.policy)
         return f"TLS is not offered, though {demanded}" if demanded else "TLS is not offered"
 
-    def _tls_failed(self, why: str) -> End:
+    def _tls_failed(
+        self, why: str, failure: ResultType = ResultType.FAILED, waived: Waived = Waived.TLS
+    ) -> End:
+        self.failure = failure
         if self._security.may_fall_back:
-            self.tls_broken = why
+            self.waive = Waive(waived, failure)
         return End(Ending.TLS_FAILED, why, Stage.STARTTLS)
+
+    def _blamed(self, error: TlsError) -> Waived:
+        """Whether only the check failed, or all of TLS."""
+        by_check = self._security.tests and isinstance(error, CertificateError)
+        return Waived.PROOF if by_check else Waived.TLS
 
     async def _log_in(self) -> End | None:
         mechanisms = self._link.smtp.capabilities.mechanisms
@@ -190,3 +207,7 @@ class Opening:
             channel_bindings=tls.channel_bindings if tls else (),
             host=self._security.name,
         )
+
+
+def _result(error: TlsError) -> ResultType:
+    return _RESULTS[error.flaw] if isinstance(error, CertificateError) else ResultType.FAILED

@@ -19,6 +19,7 @@ from merpati.delivery.lesson import (
     RecipientLimit,
     Setback,
     SiteMemory,
+    Waive,
 )
 from merpati.delivery.transaction import Host
 from merpati.diagnosis.replies import Refusal
@@ -57,7 +58,7 @@ class PacingSettings:
     remembered: float = _DAY
     """How long the ladder and limits that were learned are believed."""
     plain: float = 600.0
-    """How long a host whose TLS broke is talked to without, where TLS is a wish. Short: whoever
+    """How long a host whose TLS broke is talked to without, where it is a wish. Short: whoever
     can break one handshake, or a restart that does, must not have the mail of a day in the clear.
     For as long a certificate is not looked at that is only reported on.
     """
@@ -106,8 +107,7 @@ class Pace:
         self._hold = _Setbacks()
         self._down = _Setbacks()
         self._hosts: OrderedDict[str, _Setbacks] = OrderedDict()
-        self._plain_until: OrderedDict[str, float] = OrderedDict()
-        self._unproven_until: OrderedDict[str, float] = OrderedDict()
+        self._waived: OrderedDict[str, tuple[Waive, float]] = OrderedDict()
         self._memory = SiteMemory()
         self._forget_at = math.inf
         self._message = _Average(0.1)
@@ -121,26 +121,18 @@ class Pace:
 
     def memory_for(self, host: str, now: float) -> SiteMemory:
         """What the next conversation with a host should know."""
-        plain_only = now < self._plain_until.get(host, -math.inf)
-        unproven = now < self._unproven_until.get(host, -math.inf)
         memory = self.memory(now)
-        if not plain_only and not unproven:
+        waive, until = self._waived.get(host, (None, -math.inf))
+        if waive is None or now >= until:
             return memory
-        return replace(memory, plain_only=plain_only, unproven=unproven)
+        return replace(memory, waived=waive.what, failure=waive.failure)
 
-    def tls_broke(self, host: str, now: float) -> None:
-        """A handshake that was only wished for failed: this host goes without it for minutes."""
-        self._for_minutes(self._plain_until, host, now)
-
-    def proved_nothing(self, host: str, now: float) -> None:
-        """A certificate that is only reported on proved nothing: it may be any for minutes."""
-        self._for_minutes(self._unproven_until, host, now)
-
-    def _for_minutes(self, hosts: OrderedDict[str, float], host: str, now: float) -> None:
-        hosts[host] = now + self._settings.plain
-        hosts.move_to_end(host)
-        while len(hosts) > self._settings.hosts:
-            hosts.popitem(last=False)
+    def waive(self, host: str, waive: Waive, now: float) -> None:
+        """A handshake failed over what was only wished for: this host goes without for minutes."""
+        self._waived[host] = waive, now + self._settings.plain
+        self._waived.move_to_end(host)
+        while len(self._waived) > self._settings.hosts:
+            self._waived.popitem(last=False)
 
     @property
     def paused_until(self) -> float:

@@ -23,7 +23,7 @@ from merpati.delivery.ending import End, Ending
 from merpati.delivery.families import Families
 from merpati.delivery.floor import Floor, Rest
 from merpati.delivery.in_hand import Share
-from merpati.delivery.lesson import Lesson, PlainOnly, Setback, SiteMemory, Unproven, limited
+from merpati.delivery.lesson import Lesson, Setback, SiteMemory, Waive, limited
 from merpati.delivery.line import Line, Ready, Report
 from merpati.delivery.mx import Exchanges, HostFinder, NoHosts
 from merpati.delivery.outcome import Outcome, Result
@@ -302,8 +302,7 @@ class SitePool:
         talk = self._parts.talker(way, host, known, learn)
         refused = await self._guarded(talk.open(), host)
         if refused is not None:
-            learned = self._pace.memory_for(host.ip, began)
-            if (learned.plain_only, learned.unproven) != (memory.plain_only, memory.unproven):
+            if self._pace.memory_for(host.ip, began).waived > memory.waived:
                 return await self._talk(host, line)
             if refused.ending is Ending.OURS:
                 return refused
@@ -381,6 +380,7 @@ class SitePool:
             connection=failure.connection,
             tls=failure.tls,
             policy=failure.policy,
+            tls_failure=failure.failure,
         )
         status = "5.3.2" if result is Result.FAILED else "4.4.1"
         if failure.ending is Ending.TLS_FAILED:
@@ -402,10 +402,8 @@ class SitePool:
 
     def _learn(self, lesson: Lesson, host: Host) -> None:
         now = self.monotonic()
-        if isinstance(lesson, PlainOnly):
-            self._pace.tls_broke(host.ip, now)
-        elif isinstance(lesson, Unproven):
-            self._pace.proved_nothing(host.ip, now)
+        if isinstance(lesson, Waive):
+            self._pace.waive(host.ip, lesson, now)
         self._pace.learn(lesson, now)
         if not isinstance(lesson, Setback):
             return

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from merpati.delivery.backing import StsMode
 from merpati.delivery.dane import Dane, Tlsa, Tlsas, Usage, prove
-from merpati.delivery.lesson import SiteMemory
+from merpati.delivery.lesson import NOTHING_KNOWN, SiteMemory, Waived
 from merpati.delivery.transaction import Host, TlsDemand, Way
+from merpati.feedback.tls import ResultType
 from merpati.wire.errors import TlsError
 from merpati.wire.tls import ClientCertificate, TlsContext, client_context
 
@@ -36,7 +37,6 @@ _OF_ROUTE = {
     TlsDemand.OPPORTUNISTIC: Policy.OPPORTUNISTIC,
     TlsDemand.REQUIRED: Policy.REQUIRED,
 }
-_NOTHING_KNOWN = SiteMemory()
 PKIX = "pkix"
 """Proof by the authorities that we trust."""
 _PROOFS = {Usage.TRUST_ANCHOR: "dane-ta", Usage.END_ENTITY: "dane-ee"}
@@ -58,15 +58,15 @@ class Security:
     """DANE: the certificate must match one of them; none: it need not prove anything."""
     certificate: ClientCertificate | None = None
     """What we show of ourselves."""
-    tries_proof: bool = False
-    """The certificate is looked at as if it had to be valid, and mail goes if it is not: a policy
-    in mode testing wants to be told (RFC 8461 §5)."""
+    tests: bool = False
+    """The certificate is checked as if it were demanded; mail goes whatever comes of it."""
+    failure: ResultType | None = None
+    """What is known beforehand to be lacking."""
 
     @property
     def verifies(self) -> bool:
         """Whether the certificate must be valid for `name` by an authority that we trust."""
-        must = self.demand is TlsDemand.REQUIRED and self.policy is not Policy.DANE
-        return must or self.tries_proof
+        return self.tests or (self.demand is TlsDemand.REQUIRED and self.policy is not Policy.DANE)
 
     @property
     def may_fall_back(self) -> bool:
@@ -75,8 +75,7 @@ class Security:
 
     def without_tls(self) -> "Security":
         """The same with TLS given up, for an opportunistic host whose TLS is broken."""
-        plain = replace(self, demand=TlsDemand.OFF, tries_proof=False)
-        return plain if self.may_fall_back else self
+        return replace(self, demand=TlsDemand.OFF, tests=False) if self.may_fall_back else self
 
     def context(self) -> TlsContext:
         """The TLS settings for this demand; shared by all connections with the same."""
@@ -100,27 +99,44 @@ class Security:
 def decide(
     way: Way,
     host: Host,
+    memory: SiteMemory = NOTHING_KNOWN,
     *,
-    memory: SiteMemory = _NOTHING_KNOWN,
     ca_file: str = "",
     tlsa: Tlsas | None = None,
 ) -> Security:
-    """What is demanded of a host, with the memory of a TLS that broke or proved nothing."""
+    """What is demanded of a host, of which something may be waived."""
     if tlsa is not None and _decides(tlsa, way):
-        required = TlsDemand.REQUIRED
-        return Security(
-            required, way.implicit_tls, tlsa.base, Policy.DANE, ca_file, tlsa=tlsa.usable
-        )
+        return _by_dane(way, tlsa, ca_file)
     policy = _OF_ROUTE[way.tls]
     security = Security(
         way.tls, way.implicit_tls, host.name, policy, ca_file, certificate=way.certificate
     )
-    if way.tls is TlsDemand.OPPORTUNISTIC and way.backing.sts is StsMode.ENFORCE:
+    if way.tls is not TlsDemand.OPPORTUNISTIC:
+        return security
+    if way.backing.sts is StsMode.ENFORCE:
         return replace(security, demand=TlsDemand.REQUIRED, policy=Policy.STS_ENFORCE)
-    if way.tls is TlsDemand.OPPORTUNISTIC and way.backing.sts is StsMode.TESTING:
-        tries = not memory.unproven
-        security = replace(security, policy=Policy.STS_TESTING, tries_proof=tries)
-    return security.without_tls() if memory.plain_only else security
+    if way.backing.sts is StsMode.TESTING:
+        security = _tested(security, way, host, memory)
+    if memory.waived >= Waived.TLS and security.may_fall_back:
+        return replace(security.without_tls(), failure=memory.failure)
+    return security
+
+
+def _by_dane(way: Way, tlsa: Tlsas, ca_file: str) -> Security:
+    # RFC 8460 §4.3.2.1: none of the records was found to be valid.
+    failure = None if tlsa.usable else ResultType.TLSA_INVALID
+    security = Security(TlsDemand.REQUIRED, way.implicit_tls, tlsa.base, Policy.DANE, ca_file)
+    return replace(security, tlsa=tlsa.usable, failure=failure)
+
+
+def _tested(security: Security, way: Way, host: Host, memory: SiteMemory) -> Security:
+    # RFC 8461 §5: the policy is validated, failures may be reported, and mail goes.
+    security = replace(security, policy=Policy.STS_TESTING)
+    if host.name in way.backing.unlisted:
+        return replace(security, failure=ResultType.FAILED)
+    if memory.waived is not Waived.NOTHING:
+        return replace(security, failure=memory.failure)
+    return replace(security, tests=True)
 
 
 def _decides(tlsa: Tlsas, way: Way) -> bool:
@@ -137,12 +153,12 @@ class Decider:
         self._dane = dane
         self._ca_file = ca_file
 
-    async def decide(self, way: Way, host: Host, memory: SiteMemory = _NOTHING_KNOWN) -> Security:
+    async def decide(self, way: Way, host: Host, memory: SiteMemory = NOTHING_KNOWN) -> Security:
         """See `decide`. Raises Undecided."""
         tlsa = None
         if self._dane and way.backing.dnssec and way.tls is not TlsDemand.OFF:
             tlsa = await self._dane.of(host)
-        return decide(way, host, memory=memory, ca_file=self._ca_file, tlsa=tlsa)
+        return decide(way, host, memory, ca_file=self._ca_file, tlsa=tlsa)
 
 
 @lru_cache(maxsize=16)

@@ -45,6 +45,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sts-testing."""
     proof: str = ""
     """How it proved who it is: pkix, dane-ta, dane-ee; empty: not at all."""
+    tls_failure: str = ""
+    """What its TLS lacked; see `Opened`."""
     dialogue: tuple[Exchange, ...] = ()
     """This transaction's own commands: MAIL, RCPT of this recipient, DATA or BDAT, the end."""
     seconds: float = 0.0
@@ -171,6 +173,9 @@ class Opened(Fact, frozen=True, tag="opened", kw_only=True, omit_defaults=True):
     policy: str = ""
     proof: str = ""
     """Both as in `Attempt`."""
+    tls_failure: str = ""
+    """What TLS lacked, as a result type of RFC 8460 §4.3: what the domain demanded and mail waits
+    for, or what was wished for and mail went without. Empty: nothing, or nobody wished for TLS."""
     name: str = ""
     """What TLS was asked for and the certificate, where it is checked, has to be for."""
     local: str = ""

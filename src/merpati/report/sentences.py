@@ -24,7 +24,7 @@ POLICIES = {
         "required": "the route: only with a valid certificate",
         "dane": "DANE: the host's zone says which certificates are its own",
         "sts-enforce": "MTA-STS: the domain demands a valid certificate",
-        "sts-testing": "MTA-STS, in testing: the domain demands nothing yet",
+        "sts-testing": "MTA-STS, in testing: checked, and mail goes whatever comes of it",
     },
     "id": {
         "none": "rute: tanpa TLS",
@@ -32,10 +32,32 @@ POLICIES = {
         "required": "rute: hanya dengan sertifikat yang sah",
         "dane": "DANE: zona host itu menyebut sertifikat miliknya",
         "sts-enforce": "MTA-STS: domainnya menuntut sertifikat yang sah",
-        "sts-testing": "MTA-STS, masa uji: domainnya belum menuntut apa-apa",
+        "sts-testing": "MTA-STS, masa uji: diperiksa, tetapi surat tetap dikirim",
     },
 }
 """Who decided what a host had to prove."""
+
+LACKING = {
+    "en": {
+        "starttls-not-supported": "the host offers no TLS",
+        "certificate-host-mismatch": "its certificate is for other names",
+        "certificate-expired": "its certificate is not good today",
+        "certificate-not-trusted": "nobody whom we trust vouches for its certificate",
+        "validation-failure": "the host is not what its domain or zone says, or TLS broke",
+        "tlsa-invalid": "none of its TLSA records can be used",
+        "dnssec-invalid": "the signatures of its zone are wrong",
+    },
+    "id": {
+        "starttls-not-supported": "host itu tidak menawarkan TLS",
+        "certificate-host-mismatch": "sertifikatnya untuk nama lain",
+        "certificate-expired": "sertifikatnya tidak berlaku hari ini",
+        "certificate-not-trusted": "sertifikatnya tidak dijamin pihak yang dipercaya",
+        "validation-failure": "host itu tidak sesuai kebijakan domain atau zonanya, atau TLS gagal",
+        "tlsa-invalid": "tak satu pun catatan TLSA-nya dapat dipakai",
+        "dnssec-invalid": "tanda tangan zonanya salah",
+    },
+}
+"""What TLS with a host lacked, by the result types of RFC 8460 §4.3."""
 
 PROOFS = {
     "en": {
@@ -69,6 +91,7 @@ LABELS = {
         "plain": "none",
         "signed": "signed with",
         "policy": "decided by",
+        "lacking": "TLS lacks",
         "reply": "answer",
         "why": "Why",
         "next": "What to do",
@@ -95,6 +118,7 @@ LABELS = {
         "plain": "tidak ada",
         "signed": "ditandatangani dengan",
         "policy": "ditentukan oleh",
+        "lacking": "TLS kurang",
         "reply": "jawaban",
         "why": "Sebab",
         "next": "Langkah berikutnya",

@@ -41,6 +41,7 @@ from merpati.report.sentences import (
     ACCEPTED_BY,
     ACTIONS,
     LABELS,
+    LACKING,
     OUTCOMES,
     POLICIES,
     PROOFS,
@@ -222,6 +223,8 @@ def _details(event: Event, language: str) -> list[str]:
     # was demanded.
     if isinstance(event, Opened) and (event.tls or not event.error or event.policy in _DEMAND):
         found.append((labels["policy"], POLICIES[language].get(event.policy, event.policy)))
+    if isinstance(event, Opened):
+        found.append((labels["lacking"], _lacking(event, language)))
     return [f"{label}: {shown(value)}" for label, value in found if value]
 
 
@@ -236,6 +239,14 @@ def _encryption(one: Attempt | Opened, name: str, language: str) -> str:
         return one.tls  # Of before this was written down.
     proof = PROOFS[language].get(one.proof, one.proof)
     return f"{one.tls}; {proof.format(name=shown(name))}"
+
+
+def _lacking(event: Opened, language: str) -> str:
+    """What its domain wanted of TLS and it had not; what only we wished for is not worth a line."""
+    if not event.tls_failure or event.policy in ("none", "opportunistic"):
+        return ""
+    words = LACKING[language].get(event.tls_failure, "")
+    return f"{words} ({event.tls_failure})" if words else event.tls_failure
 
 
 def _login(event: LoggedIn | LoginFailed, language: str) -> list[tuple[str, str]]:

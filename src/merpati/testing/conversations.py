@@ -149,7 +149,7 @@ class Scene:
 
     def conversation(self) -> Conversation:
         """One that was not opened."""
-        security = decide(self.way, HOST, memory=self.memory, tlsa=self.tlsa)
+        security = decide(self.way, HOST, self.memory, tlsa=self.tlsa)
         surroundings = Surroundings(
             self.settings,
             self._dial,

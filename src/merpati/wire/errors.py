@@ -16,6 +16,7 @@ Errors of asyncio, sockets and OpenSSL are mapped here and nowhere else.
 
 import errno
 import ssl
+from enum import Enum
 
 from merpati.errors import MerpatiError
 
@@ -56,8 +57,24 @@ class TlsError(WireError):
     """The handshake or the encrypted stream failed."""
 
 
+class CertificateFlaw(Enum):
+    """What is wrong with a certificate."""
+
+    NAME = "name"
+    """It is for others."""
+    TIME = "time"
+    """It is over, or not yet good."""
+    AUTHORITY = "authority"
+    """Nobody whom we trust vouches for it."""
+    OTHER = "other"
+
+
 class CertificateError(TlsError):
     """The peer's certificate is not good for its name."""
+
+    def __init__(self, cause: str, flaw: CertificateFlaw = CertificateFlaw.OTHER) -> None:
+        super().__init__(cause)
+        self.flaw = flaw
 
 
 class ProxyError(WireError):
@@ -107,6 +124,12 @@ def from_os_error(error: BaseException) -> WireError:
     return WireError(str(error) or type(error).__name__)
 
 
+# X509_V_ERR_* of OpenSSL's x509_vfy.h.
+_FLAWS = {
+    **dict.fromkeys((2, 18, 19, 20, 21, 27), CertificateFlaw.AUTHORITY),
+    **dict.fromkeys((9, 10), CertificateFlaw.TIME),
+    **dict.fromkeys((62, 64), CertificateFlaw.NAME),
+}
 MISSING_CERTIFICATE = "peer did not return a certificate"
 """OpenSSL's words within the cause of a TlsError: the client was to show one."""
 
@@ -114,7 +137,8 @@ MISSING_CERTIFICATE = "peer did not return a certificate"
 def from_tls_error(error: ssl.SSLError) -> TlsError:
     """The TlsError for what OpenSSL raised."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return CertificateError(f"the certificate was not accepted: {error.verify_message}")
+        flaw = _FLAWS.get(error.verify_code, CertificateFlaw.OTHER)
+        return CertificateError(f"the certificate was not accepted: {error.verify_message}", flaw)
     # A reason of OpenSSL reads WRONG_VERSION_NUMBER; plain text instead of TLS gives that one.
     reason = (error.reason or str(error)).replace("_", " ").lower()
     return TlsError(f"TLS failed: {reason}")

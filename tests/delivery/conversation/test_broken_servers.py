@@ -5,7 +5,14 @@ from dataclasses import replace
 import pytest
 
 from merpati.delivery.ending import Ending
-from merpati.delivery.lesson import LowerRung, MessageLimit, PlainOnly, RecipientLimit, SiteMemory
+from merpati.delivery.lesson import (
+    LowerRung,
+    MessageLimit,
+    RecipientLimit,
+    SiteMemory,
+    Waive,
+    Waived,
+)
 from merpati.delivery.outcome import Result
 from merpati.delivery.transaction import TlsDemand
 from merpati.mail.address import Address
@@ -289,8 +296,8 @@ async def test_broken_tls_is_given_up_by_the_next_connection_only(
     assert scene.opened is not None
     assert scene.opened.ending is Ending.TLS_FAILED
     assert scene.ledger.verbs() == ["EHLO", "STARTTLS"]
-    assert [type(one) for one in scene.lessons] == [PlainOnly]
-    scene.memory = SiteMemory(plain_only=True)
+    assert [type(one) for one in scene.lessons] == [Waive]
+    scene.memory = SiteMemory(waived=Waived.TLS)
     await scene.play(a_message(1))
     assert scene.source.results() == [[D]]
     assert scene.ledger.verbs()[2:] == ["EHLO", "MAIL", "RCPT", "BDAT", "QUIT"]
@@ -299,11 +306,11 @@ async def test_broken_tls_is_given_up_by_the_next_connection_only(
 @pytest.mark.parametrize("server", [broken.BrokenTls, broken.Injecting, PlainServer])
 async def test_required_tls_never_falls_back(server: type[PlainServer]) -> None:
     way = type(WAY)("b.test", "mx", tls=TlsDemand.REQUIRED)
-    for memory in (SiteMemory(), SiteMemory(plain_only=True)):
+    for memory in (SiteMemory(), SiteMemory(waived=Waived.TLS)):
         scene = Scene(server, way, memory)
         assert await scene.play(a_message(1)) is None
         assert scene.opened is not None
-        assert not [one for one in scene.lessons if isinstance(one, PlainOnly)]
+        assert not [one for one in scene.lessons if isinstance(one, Waive)]
         assert "MAIL" not in scene.ledger.verbs()
         assert scene.source.taken == []
 

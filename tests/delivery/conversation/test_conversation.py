@@ -13,7 +13,7 @@ from merpati.delivery.backing import UNBACKED, Backing, StsMode
 from merpati.delivery.conversation import Conversation
 from merpati.delivery.dane import Tlsa, Tlsas
 from merpati.delivery.ending import End, Ending
-from merpati.delivery.lesson import PlainOnly, RecipientLimit, SiteMemory
+from merpati.delivery.lesson import RecipientLimit, SiteMemory, Waive
 from merpati.delivery.outcome import Outcome, Result
 from merpati.delivery.transaction import Switches, TlsDemand, Transaction, Way
 from merpati.diagnosis.own_words import cause_of
@@ -591,7 +591,7 @@ async def test_a_bad_certificate(demand: TlsDemand) -> None:
     assert await scene.play(a_message(1)) is None
     assert scene.opened is not None
     assert (scene.opened.ending, scene.opened.stage) == (Ending.TLS_FAILED, Stage.STARTTLS)
-    plain = [one for one in scene.lessons if isinstance(one, PlainOnly)]
+    plain = [one for one in scene.lessons if isinstance(one, Waive)]
     assert bool(plain) is (demand is TlsDemand.OPPORTUNISTIC)
 
 

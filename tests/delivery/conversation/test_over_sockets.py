@@ -5,6 +5,7 @@ import ssl
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,12 @@ from merpati.delivery.backing import Backing, StsMode
 from merpati.delivery.conversation import Conversation, Surroundings
 from merpati.delivery.dane import Tlsa, Tlsas
 from merpati.delivery.ending import End, Ending
-from merpati.delivery.lesson import Lesson, PlainOnly, SiteMemory, Unproven
+from merpati.delivery.lesson import Lesson, SiteMemory, Waive, Waived
 from merpati.delivery.link import ConversationSettings
 from merpati.delivery.outcome import Result
 from merpati.delivery.security import decide
 from merpati.delivery.transaction import Host, TlsDemand, Transaction, Way
+from merpati.feedback.tls import ResultType
 from merpati.journal.events import Event, Opened
 from merpati.smtp.rung import Rung
 from merpati.testing import broken
@@ -69,7 +71,7 @@ class World:
             self.notes.append,
             self.lessons.append,
         )
-        security = decide(way, host, memory=memory, ca_file=self._ca_file, tlsa=tlsa)
+        security = decide(way, host, memory, ca_file=self._ca_file, tlsa=tlsa)
         conversation = Conversation(way, host, security, around, memory)
         refused = await conversation.open()
         if refused is not None:
@@ -170,7 +172,7 @@ async def test_tls_that_is_broken_behind_220(serving: Serving) -> None:
         async with serving(server) as world:
             end, _ = await world.play(way=OPPORTUNISTIC)
             assert end.ending is Ending.TLS_FAILED
-            assert [type(one) for one in world.lessons] == [PlainOnly]
+            assert [type(one) for one in world.lessons] == [Waive]
 
 
 @pytest.mark.parametrize("rung", [Rung.BDAT_LOOKAHEAD, Rung.DATA_LOOKAHEAD])
@@ -238,11 +240,55 @@ async def test_sts_in_testing_delivers_whatever_the_certificate(
 ) -> None:
     way = replace(OPPORTUNISTIC, backing=Backing(sts=StsMode.TESTING))
     async with serving(secured(tls)) as world:
-        end, _ = await world.play(way=way, name="other.test")
-        assert end.ending is Ending.TLS_FAILED
-        assert [type(one) for one in world.lessons] == [Unproven]
-        world.notes.clear()
-        memory = SiteMemory(unproven=True)
-        _, results = await world.play(a_message(1), way=way, name="other.test", memory=memory)
+        _, results = await world.play(a_message(1), way=way)
         assert results == [[Result.DELIVERED]]
-        assert told(world) == ("sts-testing", "")
+        assert told(world) == ("sts-testing", "pkix")
+    failure = ResultType.WRONG_NAME
+    async with serving(secured(tls)) as world:
+        await world.play(a_message(1), way=way, name="other.test")
+        assert world.lessons == [Waive(Waived.PROOF, failure)]
+        waived = SiteMemory(waived=Waived.PROOF, failure=failure)
+        _, results = await world.play(a_message(1), way=way, name="other.test", memory=waived)
+        assert results == [[Result.DELIVERED]]
+        assert [note.tls_failure for note in world.notes if isinstance(note, Opened)] == [
+            "certificate-host-mismatch"
+        ] * 2
+
+
+@pytest.mark.parametrize(
+    ("name", "not_after", "trusted", "failure"),
+    [
+        ("mx.b.test", datetime(2020, 1, 2, tzinfo=UTC), True, "certificate-expired"),
+        ("other.test", None, True, "certificate-host-mismatch"),
+        ("mx.b.test", None, False, "certificate-not-trusted"),
+    ],
+)
+async def test_why_a_certificate_failed_is_told_in_the_words_of_reports(
+    serving: Serving,
+    authority: trustme.CA,
+    tmp_path: Path,
+    name: str,
+    not_after: datetime | None,
+    trusted: bool,
+    failure: str,
+) -> None:
+    signer = authority if trusted else trustme.CA(key_type=trustme.KeyType.ECDSA)
+    issued = signer.issue_cert(name, not_after=not_after, key_type=trustme.KeyType.ECDSA)
+    issued.private_key_and_cert_chain_pem.write_to_path(tmp_path / "own.pem")
+    tls = server_context(tmp_path / "own.pem", tmp_path / "own.pem")
+    async with serving(secured(tls)) as world:
+        end, _ = await world.play(a_message(1), way=REQUIRED)
+    assert end.ending is Ending.TLS_FAILED
+    assert world.lessons == []
+    (opened,) = world.notes
+    assert isinstance(opened, Opened)
+    assert opened.tls_failure == failure
+
+
+async def test_a_host_without_starttls_is_told_in_the_words_of_reports(serving: Serving) -> None:
+    for way, results in ((OPPORTUNISTIC, [[Result.DELIVERED]]), (REQUIRED, [])):
+        async with serving(PlainServer) as world:
+            assert (await world.play(a_message(1), way=way))[1] == results
+        (opened,) = world.notes
+        assert isinstance(opened, Opened)
+        assert opened.tls_failure == "starttls-not-supported"

@@ -157,10 +157,13 @@ async def test_where_no_host_is_listed_the_mail_waits(world: World) -> None:
     assert (found.result, found.cause) == (Result.DEFERRED, "sts-mx-unlisted")
 
 
-async def test_in_testing_every_host_is_left(world: World) -> None:
+async def test_in_testing_every_host_is_left_and_it_is_known_which_are_not_named(
+    world: World,
+) -> None:
     world.text = ENFORCE.replace(b"enforce", b"testing")
     found = await world.policies.apply("a.test", HOSTS)
-    assert found == replace(HOSTS, backing=Backing(sts=StsMode.TESTING))
+    backing = Backing(sts=StsMode.TESTING, unlisted=("mx.evil.test",))
+    assert found == replace(HOSTS, backing=backing)
 
 
 @pytest.mark.parametrize("domain", ["[192.0.2.1]", "b.test"])

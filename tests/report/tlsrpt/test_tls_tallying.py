@@ -258,15 +258,21 @@ def test_what_is_remembered_of_connections_is_bounded(monkeypatch: pytest.Monkey
     assert memory.broken("mx.a.test", "192.0.2.3") is not None
 
 
-def test_a_policy_in_testing_is_told_of_certificates_that_prove_nothing() -> None:
-    why = "the certificate was not accepted: self-signed certificate"
+def test_mail_that_went_with_less_than_a_policy_in_testing_wants_is_a_failure() -> None:
+    why = "the certificate was not accepted: Hostname mismatch"
+    lacking = {"policy": "sts-testing", "tls_failure": "certificate-host-mismatch"}
     events = [
-        an_opened("c1", policy="sts-testing", error=why),
-        delivered(an_attempt("c2", "sts-testing", site="mx.a.test")),
-        delivered(an_attempt("c3", "sts-testing", proof="pkix")),
+        an_opened("c1", error=why, **lacking),
+        an_opened("c2", tls="TLSv1.3 X", **lacking),
+        delivered(an_attempt("c2", site="mx.a.test", **lacking)),
+        delivered(an_attempt("c3", "sts-testing", host="mx2.a.test", ip="192.0.2.2")),
     ]
-    (result,) = reported(events).policies
-    assert result.summary.total_successful_session_count == 1
-    (detail,) = result.failure_details
-    assert detail.result_type == "certificate-not-trusted"
+    check(events, {"sts": (1, {"certificate-host-mismatch": 1})})
+    ((detail,),) = (result.failure_details for result in reported(events).policies)
     assert detail.failure_reason_code == why
+
+
+def test_a_host_whose_records_are_all_useless_is_a_failure() -> None:
+    lacking = {"policy": "dane", "tls_failure": "tlsa-invalid"}
+    events = [an_opened("c1", tls="TLSv1.3 X", **lacking), delivered(an_attempt("c1", **lacking))]
+    check(events, {"tlsa": (0, {"tlsa-invalid": 1})})

@@ -92,9 +92,13 @@ class Policies:
         policy = None if domain.startswith("[") else await self.policy(domain)
         if policy is None or policy.mode is StsMode.NONE:
             return found
-        backed = replace(found, backing=replace(found.backing, sts=policy.mode))
         if policy.mode is StsMode.TESTING:
-            return backed
+            names = sorted(name for group in found.groups for name in group)
+            unlisted = tuple(name for name in names if not policy.allows(name))
+            return replace(
+                found, backing=replace(found.backing, sts=policy.mode, unlisted=unlisted)
+            )
+        backed = replace(found, backing=replace(found.backing, sts=policy.mode))
         allowed = (tuple(name for name in group if policy.allows(name)) for group in found.groups)
         groups = tuple(group for group in allowed if group)
         return replace(backed, groups=groups) if groups else _none_allowed(domain, found)

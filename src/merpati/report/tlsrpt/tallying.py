@@ -23,11 +23,10 @@ _BROKEN = 1_000
 """Hosts of which is remembered how TLS broke: they get mail in the clear for ten minutes."""
 _MAX_TEXT = 200
 
-_TESTING = "sts-testing"
 _POLICIES: Mapping[str, PolicyType] = {
     "dane": PolicyType.TLSA,
     "sts-enforce": PolicyType.STS,
-    _TESTING: PolicyType.STS,
+    "sts-testing": PolicyType.STS,
     "opportunistic": PolicyType.NONE,
 }
 _FAILURES: Mapping[str, ResultType] = {
@@ -40,13 +39,14 @@ _FAILURES: Mapping[str, ResultType] = {
     "certificate-self-signed": ResultType.NOT_TRUSTED,
     "certificate-invalid": ResultType.NOT_TRUSTED,
 }
-"""By the cause of an attempt that failed."""
+"""By the cause of an attempt that failed; events of now say it themselves."""
 _FLAWS: Mapping[str, ResultType] = {
     "fetch": ResultType.FETCH_FAILED,
     "certificate": ResultType.POLICY_HOST,
     "text": ResultType.POLICY_INVALID,
 }
 """By what of a policy could not be had."""
+_TYPES: Mapping[str, ResultType] = {one.value: one for one in ResultType}
 _UNLISTED = "sts-mx-unlisted"
 
 
@@ -131,12 +131,12 @@ class Memory:
 
     def note(self, event: Opened) -> None:
         """Remember what is no session like all others."""
-        if event.tls and not event.error and not event.tlsa:
+        if event.tls and not (event.error or event.tlsa or event.tls_failure):
             return
         self._opened[event.connection] = event
         if len(self._opened) > _OPENED:
             self._opened.popitem(last=False)
-        if event.error and (result := _FAILURES.get(cause_of(event.error))):
+        if event.error and (result := _result(event)):
             self._broken[event.site, event.ip] = _failure(result, event, event.error)
             if len(self._broken) > _BROKEN:
                 self._broken.popitem(last=False)
@@ -187,24 +187,22 @@ class TlsTally:
 
     def _session(self, attempt: Attempt, policy: PolicyType, cause: str) -> Sessions | None:
         opened = None
-        if policy is PolicyType.TLSA or cause or not attempt.tls:
+        if policy is PolicyType.TLSA or cause or attempt.tls_failure or not attempt.tls:
             opened = self._memory.opened(attempt.connection)
         tlsa, host = (opened.tlsa, opened.host) if opened and opened.tlsa else ((), "")
-        if result := _FAILURES.get(cause):
-            failed = _failure(result, opened, cause, attempt.host, attempt.ip)
-            return Sessions(policy, failed, tlsa, host)
-        if attempt.policy == _TESTING and attempt.tls and not attempt.proof:
-            # Mail that went all the same, to a host whose certificate proved nothing.
-            unknown = Failure(ResultType.NOT_TRUSTED, attempt.host, attempt.ip)
-            return Sessions(policy, self._memory.broken(attempt.site, attempt.ip) or unknown)
-        if attempt.tls:
+        result = _type(attempt.tls_failure) or _FAILURES.get(cause)
+        if result is None and attempt.tls:
             return Sessions(policy, None, tlsa, host)
-        # Mail that had to go in the clear, to a host that was talked to.
-        if not attempt.dialogue:
-            return None
-        broken = self._memory.broken(attempt.site, attempt.ip)
-        plain = _failure(ResultType.NO_STARTTLS, opened, "", attempt.host, attempt.ip)
-        return Sessions(policy, broken or plain)
+        if cause not in _FAILURES:
+            # Mail that had to go with less than was wished for, to a host that was talked to.
+            if not (attempt.tls or attempt.dialogue):
+                return None
+            broken = self._memory.broken(attempt.site, attempt.ip)
+            if broken and result in (None, broken.result):
+                return Sessions(policy, broken, tlsa, host)
+        result = result or ResultType.NO_STARTTLS
+        failed = _failure(result, opened, cause, attempt.host, attempt.ip)
+        return Sessions(policy, failed, tlsa, host)
 
     def _count(self, at: float, domain: str, sessions: Sessions, *, is_reason: bool) -> None:
         key = (int(at // DAY), domain)
@@ -219,6 +217,15 @@ class TlsTally:
     def groups(self) -> Iterator[tuple[tuple[int, str], Group]]:
         """By day and domain."""
         yield from self._groups.items()
+
+
+def _type(word: str) -> ResultType | None:
+    return _TYPES.get(word)
+
+
+def _result(event: Opened) -> ResultType | None:
+    """How TLS of a connection failed; of before the event said it, by the words of the error."""
+    return _type(event.tls_failure) or _FAILURES.get(cause_of(event.error))
 
 
 def _failure(
