@@ -31,7 +31,7 @@ async def hook(answer: Answer, seconds: float = 5.0) -> AsyncIterator[Hook]:
     await site.start()
     host, port = runner.addresses[0]
     settings = HookSettings(f"http://{host}:{port}/check", "shown")
-    yield Hook(settings, Web(WebSettings(octets=10_000)), Gate(GateSettings(seconds)))
+    yield Hook(settings, Web(WebSettings(octets=10_000)), Gate(GateSettings(seconds), "them"))
     await runner.cleanup()
 
 
@@ -88,7 +88,9 @@ async def test_everything_else_is_no_answer(answer: Answer) -> None:
 
 
 async def test_a_program_that_is_not_there_is_no_answer() -> None:
-    checker = Hook(HookSettings("http://127.0.0.1:9/"), Web(WebSettings()), Gate(GateSettings()))
+    checker = Hook(
+        HookSettings("http://127.0.0.1:9/"), Web(WebSettings()), Gate(GateSettings(), "them")
+    )
     with pytest.raises(IdentityUnavailable):
         await checker.is_right(ANN)
 

@@ -71,7 +71,7 @@ async def ask(
     *answers: bytes, settings: LdapSettings = BIND, asked: Asked = ANN, hangs: bool = False
 ) -> tuple[bool, Network]:
     network = Network(list(answers), hangs=hangs)
-    ldap = Ldap(settings, Ways(network, places, object()), Gate(GateSettings(0.2)))
+    ldap = Ldap(settings, Ways(network, places, object()), Gate(GateSettings(0.2), "them"))
     return await ldap.is_right(asked), network
 
 
@@ -167,7 +167,7 @@ async def by_start_tls(answer: bytes) -> bool:
     server = LdapServer("ldap.a.test", 389, implicit_tls=False, start_tls=True)
     ways = Ways(Plain([answer]), places, object())
     settings = LdapSettings((server,), dn="uid={local}")
-    return await Ldap(settings, ways, Gate(GateSettings(0.2))).is_right(ANN)
+    return await Ldap(settings, ways, Gate(GateSettings(0.2), "them")).is_right(ANN)
 
 
 async def test_start_tls_comes_before_the_password() -> None:

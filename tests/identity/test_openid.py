@@ -83,7 +83,7 @@ async def provider() -> AsyncIterator[tuple[OpenId, There]]:
     there.jwks = json.dumps(JWKS).encode()
     expected = Expected(there.issuer, ("merpati",), ("mail",))
     asking = Provider(there.issuer, Web(WebSettings(seconds=1.0)), there.clock, 0.5)
-    gate = Gate(GateSettings(1.0))
+    gate = Gate(GateSettings(1.0), "them")
     yield OpenId(expected, asking, there.clock, gate, Introspection("mail", "secret")), there
     await runner.cleanup()
 

@@ -23,7 +23,9 @@ class GateSettings:
 class Gate:
     """One that nobody stands before for ever, however slow it is behind."""
 
-    def __init__(self, settings: GateSettings) -> None:
+    def __init__(self, settings: GateSettings, who: str) -> None:
+        """`who` is behind it, for the journal."""
+        self._who = who
         self._settings = settings
         self._free = asyncio.Semaphore(settings.at_once)
         self._inside = 0
@@ -33,12 +35,13 @@ class Gate:
         wait."""
         settings = self._settings
         if self._inside >= settings.at_once + settings.waiting:
-            raise IdentityUnavailable("too many logins wait to be checked")
+            raise IdentityUnavailable(f"{self._who}: too many logins wait for it")
         self._inside += 1
         try:
             async with asyncio.timeout(settings.seconds), self._free:
                 return await work()
         except TimeoutError:
-            raise IdentityUnavailable(f"no answer within {settings.seconds:g} s") from None
+            late = f"{self._who}: no answer within {settings.seconds:g} s"
+            raise IdentityUnavailable(late) from None
         finally:
             self._inside -= 1

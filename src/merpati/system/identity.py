@@ -49,13 +49,13 @@ def _passwords(settings: Settings, clock: Clock, wire: Wire) -> PasswordChecker 
 def _hook(settings: Settings, table: LoginHttpTable) -> Hook:
     seconds = float(table.timeout)
     web = Web(WebSettings(seconds=seconds, authorities=_authorities(settings, table.authorities)))
-    return Hook(hook_settings(table, settings.base), web, Gate(GateSettings(seconds)))
+    return Hook(hook_settings(table, settings.base), web, Gate(GateSettings(seconds), table.url))
 
 
 def _ldap(settings: Settings, table: LoginLdapTable, wire: Wire) -> Ldap:
     tls = client_context(authorities=_authorities(settings, table.authorities))
     ways = Ways(SocketDialer(wire), places, tls)
-    gate = Gate(GateSettings(float(table.timeout)))
+    gate = Gate(GateSettings(float(table.timeout)), ", ".join(table.servers))
     return Ldap(ldap_settings(table, settings.base), ways, gate)
 
 
@@ -76,7 +76,8 @@ def _tokens(settings: Settings, clock: Clock) -> TokenChecker | None:
     expected = Expected(table.issuer, table.audience, table.scope, table.claim)
     # Half of it for keys: who has others goes on with them when the provider is slow.
     provider = Provider(table.issuer, web, clock, seconds / 2)
-    return OpenId(expected, provider, clock, Gate(GateSettings(seconds)), introspection)
+    gate = Gate(GateSettings(seconds), table.issuer)
+    return OpenId(expected, provider, clock, gate, introspection)
 
 
 def _authorities(settings: Settings, file: str) -> Path | None:
