@@ -69,8 +69,8 @@ def say_summary(summary: ask.ReportSummary, language: str) -> None:
     words = _WORDS[language]
     _say_dmarc(summary, words)
     _say_sources(summary.sources, words, language)
-    advice = advise(summary.dmarc, summary.policy)
-    _say(f"{words['next']}: {step_words(advice, summary.dmarc, language)}")
+    step = advise(summary.dmarc, summary.policy)
+    _say(f"{words['next']}: {step_words(step, summary.dmarc, language)}")
     for sessions in summary.tls:
         _say_sessions(sessions, words, language)
     if summary.complaints:

@@ -37,6 +37,16 @@ SELECT CAST(total(r.total) AS INTEGER), CAST(total(r.total - r.failed) AS INTEGE
   coalesce(min(r.begin), 0.0), coalesce(max(r.until), 0.0)
 FROM report r WHERE {_COUNTED} AND r.domain = ?1
 """  # noqa: S608 - constants
+# Of all sources and not of the worst: forgers are many, and would hide the one that is ours.
+_DOUBTFUL = f"""
+SELECT CAST(total(failed) AS INTEGER) FROM (
+  SELECT {_count(_FAILED)} AS failed, {_count("s.dkim OR s.spf")} AS passed,
+    {_count(f"{_FAILED} AND s.forwarded")} AS forwarded,
+    max({_FAILED} AND s.signer || s.envelope <> '') AS is_elsewhere
+  FROM report r JOIN source s ON s.report = r.number WHERE {_COUNTED} AND r.domain = ?1
+  GROUP BY s.ip
+) WHERE passed > 0 OR (is_elsewhere AND forwarded < failed)
+"""  # noqa: S608 - constants
 _REPORTERS = f"""
 SELECT r.author FROM report r WHERE {_COUNTED} AND r.domain = ?1
 GROUP BY r.author ORDER BY total(r.total) DESC, r.author LIMIT {_MAX_REPORTERS}
@@ -85,6 +95,7 @@ class SumRows:
             domain,
             messages,
             passed,
+            rows(self._connection, _DOUBTFUL, asked)[0][0],
             reports,
             tuple(author for (author,) in rows(self._connection, _REPORTERS, asked)),
             rows(self._connection, _UNPROVEN, (since, domain))[0][0],

@@ -45,6 +45,9 @@ class Alignment:
     domain: str
     messages: int
     passed: int
+    doubtful: int
+    """Messages that failed and may be the domain's own: of a source of which others passed, or
+    that passed for another domain and were not all passed on by somebody."""
     reports: int
     reporters: tuple[str, ...]
     """Domains that sent these reports, busiest first; ten at most."""

@@ -6,7 +6,6 @@ wait; what passes for somebody else's domain is often a service that sends for u
 """
 
 import tomllib
-from dataclasses import dataclass
 from enum import Enum
 from functools import cache
 from importlib.resources import files
@@ -48,15 +47,6 @@ class Step(Enum):
     DONE = "done"
 
 
-@dataclass(frozen=True, slots=True)
-class Advice:
-    """The step, and what it follows from."""
-
-    step: Step
-    doubtful: int = 0
-    """Messages that failed and may be ours."""
-
-
 def standing(source: Source) -> Standing:
     """Of all messages of one source."""
     if not source.failed:
@@ -68,22 +58,17 @@ def standing(source: Source) -> Standing:
     return Standing.SERVICE if source.signer or source.envelope else Standing.UNKNOWN
 
 
-def advise(alignment: Alignment, policy: str) -> Advice:
+def advise(alignment: Alignment, policy: str) -> Step:
     """The next step from a policy: none, quarantine or reject; empty where there is none."""
     if not alignment.reports:
-        return Advice(Step.NO_REPORTS)
-    doubtful = sum(source.failed for source in alignment.failing if _may_be_ours(source))
-    if doubtful > MAX_OURS * alignment.messages:
-        return Advice(Step.REPAIR, doubtful)
+        return Step.NO_REPORTS
+    if alignment.doubtful > MAX_OURS * alignment.messages:
+        return Step.REPAIR
     if policy == "reject":
-        return Advice(Step.DONE, doubtful)
+        return Step.DONE
     if alignment.messages < MESSAGES or alignment.last - alignment.first < DAYS * _DAY:
-        return Advice(Step.WAIT, doubtful)
-    return Advice(Step.REJECT if policy == "quarantine" else Step.QUARANTINE, doubtful)
-
-
-def _may_be_ours(source: Source) -> bool:
-    return standing(source) in (Standing.MIXED, Standing.SERVICE)
+        return Step.WAIT
+    return Step.REJECT if policy == "quarantine" else Step.QUARANTINE
 
 
 def source_words(source: Source, language: str) -> tuple[str, str]:
@@ -94,11 +79,11 @@ def source_words(source: Source, language: str) -> tuple[str, str]:
     return words["is"].format(other=other), words["do"].format(other=other, ip=source.ip)
 
 
-def step_words(advice: Advice, alignment: Alignment, language: str) -> str:
+def step_words(step: Step, alignment: Alignment, language: str) -> str:
     """What to do next with the policy."""
-    return _texts()["step"][advice.step.value][language]["do"].format(
+    return _texts()["step"][step.value][language]["do"].format(
         domain=alignment.domain,
-        doubtful=advice.doubtful,
+        doubtful=alignment.doubtful,
         messages=alignment.messages,
         passed=alignment.passed,
         days=max(1, round((alignment.last - alignment.first) / _DAY)),

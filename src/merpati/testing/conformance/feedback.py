@@ -174,6 +174,16 @@ async def alignment_is_told_for_advice(engine: Feedback) -> None:
     assert (nothing.messages, nothing.reports, nothing.last) == (0, 0, 0.0)
 
 
+async def what_failed_and_may_be_ours_is_found_among_many_forgers(engine: Feedback) -> None:
+    forged = [Row(f"203.0.113.{n}", 99, "none", False, False, "a.test") for n in range(40)]
+    mixed = [replace(GOOD, ip="192.0.2.5", count=7), replace(forged[0], ip="192.0.2.5", count=3)]
+    passed_on = replace(BAD, ip="192.0.2.6", overrides=(Override("mailing_list"),))
+    await _keep(engine, received(aggregate(*forged, GOOD, BAD, *mixed, passed_on)))
+    alignment = await engine.alignment("a.test", 0.0)
+    assert alignment.doubtful == BAD.count + 3
+    assert len(alignment.failing) == 20
+
+
 async def sessions_are_summed_up(engine: Feedback) -> None:
     expired = Detail(
         result_type="certificate-expired",
@@ -268,6 +278,7 @@ CHECKS: tuple[Check, ...] = (
     a_forgery_counts_nowhere,
     sources_are_summed_up,
     alignment_is_told_for_advice,
+    what_failed_and_may_be_ours_is_found_among_many_forgers,
     sessions_are_summed_up,
     counts_that_no_mail_has_are_borne,
     no_report_is_from_the_future,
