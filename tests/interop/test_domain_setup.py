@@ -190,6 +190,27 @@ def test_two_policies_become_one_and_a_stranger_beside_them_stays(world: World) 
     assert len(left) == 2
 
 
+def test_what_a_wildcard_says_is_not_taken_for_what_is_there(world: World) -> None:
+    world.change(
+        "a.test",
+        replaced=(RecordSet("_dmarc.a.test", "TXT"),),
+        added=(RecordSet("*.a.test", "TXT", ('"v=spf1 -all"',)),),
+    )
+    assert world.there("_dmarc.a.test", "TXT") == {'"v=spf1 -all"'}
+    _, _, told = world.setup("a.test", "--apply", "--yes")
+    assert "Written." in told
+    (policy,) = world.there("_dmarc.a.test", "TXT")
+    assert policy.startswith('"v=DMARC1; p=none')
+    world.change("a.test", deleted=(RecordSet("*.a.test", "TXT"),))
+
+
+def test_a_primary_that_does_not_answer_is_no_missing_key(world: World) -> None:
+    options = ("--apply", "--yes", "--server", "127.0.0.4", "--key", str(world.key))
+    status, _, told = world.setup("a.test", *options)
+    assert status == 75
+    assert "the zone and its primary cannot be found" in told
+
+
 def test_servers_that_are_lame_old_or_silent_are_told_and_the_newest_is_believed(
     world: World,
 ) -> None:

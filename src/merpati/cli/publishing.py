@@ -90,7 +90,10 @@ class Publication:
         return True
 
     async def _difference(self, publisher: Publisher) -> Difference:
-        witness = await publisher.witness(self.subject.domain, self.resolver)
+        try:
+            witness = await publisher.witness(self.subject.domain, self.resolver)
+        except DnsError as error:
+            raise NotNow(f"the zone and its primary cannot be found: {error}") from error
         findings = await survey(self.subject, witness, self.resolver)
         there = await publisher.there(one.record for one in findings if one.record.value)
         return difference(self.subject, findings, there)

@@ -95,6 +95,7 @@ class ServersWitness:
                     seen = seen.with_more(await self._look_in(zone, within))
         except TimeoutError:
             seen = Seen()
+            self._find(ZoneFinding("", Trouble.UNSEEN))
         # An alias that leads elsewhere, a zone that nobody can be asked of: a resolver goes on.
         rest = [one for one in places if seen.at(*one) is None or one in seen.aliases]
         return seen.with_more(await look(self._resolver, rest))

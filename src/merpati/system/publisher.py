@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from merpati.clock import Clock
 from merpati.dns.client import DnsClient, DnsSettings
-from merpati.dns.errors import DnsError, UpdateError
+from merpati.dns.errors import DnsError, DnsTimeout, UpdateError
+from merpati.dns.resolver import Answer
 from merpati.dns.update import Change, RecordSet, Updater
 from merpati.setup.difference import Reason, Step
 from merpati.setup.record import Kind, Record
@@ -69,17 +70,21 @@ class Publisher:
             await self._grounds[zone].updater.apply(change)
 
     async def _there(self, record: Record) -> RecordSet | Reason:
+        kind = record.kind.value
         try:
             ground = await self._ground_of(record)
             if ground is None:
                 return Reason.FOREIGN
-            answer = await ground.reader.records(record.name, record.kind.value)
-        except (DnsError, UpdateError):
+            answer = await ground.reader.records(record.name, kind)
+            is_own = not answer.records or not await _is_wild(ground, record, answer)
+        except DnsTimeout:
             return Reason.UNKNOWN
+        except (DnsError, UpdateError):
+            return Reason.FOREIGN  # A server refuses to speak of zones that it does not have.
         self._of_names[record.name] = ground
         if answer.alias:
             return Reason.ALIAS
-        return RecordSet(record.name, record.kind.value, answer.records)
+        return RecordSet(record.name, kind, answer.records if is_own else ())
 
     async def _ground_of(self, record: Record) -> _Ground | None:
         """Reverse zones are somebody else's, unless there is a key for this very one."""
@@ -92,10 +97,7 @@ class Publisher:
         updater = self._updater_of(name)
         if updater is None:
             return None
-        try:
-            zone = await updater.zone_of(name)
-        except DnsError:
-            return None
+        zone = await updater.zone_of(name)
         if zone not in self._grounds:
             self._grounds[zone] = _Ground(zone, updater, await self._reader(updater, zone))
         return self._grounds[zone]
@@ -108,3 +110,15 @@ class Publisher:
             authoritative=True,
         )
         return DnsClient(self._clock, settings)
+
+
+async def _is_wild(ground: _Ground, record: Record, answer: Answer[str]) -> bool:
+    """Whether an answer is that of a wildcard above the name (RFC 4592): a change cannot expect
+    what is not there under this very name."""
+    _, _, above = record.name.partition(".")
+    while f".{above}".endswith(f".{ground.zone}"):
+        wild = await ground.reader.records(f"*.{above}", record.kind.value)
+        if sorted(wild.records) == sorted(answer.records):
+            return True
+        _, _, above = above.partition(".")
+    return False

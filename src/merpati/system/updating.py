@@ -10,6 +10,9 @@ from merpati.dns.key import key_of
 from merpati.dns.update import Updater, UpdateSettings
 from merpati.system.blueprint import Blueprint
 
+_PATIENCE = 1.5
+"""Seconds for one question to a primary, which is asked twice: it is asked for its own alone."""
+
 
 def updater_of(settings: Settings, name: str, clock: Clock) -> Updater | None:
     """Who may change the zone that a name lies in; None: nobody is named.
@@ -28,7 +31,7 @@ def updater(settings: Settings, update: UpdateSettings, clock: Clock) -> Updater
     """Of these settings. A server that is named is asked itself where its zones begin."""
     dns = Blueprint(settings).dns()
     if update.server:
-        dns = replace(dns, servers=(update.server,), trusted=False)
+        dns = replace(dns, servers=(update.server,), trusted=False, server_seconds=_PATIENCE)
     port = settings.document.dns.authority_port
     return Updater(DnsClient(clock, dns), replace(update, port=port))
 
