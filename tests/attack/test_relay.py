@@ -10,7 +10,8 @@ from tests.attack.conftest import BALANCER, FRONT, TRUSTED, TRUSTED_FRONT, Fortr
 pytestmark = pytest.mark.slow
 
 IP = "127.0.0.1"
-# http://www.abuse.net/relay.html and nmap's smtp-open-relay, spelt with our names.
+# http://www.abuse.net/relay.html and nmap's smtp-open-relay, spelt with our names; and senders that
+# we are said to have rewritten (SRS).
 TRICKS = [
     "relay@b.test",
     "relay%b.test@[127.0.0.1]",
@@ -24,6 +25,9 @@ TRICKS = [
     "relay@b.test@mx.a.test",
     "@[127.0.0.1]:relay@b.test",
     "@mx.a.test:relay@b.test",
+    "SRS0=AAAAAA=AA=b.test=relay@a.test",
+    "srs0+AAAA=AA=b.test=relay@a.test",
+    "SRS1=AAAAAA=b.test==AAAA=AA=c.test=relay@a.test",
     "@a.test,@mx.a.test:relay@b.test",
     "b.test!relay",
     "b.test!relay@[127.0.0.1]",

@@ -71,3 +71,8 @@ def test_a_bad_route_is_offered_nothing_that_is_refused_then(tmp_path: Path, to:
     told = refused(tmp_path, f'{PORT}[[route]]\nmatch = ["*"]\nto = "{to}"\n')
     assert "smtp://host:port" in told
     assert "password@" not in told
+
+
+def test_nobody_can_vouch_for_what_he_does_not_look_at(tmp_path: Path) -> None:
+    told = refused(tmp_path, f'{PORT}[authenticity]\ncheck = false\n[forwarding]\nseal = ["arc"]\n')
+    assert "forwarding, seal: vouches for what was found of a message" in told

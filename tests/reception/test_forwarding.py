@@ -1,5 +1,7 @@
 """Mail that an alias leads elsewhere: under whose name it goes on, and how notices come back."""
 
+from typing import Any
+
 import pytest
 
 from merpati.authenticity.examiner import Examiner
@@ -39,6 +41,7 @@ class Forwarder(House):
             "TXT _dmarc.bank.test": [b"v=DMARC1; " + dmarc],
             "TXT _dmarc.a.test": ours if isinstance(ours, DnsError) else [b"v=DMARC1; " + ours],
             "TXT bank.test": [b"v=spf1 -all"],
+            "TXT news.a.test": [b"v=spf1 -all"],
         }
         self.examiner = Examiner(TableResolver(Answers(known)), self.clock, spf)
         self.residents.alias(SALES, AWAY)
@@ -95,6 +98,18 @@ async def test_a_configured_domain_here_takes_the_place_of_the_aliass() -> None:
     assert (await house.rewritten()).domain == "fwd.test"
 
 
+async def test_each_alias_sends_on_in_the_name_of_its_own_domain() -> None:
+    house = Forwarder()
+    house.residents.alias("news@other.test", "y@c.test")
+    async with greeted(house.port()) as client:
+        assert (await client.send(MESSAGE, SALES, "news@other.test", sender=ANN)).startswith("250")
+    for address, domain in ((AWAY, "a.test"), ("y@c.test", "other.test")):
+        path = (await house.recipient(address)).return_path
+        assert path is not None
+        assert path.domain == domain
+    assert len(house.stamps.known()) == 1
+
+
 async def test_who_lives_here_gets_the_same_message_with_its_own_sender() -> None:
     house = Forwarder()
     house.residents.alias(SALES, "bob@a.test", AWAY)
@@ -112,7 +127,7 @@ async def test_who_lives_here_gets_the_same_message_with_its_own_sender() -> Non
         ("x" * 110 + "@" + "y" * 60 + "." + "z" * 60 + ".test", {}, "too-long"),
     ],
 )
-async def test_some_senders_stay(sender: str, settings: dict[str, bool], kept: str) -> None:
+async def test_some_senders_stay(sender: str, settings: dict[str, Any], kept: str) -> None:
     house = Forwarder(**settings)
     await house.receives(signed(MESSAGE), sender=sender)
     assert (await house.recipient()).return_path is None
@@ -160,6 +175,13 @@ class TestDmarc:
         assert "DMARC will fail there" in story
         assert "sign with DKIM" in story
         assert "DMARC akan gagal di sana" in tell(await house.events(Accepted), "id")
+
+    async def test_our_own_spf_proves_an_author_of_ours(self) -> None:
+        """A service of others, which SPF of a domain here names, writes to an alias of ours."""
+        house = Forwarder(ours=b"p=reject")
+        house.residents.domains.add("news.a.test")
+        assert (await house.receives(OURS, sender="x@news.a.test")).startswith("250")
+        assert await house.forward() == Forward(address=AWAY, kept="ours")
 
     async def test_what_failed_here_loses_nothing(self) -> None:
         house = Forwarder()
@@ -252,6 +274,12 @@ class TestNotices:
         assert reply.startswith("550 5.1.1 No such return address")
         (refused,) = await house.events(Refused)
         assert "(SRS)" in tell([refused])
+
+    async def test_a_user_whose_name_looks_like_one_keeps_his_mail(self) -> None:
+        house = Forwarder()
+        house.residents.move_in("srs0-team@a.test")
+        assert (await house.receives(to="srs0-team@a.test")).startswith("250")
+        assert await house.recipient("srs0-team@a.test")
 
     async def test_one_of_a_domain_that_is_not_here_is_none_of_ours(self) -> None:
         house = Forwarder()

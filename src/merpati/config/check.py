@@ -42,6 +42,7 @@ def check(document: Document, lines: Lines) -> list[Flaw]:
         *_queue(document),
         *_mta_sts(document),
         *_autoconfig(document),
+        *_forwarding(document),
     ]
     return [Flaw(say(path), lines.of(path), what, hint) for path, what, hint in found]
 
@@ -213,6 +214,15 @@ def _autoconfig(document: Document) -> Found:
 
 _SENDING = {Role.SUBMISSION, Role.SUBMISSIONS}
 _SEND_HERE = 'Write [[port]] with role = "submissions" and listen = "[::]:465", say'
+
+
+def _forwarding(document: Document) -> Found:
+    if document.forwarding.seal and not document.authenticity.check:
+        yield (
+            ("forwarding", "seal"),
+            "vouches for what was found of a message, and nobody looks at any",
+            "Let [authenticity] check = true",
+        )
 
 
 def _mta_sts(document: Document) -> Found:

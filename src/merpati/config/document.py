@@ -548,7 +548,10 @@ class ForwardingTable(Table, frozen=True):
     ] = True
     domain: Annotated[
         DomainName | None,
-        key("The domain here that such senders are of. Without it that of the alias."),
+        key(
+            "The domain here that such senders and seals are of. Without it, and where it is none "
+            "of `merpati domain list`, that of the alias."
+        ),
     ] = None
     seal: Annotated[
         tuple[Seal, ...],

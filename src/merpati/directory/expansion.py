@@ -75,9 +75,14 @@ class Expander:
         )
 
     def is_return(self, address: Address) -> bool:
-        """Whether it has the form of an address that notices about forwarded mail come back to."""
-        returns = self.returns
-        return returns is not None and returns.is_one(address) and self.is_here(address)
+        """Whether it has the form of an address that notices about forwarded mail come back to. A
+        user of that name keeps his mail."""
+        return (
+            self.returns is not None
+            and self.returns.is_one(address)
+            and self.directory.is_local(address.domain)
+            and self.directory.user(address) is None
+        )
 
     def is_here(self, address: Address) -> bool:
         """Whether mail for this address ends here or is sent on by an alias of ours."""
@@ -96,9 +101,9 @@ class Expander:
         # This host's own name need not be a domain with users; it is ours all the same.
         if self.is_report(named):
             return Resolution(mailboxes=(Address(bare(named).local.lower(), named.domain),))
-        is_local = self.directory.is_local(named.domain)
-        if self.returns is not None and is_local and self.returns.is_one(named):
+        if self.returns is not None and self.is_return(named):
             return self._returned(named, self.returns.original(named))
+        is_local = self.directory.is_local(named.domain)
         found = self.directory.resolve(named) if is_local else None
         if found is not None or not self._has_stand_in(named):
             return found

@@ -9,7 +9,7 @@ The same rewriting must not make a forgery true: a copy whose From names a domai
 DMARC by *our* SPF. Where nothing proves such a From, we do not lend it our name.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
@@ -112,26 +112,26 @@ class Forwarding:
         """
         if not expansion.forwards or facts.trusted or facts.login is not None:
             return SentOn(expansion, expansion.recipients)
-        told: dict[Address, Forward] = {}
-        paths: dict[Address, Address | None] = {}
-        for address, domain in expansion.forwards:
-            path = await self._path(facts, self._home(domain))
+        homes = {address: self._home(domain) for address, domain in expansion.forwards}
+        paths: dict[str, Address | Kept] = {}
+        for home in dict.fromkeys(homes.values()):
+            path = await self._path(facts, home)
             if isinstance(path, Verdict):
                 return path
-            rewritten = path if isinstance(path, Address) else None
-            paths[address] = rewritten
-            told[address] = Forward(
+            paths[home] = path
+        chosen = {address: paths[home] for address, home in homes.items()}
+        told = [
+            Forward(
                 address=str(address),
-                sender=str(rewritten or ""),
+                sender=str(path) if isinstance(path, Address) else "",
                 kept=path.value if isinstance(path, Kept) else "",
-                lost=_lost(facts.judgement, rewritten),
+                lost=_lost(facts.judgement, self._proved_by_us(facts, path)),
             )
-        recipients = tuple(
-            replace(one, return_path=to) if (to := paths.get(one.address)) else one
-            for one in expansion.recipients
-        )
-        sealing = self._sealing(facts.judgement, self._home(expansion.forwards[0][1]))
-        return SentOn(expansion, recipients, tuple(told.values())[:MAX_RECIPIENTS], sealing)
+            for address, path in list(chosen.items())[:MAX_RECIPIENTS]
+        ]
+        recipients = tuple(_with_path(one, chosen) for one in expansion.recipients)
+        sealing = self._sealing(facts.judgement, next(iter(paths)))
+        return SentOn(expansion, recipients, tuple(told), sealing)
 
     def _sealing(self, judgement: Judgement | None, home: str) -> Sealing | None:
         """Whoever found nothing has nothing to vouch for."""
@@ -165,6 +165,15 @@ class Forwarding:
         except SrsError:
             return Kept.TOO_LONG
 
+    def _proved_by_us(self, facts: Facts, path: Address | Kept) -> str:
+        """The domain that SPF passes for at the next host; empty: none."""
+        if isinstance(path, Address):
+            return path.domain
+        sender = facts.envelope.sender if facts.envelope else None
+        if path is Kept.OURS and sender is not None:
+            return sender.domain
+        return self.settings.hostname if path is Kept.NULL else ""
+
     def _would_prove(self, facts: Facts, domain: str) -> bool:
         """Whether SPF of this domain could vouch for the author.
 
@@ -173,6 +182,11 @@ class Forwarding:
         """
         author = facts.judgement.author.domain if facts.judgement else ""
         return bool(author) and _end(author) == _end(domain)
+
+
+def _with_path(recipient: Recipient, chosen: Mapping[Address, Address | Kept]) -> Recipient:
+    path = chosen.get(recipient.address)
+    return replace(recipient, return_path=path) if isinstance(path, Address) else recipient
 
 
 def _rewriter(domain: str, known: Sequence[StampKey]) -> Rewriter:
@@ -191,16 +205,20 @@ def _doubt(judgement: Judgement | None) -> Verdict | None:
     return _FORGED if dmarc.result is Result.FAIL else _UNCLEAR
 
 
-def _lost(judgement: Judgement | None, path: Address | None) -> str:
+def _lost(judgement: Judgement | None, proved: str) -> str:
     """What the author's domain asks for the copy, which fails DMARC though the message passed:
-    none, quarantine, reject; empty where it does not fail."""
+    none, quarantine, reject; empty where it does not fail. SPF passes there for `proved`."""
     dmarc = judgement.dmarc if judgement else None
     if dmarc is None or dmarc.published is None or dmarc.result is not Result.PASS:
         return ""
-    if dmarc.aligned(Method.DKIM) or (path and _is_within(path.domain, dmarc.author)):
+    record = dmarc.published.record
+    if dmarc.aligned(Method.DKIM) or _is_aligned(proved, dmarc.author, strict=record.strict_spf):
         return ""
-    return (dmarc.policy.below if dmarc.published.record.testing else dmarc.policy).value
+    return (dmarc.policy.below if record.testing else dmarc.policy).value
 
 
-def _is_within(one: str, other: str) -> bool:
+def _is_aligned(one: str, other: str, *, strict: bool) -> bool:
+    """Of siblings nobody knows without asking whether they are of one organization."""
+    if strict or not one:
+        return one == other
     return f".{one}".endswith(f".{other}") or f".{other}".endswith(f".{one}")
