@@ -104,6 +104,12 @@ OTHERS = (
         "done: SRS0 and SRS1, keys that rotate; docs/forwarding.md",
         "authenticity/srs.py",
     ),
+    (
+        "BIMI (draft-brand-indicators-for-message-identification-14)",
+        "partly: `merpati domain setup --check` looks at records, programs at a logo's profile; "
+        "nothing is fetched, certificates (VMC) are not looked at, no mail is judged by it",
+        "authenticity/bimi/",
+    ),
 )
 """What has no number: what it is, status, where it is decided."""
 

@@ -38,6 +38,11 @@ def test_who_forwards_in_turn_leads_back_to_the_first() -> None:
     assert NEXT.reverse(second, NOW) == LAST.reverse(third, NOW) == first
 
 
+def test_a_chain_that_leads_to_no_host_is_a_name_like_any_other() -> None:
+    theirs = Address("SRS1=AAAA=b-.test==AAAA=LB=a.test=ann", "c.test")
+    assert US.reverse(US.forward(theirs, NOW), NOW) == theirs
+
+
 def test_the_separators_of_others_are_kept() -> None:
     theirs = Address("SRS0+abcd=XY=a.test=ann", "b.test")
     assert US.reverse(US.forward(theirs, NOW), NOW) == theirs

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from tests.fuzz.target import Target
 from tests.fuzz.targets import (
     authenticity,
+    bimi,
     client,
     dmarc,
     faces,
@@ -29,6 +30,7 @@ TARGETS: Mapping[str, Target] = {
         message,
         network,
         authenticity,
+        bimi,
         spf,
         dmarc,
         kept,

@@ -120,6 +120,32 @@ def test_a_fault_is_named(line: str, instead_of: str, purpose: Purpose, state: S
         assert cost(fault, A_TEST, language)
 
 
+BIMI = 'default._bimi.a.test TXT "v=BIMI1; l=https://a.test/logo.svg"'
+
+
+@pytest.mark.parametrize(
+    ("lines", "state"),
+    [
+        ((), State.ADVICE),
+        ((BIMI,), State.THERE),
+        ((BIMI.replace("https", "http"),), State.WRONG),
+        ((BIMI, BIMI.replace("logo", "other")), State.DUPLICATE),
+        ((BIMI, '_dmarc.a.test TXT "v=DMARC1; p=none"'), State.WRONG),
+        ((BIMI, '_dmarc.a.test TXT "v=DMARC1; p=quarantine; pct=20"'), State.WRONG),
+    ],
+)
+def test_a_logo_is_optional_and_wants_dmarc_that_is_enforced(
+    lines: tuple[str, ...], state: State
+) -> None:
+    is_replaced = any(line.startswith("_dmarc") for line in lines)
+    zone = with_line("\n".join(lines), "_dmarc" if is_replaced else "#")
+    (found,) = [one for one in surveyed(zone) if one.record.purpose is Purpose.BIMI]
+    assert found.state is state
+    assert found.is_fault is (state in (State.WRONG, State.DUPLICATE))
+    for language in ("en", "id"):
+        assert bool(cost(found, A_TEST, language)) is found.is_fault
+
+
 def test_more_than_ten_lookups_are_too_long_and_no_loop_is_followed() -> None:
     zone = with_line('a.test TXT "v=spf1 mx include:a.test -all"', 'a.test TXT "v')
     (spf,) = [one for one in surveyed(zone) if one.record.purpose is Purpose.SPF]

@@ -15,7 +15,7 @@ import hmac
 from collections.abc import Sequence
 
 from merpati.errors import MerpatiError
-from merpati.mail.address import Address, AddressError
+from merpati.mail.address import Address, AddressError, parse_domain
 
 MAX_DAYS = 21
 """How long an address is good for: longer than any queue keeps a message."""
@@ -56,7 +56,8 @@ class Rewriter:
             return self._again(sender.domain, rest)
         if scheme == "SRS1":
             host, separator, inner = rest[1:].partition("=")[2].partition("=")
-            if host and separator and inner[:1] in tuple(_SEPARATORS):
+            # What leads to no host is a local part like any other.
+            if _is_domain(host) and separator and inner[:1] in tuple(_SEPARATORS):
                 return self._again(host, inner)
         stamp = _stamp(now)
         told = f"{stamp}={sender.domain}={sender.local}"
@@ -108,6 +109,13 @@ def _scheme(local: str) -> tuple[str, str]:
     if scheme in ("SRS0", "SRS1") and local[4:5] in tuple(_SEPARATORS):
         return scheme, local[4:]
     return "", ""
+
+
+def _is_domain(text: str) -> bool:
+    try:
+        return bool(parse_domain(text))
+    except AddressError:
+        return False
 
 
 def _stamp(now: float) -> str:

@@ -77,6 +77,7 @@ _ADDED = frozenset(
         Purpose.AUTOCONFIG,
         Purpose.AUTODISCOVER,
         Purpose.PTR,
+        Purpose.BIMI,
     }
 )
 """Written only where nothing is."""

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from enum import Enum
 from ipaddress import ip_address
 
+from merpati.authenticity.bimi.record import enforces, is_record, read_assertion
+from merpati.authenticity.dmarc.record import read_record
 from merpati.authenticity.spf.check import MAX_LOOKUPS
 from merpati.authenticity.spf.record import MAX_RECORD
 from merpati.setup.plan import Subject, has_policy, orders_reports
-from merpati.setup.record import Purpose, Record
+from merpati.setup.record import Kind, Purpose, Record
 from merpati.setup.seen import Seen
 from merpati.setup.spf import names_us, spf_records
 
@@ -68,9 +70,17 @@ def _judged(subject: Subject, record: Record, seen: Seen, spf_lookups: int) -> F
     state = _state(subject, record, found, spf_lookups)
     if record.purpose is Purpose.PTR and not _leads_back(record, subject, seen):
         state = State.WRONG
+    if record.purpose is Purpose.BIMI and state is State.THERE and not _is_enforced(subject, seen):
+        state = State.WRONG
     if state is State.THERE and (record.kind, record.name) in seen.large:
         state = State.TOO_LARGE
     return Finding(record, state, found)
+
+
+def _is_enforced(subject: Subject, seen: Seen) -> bool:
+    """Whether DMARC keeps forgers from the logo; also where nobody answers."""
+    there = seen.at(Kind.TXT, subject.dmarc_name)
+    return there is None or any(enforces(read_record(text.encode())) for text in there)
 
 
 def _host_is_known(record: Record, subject: Subject, seen: Seen) -> bool:
@@ -96,6 +106,7 @@ _MARKS: Mapping[Purpose, Callable[[str], bool]] = {
     Purpose.DMARC: lambda text: text.lstrip().lower().startswith("v=dmarc1"),
     Purpose.STS: lambda text: text.startswith("v=STSv1"),
     Purpose.TLS_REPORTS: lambda text: text.startswith("v=TLSRPTv1"),
+    Purpose.BIMI: lambda text: is_record(text.encode()),
 }
 
 
@@ -105,7 +116,9 @@ def is_for(record: Record, text: str) -> bool:
     return is_for is None or is_for(text)
 
 
-_ALONE = frozenset({Purpose.SPF, Purpose.DMARC, Purpose.STS, Purpose.TLS_REPORTS, Purpose.DKIM})
+_ALONE = frozenset(
+    {Purpose.SPF, Purpose.DMARC, Purpose.STS, Purpose.TLS_REPORTS, Purpose.DKIM, Purpose.BIMI}
+)
 """Two of these are as good as none."""
 
 
@@ -149,6 +162,11 @@ def _has_id(_: Record, text: str) -> bool:
     return any(_ID.fullmatch(field.strip(" \t")) for field in text.split(";")[1:])
 
 
+def _is_assertion(text: str) -> bool:
+    found = read_assertion(text.encode())
+    return found is not None and not found.flaws
+
+
 _ID = re.compile(r"id[ \t]*=[ \t]*[A-Za-z0-9]{1,32}")  # RFC 8461 §3.1
 _GOOD: Mapping[Purpose, Callable[[Record, str], bool]] = {
     Purpose.MX: _leads_here,
@@ -161,6 +179,7 @@ _GOOD: Mapping[Purpose, Callable[[Record, str], bool]] = {
     Purpose.DMARC: lambda _, text: has_policy(text),
     Purpose.STS: _has_id,
     Purpose.TLS_REPORTS: lambda _, text: orders_reports(text),
+    Purpose.BIMI: lambda _, text: _is_assertion(text),
 }
 
 

@@ -8,6 +8,7 @@ import ipaddress
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from merpati.authenticity.bimi.record import is_record, record_name
 from merpati.authenticity.dmarc.record import read_record
 from merpati.setup.record import Kind, Purpose, Record
 from merpati.setup.seen import Place, Seen
@@ -53,6 +54,11 @@ class Subject:
         return f"_dmarc.{self.domain}"
 
     @property
+    def bimi_name(self) -> str:
+        """Where it is said where the logo is, if there is one."""
+        return record_name(self.domain)
+
+    @property
     def reports_name(self) -> str:
         """Where reports on TLS are ordered (RFC 8460 §3)."""
         return f"_smtp._tls.{self.domain}"
@@ -65,7 +71,7 @@ class Subject:
     @property
     def places(self) -> tuple[Place, ...]:
         """What to ask the DNS before a plan can be made. PTR comes after the addresses."""
-        texts = (self.domain, self.dmarc_name, self.reports_name)
+        texts = (self.domain, self.dmarc_name, self.reports_name, self.bimi_name)
         return (*((Kind.TXT, name) for name in texts), *self.host_places)
 
 
@@ -82,6 +88,7 @@ def plan(subject: Subject, seen: Seen) -> tuple[Record, ...]:
         _tls_reports(subject, seen),
         _tlsa(subject),
         *_services(subject),
+        _bimi(subject, seen),
     )
 
 
@@ -177,3 +184,10 @@ def _autoconfig(subject: Subject) -> Iterator[Record]:
         f"_autodiscover._tcp.{subject.domain}",
         f"0 0 443 {subject.hostname}",
     )
+
+
+def _bimi(subject: Subject, seen: Seen) -> Record:
+    """Nothing to publish without a logo: what is there is only looked at."""
+    there = seen.at(Kind.TXT, subject.bimi_name) or ()
+    records = [text for text in there if is_record(text.encode())]
+    return Record(Purpose.BIMI, Kind.TXT, subject.bimi_name, records[0] if records else "")

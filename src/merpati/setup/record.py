@@ -23,6 +23,7 @@ class Purpose(Enum):
     SUBMISSION = "SRV"
     AUTOCONFIG = "autoconfig"
     AUTODISCOVER = "autodiscover"
+    BIMI = "BIMI"
 
 
 class Kind(Enum):
