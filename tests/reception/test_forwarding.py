@@ -281,6 +281,18 @@ class TestNotices:
         assert (await house.receives(to="srs0-team@a.test")).startswith("250")
         assert await house.recipient("srs0-team@a.test")
 
+    async def test_what_is_sent_on_for_the_host_itself_comes_back_to_its_name(self) -> None:
+        house = Forwarder()
+        house.postmaster = Address.parse(AWAY)
+        await house.receives(to=f"root@{HOSTNAME}")
+        path = (await house.recipient()).return_path
+        assert path is not None
+        assert path.domain == HOSTNAME
+        assert (await house.receives(to=str(path), sender="")).startswith("250")
+        assert await house.recipient(ANN)
+        reply = await house.receives(to=f"SRS0=AAAAAA=AA=b.test=x@{HOSTNAME}", sender="")
+        assert reply.startswith("550 5.1.1")
+
     async def test_one_of_a_domain_that_is_not_here_is_none_of_ours(self) -> None:
         house = Forwarder()
         path = await house.rewritten()

@@ -80,7 +80,8 @@ class Expander:
         return (
             self.returns is not None
             and self.returns.is_one(address)
-            and self.directory.is_local(address.domain)
+            # What root at this host's own name has sent on comes back to that name.
+            and (self.directory.is_local(address.domain) or self._is_of_this_host(address))
             and self.directory.user(address) is None
         )
 
@@ -90,6 +91,7 @@ class Expander:
             not address.domain
             or self.directory.is_local(address.domain)
             or (self._is_of_this_machine(address) and self._reader(address.domain) is not None)
+            or self.is_return(address)
         )
 
     def find(self, address: Address) -> Resolution | None:
@@ -155,8 +157,10 @@ class Expander:
 
     def _is_of_this_machine(self, address: Address) -> bool:
         """Whether the machine's own programs write to it, as cron does to root@HOSTNAME."""
-        is_own = address.domain.lower() == self.hostname.lower()
-        return is_own and address.local.lower() in _OF_THE_MACHINE
+        return self._is_of_this_host(address) and address.local.lower() in _OF_THE_MACHINE
+
+    def _is_of_this_host(self, address: Address) -> bool:
+        return address.domain.lower() == self.hostname.lower()
 
     def _reader(self, domain: str) -> Address | None:
         return self.postmaster or self._first_user(domain)
