@@ -90,6 +90,27 @@ async def test_our_own_notices_go_to_the_true_sender() -> None:
     assert claim.recipients[0].recipient.original == f"rfc822;{SALES}"
 
 
+@pytest.mark.parametrize(
+    ("message", "sender", "told"),
+    [
+        (MESSAGE, "eve@evil.test", False),
+        (signed(MESSAGE), "eve@evil.test", True),
+        (MESSAGE, ANN, True),
+    ],
+)
+async def test_who_is_named_in_forged_mail_hears_nothing_of_it(
+    message: bytes, sender: str, told: bool
+) -> None:
+    house = Forwarder()
+    house.residents.alias(SALES, "bob@a.test", AWAY)
+    await house.receives(message, sender=sender)
+    assert bool((await house.recipient()).notify) is told
+    assert (await house.recipient("bob@a.test")).notify
+    assert (await house.forward()).forged is not told
+    story = tell(await house.events(Accepted))
+    assert ("SPF says that the sender is forged" in story) is not told
+
+
 async def test_a_configured_domain_here_takes_the_place_of_the_aliass() -> None:
     house = Forwarder(domain="fwd.test")
     assert (await house.rewritten()).domain == "a.test"

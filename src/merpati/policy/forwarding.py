@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from merpati.authenticity.dkim.result import Result as Signed
 from merpati.authenticity.dmarc.verdict import Method, Result
 from merpati.authenticity.judgement import Judgement
 from merpati.authenticity.srs import Rewriter, SrsError, is_rewritten
@@ -23,7 +24,7 @@ from merpati.directory.stamps import StampKey, Stamps
 from merpati.journal.events import Forward
 from merpati.journal.parties import MAX_RECIPIENTS
 from merpati.mail.address import Address
-from merpati.mail.envelope import Recipient
+from merpati.mail.envelope import Notify, Recipient
 from merpati.mail.sealing import Sealing
 from merpati.policy.rule import Facts
 from merpati.policy.verdict import Verdict
@@ -120,16 +121,19 @@ class Forwarding:
                 return path
             paths[home] = path
         chosen = {address: paths[home] for address, home in homes.items()}
+        has_sender = facts.envelope is not None and facts.envelope.sender is not None
+        forged = has_sender and _is_forged(facts.judgement)
         told = [
             Forward(
                 address=str(address),
                 sender=str(path) if isinstance(path, Address) else "",
                 kept=path.value if isinstance(path, Kept) else "",
                 lost=_lost(facts.judgement, self._proved_by_us(facts, path)),
+                forged=forged,
             )
             for address, path in list(chosen.items())[:MAX_RECIPIENTS]
         ]
-        recipients = tuple(_with_path(one, chosen) for one in expansion.recipients)
+        recipients = tuple(_sent_on(one, chosen, forged) for one in expansion.recipients)
         sealing = self._sealing(facts.judgement, next(iter(paths)))
         return SentOn(expansion, recipients, tuple(told), sealing)
 
@@ -184,9 +188,25 @@ class Forwarding:
         return bool(author) and _end(author) == _end(domain)
 
 
-def _with_path(recipient: Recipient, chosen: Mapping[Address, Address | Kept]) -> Recipient:
+def _sent_on(
+    recipient: Recipient, chosen: Mapping[Address, Address | Kept], forged: bool
+) -> Recipient:
     path = chosen.get(recipient.address)
-    return replace(recipient, return_path=path) if isinstance(path, Address) else recipient
+    if path is None:
+        return recipient
+    return replace(
+        recipient,
+        return_path=path if isinstance(path, Address) else None,
+        notify=Notify.NEVER if forged else recipient.notify,
+    )
+
+
+def _is_forged(judgement: Judgement | None) -> bool:
+    """Whether a notice would go to somebody who has sent nothing: the next host refuses spam, and
+    who is named in it would hear of each (threats: backscatter)."""
+    if judgement is None or judgement.spf is None or judgement.spf.result != "fail":
+        return False
+    return all(signature.result is not Signed.PASS for signature in judgement.signatures)
 
 
 def _rewriter(domain: str, known: Sequence[StampKey]) -> Rewriter:

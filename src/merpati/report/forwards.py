@@ -38,12 +38,20 @@ _LOST = {
 }
 
 
+_FORGED = {
+    "en": "SPF says that the sender is forged, so nobody is told if it fails",
+    "id": "SPF menyatakan pengirimnya palsu, jadi tidak ada yang diberi tahu jika gagal",
+}
+
+
 def told(forward: Forward, language: str) -> tuple[str, str]:
     """Label and text of one recipient elsewhere."""
     text = _KEPT[language].get(forward.kept, _AS[language])
     words = [text.format(address=forward.address, sender=forward.sender or "?")]
     if lost := _LOST[language].get(forward.lost):
         words.append(lost)
+    if forward.forged:
+        words.append(_FORGED[language])
     return _LABELS[language], "; ".join(words)
 
 
