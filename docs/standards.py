@@ -42,6 +42,7 @@ CLAIMED: dict[int, tuple[str, str]] = {
         "ARF: feedback reports",
         "partly: received and shown, and written of failed authentication only",
     ),
+    6066: ("TLS: the name that a client asks for", "done: SNI, nothing else of it"),
     6152: ("8BITMIME", "done"),
     6186: (
         "SRV records for mail programs",
@@ -85,6 +86,10 @@ CLAIMED: dict[int, tuple[str, str]] = {
     ),
     8463: ("DKIM: Ed25519", "done"),
     8601: ("Authentication-Results: the field, and which ones are forged", "done"),
+    8555: (
+        "ACME: certificates from a CA",
+        "done: proof by HTTP and DNS; accounts are not moved or ended, certificates not revoked",
+    ),
     8617: ("ARC: verifying, and sealing what is forwarded (off by default)", "done"),
     8689: ("REQUIRETLS", "done"),
     8945: ("TSIG: signed changes of a zone", "done, as a client; by HMAC of SHA-256 to SHA-512"),
@@ -93,6 +98,7 @@ CLAIMED: dict[int, tuple[str, str]] = {
         "partly: used where TLS can export keys; Python's ssl cannot",
     ),
     9422: ("LIMITS", "done"),
+    9773: ("ACME: when a CA would like to renew", "done"),
     9989: ("DMARC: records, tree walk, alignment, verdicts", "done"),
     9990: ("DMARC aggregate reports", "done"),
     9991: ("DMARC failure reports", "partly: received and shown; nothing sends them yet"),

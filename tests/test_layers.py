@@ -92,6 +92,13 @@ def test_only_the_dns_room_knows_dnspython() -> None:
     assert {name.split("/")[0] for name in importers("dns")} == {"dns"}
 
 
+def test_only_the_authority_knows_acme() -> None:
+    assert importers("acme", "josepy", "requests") <= {
+        "certificates/authority.py",
+        "certificates/transport.py",
+    }
+
+
 def test_only_storage_and_the_engines_know_the_database() -> None:
     rooms = {name.split("/")[0] for name in importers("apsw", "sqlite3")}
     assert rooms <= {"storage", "queue", "journal", "directory", "feedback"}

@@ -67,7 +67,10 @@ async def test_health_follows_the_server_and_nothing_else_is_there() -> None:
     async def policy(host: str) -> str:
         return "version: STSv1\r\n" if host == "mta-sts.a.test" else ""
 
-    app = http.public(trouble, metrics, policy)
+    async def challenge(token: str) -> str:
+        return f"{token}.print" if token == "t0ken" else ""
+
+    app = http.public(trouble, metrics, policy, challenge)
     async with TestClient(TestServer(app)) as client:
         assert (await client.get("/healthz")).status == 200
         assert await (await client.get("/metrics")).read() == b"merpati 1\n"
@@ -75,5 +78,10 @@ async def test_health_follows_the_server_and_nothing_else_is_there() -> None:
         assert (await client.get(PATH, headers={"Host": "a.test"})).status == 404
         told = await client.get(PATH, headers={"Host": "mta-sts.a.test"})
         assert (await told.text(), told.content_type) == ("version: STSv1\r\n", "text/plain")
+        answer = await client.get("/.well-known/acme-challenge/t0ken")
+        assert await answer.text() == "t0ken.print"
+        for path in ("other", "..%2fmetrics", "", "t0ken/more"):
+            answer = await client.get(f"/.well-known/acme-challenge/{path}")
+            assert answer.status == 404
         why = "the disk is full"
         assert (await client.get("/healthz")).status == 503

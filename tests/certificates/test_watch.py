@@ -5,6 +5,7 @@ import ssl
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization as to
 
 from merpati.certificates.source import LONGEST, Source, sources_in
 from merpati.certificates.watch import PATIENCE, Watch
@@ -126,8 +127,6 @@ def test_what_cannot_be_used_at_first_is_told_at_once_and_taken_up_later(
 def test_a_key_that_wants_a_password_is_no_question_to_a_terminal(
     tmp_path: Path, clock: VirtualClock
 ) -> None:
-    from cryptography.hazmat.primitives import serialization as to
-
     source = made(tmp_path, "a.test")
     key = to.load_pem_private_key(source.key.read_bytes(), None)
     locked = to.BestAvailableEncryption(b"words")

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from merpati.certificates.cabinet import State
 from merpati.config.advice import SOON, advise
+from merpati.config.certificates import cabinet, orders
 from merpati.config.settings import load
 from merpati.testing.clock import VirtualClock
 from merpati.wire.certificates import VALID_DAYS, make_self_signed, read_shown
@@ -122,3 +124,29 @@ def test_what_is_no_certificate_is_no_certificate(tmp_path: Path) -> None:
     (tmp_path / "x.pem").write_text("x")
     with pytest.raises(TlsError):
         read_shown(tmp_path / "x.pem")
+
+
+def test_what_keeps_a_ca_from_giving_a_certificate_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "merpati.toml"
+    file.write_text(
+        'hostname = "mx.a.test"\n[[port]]\nrole = "mx"\nlisten = "127.0.0.1:0"\n[acme]\n'
+        'terms_agreed = true\nchallenge = "hook"\nhook = ["/nowhere/hook"]\n'
+        'names = ["*.bücher.test", "b.test"]\nauthorities = "none.pem"\n'
+    )
+    settings = load(file)
+    assert orders(settings) == (("*.xn--bcher-kva.test", "b.test"),)
+    kept = cabinet(settings)
+    kept.open()
+    kept.put_state("*.xn--bcher-kva.test", State(failures=1, error="the CA says: no"))
+    pair = Path(kept.folder / "c"), Path(kept.folder / "k")
+    make_self_signed(*pair, VirtualClock(NOW), ["b.test"])
+    kept.put("*.xn--bcher-kva.test", pair[1].read_bytes(), pair[0].read_bytes())
+    found = [flaw.tell("f") for flaw in advise(settings, END - DAY, is_running=True)]
+    for what in (
+        "expires in 1 days",
+        "is not for mx.a.test",
+        "none.pem cannot be read",
+        "/nowhere/hook cannot be run",
+        "was not got: the CA says: no",
+    ):
+        assert any("acme" in line and what in line for line in found), what

@@ -6,6 +6,7 @@ from tests.fuzz.target import Target
 from tests.fuzz.targets import (
     authenticity,
     bimi,
+    certificates,
     client,
     dmarc,
     faces,
@@ -31,6 +32,7 @@ TARGETS: Mapping[str, Target] = {
         network,
         authenticity,
         bimi,
+        certificates,
         spf,
         dmarc,
         kept,

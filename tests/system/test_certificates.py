@@ -74,3 +74,23 @@ def test_new_files_are_shown_by_every_worker_while_connections_stand(tmp_path: P
             client.quit()
         assert server.output().count('"event":"certificate"') >= 4
     wait_for(lambda: len(server.mails()) == CLIENTS)
+
+
+def test_a_ca_that_cannot_be_reached_stops_nothing_and_is_told(tmp_path: Path) -> None:
+    acme = '[acme]\nterms_agreed = true\ndirectory = "https://127.0.0.1:1/dir"\n'
+    with Configured(tmp_path, acme) as server:
+        with secured(server, "mx.a.test") as client:
+            assert shown(client)
+        wait_for(lambda: "not renewed (there is none yet)" in server.output())
+        assert "of our own making" in server.output()
+        assert "mx.a.test: the CA cannot be reached: [Errno 111] Connection refused" in server.ask(
+            "status"
+        )
+        (line, own) = server.ask_json("certificate", "list")
+        assert (line["origin"], line["failures"], line["ends"]) == ("ca", 1, None)
+        assert own["origin"] == "self-signed"
+        _, page = server.page("/metrics")
+        assert 'merpati_certificate_failures{name="mx.a.test"} 1' in page
+        assert "merpati_certificate_days_left" in page
+        refused = server.run("certificate", "roll", "mx.a.test")
+        assert "no certificate for mx.a.test yet" in refused.stderr

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from merpati.mail.trace import Tls
 from merpati.wire.certificates import make_self_signed
 from merpati.wire.errors import CertificateError, TlsError, WireTimeout
 from merpati.wire.listen import Arrival
-from merpati.wire.tls import TlsContext, TlsFilter, client_context, server_context
+from merpati.wire.tls import TlsContext, TlsFilter, client_context, server_context, unraisable
 
 
 @pytest.fixture(scope="module")
@@ -304,3 +305,18 @@ async def test_reload_serves_the_new_certificate_and_refuses_a_bad_one(
             stream.write(b"x")
             assert await stream.read() == b"x"
             await stream.close()
+
+
+def test_a_name_beyond_ascii_is_refused_and_fills_no_log(
+    server: TlsContext, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "unraisablehook", unraisable)
+    arriving, leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
+    context = client_context(verify=False).context
+    client = context.wrap_bio(arriving, leaving, server_hostname="aaaa.test")
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    hello = leaving.read().replace(b"aaaa.test", b"\xff\xfe\xfd\xfc.test")
+    with pytest.raises(TlsError, match="callback failed"):
+        TlsFilter(server, True, None).handshake(hello)
+    assert capsys.readouterr().err == ""

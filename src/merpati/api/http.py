@@ -64,8 +64,9 @@ def public(
     trouble: Callable[[], Awaitable[str]],
     metrics: Callable[[], Awaitable[bytes]],
     policy: Callable[[str], Awaitable[str]],
+    challenge: Callable[[str], Awaitable[str]],
 ) -> web.Application:
-    """The application on `[http] listen`: three pages, and nothing that changes anything.
+    """The application on `[http] listen`: some pages, and nothing that changes anything.
 
     `/healthz` is 200 while mail is accepted, and 503 with the `trouble` otherwise, so that a
     balancer can tell. `policy` takes the host that was asked and gives its text of MTA-STS.
@@ -85,8 +86,24 @@ def public(
             return web.Response(text=text)
         return web.Response(status=404, text="no policy of MTA-STS here\n")
 
-    app = web.Application(client_max_size=1024)
+    app = challenges(challenge)
     app.router.add_get("/healthz", healthz)
     app.router.add_get("/metrics", exposition)
     app.router.add_get(PATH, sts)
+    return app
+
+
+def challenges(answer: Callable[[str], Awaitable[str]]) -> web.Application:
+    """The application that proves to a CA that this host's names are ours (RFC 8555 §8.3).
+
+    `answer` takes the token that the CA asks for.
+    """
+
+    async def prove(request: web.Request) -> web.Response:
+        if text := await answer(request.match_info["token"]):
+            return web.Response(text=text, content_type="application/octet-stream")
+        return web.Response(status=404, text="no challenge here\n")
+
+    app = web.Application(client_max_size=1024)
+    app.router.add_get("/.well-known/acme-challenge/{token}", prove)
     return app

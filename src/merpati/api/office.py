@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from merpati.api import questions as ask
+from merpati.api.certificates import CertificateOffice
 from merpati.api.dkim import DkimOffice
 from merpati.api.doors import Doors
 from merpati.api.errors import Mistaken, Unknown
@@ -295,6 +296,7 @@ class Office:
     journal: JournalOffice
     directory: DirectoryOffice
     dkim: DkimOffice
+    certificates: CertificateOffice
     reports: ReportOffice
     srs: SrsOffice
     doors: Doors

@@ -203,6 +203,24 @@ SRS_ROTATE = Operation(
 SRS_ORIGINAL = Operation(
     "srs/original", ask.Named, ask.Original, lambda office, q: office.srs.original(q)
 )
+CERTIFICATES = Operation(
+    "certificates/list",
+    ask.Nothing,
+    list[ask.CertificateLine],
+    lambda office, q: office.certificates.certificates(q),
+)
+CERTIFICATES_RENEW = Operation(
+    "certificates/renew",
+    ask.Named,
+    ask.CertificateLine,
+    lambda office, q: office.certificates.renew(q),
+)
+CERTIFICATES_ROLL = Operation(
+    "certificates/roll",
+    ask.Named,
+    ask.CertificateLine,
+    lambda office, q: office.certificates.roll(q),
+)
 SUBMIT = Operation(
     "submit",
     ask.Submission,
@@ -271,6 +289,9 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     DKIM_ROTATE,
     DKIM_EXPORT,
     DKIM_REMOVE,
+    CERTIFICATES,
+    CERTIFICATES_RENEW,
+    CERTIFICATES_ROLL,
     REPORTS,
     REPORTS_SHOW,
     REPORTS_SUMMARY,

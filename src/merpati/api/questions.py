@@ -361,6 +361,45 @@ class WorkerLine(Answer, frozen=True):
     """Octets of bodies that are being delivered from memory."""
 
 
+class RollLine(Answer, frozen=True):
+    """A change of a certificate's key on its way."""
+
+    since: datetime
+    records: tuple[str, ...]
+    """TLSA records of the new key, as lines of a zone file."""
+    seen: datetime | None = None
+    """When they were first seen in the DNS."""
+    safe: datetime | None = None
+    """When everybody knows them, and the key is taken into use."""
+    switched: datetime | None = None
+    """When it was."""
+    trouble: str = ""
+    """What has to be done before it goes on."""
+
+
+class CertificateLine(Answer, frozen=True):
+    """A certificate that is shown, or is to be."""
+
+    name: str
+    names: tuple[str, ...]
+    origin: Literal["file", "ca", "self-signed"]
+    file: str
+    begins: datetime | None = None
+    ends: datetime | None = None
+    """Both none where there is none yet."""
+    renewal: datetime | None = None
+    """When the CA is asked for the next one."""
+    issued: datetime | None = None
+    failures: int = 0
+    """Attempts in a row that brought none."""
+    trouble: str = ""
+    suggested: bool = False
+    """Whether the CA said when it would like that."""
+    records: tuple[str, ...] = ()
+    """TLSA records of its key, as lines of a zone file."""
+    rolling: RollLine | None = None
+
+
 class Status(Answer, frozen=True):
     """How the server is."""
 
@@ -376,6 +415,8 @@ class Status(Answer, frozen=True):
     held_senders: tuple[HeldSender, ...] = ()
     limits: dict[str, int] = {}
     """How often each limit turned somebody away since the start."""
+    certificates: tuple[CertificateLine, ...] = ()
+    """Those that somebody should look at."""
     workers: tuple[WorkerLine, ...] = ()
 
 

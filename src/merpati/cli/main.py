@@ -27,6 +27,7 @@ COMMANDS = {
     "user": "People and programs with a mailbox and a login.",
     "alias": "Addresses that lead to others.",
     "dkim": "Keys that sign mail.",
+    "certificate": "Certificates that clients are shown, and the change of their keys.",
     "reports": "What others report of your mail and of your server.",
     "srs": "Senders under which mail is sent on.",
     "verify": "Check that everything stored is whole.",

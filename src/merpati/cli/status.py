@@ -50,6 +50,11 @@ async def status(ctx: click.Context, as_json: bool) -> None:
     if told.held_sites:
         click.echo(f"  {counted(told.held_sites, 'site')} on hold: merpati queue sites")
     _say_held_senders(told.held_senders)
+    for one in told.certificates:
+        trouble = one.trouble or "its key changes"
+        click.echo(f"  certificate {clean(one.name)}: {clean(trouble)}")
+    if told.certificates:
+        click.echo("    more: merpati certificate list")
 
 
 def _say_held_senders(held: Sequence[HeldSender]) -> None:

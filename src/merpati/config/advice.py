@@ -4,14 +4,15 @@ A certificate that has run out still encrypts, and most mail servers do not look
 programs do.
 """
 
+import importlib.util
 import os
 import pwd
 from collections.abc import Iterator
 from pathlib import Path
 
 from merpati.certificates.pair import read_pair
-from merpati.certificates.source import OwnReader
-from merpati.config.certificates import named, sources
+from merpati.certificates.source import OwnReader, Source
+from merpati.config.certificates import cabinet, from_ca, named, orders, sources
 from merpati.config.errors import Flaw
 from merpati.config.locate import Path as KeyPath
 from merpati.config.read import say
@@ -31,7 +32,7 @@ Found = Iterator[tuple[KeyPath, str, str]]
 def advise(settings: Settings, now: float, *, is_running: bool) -> list[Flaw]:
     """Everything worth a word. `is_running`: the ports are taken by this very server."""
     lines = settings.lines
-    found = [*_certificates(settings, now), *_user(settings)]
+    found = [*_certificates(settings, now), *_acme(settings), *_user(settings)]
     if not is_running:
         found += _ports(settings)
     return [
@@ -40,10 +41,14 @@ def advise(settings: Settings, now: float, *, is_running: bool) -> list[Flaw]:
 
 
 def _certificates(settings: Settings, now: float) -> Found:
-    standing = {source: place for place, source in named(settings)}
+    standing: dict[Source, KeyPath] = {
+        source: (*place, "certificate") for place, source in named(settings)
+    }
+    ours: KeyPath = ("acme", "names")
+    places = standing | dict.fromkeys(from_ca(settings), ours)
     covered = []
     for source in sources(settings, OwnReader()):
-        place = (*standing[source], "certificate") if source in standing else ("tls", "directory")
+        place = places.get(source, ("tls", "directory"))
         try:
             shown = read_pair(source, OwnReader()).shown
         except TlsError as error:
@@ -55,12 +60,26 @@ def _certificates(settings: Settings, now: float) -> Found:
         yield from ((place, which + what, hint) for place, what, hint in _age(shown, now, place))
     if covered and not any(shown.covers(settings.hostname) for shown in covered):
         names = ", ".join(name for shown in covered for name in shown.names) or "none"
-        place = ("tls", "certificate") if standing else ("tls", "directory")
         yield (
-            place,
+            next(iter(places.values()), ("tls", "directory")),
             f"is not for {settings.hostname}, as programs will say that check it",
             f"It is for: {names}",
         )
+
+
+def _acme(settings: Settings) -> Found:
+    """What keeps a CA from giving a certificate; the server runs without."""
+    if (acme := settings.document.acme) is None:
+        return
+    if importlib.util.find_spec("acme") is None:
+        yield ("acme",), "needs a library that is not here", "Run: pip install 'merpati[acme]'"
+    if acme.authorities and not os.access(settings.path(acme.authorities), os.R_OK):
+        yield ("acme", "authorities"), f"{acme.authorities} cannot be read", ""
+    if acme.hook and not os.access(acme.hook[0], os.X_OK):
+        yield ("acme", "hook"), f"{acme.hook[0]} cannot be run", "Its whole path, executable"
+    for names in orders(settings):
+        if error := cabinet(settings).state(names[0]).error:
+            yield ("acme", "names"), f"{names[0]} was not got: {error}", ""
 
 
 def _age(shown: Shown, now: float, place: KeyPath) -> Found:

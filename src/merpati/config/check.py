@@ -4,6 +4,7 @@ import ipaddress
 import json
 from collections.abc import Iterator
 
+from merpati.config.acme import check_acme
 from merpati.config.document import (
     Document,
     LoginLdapTable,
@@ -36,6 +37,7 @@ def check(document: Document, lines: Lines) -> list[Flaw]:
         *_names(document),
         *_ports(document),
         *_tls(document),
+        *check_acme(document),
         *_routes(document),
         *_login(document),
         *_dns(document),

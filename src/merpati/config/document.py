@@ -7,8 +7,10 @@ Defaults are those of the parts that use the settings; None means that there is 
 from enum import Enum
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta
 
+from merpati.config.table import Table, key
+from merpati.config.tls import AcmeTable, TlsTable
 from merpati.config.values import (
     Domain,
     DomainName,
@@ -44,19 +46,6 @@ class Language(Enum):
 
     ENGLISH = "en"
     INDONESIAN = "id"
-
-
-def key(text: str) -> Meta:
-    """What a key means, in words for an operator."""
-    return Meta(description=text)
-
-
-_meaning = key
-"""The same where a table has a key of that name."""
-
-
-class Table(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A table of merpati.toml."""
 
 
 class PortTable(Table, frozen=True):
@@ -105,37 +94,6 @@ class PortTable(Table, frozen=True):
         Annotated[int, Meta(ge=1)] | None,
         key("Connections at once on this port, if not as in `[limits]`."),
     ] = None
-
-
-class HostTable(Table, frozen=True):
-    """One more certificate, shown to clients that ask for one of the names in it."""
-
-    certificate: Annotated[str, key("PEM file with the certificate and its chain.")]
-    key: Annotated[str, key("PEM file with its private key.")]
-
-
-class TlsTable(Table, frozen=True):
-    """Certificates in files, of all ports. Clients are shown the one for the name that they ask for
-    (SNI); whoever asks for none gets the first: `certificate` here, then `[[tls.host]]`,
-    `directory`, `[acme]`. Files that change are taken up within seconds. Without any certificate
-    one is made at the first start that nobody can verify."""
-
-    certificate: Annotated[
-        str, key("PEM file with the certificate and its chain, relative to this file.")
-    ] = ""
-    directory: Annotated[
-        str,
-        key(
-            "A directory of certificates, each as `NAME.pem` beside `NAME.key`, or as a directory "
-            "with `fullchain.pem` and `privkey.pem` (as `/etc/letsencrypt/live` has them), or "
-            "`tls.crt` and `tls.key`. New ones are found while the server runs."
-        ),
-    ] = ""
-    host: tuple[HostTable, ...] = ()
-    # The last, since from here on the name means this value.
-    key: Annotated[
-        str, _meaning("PEM file with the private key, relative to this file. May be the same file.")
-    ] = ""
 
 
 class CertificatesTable(Table, frozen=True):
@@ -258,8 +216,8 @@ class LoginTable(Table, frozen=True):
 
 
 class UpdateTable(Table, frozen=True):
-    """Who may change our zones by DNS UPDATE (RFC 2136): for `merpati domain setup --apply`. The
-    `[[dns.update]]` with the longest `zone` that a name lies in is taken."""
+    """Who may change our zones by DNS UPDATE (RFC 2136): for `merpati domain setup --apply` and
+    `[acme]`. The `[[dns.update]]` with the longest `zone` that a name lies in is taken."""
 
     key: Annotated[
         str,
@@ -668,6 +626,7 @@ class Document(Table, frozen=True):
     ] = ""
     port: tuple[PortTable, ...] = ()
     tls: TlsTable | None = None
+    acme: AcmeTable | None = None
     login: LoginTable = LoginTable()
     dns: DnsTable = DnsTable()
     http: HttpTable | None = None

@@ -8,10 +8,12 @@ from enum import Enum
 
 import msgspec
 
-from merpati.config.document import Document, Table
+from merpati.config.document import Document
 from merpati.config.read import bare, is_list, table_of
 from merpati.config.settings import Settings
+from merpati.config.table import Table
 from merpati.config.values import (
+    CertificateName,
     Domain,
     DomainName,
     Duration,
@@ -34,6 +36,7 @@ _KINDS: dict[object, str] = {
     Domain: "domain",
     DomainName: "domain",
     LocalPart: "local part",
+    CertificateName: "host",
     Mailbox: "mail address",
     Target: "target",
 }

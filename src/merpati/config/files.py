@@ -39,6 +39,7 @@ def look(settings: Settings, reader: Reader | None = None) -> list[Flaw]:
         *_tls(settings, reader),
         *_authorities(settings),
         *_logins(settings),
+        *_acme(settings),
         *_passwords(settings),
         *_update_keys(settings),
         *_data(settings),
@@ -140,6 +141,12 @@ def _first_line(settings: Settings, name: str, place: KeyPath) -> Found:
             read_secret(file)
         except ConfigError as error:
             yield from ((place, f"{error.file} {flaw.what}", flaw.allowed) for flaw in error.flaws)
+
+
+def _acme(settings: Settings) -> Found:
+    acme = settings.document.acme
+    if acme and acme.eab_key_file:
+        yield from _secret(settings.path(acme.eab_key_file), ("acme", "eab_key_file"))
 
 
 def _passwords(settings: Settings) -> Found:

@@ -63,6 +63,11 @@ class Places:
         return self.data / "tls" / "self-signed.key"
 
     @property
+    def certificates(self) -> Path:
+        """Those that are got from a CA, with their keys."""
+        return self.data / "certificates"
+
+    @property
     def secret(self) -> Path:
         """The installation's own secret."""
         return self.data / "secret"

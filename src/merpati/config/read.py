@@ -11,9 +11,10 @@ from typing import TypeVar
 
 import msgspec
 
-from merpati.config.document import Document, Table
+from merpati.config.document import Document
 from merpati.config.errors import ConfigError, Flaw
 from merpati.config.locate import Lines, Path
+from merpati.config.table import Table
 from merpati.wire.endpoint import Endpoint
 from merpati.wire.errors import WireError
 

@@ -144,6 +144,22 @@ class LocalPart(str):
         return cls(name)
 
 
+class CertificateName(str):
+    """A name in a certificate: a host, or `*.a.test` for all one label below it."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, value: object) -> Self:
+        """Lower case, A-labels."""
+        text = str(value).strip()
+        star = "*." if text.startswith("*.") else ""
+        try:
+            return cls(star + DomainName.parse(text.removeprefix("*.")))
+        except ValueError as error:
+            raise ValueError(f'a host like "mail.a.test" or "*.a.test" ({error})') from None
+
+
 class Domain(str):
     """A recipient domain of a route: exact, `*.a.test` for everything below, or `*` for all."""
 

@@ -57,6 +57,7 @@ class Inheritance:
 
     ports: Sequence[socket.socket]
     web: socket.socket | None
+    challenges: socket.socket | None
     control: socket.socket
     local: socket.socket
     watch: Watch
@@ -78,6 +79,7 @@ class Inheritance:
         return Surroundings(
             ports=self.ports,
             web=self.web,
+            challenges=self.challenges,
             control=self.control,
             local=self.local,
             watch=self.watch,
@@ -96,8 +98,7 @@ class Inheritance:
         """Everything that listens."""
         yield from self.ports
         yield from (self.control, self.local)
-        if self.web is not None:
-            yield self.web
+        yield from (one for one in (self.web, self.challenges) if one is not None)
 
 
 @dataclass(slots=True)

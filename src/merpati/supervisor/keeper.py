@@ -19,7 +19,7 @@ import msgspec
 
 from merpati.certificates.source import Files, OwnReader, Signature, Source
 from merpati.config.advice import may_read
-from merpati.config.certificates import sources
+from merpati.config.certificates import operators
 from merpati.config.settings import Settings
 
 _LONGEST = 4 * 1024 * 1024
@@ -48,7 +48,7 @@ def is_needed(settings: Settings, user: pwd.struct_passwd) -> bool:
     """Whether there are certificates that this user cannot read."""
     tls = settings.document.tls
     folder = settings.path(tls.directory) if tls and tls.directory else None
-    told = sources(settings, OwnReader())
+    told = operators(settings, OwnReader())
     wanted = [file for source in told for file in (source.chain, source.key)]
     return any(file.exists() and not may_read(user, file) for file in wanted) or bool(
         folder and not may_read(user, folder)
@@ -140,7 +140,7 @@ def _serve(settings: Settings, line: socket.socket) -> None:
 
 
 def _answer(settings: Settings, wish: _Wish) -> _Answer:
-    allowed = sources(settings, OwnReader())
+    allowed = operators(settings, OwnReader())
     if wish.source is None:
         return _Answer(sources=tuple((str(one.chain), str(one.key)) for one in allowed))
     source = Source(*map(Path, wish.source))

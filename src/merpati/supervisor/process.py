@@ -10,6 +10,7 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -37,6 +38,7 @@ from merpati.system.log import Log
 from merpati.system.server import Assignment, Server, bind_private, opened
 from merpati.wire.endpoint import Endpoint
 from merpati.wire.handover import Handover, channels
+from merpati.wire.tls import unraisable
 
 # Workers whose supervisor was killed own the data until they have stopped.
 _PATIENCE = 3.0
@@ -49,6 +51,7 @@ def run(settings: Settings, *, use_uvloop: bool = True) -> None:
         raise ConfigError(str(settings.file), flaws)
     # Mail and keys are nobody else's business, whatever the caller's umask is.
     os.umask(0o077)
+    sys.unraisablehook = unraisable
     process = Process(settings)
     try:
         inheritance = process.prepare()
@@ -114,11 +117,14 @@ class Process:
         """What no worker can make for itself."""
         own = [bind_private(self._places.control), bind_private(self._places.smtp)]
         self._close_at_end(own)
-        ports, workers = len(self._settings.document.port), self._settings.workers
+        document, workers = self._settings.document, self._settings.workers
+        ports = len(document.port)
+        others = list(sockets[ports:])
         memory = share(workers)
         return Inheritance(
             ports=sockets[:ports],
-            web=next(iter(sockets[ports:]), None),
+            web=others.pop(0) if document.http else None,
+            challenges=others.pop(0) if others else None,
             control=own[0],
             local=own[1],
             watch=watch,
@@ -216,7 +222,8 @@ class Process:
     def _endpoints(self) -> list[Endpoint]:
         document = self._settings.document
         web = [document.http.listen] if document.http else []
-        return [*(port.listen for port in document.port), *web]
+        ca = [document.acme.listen] if document.acme and document.acme.listen else []
+        return [*(port.listen for port in document.port), *web, *ca]
 
     def _make(self, folder: Path, user: str) -> None:
         if not folder.exists():

@@ -67,8 +67,9 @@ def _copy_all(places: Places, config: bytes, folder: Path) -> int:
         shutil.copy2(places.secret, folder / places.secret.name)
     if config:
         (folder / _CONFIG).write_bytes(config)
-    if places.certificate.parent.exists():
-        shutil.copytree(places.certificate.parent, folder / places.certificate.parent.name)
+    for kept in _certificates(places):
+        if kept.exists():
+            shutil.copytree(kept, folder / kept.name, ignore=shutil.ignore_patterns(".*"))
     return sum(
         copy_tree(root, folder / root.name) for root in (places.mail, places.inbox) if root.exists()
     )
@@ -102,9 +103,9 @@ def _put_back(folder: Path, places: Places) -> None:
     for root in (places.mail, places.inbox):
         if (folder / root.name).exists():
             copy_tree(folder / root.name, root)
-    tls = places.certificate.parent
-    if (folder / tls.name).exists():
-        shutil.copytree(folder / tls.name, tls)
+    for kept in _certificates(places):
+        if (folder / kept.name).exists():
+            shutil.copytree(folder / kept.name, kept)
     if (folder / places.secret.name).exists():
         shutil.copy2(folder / places.secret.name, places.secret)
     names = [name for name, _ in _databases(folder)]
@@ -115,6 +116,11 @@ def _put_back(folder: Path, places: Places) -> None:
     for name in names:
         (places.data / f"{name}.restoring").rename(places.data / name)
     sync(places.data)
+
+
+def _certificates(places: Places) -> tuple[Path, ...]:
+    """Of our own making, and from a CA."""
+    return places.certificate.parent, places.certificates
 
 
 def _databases(folder: Path) -> Iterator[tuple[str, Kind]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from merpati.certificates.source import Source
 from merpati.certificates.watch import Watch
 from merpati.clock import Clock
-from merpati.config.certificates import fallback, named, sources
+from merpati.config.certificates import fallback, named, operators, sources
 from merpati.config.places import Places
 from merpati.config.settings import Settings
 from merpati.wire.certificates import make_self_signed
@@ -19,7 +19,7 @@ def open_configured(watch: Watch, settings: Settings) -> None:
     """
     watch.tls.trust(_authorities(settings))
     watch.check(source for _, source in named(settings))
-    watch.look(sources(settings, watch.reader))
+    watch.look(operators(settings, watch.reader))
 
 
 def open_own(watch: Watch, settings: Settings, clock: Clock) -> None:

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from merpati import __version__
 from merpati.api import questions as ask
+from merpati.api.certificates import CertificateOffice
 from merpati.api.dkim import DkimOffice
 from merpati.api.doors import Doors
 from merpati.api.errors import Mistaken, Unreachable
@@ -20,6 +21,8 @@ from merpati.api.operations import Counter, OwnCounter
 from merpati.api.reports import ReportOffice
 from merpati.api.sites import SiteOffice
 from merpati.api.srs import SrsOffice
+from merpati.certificates.desk import Desk
+from merpati.certificates.source import OwnReader
 from merpati.clock import Clock, SystemClock
 from merpati.config.places import Places
 from merpati.config.routes import read_routes
@@ -36,6 +39,7 @@ from merpati.report.metrics import Series
 from merpati.storage.lock import Lock
 from merpati.system.blueprint import Blueprint
 from merpati.system.doors import IntakeParts, intake_of
+from merpati.system.renewing import desk_of
 from merpati.system.stores import Stores, open_all
 
 _NOTIFY = {"success": Notify.SUCCESS, "failure": Notify.FAILURE, "delay": Notify.DELAY}
@@ -90,11 +94,13 @@ class NoDeliveries:
 def office_of(
     stores: Stores,
     clock: Clock,
-    doors: Doors,
+    faces: tuple[Doors, Desk],
     routes: Callable[[], Routes],
     deliveries: Deliveries,
 ) -> Office:
-    """The office over these stores; `routes` are asked for when an operator names one."""
+    """The office over these stores; `routes` are asked for when an operator names one. `faces` are
+    what concerns the server as a whole, and its certificates."""
+    doors, desk = faces
     queue = stores.queue
     return Office(
         QueueOffice(queue, queue, clock, knows_route),
@@ -110,6 +116,7 @@ def office_of(
         JournalOffice(stores.journal, queue, clock),
         DirectoryOffice(stores.directory, stores.directory, new_secret),
         DkimOffice(stores.keys, clock),
+        CertificateOffice(desk),
         ReportOffice(stores.feedback, stores.directory, clock),
         SrsOffice(stores.stamps, clock),
         doors,
@@ -235,7 +242,8 @@ def _closed(settings: Settings, stores: Stores, clock: Clock, ids: IdMaker) -> C
     intake = intake_of(blueprint, blueprint.own_rules(), IntakeParts(stores, clock, ids.make))
     doors = ClosedDoors(settings, stores, intake)
     routes = cache(partial(_routes, settings, stores))
-    return OwnCounter(office_of(stores, clock, doors, routes, NoDeliveries()))
+    desk = desk_of(lambda: settings, clock, OwnReader())
+    return OwnCounter(office_of(stores, clock, (doors, desk), routes, NoDeliveries()))
 
 
 def _routes(settings: Settings, stores: Stores) -> Routes:

@@ -26,6 +26,8 @@ def _changed(old: Settings, new: Settings) -> Iterator[str]:
         yield "data"
     if _doors(old.document) != _doors(new.document):
         yield "port"
+    if _challenges(old.document) != _challenges(new.document):
+        yield "acme"
     for key in _FIXED:
         if getattr(old.document, key) != getattr(new.document, key):
             yield key
@@ -33,6 +35,10 @@ def _changed(old: Settings, new: Settings) -> Iterator[str]:
 
 def _doors(document: Document) -> list[tuple[str, str]]:
     return [(port.role.value, str(port.listen)) for port in document.port]
+
+
+def _challenges(document: Document) -> str:
+    return str(document.acme.listen or "") if document.acme else ""
 
 
 def _no_line(_: object) -> int:

@@ -31,8 +31,7 @@ from merpati.api.moments import day_number, moment
 from merpati.api.node import Node
 from merpati.api.operations import OwnCounter
 from merpati.api.tls_reports import add_tls_reports
-from merpati.certificates.source import Source
-from merpati.certificates.watch import Told, Watch
+from merpati.certificates.watch import Watch
 from merpati.clock import Clock
 from merpati.config.errors import ConfigError
 from merpati.config.files import look
@@ -40,13 +39,13 @@ from merpati.config.places import Places
 from merpati.config.routes import read_routes
 from merpati.config.settings import Settings, load
 from merpati.delivery.route import Route
-from merpati.journal.events import MAX_TEXT, Lifecycle
+from merpati.journal.events import Lifecycle
 from merpati.node.memory import SharedMemory
 from merpati.reception.port import Port
 from merpati.report.metrics import Series, exposition
 from merpati.setup.autoconfig import MailHosts
 from merpati.system.blueprint import Blueprint
-from merpati.system.certificate import all_sources, take_up
+from merpati.system.certificate import take_up
 from merpati.system.chores import keep_on
 from merpati.system.delivering import Threads
 from merpati.system.doors import GRACE, Door, Household, household
@@ -58,6 +57,7 @@ from merpati.system.publishing import mail_hosts, served_policy
 from merpati.system.reload import unchangeable
 from merpati.system.secret import installation_secret
 from merpati.system.shard import Shard, ShardParts
+from merpati.system.showing import Showing
 from merpati.system.stores import Stores, open_all
 from merpati.system.web import serving
 from merpati.wire.endpoint import Endpoint
@@ -109,6 +109,8 @@ class Surroundings:
     """Listening, in the order of the configuration's ports."""
     web: socket.socket | None
     """The same of the HTTP door, if there is one."""
+    challenges: socket.socket | None = None
+    """The same of the door for a CA."""
     control: socket.socket
     """Where commands ask."""
     local: socket.socket
@@ -148,12 +150,14 @@ class Server:
         self._stop = asyncio.Event()
         self._grace = GRACE
         self._doors: list[Door] = []
+        self._showing = Showing(given, lambda: self._settings, self._note)
         gauges = {
             ("connections_open", "Connections that stand, by port role.", "role"): self._open,
             ("limits_hit", "How often a limit turned somebody away.", "limit"): self._limits,
             ("connections_dropped", "Closed without a word, far above a limit.", "role"): (
                 self._dropped
             ),
+            **self._showing.gauges(),
             ("in_hand_octets", "Octets of bodies being delivered from memory.", ""): self._octets,
             ("reports_waiting", "Reports to other domains that wait, by kind.", "kind"): (
                 self._reports_waiting
@@ -279,27 +283,11 @@ class Server:
 
     def _chores(self) -> list[Coroutine[None, None, None]]:
         """What runs beside the shards and must never stop them."""
-        watch, clock, log = self._given.watch, self._given.clock, self._given.log
-        sources = partial(self._sources, watch)
-        return [
-            keep_on("limits", self._house.limits.run, clock, log),
-            keep_on("certificates", partial(watch.run, sources, self._certificate), clock, log),
-        ]
+        limits = keep_on("limits", self._house.limits.run, self._given.clock, self._given.log)
+        return [limits, *self._showing.chores()]
 
-    def _sources(self, watch: Watch) -> Sequence[Source]:
-        return all_sources(watch, self._settings)
-
-    def _certificate(self, told: Told) -> None:
-        """A certificate has changed, or cannot be used."""
-        if told.pair is None:
-            kept = "; the one from before is shown" if told.kept else ""
-            self._given.log.error("certificate", f"{told.why}{kept}")
-        else:
-            self._given.log.info("certificate", f"{told.source} is shown: {told.pair.shown}")
-        detail = told.why or f"{told.source}: {told.pair and told.pair.shown}"
-        self._own.house.stores.journal.note(
-            Lifecycle(at=self._given.clock.now(), what="certificate", detail=detail[:MAX_TEXT])
-        )
+    def _note(self, event: Lifecycle) -> None:
+        self._own.house.stores.journal.note(event)
 
     async def _beat(self) -> None:
         """Show that the loop turns, until it is told to stop."""
@@ -344,7 +332,7 @@ class Server:
             for number in self._given.assignment.node
         }
         for shard in self._shards:
-            counter = OwnCounter(shard.office(_Doors(self, shard)))
+            counter = OwnCounter(shard.office(_Doors(self, shard), self._showing.desk))
             counters[shard.number] = counter
             if len(counters) > 1:  # Alone there is nobody else who would ask.
                 listening = bind_private(self._places.control_of(shard.number))
@@ -355,6 +343,9 @@ class Server:
         await opened.enter_async_context(control)
         if self._given.web is not None:
             site = serving(self._public(node), self._given.web, GRACE)
+            await opened.enter_async_context(site)
+        if self._given.challenges is not None:
+            site = serving(http.challenges(self._showing.challenge), self._given.challenges, GRACE)
             await opened.enter_async_context(site)
 
     def _public(self, node: Node) -> Application:
@@ -373,7 +364,7 @@ class Server:
             domains = await node.ask(operations.DOMAINS, ask.Nothing())
             return mail_hosts(self._settings, domain, domains)
 
-        app = http.public(trouble, page, policy)
+        app = http.public(trouble, page, policy, self._showing.challenge)
         if self._settings.document.http and self._settings.document.http.tls_reports:
             add_tls_reports(app, self._own.delivering.receiver.take_posted)
         add_autoconfig(app, hosts_of)
@@ -396,6 +387,7 @@ class Server:
     def _announce(self) -> None:
         text = ", ".join(self._ports())
         self._given.ready(text)
+        self._showing.announce()
         for shard in self._shards:
             shard.house.stores.journal.note(
                 Lifecycle(at=self._given.clock.now(), what="started", detail=__version__)
@@ -446,6 +438,7 @@ class Server:
                 for hold in shard.delivering.held_tenants()[: ask.MAX_LISTED]
             ),
             limits=dict(self._house.limits.totals) if is_own else {},
+            certificates=await self._showing.ailing() if is_own else (),
             workers=(line,),
         )
 

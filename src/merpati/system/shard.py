@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from merpati.api.doors import Doors
 from merpati.api.office import Office
+from merpati.certificates.desk import Desk
 from merpati.clock import Clock
 from merpati.config.settings import Settings
 from merpati.delivery.route import Route
@@ -70,12 +71,12 @@ class Shard:
         self.reports.take_up(settings)
         self.delivering.take_up(settings, routes)
 
-    def office(self, doors: Doors) -> Office:
+    def office(self, doors: Doors, desk: Desk) -> Office:
         """Where this shard answers operators."""
         return office_of(
             self.house.stores,
             self._parts.clock,
-            doors,
+            (doors, desk),
             lambda: self.delivering.routes,
             self.delivering,
         )

@@ -26,6 +26,10 @@ VALID_DAYS = 3650
 _COMMON_NAME_LIMIT = 64  # ub-common-name, RFC 5280 appendix A.1
 
 
+UNREADABLE = (ValueError, UnsupportedAlgorithm, x509.InvalidVersion)
+"""What reading a certificate raises that cannot be read."""
+
+
 @dataclass(frozen=True, slots=True)
 class Shown:
     """What a certificate tells those who look. Times are seconds since 1970."""
@@ -34,6 +38,11 @@ class Shown:
     ends: float
     names: tuple[str, ...]
     """DNS names, lower case, `*.a.test` for all one label below it."""
+
+    @property
+    def name(self) -> str:
+        """The first of them, for people; empty for none."""
+        return next(iter(self.names), "")
 
     def __str__(self) -> str:
         until = datetime.datetime.fromtimestamp(self.ends, datetime.UTC)
@@ -61,7 +70,7 @@ def shown_of(pem: bytes, name: str) -> Shown:
         names = found.value.get_values_for_type(x509.DNSName)
     except x509.ExtensionNotFound:
         names = []  # RFC 9525 §2: the common name is no longer looked at.
-    except ValueError as error:
+    except UNREADABLE as error:
         raise TlsError(f"{name} is no certificate: {error}") from error
     begins, ends = first.not_valid_before_utc, first.not_valid_after_utc
     return Shown(begins.timestamp(), ends.timestamp(), tuple(name.lower() for name in names))
@@ -76,7 +85,7 @@ def key_digest(file: Path) -> str:
         key = x509.load_pem_x509_certificate(file.read_bytes()).public_key()
         spki = serialization.PublicFormat.SubjectPublicKeyInfo
         return hashlib.sha256(key.public_bytes(serialization.Encoding.DER, spki)).hexdigest()
-    except (OSError, ValueError, UnsupportedAlgorithm) as error:
+    except (OSError, *UNREADABLE) as error:
         raise TlsError(f"{file} is no certificate: {error}") from error
 
 
@@ -95,8 +104,8 @@ def make_self_signed(
         serialization.NoEncryption(),
     )
     try:
-        _write_whole(key, private, 0o600)
-        _write_whole(certificate, signed.public_bytes(serialization.Encoding.PEM), 0o644)
+        write_whole(key, private, 0o600)
+        write_whole(certificate, signed.public_bytes(serialization.Encoding.PEM), 0o644)
     except OSError as error:
         # Only an `open` names its file; a disk that is full fails later.
         named = error.filename or certificate.parent
@@ -125,7 +134,7 @@ def _builder(
     )
 
 
-def _write_whole(path: Path, octets: bytes, mode: int) -> None:
+def write_whole(path: Path, octets: bytes, mode: int) -> None:
     """Write beside and rename, so that a reader finds the old file or the new one."""
     descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:

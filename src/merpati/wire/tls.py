@@ -13,6 +13,7 @@ Python's ssl cannot export keying material, so `tls-exporter` (RFC 9266) is not 
 import _ssl
 import os
 import ssl
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -45,6 +46,16 @@ class Identity(ssl.SSLContext):
 Choose = Callable[[str], Identity]
 """What to show to a client that asks for this name; empty for one that asks for none. It must not
 raise, and is called in the middle of a handshake."""
+
+
+def unraisable(told: "sys.UnraisableHookArgs") -> None:
+    """For `sys.unraisablehook`: what is told of exceptions that nobody can catch.
+
+    A client that asks for a name beyond ASCII, which RFC 6066 §3 does not allow, is refused before
+    we are asked, and Python would write a trace of it: no stranger fills the log by that.
+    """
+    if not (isinstance(told.exc_value, UnicodeDecodeError) and isinstance(told.object, bytes)):
+        sys.__unraisablehook__(told)
 
 
 class TlsContext:

@@ -1,0 +1,154 @@
+"""What operators ask about certificates, and have done about them.
+
+Answered from the files, by whichever process is asked. Everything blocks."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from enum import Enum
+
+from cryptography import x509
+from msgspec import structs
+
+from merpati.certificates.cabinet import Cabinet, Rolling, State
+from merpati.certificates.errors import IssueError
+from merpati.certificates.keys import KeyType, digest_of, make_key, read_key
+from merpati.certificates.schedule import Window, renewal_time
+from merpati.certificates.source import Reader, Source
+from merpati.clock import Clock
+from merpati.storage.lock import Lock
+from merpati.wire.certificates import UNREADABLE, Shown, shown_of
+from merpati.wire.errors import TlsError
+
+
+class Origin(Enum):
+    """Whose a certificate is."""
+
+    FILE = "file"
+    CA = "ca"
+    OWN = "self-signed"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One certificate that is here, or is to be."""
+
+    name: str
+    origin: Origin
+    source: Source
+    shown: Shown | None
+    """None: there is none yet, or it cannot be read."""
+    digest: str = ""
+    """Of its key: what a TLSA record 3 1 1 says."""
+    trouble: str = ""
+    state: State = field(default_factory=State)
+
+    @property
+    def renew_at(self) -> float:
+        """When the CA is asked for the next one; 0.0 where that is not ours to do."""
+        if self.shown is None or self.origin is not Origin.CA:
+            return self.state.next_attempt
+        window = Window(*self.state.window) if self.state.window else None
+        due = renewal_time(self.shown.begins, self.shown.ends, window, self.state.jitter)
+        return max(due, self.state.next_attempt)
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """Of one server."""
+
+    cabinet: Cabinet
+    clock: Clock
+    reader: Reader
+    orders: Callable[[], Sequence[tuple[str, ...]]]
+    """The names of each certificate of the CA's."""
+    sources: Callable[[], Sequence[Source]]
+    """Those in files of the operator's."""
+    fallback: Callable[[], Source]
+    key_type: Callable[[], KeyType]
+
+    def all(self) -> list[Kept]:
+        """In the order of their precedence."""
+        found = [*self._of_operator(), *map(self._of_ca, self.orders())]
+        if any(one.shown for one in found):
+            return found
+        own = self.fallback()
+        return [*found, *([self._read(own, Origin.OWN)] if own.chain.exists() else [])]
+
+    def find(self, name: str) -> Kept:
+        """The one that is called so; IssueError where there is none."""
+        wanted = name.lower().rstrip(".")
+        for one in self.all():
+            if wanted in (one.name, str(one.source)):
+                return one
+        known = ", ".join(one.name for one in self.all()) or "none"
+        raise IssueError(f"no certificate is called {name}; there are: {known}")
+
+    def renew(self, name: str) -> Kept:
+        """Have the CA asked for another one now; what there is before."""
+        kept = self._ours(name)
+        self.cabinet.open()
+        self.cabinet.want(kept.name)
+        return kept
+
+    def roll(self, name: str) -> Kept:
+        """Begin to change its key, or have it looked how far that is."""
+        kept = self._ours(name)
+        if kept.shown is None:
+            raise IssueError(f"there is no certificate for {kept.name} yet whose key could change")
+        self.cabinet.open()
+        if kept.state.rolling is None:
+            self._begin(kept.name)
+        self.cabinet.want(kept.name, "look")
+        return self.find(kept.name)
+
+    def _begin(self, name: str) -> None:
+        lock = Lock(self.cabinet.lock)
+        if not lock.try_take():
+            raise IssueError("certificates are just being looked after: try again in a moment")
+        with lock:
+            key = make_key(self.key_type())
+            self.cabinet.put_next_key(name, key)
+            rolling = Rolling(since=self.clock.now(), digest=digest_of(read_key(key)))
+            state = structs.replace(self.cabinet.state(name), rolling=rolling)
+            self.cabinet.put_state(name, state)
+
+    def _ours(self, name: str) -> Kept:
+        kept = self.find(name)
+        if kept.origin is not Origin.CA:
+            raise IssueError(f"{kept.name} is not got from a CA by this server ([acme])")
+        return kept
+
+    def _of_operator(self) -> Iterator[Kept]:
+        for source in self.sources():
+            yield self._read(source, Origin.FILE)
+
+    def _of_ca(self, names: tuple[str, ...]) -> Kept:
+        name = names[0]
+        source = self.cabinet.source(name)
+        state = self.cabinet.state(name)
+        if not source.chain.exists():
+            trouble = state.error or "there is none yet"
+            return Kept(name, Origin.CA, source, None, trouble=trouble, state=state)
+        kept = self._read(source, Origin.CA)
+        trouble = kept.trouble or state.error
+        return Kept(name, Origin.CA, source, kept.shown, kept.digest, trouble, state)
+
+    def _read(self, source: Source, origin: Origin) -> Kept:
+        name = str(source)
+        with suppress(FileNotFoundError):
+            try:
+                files = self.reader.read(source, None)
+                pem = files.chain if files else b""
+                shown = shown_of(pem, name)
+                digest = digest_of(x509.load_pem_x509_certificate(pem))
+            except (OSError, *UNREADABLE, TlsError) as error:
+                return Kept(name, origin, source, None, trouble=str(error))
+            return Kept(shown.name or name, origin, source, shown, digest, self._age(shown))
+        return Kept(name, origin, source, None, trouble="the files are not there")
+
+    def _age(self, shown: Shown) -> str:
+        now = self.clock.now()
+        if now >= shown.ends:
+            return "has expired"
+        return "is not valid yet" if now < shown.begins else ""

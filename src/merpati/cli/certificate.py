@@ -1,0 +1,150 @@
+"""`merpati certificate`: what is shown to whom, until when, and its key's change."""
+
+import asyncio
+from datetime import datetime
+
+import click
+
+from merpati.api import operations as op
+from merpati.api import questions as ask
+from merpati.api.errors import Unknown
+from merpati.cli.context import Refused, asked, counter_of, json_option, settings_of
+from merpati.cli.output import clean, say_json, say_table
+from merpati.config.settings import Settings
+
+_PATIENCE = 60
+"""Seconds that `renew` waits for the CA."""
+
+
+@click.group()
+def certificate() -> None:
+    """Certificates that clients are shown, and keys that change in a safe order.
+
+    \b
+    Examples:
+      merpati certificate list
+      merpati certificate show mail.a.test
+      merpati certificate renew mail.a.test
+      merpati certificate roll mail.a.test
+    """
+
+
+@certificate.command("list")
+@json_option
+@click.pass_context
+@asked
+async def list_(ctx: click.Context, as_json: bool) -> None:
+    """All of them; the first is for clients that ask for no name."""
+    lines = await _lines(settings_of(ctx))
+    if as_json:
+        say_json(lines)
+        return
+    headings = ("certificate", "from", "until", "next", "trouble")
+    rows = ((line.name, line.origin, line.ends, line.renewal, _trouble(line)) for line in lines)
+    say_table(headings, rows, "There is none: the server makes one at its start")
+
+
+def _trouble(line: ask.CertificateLine) -> str:
+    return line.trouble or ("its key changes" if line.rolling else "")
+
+
+@certificate.command()
+@click.argument("name")
+@json_option
+@click.pass_context
+@asked
+async def show(ctx: click.Context, name: str, as_json: bool) -> None:
+    """What NAME is for, and the TLSA records that its key has."""
+    line = await _line(settings_of(ctx), name)
+    if as_json:
+        say_json(line)
+        return
+    click.echo(f"{clean(line.name)} ({line.origin}): {clean(line.file)}")
+    if line.ends and line.begins:
+        click.echo(f"  for {clean(', '.join(line.names)) or 'no name'}")
+        click.echo(f"  from {_at(line.begins)} until {_at(line.ends)}")
+    if line.renewal:
+        why = " as the CA suggests" if line.suggested else ""
+        click.echo(f"  the CA is asked for the next one at {_at(line.renewal)}{why}")
+    if line.trouble:
+        click.echo(f"  {clean(line.trouble)}")
+    for record in line.records:
+        click.echo(record)
+    if line.rolling:
+        _say_rolling(line.name, line.rolling)
+
+
+@certificate.command()
+@click.argument("name")
+@click.pass_context
+@asked
+async def renew(ctx: click.Context, name: str) -> None:
+    """Have the CA asked for another certificate NAME now, with the same key.
+
+    Public CAs give the same names five certificates a week.
+    """
+    async with counter_of(settings_of(ctx)) as counter:
+        status = await counter.ask(op.STATUS, ask.Nothing())
+        before = await counter.ask(op.CERTIFICATES_RENEW, ask.Named(name=name))
+        if not status.running:
+            click.echo("No server runs: the CA is asked when it does.")
+            return
+        for _ in range(_PATIENCE):
+            lines = await counter.ask(op.CERTIFICATES, ask.Nothing())
+            line = next(one for one in lines if one.name == before.name)
+            if line.issued != before.issued and line.ends:
+                click.echo(f"{clean(line.name)} is renewed, until {_at(line.ends)}")
+                return
+            if line.failures > before.failures:
+                raise Refused(clean(line.trouble))
+            await asyncio.sleep(1)
+    raise Refused(f"the CA is not done after {_PATIENCE} s: merpati certificate show {name}")
+
+
+@certificate.command()
+@click.argument("name")
+@click.pass_context
+@asked
+async def roll(ctx: click.Context, name: str) -> None:
+    """Change the key of NAME, in the order that TLSA records want; call it again to see how far.
+
+    The new key's record has to stand beside the old one for twice its TTL before the key is used.
+    With [[dns.update]] records are written and taken out by the server; without it they are
+    printed, and nothing goes on before the server has seen them in the DNS.
+    """
+    async with counter_of(settings_of(ctx)) as counter:
+        line = await counter.ask(op.CERTIFICATES_ROLL, ask.Named(name=name))
+    if line.rolling:
+        _say_rolling(line.name, line.rolling)
+
+
+def _say_rolling(name: str, rolling: ask.RollLine) -> None:
+    click.echo(f"The key of {clean(name)} changes since {_at(rolling.since)}:")
+    if rolling.switched:
+        click.echo(f"  the new key is in use since {_at(rolling.switched)}")
+    elif rolling.safe:
+        click.echo(f"  its record was seen; the key is taken into use at {_at(rolling.safe)}")
+    else:
+        click.echo("  where the old key is in TLSA records, the new one comes beside it:")
+        for record in rolling.records:
+            click.echo(f"    {clean(record)}")
+        click.echo("  twice their TTL after they were seen the new key is taken into use.")
+    if rolling.trouble:
+        click.echo(f"  {clean(rolling.trouble)}")
+
+
+def _at(when: datetime) -> str:
+    return f"{when.astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+async def _lines(settings: Settings) -> list[ask.CertificateLine]:
+    async with counter_of(settings, only_looks=True) as counter:
+        return await counter.ask(op.CERTIFICATES, ask.Nothing())
+
+
+async def _line(settings: Settings, name: str) -> ask.CertificateLine:
+    wanted = name.lower().rstrip(".")
+    for line in await _lines(settings):
+        if wanted in (line.name, line.file):
+            return line
+    raise Unknown(f"no certificate is called {name}: merpati certificate list")

@@ -1,0 +1,87 @@
+"""What merpati.toml says of certificates from a CA, for who gets them."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+from merpati.certificates.cabinet import Cabinet
+from merpati.certificates.desk import Desk
+from merpati.certificates.keys import KeyType
+from merpati.certificates.proof import HookProver, HttpProver, Prover
+from merpati.certificates.renewal import AcmeSettings
+from merpati.certificates.rolling import PORT, Roller, Tlsa
+from merpati.certificates.source import Reader
+from merpati.certificates.zone import DnsProver, ZoneWriter
+from merpati.clock import Clock
+from merpati.config.certificates import cabinet, fallback, operators, orders
+from merpati.config.errors import ConfigError, Flaw
+from merpati.config.settings import Settings
+from merpati.config.tls import AcmeTable, Challenge
+from merpati.dns.client import DnsClient
+from merpati.dns.resolver import Answer
+from merpati.system.blueprint import Blueprint
+from merpati.system.updating import updater_of
+
+
+def acme_settings(settings: Settings, kept: Cabinet, clock: Clock) -> AcmeSettings:
+    """Of a document that has `[acme]`. Reads a file; ConfigError where that cannot be used."""
+    acme = settings.document.acme or AcmeTable()
+    return AcmeSettings(
+        directory=acme.directory,
+        orders=orders(settings),
+        prover=_prover(settings, acme, kept, clock),
+        roller=Roller(partial(_tlsa, settings, clock), zone_writer(settings, clock), clock.now),
+        contact=tuple(map(str, acme.contact)),
+        binding=_binding(settings, acme),
+        authorities=settings.path(acme.authorities) if acme.authorities else None,
+        key_type=acme.key_type,
+    )
+
+
+def desk_of(settings: Callable[[], Settings], clock: Clock, reader: Reader) -> Desk:
+    """Where operators ask about certificates."""
+
+    def key_type() -> KeyType:
+        acme = settings().document.acme
+        return acme.key_type if acme else KeyType.P256
+
+    return Desk(
+        cabinet(settings()),
+        clock,
+        reader,
+        orders=lambda: orders(settings()),
+        sources=lambda: operators(settings(), reader),
+        fallback=lambda: fallback(settings()),
+        key_type=key_type,
+    )
+
+
+def _tlsa(settings: Settings, clock: Clock, host: str) -> Answer[Tlsa]:
+    """Asked anew each time, since what we remember is older than what others may."""
+    dns = replace(Blueprint(settings).dns(), min_ttl=1.0)
+    return asyncio.run(DnsClient(clock, dns).tlsa(PORT, host))
+
+
+def zone_writer(settings: Settings, clock: Clock) -> ZoneWriter:
+    """Who changes our zones."""
+    return ZoneWriter(lambda name: updater_of(settings, name, clock))
+
+
+def _prover(settings: Settings, acme: AcmeTable, kept: Cabinet, clock: Clock) -> Prover:
+    settle = float(acme.settle)
+    if acme.challenge is Challenge.HOOK:
+        return HookProver(acme.hook, settle)
+    if acme.challenge is Challenge.DNS:
+        return DnsProver(zone_writer(settings, clock), settle)
+    return HttpProver(kept)
+
+
+def _binding(settings: Settings, acme: AcmeTable) -> tuple[str, str] | None:
+    if not acme.eab_id:
+        return None
+    file = settings.path(acme.eab_key_file)
+    try:
+        return acme.eab_id, file.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(str(file), [Flaw("", 0, f"cannot be read: {error}")]) from None

@@ -1,0 +1,401 @@
+"""Certificates from a CA: when they are asked for, and what becomes of a CA's nonsense."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from merpati.certificates.cabinet import Cabinet
+from merpati.certificates.desk import Desk, Origin
+from merpati.certificates.errors import IssueError
+from merpati.certificates.keys import KeyType, digest_of, make_key, read_key, request
+from merpati.certificates.proof import HttpProver
+from merpati.certificates.renewal import AcmeSettings, News, Renewal
+from merpati.certificates.rolling import Roller, Tlsa
+from merpati.certificates.source import OwnReader, Source
+from merpati.certificates.transport import LONGEST
+from merpati.certificates.zone import ZoneWriter
+from merpati.dns.resolver import Answer as Answered
+from merpati.dns.resolver import Found
+from merpati.storage.lock import Lock
+from merpati.testing.clock import VirtualClock
+from merpati.wire.certificates import read_shown
+from tests.certificates.ca import DAY, Answer, FakeCa, problem, told
+
+NAME = "mx.a.test"
+NOW = 1_900_000_000.0
+
+
+class World:
+    """A CA, and a server that wants a certificate of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.clock = VirtualClock(NOW)
+        self.ca = FakeCa(folder, NOW)
+        self.cabinet = Cabinet(folder / "certificates")
+        self.news: list[News] = []
+        self.zone: dict[str, list[Tlsa]] = {}
+        self.orders: tuple[tuple[str, ...], ...] = ((NAME,),)
+        self.renewal = Renewal(
+            self.cabinet,
+            self.clock,
+            settings=self.settings,
+            tell=self.news.append,
+            draw=lambda: 0.5,
+            names=lambda: tuple(names[0] for names in self.orders),
+        )
+
+    def tlsa(self, host: str) -> Answered[Tlsa]:
+        """What the DNS has of a host's key."""
+        found = self.zone.get(host, [])
+        return Answered(Found.RECORDS if found else Found.NO_DATA, tuple(found), ttl=300.0)
+
+    def pin(self, *digests: str) -> None:
+        """Publish these keys and no others."""
+        self.zone[NAME] = [(3, 1, 1, bytes.fromhex(digest)) for digest in digests]
+
+    def digest(self) -> str:
+        """Of the key in use."""
+        return digest_of(x509.load_pem_x509_certificate(self.cabinet.read(NAME)))
+
+    def settings(self) -> AcmeSettings:
+        return AcmeSettings(
+            directory=self.ca.directory,
+            orders=self.orders,
+            prover=HttpProver(self.cabinet),
+            roller=Roller(self.tlsa, ZoneWriter(lambda name: None), self.clock.now),
+            authorities=self.ca.authorities,
+        )
+
+    @property
+    def desk(self) -> Desk:
+        nowhere = Source(self.cabinet.folder / "no", self.cabinet.folder / "no")
+        return Desk(
+            self.cabinet,
+            self.clock,
+            OwnReader(),
+            orders=lambda: self.orders,
+            sources=lambda: (),
+            fallback=lambda: nowhere,
+            key_type=lambda: KeyType.P384,
+        )
+
+    def at(self, seconds: float) -> None:
+        """Later, by the clock of both."""
+        self.clock.jump(NOW + seconds - self.clock.now())
+        self.ca.now = self.clock.now()
+
+    def look(self) -> list[News]:
+        """What one look brings."""
+        self.news.clear()
+        self.renewal.work()
+        return list(self.news)
+
+    @property
+    def orders_made(self) -> int:
+        return self.ca.paths().count("/order")
+
+    def serial(self) -> int:
+        return x509.load_pem_x509_certificate(self.cabinet.read(NAME)).serial_number
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    yield made
+    made.ca.close()
+
+
+def test_a_certificate_is_got_once_and_kept_for_us_alone(world: World) -> None:
+    (news,) = world.look()
+    assert not news.is_bad
+    assert read_shown(world.cabinet.pem(NAME)).names == (NAME,)
+    assert {file.stat().st_mode & 0o077 for file in world.cabinet.folder.rglob("*")} == {0}
+    assert list((world.cabinet.folder / "challenges").iterdir()) == []
+    assert world.look() == []
+    assert world.orders_made == 1
+
+
+def test_it_is_renewed_when_two_thirds_of_its_life_are_over_and_keeps_its_key(world: World) -> None:
+    world.look()
+    key, serial = world.cabinet.read(NAME).partition(b"-----BEGIN CERT")[0], world.serial()
+    world.at(58 * DAY)
+    assert world.look() == []
+    world.at(60 * DAY)
+    (news,) = world.look()
+    assert "two thirds" in news.text
+    assert world.serial() != serial
+    assert world.cabinet.read(NAME).startswith(key)
+
+
+def test_the_window_of_the_ca_decides_where_it_has_one(world: World) -> None:
+    world.ca.window = (NOW + 10 * DAY, NOW + 12 * DAY)
+    world.look()
+    world.at(1)
+    assert world.look() == []
+    world.at(10.9 * DAY)
+    assert world.look() == []
+    # A CA that has to revoke wants it earlier: it is asked every hour, as it said.
+    world.ca.window = (NOW, NOW + 1)
+    world.at(10.9 * DAY + 3601)
+    first = world.serial()
+    (news,) = world.look()
+    assert "the CA suggests it" in news.text
+    assert world.serial() != first
+    (order,) = [asked for path, asked in world.ca.asked if path == "/order"][1:]
+    assert "." in order["replaces"]
+
+
+def test_a_window_that_always_lies_in_the_past_is_followed_once_a_day(world: World) -> None:
+    world.ca.window = (NOW - 2, NOW - 1)
+    world.look()
+    for hour in (1, 12, 23):
+        world.at(hour * 3600)
+        assert world.look() == []
+    world.at(25 * 3600)
+    assert len(world.look()) == 1
+    assert world.orders_made == 2
+
+
+@pytest.mark.parametrize(
+    "window", [(NOW + 800 * DAY, NOW + 900 * DAY), (NOW + 900 * DAY, NOW + DAY)]
+)
+def test_no_window_is_a_reason_to_let_a_certificate_run_out(
+    world: World, window: tuple[float, float]
+) -> None:
+    world.ca.window = window
+    world.look()
+    world.at(1)
+    assert world.look() == []
+    world.at(82 * DAY)
+    assert len(world.look()) == 1
+
+
+def test_what_fails_is_tried_again_ever_less_often(world: World) -> None:
+    world.ca.spoil["/order"] = lambda: problem("serverInternal", 500)
+    for hour in range(24 * 3):
+        for minute in range(0, 60, 2):
+            world.at(hour * 3600 + minute * 60)
+            world.renewal.work()
+    in_first_hour = [news for news in world.news if "minutes" in news.text][:5]
+    assert all(news.is_bad for news in in_first_hour)
+    # 2, 10, 30 minutes, 1, 2, 4, 8 hours, and then once a day.
+    assert world.orders_made == 10
+    assert world.cabinet.state(NAME).failures == 10
+    del world.ca.spoil["/order"]
+    world.cabinet.want(NAME)
+    (news,) = world.look()
+    assert not news.is_bad
+    assert world.cabinet.state(NAME).failures == 0
+
+
+def test_a_ca_that_wants_to_be_left_alone_is(world: World) -> None:
+    world.ca.spoil["/order"] = lambda: problem("rateLimited", 429, Retry_After="36000")
+    world.look()
+    world.at(35_000)
+    assert world.look() == []
+    world.at(36_001)
+    assert len(world.look()) == 1
+
+
+def test_only_one_renews_at_a_time(world: World) -> None:
+    world.cabinet.open()
+    with Lock(world.cabinet.lock):
+        assert world.look() == []
+    assert world.orders_made == 0
+    assert len(world.look()) == 1
+
+
+def test_other_names_are_another_certificate(world: World) -> None:
+    world.look()
+    world.orders = ((NAME, "mail.a.test"), ("*.b.test",))
+    assert [news.name for news in world.look()] == [NAME, "*.b.test"]
+    assert (world.cabinet.folder / "_.b.test.pem").exists()
+    assert world.look() == []
+
+
+LOOP = "https://169.254.169.254/latest"
+NONSENSE = {
+    "garbage": lambda: Answer(body=b"\xff\x00<html>"),
+    "empty": lambda: Answer(body=b""),
+    "list": lambda: told([]),
+    "null": lambda: told(None),
+    "number": lambda: told(1e999),
+    "deep": lambda: Answer(body=b"[" * 100_000),
+    "other types": lambda: told({"status": 7, "authorizations": 1, "suggestedWindow": []}),
+    "long": lambda: Answer(body=b" " * (LONGEST + 1)),
+    "redirect": lambda: Answer(302, b"", {"Location": LOOP}),
+    "elsewhere": lambda: told(
+        {"newNonce": LOOP, "newOrder": LOOP, "authorizations": [LOOP], "finalize": LOOP},
+        201,
+        Location=LOOP,
+    ),
+    "plain": lambda: told({"newNonce": "http://127.0.0.1/", "authorizations": ["file:///etc"]}),
+    "error": lambda: problem("x" * 10_000, 500),
+    "no length": lambda: Answer(200, b"", {"Content-Length": "99", "Connection": "close"}),
+    "compressed": lambda: Answer(200, b"\x1f\x8b" + b"\0" * 99, {"Content-Encoding": "gzip"}),
+}
+
+
+@pytest.mark.parametrize("path", ["/dir", "/account", "/authz", "/chain"])
+def test_no_nonsense_of_a_ca_harms_what_we_have(world: World, path: str) -> None:
+    world.look()
+    kept = world.cabinet.read(NAME)
+    for n, spoil in enumerate(NONSENSE.values()):
+        world.ca.spoil[path] = spoil
+        world.at(60 * DAY + n * 90 * DAY)
+        (news,) = world.look()
+        # What nobody reads may be anything; elsewhere there is no certificate of it.
+        assert news.is_bad or path == "/account"
+        assert len(news.text) < 700
+        assert (world.cabinet.read(NAME) == kept) is news.is_bad
+        kept = world.cabinet.read(NAME)
+        assert read_shown(world.cabinet.pem(NAME)).names == (NAME,)
+    assert not any(asked.startswith("/latest") for asked in world.ca.paths())
+
+
+def test_no_nonsense_about_renewal_keeps_from_renewing(world: World) -> None:
+    world.ca.window = (NOW, NOW)
+    world.look()
+    for spoil in NONSENSE.values():
+        world.ca.spoil["/ari"] = spoil
+        world.at(world.clock.now() - NOW + DAY)
+        assert world.look() == []
+    world.at(61 * DAY)
+    assert len(world.look()) == 1
+
+
+def test_a_certificate_of_another_key_or_for_other_names_is_not_taken(world: World) -> None:
+    other = read_key(make_key(KeyType.P384))
+    csr = x509.load_pem_x509_csr(request(other, [NAME]))
+    world.ca.spoil["/chain"] = lambda: Answer(200, world.ca.sign(csr, NAME))
+    (news,) = world.look()
+    assert "another key than ours" in news.text
+    del world.ca.spoil["/chain"]
+    world.at(DAY)
+    world.ca.now -= 365 * DAY
+    assert "expired" in world.look()[0].text
+    assert world.cabinet.read(NAME) == b""
+
+
+def test_nonces_that_are_refused_are_asked_for_again_but_not_for_ever(world: World) -> None:
+    world.ca.spoil["/account"] = lambda: problem("badNonce")
+    (news,) = world.look()
+    assert "nonces" in news.text
+    assert world.ca.paths().count("/account") == 20
+
+
+def test_a_key_is_not_used_before_everybody_can_know_it(world: World) -> None:
+    world.look()
+    old = world.digest()
+    world.pin(old)
+    rolling = world.desk.roll(NAME).state.rolling
+    assert rolling is not None
+    assert world.look() == []
+    told = world.desk.find(NAME).state.rolling
+    assert told is not None
+    assert f"publish beside what is there: _25._tcp.{NAME}. IN TLSA 3 1 1 {rolling.digest}" in (
+        told.trouble
+    )
+    # However long it takes: nothing goes on before the record is seen.
+    world.at(20 * DAY)
+    assert world.look() == []
+    assert world.digest() == old
+    world.pin(old, rolling.digest)
+    assert world.look() == []
+    world.at(20 * DAY + 599)
+    assert world.look() == []
+    assert world.digest() == old
+    world.at(20 * DAY + 600)
+    (news,) = world.look()
+    assert "its key changes" in news.text
+    assert world.digest() == rolling.digest
+    assert world.cabinet.next_key(NAME) == b""
+    # The old one may go now, and until then that is said.
+    world.look()
+    told = world.desk.find(NAME).state.rolling
+    assert told is not None
+    assert f"take out of the DNS: _25._tcp.{NAME}. IN TLSA 3 1 1 {old}" in told.trouble
+    world.pin(rolling.digest)
+    (news,) = world.look()
+    assert "nothing of the old is left" in news.text
+    assert world.desk.find(NAME).state.rolling is None
+
+
+def test_a_record_that_is_taken_out_again_begins_the_time_anew(world: World) -> None:
+    world.look()
+    old = world.digest()
+    world.pin(old)
+    rolling = world.desk.roll(NAME).state.rolling
+    assert rolling is not None
+    world.pin(old, rolling.digest)
+    world.look()
+    world.pin(old)
+    world.look()
+    world.pin(old, rolling.digest)
+    world.at(700)
+    world.look()
+    assert world.digest() == old
+    world.at(1300)
+    world.look()
+    assert world.digest() == rolling.digest
+
+
+@pytest.mark.parametrize("records", [[], [(2, 1, 1, b"\0" * 32)]])
+def test_where_no_key_is_pinned_nothing_is_waited_for(world: World, records: list[Tlsa]) -> None:
+    world.look()
+    world.zone[NAME] = records
+    rolling = world.desk.roll(NAME).state.rolling
+    assert rolling is not None
+    world.look()
+    assert world.digest() == rolling.digest
+    world.look()
+    assert world.desk.find(NAME).state.rolling is None
+
+
+def test_a_certificate_is_renewed_while_its_key_waits_to_change(world: World) -> None:
+    world.look()
+    old, serial = world.digest(), world.serial()
+    world.pin(old)
+    world.desk.roll(NAME)
+    world.at(61 * DAY)
+    world.look()
+    assert world.serial() != serial
+    assert world.digest() == old
+    assert world.desk.find(NAME).state.rolling is not None
+
+
+def test_a_change_that_the_ca_does_not_sign_waits_and_harms_nothing(world: World) -> None:
+    world.look()
+    old = world.digest()
+    rolling = world.desk.roll(NAME).state.rolling
+    assert rolling is not None
+    world.ca.spoil["/order"] = lambda: problem("rateLimited", 429)
+    (news,) = world.look()
+    assert news.is_bad
+    assert world.digest() == old
+    del world.ca.spoil["/order"]
+    assert world.look() == []
+    world.at(200)
+    world.look()
+    assert world.digest() == rolling.digest
+
+
+def test_operators_are_told_of_what_is_not_there_and_what_is_not_ours(world: World) -> None:
+    (line,) = world.desk.all()
+    assert (line.name, line.origin, line.trouble) == (NAME, Origin.CA, "there is none yet")
+    with pytest.raises(IssueError, match=f"there are: {NAME}"):
+        world.desk.renew("other.test")
+    with pytest.raises(IssueError, match="no certificate for"):
+        world.desk.roll(NAME)
+    world.look()
+    (line,) = world.desk.all()
+    assert line.trouble == ""
+    assert line.digest == world.digest()
+    assert NOW + 58 * DAY < line.renew_at < NOW + 60 * DAY
+    world.at(91 * DAY)
+    assert world.desk.all()[0].trouble == "has expired"
+    world.desk.renew(f"{NAME}.")
+    assert world.orders_made == 1
+    assert len(world.look()) == 1
