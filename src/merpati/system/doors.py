@@ -8,14 +8,14 @@ import secrets
 import socket
 from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from weakref import WeakSet
 
 from merpati.authenticity.examiner import Examiner, spf_check
 from merpati.clock import Clock
 from merpati.config.document import PortTable
-from merpati.dns.client import DnsClient
+from merpati.dns.client import DnsClient, DnsSettings
 from merpati.intake import Intake
 from merpati.journal.limits import Limits
 from merpati.mail.trace import Client, Tls
@@ -104,6 +104,15 @@ class Household:
     secret: bytes
     memory: SharedMemory
     handover: Handover | None
+    _resolvers: dict[DnsSettings, DnsClient] = field(default_factory=dict)
+
+    def resolver(self, settings: DnsSettings) -> DnsClient:
+        """One for all doors of a worker, so that they share what is known and what is being asked;
+        another one only when a reload names other servers."""
+        if settings not in self._resolvers:
+            self._resolvers.clear()
+            self._resolvers[settings] = DnsClient(self.clock, settings)
+        return self._resolvers[settings]
 
     def intake(
         self, blueprint: Blueprint, rules: RuleSettings, examiner: Examiner | None = None
@@ -133,7 +142,7 @@ class Household:
         examiner = None
         if blueprint.examines(table):
             check = spf_check(blueprint.settings.hostname, self.clock)
-            resolver = DnsClient(self.clock, blueprint.dns_of_doors())
+            resolver = self.resolver(blueprint.dns_of_doors())
             examiner = Examiner(resolver, self.clock, check, blueprint.examiner())
         intake = self.intake(blueprint, blueprint.rules(table), examiner)
         settings = blueprint.port(table)
