@@ -209,7 +209,7 @@ class TestStrangersWords:
         assert told.isascii()
         assert told.replace("\t", "").isprintable()
         methods = [one.method for one in parse_results(told).findings]
-        assert methods == ["iprev", "spf", "dkim", "dkim", "dkim", "dkim", "dmarc"]
+        assert methods == ["iprev", "spf", "spf", "dkim", "dkim", "dkim", "dkim", "dmarc"]
         assert b"X-Forged" not in octets.partition(b"\r\n\r\n")[0].split(b"DKIM-Signature")[0]
         story = server.command("trace", reply.rsplit(" ", 1)[1]).output
         assert "DMARC" in story

@@ -1,5 +1,7 @@
 """What the journal keeps of a judgement."""
 
+from dataclasses import replace
+
 import msgspec
 
 from merpati.authenticity.arc.verifier import ArcVerdict
@@ -87,3 +89,15 @@ def test_what_was_not_checked_is_not_told() -> None:
         judgement.origin, judgement.author, judgement.reverse, None, (), judgement.chain, None
     )
     assert [check.method for check in checks_of(without)] == ["iprev"]
+
+
+def test_what_spf_went_by_is_kept_of_both_names() -> None:
+    spf = SpfFound("fail", "c.test", mechanism="-all of d.test", lookups=3, void_lookups=1)
+    helo = SpfFound("pass", "mx.c.test", mechanism="a")
+    judgement = replace(judged(spf=spf), helo=helo)
+    _, kept, greeted, _ = checks_of(judgement)
+    assert (kept.mechanism, kept.lookups, kept.void_lookups) == ("-all of d.test", 3, 1)
+    assert kept.identity == ""
+    assert (greeted.identity, greeted.about, greeted.mechanism) == ("helo", "mx.c.test", "a")
+    nobody = replace(judgement, helo=SpfFound("none", ""))
+    assert [check.method for check in checks_of(nobody)] == ["iprev", "spf", "dmarc"]

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from merpati.authenticity.judgement import Examination, Judgement, Origin, SpfCheck, SpfFound
-from merpati.authenticity.questions import Asking, drive
+from merpati.authenticity.questions import Asking, Inquiry, drive
 from merpati.authenticity.spf.check import Client, Here, check_mail_from
+from merpati.authenticity.spf.result import Verdict
 from merpati.clock import Clock
 from merpati.dns.errors import DnsTimeout
 from merpati.dns.resolver import Answer, Mx, Resolver
@@ -16,14 +17,28 @@ T = TypeVar("T")
 
 
 def spf_check(host: str, clock: Clock) -> SpfCheck:
-    """The check of RFC 7208 of the MAIL FROM identity; `host` is what macros may tell of us."""
+    """The check of MAIL FROM, or of the HELO name under the null reverse-path (RFC 7208); `host` is
+    what macros may tell of us."""
 
     def check(origin: Origin) -> Asking[SpfFound]:
         client = Client(origin.ip, origin.helo, origin.sender)
         verdict = yield from check_mail_from(client, Here(host, clock.now()))
-        return SpfFound(verdict.result.value, verdict.domain, verdict.why, verdict.record)
+        return _found(verdict)
 
     return check
+
+
+def _found(verdict: Verdict) -> SpfFound:
+    elsewhere = verdict.at if verdict.at != verdict.domain else ""
+    return SpfFound(
+        verdict.result.value,
+        verdict.domain,
+        verdict.why,
+        verdict.record,
+        " of ".join(filter(None, (verdict.mechanism, elsewhere))) if verdict.mechanism else "",
+        verdict.lookups,
+        verdict.void_lookups,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +74,7 @@ class Examiner:
         asking = examination.judge(self.check_spf, clock.now(), settings.trusted_sealers)
         return await self._drive(asking)
 
-    async def _drive(self, asking: Asking[T]) -> T:
+    async def _drive(self, asking: Inquiry[T]) -> T:
         settings = self.settings
         until = self.clock.monotonic() + settings.patience
         patient = _Patient(self.resolver, self.clock, until, settings.questions)

@@ -2,7 +2,7 @@
 
 import ipaddress
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from merpati.authenticity.dmarc.record import Policy
 from merpati.authenticity.dmarc.verdict import Identifier, Method
 from merpati.authenticity.dmarc.verdict import Result as DmarcResult
 from merpati.authenticity.dmarc.verdict import Verdict as DmarcVerdict
-from merpati.authenticity.questions import Asking
+from merpati.authenticity.questions import Allowance, Asking, Inquiry, Together
 from merpati.authenticity.results import (
     AuthenticationResults,
     Finding,
@@ -47,7 +47,7 @@ def is_here(ip: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class SpfFound:
-    """What SPF found of the MAIL FROM identity, with the evidence."""
+    """What SPF found of an identity, with the evidence."""
 
     result: str
     """The word of RFC 8601 §2.7.2."""
@@ -58,6 +58,12 @@ class SpfFound:
     """For people, without a stranger's words."""
     record: str = ""
     """The beginning of the record as it was found."""
+    mechanism: str = ""
+    """The directive that decided, with the domain in whose record it stands where that is another
+    one: `-all`, `ip4:192.0.2.0/24 of b.test`."""
+    lookups: int = 0
+    """Of the ten terms that may ask the DNS (RFC 7208 §4.6.4)."""
+    void_lookups: int = 0
 
 
 class SpfCheck(Protocol):
@@ -76,11 +82,13 @@ class Judgement:
     author: Author
     reverse: iprev.ReverseName
     spf: SpfFound | None
-    """None: there was no check of SPF."""
+    """Of MAIL FROM, or of the HELO name under the null reverse-path. None: there was no check."""
     signatures: tuple[DkimVerdict, ...]
     chain: ArcVerdict
     dmarc: DmarcVerdict | None
     """None: without SPF it would find honest mail to fail, so it was not evaluated."""
+    helo: SpfFound | None = None
+    """Of the HELO name beside a sender (RFC 7208 §2.3); nothing is decided by it."""
 
     @property
     def flaw(self) -> AuthorFlaw | None:
@@ -114,6 +122,8 @@ class Judgement:
         findings = [_reverse(self.origin, self.reverse)]
         if self.spf is not None:
             findings.append(_spf(self.origin, self.spf))
+        if self.helo is not None and self.helo.result != "none":
+            findings.append(_spf(replace(self.origin, sender=None), self.helo))
         findings += [_dkim(each) for each in self.signatures] or [Finding("dkim", "none")]
         if self.chain.result is not DkimResult.NONE:
             findings.append(_arc(self.chain))
@@ -140,24 +150,47 @@ class Examination:
 
     def judge(
         self, check_spf: SpfCheck | None, now: float, trusted_sealers: Collection[str] = ()
-    ) -> Asking[Judgement]:
+    ) -> Inquiry[Judgement]:
         """The body is complete. `now` in seconds since 1970 UTC. Never raises."""
-        origin, author = self._origin, self._author
-        # What the author wants is asked first, and the client's names last, since nothing is
-        # decided by them: the time is limited, and a forger's own servers may be slow.
-        evaluation = Evaluation(author)
-        if check_spf:
-            yield from evaluation.ask_policy()
-            yield from evaluation.ask_organization()
-        spf = (yield from check_spf(origin)) if check_spf else None
-        signatures = yield from self._verification.verdicts(now)
+        origin = self._origin
+        evaluation = Evaluation(self._author)
+        # What the author wants is asked for from the first moment on, and at nobody's cost: the
+        # rest is asked of servers that a forger may own. His slow answers delay only themselves,
+        # and however many they are, questions are left for the policy that he fears.
+        others = Allowance(_QUESTIONS)
         hashed = self._verification.hashed()
-        chain = yield from self._chain.verdict(hashed, now, trusted_sealers)
+        found = yield Together(
+            (
+                _asked_first(evaluation) if check_spf else _nothing(),
+                others.of(check_spf(origin)) if check_spf else _nothing(),
+                others.of(self._chain.verdict(hashed, now, trusted_sealers)),
+                others.of(iprev.check(origin.ip)),
+                others.of(check_spf(replace(origin, sender=None)))
+                if check_spf and origin.sender
+                else _nothing(),
+                *(others.of(each) for each in self._verification.askings(now)),
+            )
+        )
+        _, spf, chain, reverse, helo, *signatures = found
+        verdicts: tuple[DkimVerdict, ...] = tuple(signatures)
         dmarc = None
         if spf is not None:
-            dmarc = yield from evaluation.verdict(_identifiers(spf, signatures))
-        reverse = yield from iprev.check(origin.ip)
-        return Judgement(origin, author, reverse, spf, signatures, chain, dmarc)
+            dmarc = yield from evaluation.verdict(_identifiers(spf, verdicts))
+        return Judgement(origin, self._author, reverse, spf, verdicts, chain, dmarc, helo)
+
+
+_QUESTIONS = 80
+"""For all checks but DMARC's: of a hundred about one message that `ExaminerSettings` allows, what
+the author wants needs sixteen at most."""
+
+
+def _asked_first(evaluation: Evaluation) -> Asking[None]:
+    yield from evaluation.ask_policy()
+    yield from evaluation.ask_organization()
+
+
+def _nothing() -> Asking[None]:
+    yield from ()
 
 
 def _identifiers(spf: SpfFound, signatures: tuple[DkimVerdict, ...]) -> list[Identifier]:

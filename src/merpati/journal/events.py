@@ -66,6 +66,14 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     selector: str = ""
     """Of dkim."""
     why: str = ""
+    identity: str = ""
+    """Of spf: helo where it is the HELO name beside a sender (RFC 7208 §2.3)."""
+    mechanism: str = ""
+    """Of spf: the directive that decided, and of whose record if not of that of `about`."""
+    lookups: int = 0
+    """Of spf: terms that asked the DNS, of ten (RFC 7208 §4.6.4)."""
+    void_lookups: int = 0
+    """Of spf: those that found nothing, of two."""
     record: str = ""
     """What was found in the DNS, with its name in front where that is not plain."""
     alignment: str = ""

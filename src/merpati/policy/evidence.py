@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from merpati.authenticity.dkim.result import Result
 from merpati.authenticity.dkim.result import Verdict as Signature
 from merpati.authenticity.dmarc.verdict import Method, Verdict
-from merpati.authenticity.judgement import Judgement
+from merpati.authenticity.judgement import Judgement, SpfFound
 from merpati.journal.events import MAX_TEXT, Check
 
 _MAX_SIGNATURES = 5
@@ -25,14 +25,9 @@ def _checks(judgement: Judgement) -> Iterator[Check]:
     reverse, spf, chain = judgement.reverse, judgement.spf, judgement.chain
     yield Check(method="iprev", result=reverse.result.value, about=reverse.name[:_MAX_NAME])
     if spf is not None:
-        yield Check(
-            method="spf",
-            result=spf.result,
-            about=spf.domain[:_MAX_NAME],
-            why=spf.why[:_MAX_RECORD],
-            record=spf.record[:_MAX_RECORD],
-            alignment=_alignment(judgement.dmarc, Method.SPF, spf.domain),
-        )
+        yield _spf(spf, alignment=_alignment(judgement.dmarc, Method.SPF, spf.domain))
+    if judgement.helo is not None and judgement.helo.result != "none":
+        yield _spf(judgement.helo, identity="helo")
     for signature in _foremost(judgement):
         evidence = signature.evidence
         yield Check(
@@ -51,6 +46,21 @@ def _checks(judgement: Judgement) -> Iterator[Check]:
         yield Check(method="arc", result=chain.result.value, about=sealer, why=why, vouched=vouched)
     if judgement.dmarc is not None:
         yield _dmarc(judgement.dmarc)
+
+
+def _spf(spf: SpfFound, *, identity: str = "", alignment: str = "") -> Check:
+    return Check(
+        method="spf",
+        identity=identity,
+        result=spf.result,
+        about=spf.domain[:_MAX_NAME],
+        why=spf.why[:_MAX_RECORD],
+        mechanism=spf.mechanism[:_MAX_RECORD],
+        lookups=spf.lookups,
+        void_lookups=spf.void_lookups,
+        record=spf.record[:_MAX_RECORD],
+        alignment=alignment,
+    )
 
 
 def _foremost(judgement: Judgement) -> list[Signature]:

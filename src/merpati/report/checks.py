@@ -22,6 +22,10 @@ _ASKS = {
         "reject": "domainnya meminta agar ditolak",
     },
 }
+_LOOKUPS = {
+    "en": "{} of 10 lookups, {} of 2 found nothing",
+    "id": "{} dari 10 pencarian, {} dari 2 tidak menemukan apa pun",
+}
 _VOUCHED = {"en": "{}, who is trusted, vouches for it", "id": "{}, yang dipercaya, menjaminnya"}
 
 # What the checks say of their own accord, each as a pattern for the whole of it.
@@ -144,16 +148,27 @@ _PATTERNS = [(re.compile(said), words) for said, words in _INDONESIAN.items()]
 def told(check: Check, language: str) -> tuple[str, str]:
     """A label and what is said of one check; strangers' words in it are not yet made safe."""
     label = _LABELS.get(language, {}).get(check.method) or _METHODS.get(check.method, check.method)
+    if check.identity == "helo":
+        label += " (HELO)"
     about = f"{check.about} ({check.selector})" if check.selector else check.about
     pieces = [
         f"{check.result} {about}".rstrip(),
         _said(check.alignment, language),
         *(_said(piece, language) for piece in check.why.split("; ")),
+        check.mechanism,
+        _lookups(check, language),
         _ASKS[language].get(check.asks, ""),
         _VOUCHED[language].format(check.vouched) if check.vouched else "",
         check.record,
     ]
     return label, "; ".join(piece for piece in pieces if piece)
+
+
+def _lookups(check: Check, language: str) -> str:
+    """What may be ten and two (RFC 7208 §4.6.4); records that come near break one day."""
+    if not check.lookups:
+        return ""
+    return _LOOKUPS[language].format(check.lookups, check.void_lookups)
 
 
 def _said(why: str, language: str) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, cast
 
-from merpati.authenticity.questions import Asking, Kind, Question
+from merpati.authenticity.questions import Asking, Inquiry, Kind, Question, Together
 from merpati.dns.errors import DnsError
 from merpati.dns.resolver import Answer, Found, Mx
 
@@ -22,11 +22,15 @@ class Answers:
         self._names = {key.split(" ", 1)[1] for key in self._records}
         self.asked: list[Question] = []
 
-    def answer(self, asking: Asking[T]) -> T:
-        """Run a check to its end; what it returns."""
+    def answer(self, asking: Asking[T] | Inquiry[T]) -> T:
+        """Run a check to its end, others together one after another; what it returns."""
         try:
             question = next(asking)
             while True:
+                if isinstance(question, Together):
+                    found = tuple(self.answer(each) for each in question.askings)
+                    question = asking.send(found)  # type: ignore[arg-type]  # as it was asked
+                    continue
                 self.asked.append(question)
                 known = self._of(question)
                 if isinstance(known, DnsError):

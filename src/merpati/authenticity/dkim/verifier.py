@@ -79,13 +79,15 @@ class Verification:
 
         `now` in seconds since 1970 UTC.
         """
+        verdicts: tuple[Verdict, ...] = ()
+        for asking in self.askings(now):
+            verdicts += ((yield from asking),)
+        return verdicts
+
+    def askings(self, now: float) -> tuple[Asking[Verdict], ...]:
+        """The same as a check for each signature, which know nothing of one another."""
         hashes = self.hashed()
-        verdicts = []
-        for found in self._found:
-            if isinstance(found, Candidate):
-                found = yield from check(found, hashes[found.wanted], now)
-            verdicts.append(found)
-        return tuple(verdicts)
+        return tuple(_verdict(found, hashes, now) for found in self._found)
 
 
 def verify(content: Sequence[bytes], now: float) -> Asking[tuple[Verdict, ...]]:
@@ -101,6 +103,14 @@ def verify(content: Sequence[bytes], now: float) -> Asking[tuple[Verdict, ...]]:
         splitting.update(part)
     splitting.finish()
     return begun[0].verdicts(now)
+
+
+def _verdict(
+    found: Candidate | Verdict, hashes: Mapping[Wanted, Hashed], now: float
+) -> Asking[Verdict]:
+    if isinstance(found, Verdict):
+        return found
+    return (yield from check(found, hashes[found.wanted], now))
 
 
 def check(candidate: Candidate, body: Hashed, now: float) -> Asking[Verdict]:

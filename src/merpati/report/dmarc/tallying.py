@@ -164,6 +164,7 @@ def _row(alike: _Alike) -> Row:
         spf_results=tuple(
             SpfTold(check.about, check.result, _scope(alike), check.why[:MAX_WHY])
             for check in by_method["spf"]
+            if not check.identity  # DMARC goes by MAIL FROM alone (RFC 9989 §4.1).
         ),
     )
 
