@@ -290,6 +290,7 @@ class Intake:
             head=head,
             is_ours=is_notice or facts.trusted or facts.login is not None,
             is_bulk=_is_bulk(envelope, facts.headers),
+            is_disproved=_is_disproved(facts),
             # RFC 5321 §4.5.5: nothing is told to the null reverse-path.
             expanded=sent_on.expansion.expanded if envelope.sender is not None else (),
             sealing=sent_on.sealing,
@@ -340,6 +341,12 @@ def header_section(content: Body) -> Headers:
         if len(beginning) > MAX_OCTETS:
             break
     return Headers.scan(beginning)
+
+
+def _is_disproved(facts: Facts) -> bool:
+    if facts.judgement is None or facts.trusted or facts.login is not None:
+        return False
+    return facts.judgement.disproves_sender
 
 
 def _is_bulk(envelope: Envelope, headers: Headers) -> bool:

@@ -1,10 +1,17 @@
 """All that is found of a message, and how it is told."""
 
+from dataclasses import replace
+
 import pytest
 
+from merpati.authenticity import iprev
 from merpati.authenticity.arc.sealer import Sealer
+from merpati.authenticity.arc.verifier import ArcVerdict
+from merpati.authenticity.dkim.result import Evidence
 from merpati.authenticity.dkim.result import Result as Dkim
+from merpati.authenticity.dkim.result import Verdict as Signature
 from merpati.authenticity.dkim.signer import sign
+from merpati.authenticity.dmarc.author import Author
 from merpati.authenticity.dmarc.record import Policy
 from merpati.authenticity.dmarc.verdict import Alignment, Result, Verdict
 from merpati.authenticity.examiner import Examiner, ExaminerSettings
@@ -275,3 +282,39 @@ async def test_one_message_leads_to_so_many_questions_and_no_more() -> None:
     assert [each.result.value for each in judgement.signatures] == ["temperror", "temperror"]
     assert judgement.dmarc
     assert judgement.dmarc.policy is Policy.REJECT
+
+
+EVE = Origin("192.0.2.7", "evil.test", Address.parse("eve@evil.test"))
+
+
+@pytest.mark.parametrize(
+    ("sender", "spf", "signer", "disproved"),
+    [
+        ("eve@evil.test", "fail", "", True),
+        ("eve@evil.test", "softfail", "", True),
+        ("eve@evil.test", "pass", "", False),
+        ("eve@evil.test", "temperror", "", False),
+        # Nothing is known of the sender: the author's DMARC says nothing of another domain.
+        ("eve@evil.test", "none", "", False),
+        ("ann@a.test", "none", "", True),
+        ("ann@sub.a.test", "neutral", "", True),
+        ("ann@a.test", "fail", "a.test", False),
+        ("ann@sub.a.test", "fail", "a.test", False),
+        ("eve@evil.test", "fail", "a.test", True),
+        (None, "fail", "", False),
+    ],
+)
+def test_a_sender_is_disproved_by_spf_or_by_dmarc_of_its_own_domain(
+    sender: str | None, spf: str, signer: str, disproved: bool
+) -> None:
+    passed = Signature(Dkim.PASS, "", Evidence(domain=signer))
+    judgement = Judgement(
+        origin=replace(EVE, sender=Address.parse(sender) if sender else None),
+        author=Author("a.test"),
+        reverse=iprev.ReverseName(iprev.Result.FAIL),
+        spf=SpfFound(spf, "evil.test"),
+        signatures=(passed,) if signer else (),
+        chain=ArcVerdict(Dkim.NONE),
+        dmarc=Verdict(Result.FAIL, "", "a.test"),
+    )
+    assert judgement.disproves_sender is disproved

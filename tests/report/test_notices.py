@@ -5,6 +5,8 @@ import errno
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 
+import pytest
+
 from merpati.errors import MerpatiError
 from merpati.journal.events import Event, Lifecycle, Unnoticed
 from merpati.mail.envelope import Body, Envelope
@@ -94,6 +96,19 @@ async def test_a_null_sender_is_forgiven_with_the_reason(owed: Builder, original
     [told] = office.books.told
     assert isinstance(told, Unnoticed)
     assert told.why == "the sender is null"
+    assert office.door.sent == []
+
+
+@pytest.mark.parametrize("action", ["failed", "delayed", "delivered", "expanded"])
+async def test_who_is_named_in_forged_mail_hears_nothing_and_that_is_written_down(
+    owed: Builder, original: bytes, action: str
+) -> None:
+    debt = owed(action)
+    office = Office([replace(debt, entry=replace(debt.entry, is_disproved=True))], original)
+    assert await office.notices.pay() == 1
+    [told] = office.books.told
+    assert isinstance(told, Unnoticed)
+    assert told.why == "the sender was not proved"
     assert office.door.sent == []
 
 

@@ -117,6 +117,23 @@ class Judgement:
             return Policy.NONE
         return self.dmarc.disposition
 
+    @property
+    def disproves_sender(self) -> bool:
+        """Whether whoever MAIL FROM names has not sent this, as far as can be told: SPF says so, or
+        DMARC of the very domain, and no signature of it says otherwise. What nothing is known of
+        is not disproved."""
+        sender = self.origin.sender
+        if sender is None or self.spf is None or self.spf.result == "pass":
+            return False
+        domain = sender.domain
+        signed = {one.evidence.domain for one in self.signatures if one.result is DkimResult.PASS}
+        if any(_is_within(domain, signer) for signer in signed):
+            return False
+        if self.spf.result in ("fail", "softfail"):
+            return True
+        failed = self.dmarc is not None and self.dmarc.result is DmarcResult.FAIL
+        return failed and _is_within(domain, self.author.domain)
+
     def results(self, id_: str) -> AuthenticationResults:
         """To be written on top of the message; `id_` is our authserv-id."""
         findings = [_reverse(self.origin, self.reverse)]
@@ -200,6 +217,11 @@ def _identifiers(spf: SpfFound, signatures: tuple[DkimVerdict, ...]) -> list[Ide
         for each in signatures
         if each.evidence.domain
     ]
+
+
+def _is_within(domain: str, other: str) -> bool:
+    domain = domain.lower()
+    return bool(other) and (domain == other or domain.endswith("." + other))
 
 
 def _vouches(finding: Finding, author: str) -> bool:

@@ -54,6 +54,9 @@ class Entry:
     domain."""
     is_bulk: bool = False
     """To many, and in no hurry: single messages go before it where both are due."""
+    is_disproved: bool = False
+    """Whoever it names as its sender has not sent it, as far as could be told when it came: no
+    notice is for them (RFC 5321 §6.2, backscatter)."""
     head: bytes = b""
     """What stands before the stored content: of a message that was streamed in, what is known only
     at its end and must stand on top. Whoever reads the content is given it with the rest."""

@@ -182,7 +182,10 @@ def _must_not(owed: Owed) -> str:
     # RFC 3464 §2, RFC 5321 §4.5.5: never a notice about a notice, never one to nobody.
     if owed.entry.is_notice:
         return "it is a notice itself"
-    return "the sender is null" if owed.entry.envelope.sender is None else ""
+    if owed.entry.envelope.sender is None:
+        return "the sender is null"
+    # RFC 5321 §6.2: who is named in forged mail has sent nothing, and must not hear of each.
+    return "the sender was not proved" if owed.entry.is_disproved else ""
 
 
 def _automatic(original: bytes) -> str:
