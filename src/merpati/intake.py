@@ -6,6 +6,7 @@ notices of our own come in by `accept_notice`. One Intake serves one set of rule
 
 import io
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import msgspec
@@ -25,8 +26,10 @@ from merpati.mail.headers import MAX_OCTETS, Headers
 from merpati.mail.trace import Client, date_time, received
 from merpati.policy.evidence import checks_of
 from merpati.policy.forwarding import Forwarding, SentOn
+from merpati.policy.guard import Guard
 from merpati.policy.judge import Judge
 from merpati.policy.rule import JUDGED, MAIL, MESSAGE, RCPT, Facts
+from merpati.policy.rules.account import not_stored
 from merpati.policy.verdict import Verdict
 from merpati.queue.entry import Entry, Owed
 from merpati.queue.queue import Draft, Queue
@@ -110,6 +113,8 @@ class Intake:
     """Examines the authenticity of strangers' mail."""
     forwarding: Forwarding | None = None
     """Chooses the senders of what aliases lead elsewhere; None: they stay."""
+    guard: Guard | None = None
+    """Who counted the message when it was judged."""
 
     async def accept(
         self, facts: Facts, content: Body | Stamped, examination: Examination | None = None
@@ -132,13 +137,13 @@ class Intake:
         try:
             sent_on = await self._send_on(facts)
             if isinstance(sent_on, Verdict):
-                return self._refuse(facts, sent_on)
+                return self._not_stored(facts, sent_on)
             entry, accepted = self._entry(facts, content, sent_on, head)
             await self.queue.put(entry, content.content, (accepted,))
         except StorageError as error:
-            return self._refuse(facts, storage_verdict(error))
+            return self._not_stored(facts, storage_verdict(error))
         except DirectoryError:
-            return self._refuse(facts, _DAMAGED)
+            return self._not_stored(facts, _DAMAGED)
         message = content.stamp.id
         return Receipt(Reply(250, f"queued as {message}", _OK), message)
 
@@ -322,6 +327,13 @@ class Intake:
         if (_envelope(facts).release_at or 0.0) > latest:
             return _TOO_LATE
         return _BARE if has_bare_newlines(content.parts) else None
+
+    def _not_stored(self, facts: Facts, verdict: Verdict) -> Receipt:
+        if self.guard is not None:
+            # Where even that cannot be done it is counted too much until the next start.
+            with suppress(StorageError):
+                not_stored(self.guard, facts)
+        return self._refuse(facts, verdict)
 
     def _refuse(self, facts: Facts, verdict: Verdict) -> Receipt:
         self.refuse("message", facts, verdict)

@@ -7,6 +7,8 @@ from merpati.diagnosis.rules import LOGINS
 from merpati.journal.events import (
     BY_ITSELF,
     Accepted,
+    AccountResumed,
+    AccountSuspended,
     Attempt,
     Cancelled,
     Deferred,
@@ -76,6 +78,8 @@ EVERY: list[Event] = [
     SiteHeld(at=1.0, site="s", until=0.0, why="mended"),
     SenderHeld(at=1.0, site="s", sender="b.test", until=9.0, why="550 5.7.23 SPF"),
     SenderHeld(at=1.0, site="s", sender="b.test", until=0.0, why="550 5.7.23 SPF"),
+    AccountSuspended(at=1.0, login="ann@a.test", why="too much", by="merpati"),
+    AccountResumed(at=1.0, login="ann@a.test", by="operator"),
     PolicyUnread(at=1.0, domain="b.test", flaw="fetch", why="it gave no answer"),
     Reported(
         at=1.0,

@@ -18,6 +18,7 @@ class Far:
         self.ledger = Ledger()
         self._kind = kind
         self._socket = socket.create_server(("127.0.0.1", 0))
+        self._socket.setblocking(False)
         self.port = int(self._socket.getsockname()[1])
         self._failures: list[Exception] = []
         self._loop = asyncio.new_event_loop()

@@ -17,8 +17,9 @@ from merpati.api.reports import ReportOffice
 from merpati.api.sites import SiteOffice
 from merpati.api.srs import SrsOffice
 from merpati.clock import Clock
-from merpati.directory.directory import Directory, Registrar, Secret
-from merpati.journal.events import Event
+from merpati.directory.directory import Directory, Quotas, Registrar, Secret, Suspension, User
+from merpati.directory.usage import DAY, Usage
+from merpati.journal.events import AccountResumed, AccountSuspended, Event
 from merpati.journal.journal import Journal
 from merpati.mail.address import Address, AddressError, parse_domain
 from merpati.queue.entry import Listed, Selection, State
@@ -29,6 +30,7 @@ from merpati.smtp.sasl.preparation import password_of
 
 # NIST SP 800-63B §5.1.1.2: eight at least, and no rules about their kinds.
 _MIN_PASSWORD = 8
+_SAID_SO = "an administrator said so"
 _MAX_WAITING = 100
 """Recipients of one message that a story tells of as waiting."""
 
@@ -160,7 +162,32 @@ def _waits(listed: Listed, now: float) -> Waits:
         site=listed.site,
         site_until=listed.site_hold if listed.site_hold > now else 0.0,
         site_why=listed.site_why,
+        cause=waiting.cause,
     )
+
+
+def _user_line(user: User) -> ask.UserLine:
+    suspension, quotas = user.suspension, user.quotas
+    return ask.UserLine(
+        address=str(user.address),
+        suspended=user.suspended,
+        may_send=suspension is None,
+        # Earlier versions did not note when.
+        since=moment(suspension.at) if suspension and suspension.at else None,
+        why=suspension.why if suspension else "",
+        messages=quotas.messages,
+        recipients=quotas.recipients,
+        new_recipients=quotas.strangers,
+    )
+
+
+def sender_text(granted: Address) -> str:
+    """An address, or `@domain`."""
+    return str(granted) if granted.local else f"@{granted.domain}"
+
+
+def _sender(text: str) -> Address:
+    return Address("", _domain(text[1:])) if text.startswith("@") else _address(text)
 
 
 def _address(text: str) -> Address:
@@ -184,6 +211,9 @@ class DirectoryOffice:
     directory: Directory
     registrar: Registrar
     make_secret: MakeSecret
+    usage: Usage
+    journal: Journal
+    clock: Clock
 
     async def domains(self, _: ask.Nothing) -> list[str]:
         """Every domain that is ours."""
@@ -202,7 +232,38 @@ class DirectoryOffice:
     async def users(self, question: ask.Within) -> list[ask.UserLine]:
         """Users of a domain, or all."""
         found = await self.registrar.users(question.domain and _domain(question.domain))
-        return [ask.UserLine(address=str(one.address), suspended=one.suspended) for one in found]
+        return [_user_line(one) for one in found]
+
+    async def user(self, question: ask.Named) -> ask.UserShown:
+        """One, with what it sent today as far as it is counted."""
+        address = _address(question.name)
+        user = self.directory.user(address)
+        if user is None:
+            raise Unknown(f"there is no user {address}")
+        used = self.usage.used(address, int(self.clock.now() // DAY))
+        return ask.UserShown(
+            user=_user_line(user),
+            messages=used.messages,
+            recipients=used.recipients,
+            new_recipients=used.strangers,
+            senders=tuple(map(sender_text, await self.registrar.grants(address))),
+        )
+
+    async def set_quotas(self, question: ask.NewQuotas) -> ask.Done:
+        """All of them; what is null is as usual."""
+        quotas = Quotas(question.messages, question.recipients, question.new_recipients)
+        await self.registrar.set_quotas(_address(question.address), quotas)
+        return ask.Done()
+
+    async def grant(self, question: ask.SenderOf) -> ask.Done:
+        """An address or a whole domain more."""
+        await self.registrar.grant(_address(question.address), _sender(question.sender))
+        return ask.Done()
+
+    async def ungrant(self, question: ask.SenderOf) -> ask.Done:
+        """Take it away."""
+        await self.registrar.ungrant(_address(question.address), _sender(question.sender))
+        return ask.Done()
 
     async def add_user(self, question: ask.NewUser) -> ask.Done:
         """A mailbox and a login."""
@@ -219,10 +280,22 @@ class DirectoryOffice:
         return ask.Done()
 
     async def suspend(self, question: ask.Suspension) -> ask.Done:
-        """A suspended user cannot log in."""
-        address = _address(question.address)
-        await self.registrar.set_suspended(address, question.suspended)
-        return ask.Done()
+        """A suspended user cannot log in; resumed, whatever suspended it, it can, and send."""
+        address, now = _address(question.address), self.clock.now()
+        login = str(address)
+        if question.suspended:
+            why = question.reason or _SAID_SO
+            new = await self.registrar.suspend(address, Suspension(now, why), login=True)
+            event: Event = AccountSuspended(at=now, login=login, why=why, by=BY)
+        else:
+            user = self.directory.user(address)
+            new = user is not None and user.suspension is not None
+            if user is None or new:
+                await self.registrar.resume(address, now)
+            event = AccountResumed(at=now, login=login, by=BY)
+        if new:
+            await self.journal.append([event])
+        return ask.Done(changed=int(new))
 
     async def set_password(self, question: ask.NewPassword) -> ask.Done:
         """The own password, or that of a program."""

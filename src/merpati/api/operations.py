@@ -127,6 +127,30 @@ USERS_SUSPEND = Operation(
     lambda office, q: office.directory.suspend(q),
     _CHANGE,
 )
+USERS_SHOW = Operation(
+    "users/show", ask.Named, ask.UserShown, lambda office, q: office.directory.user(q)
+)
+QUOTAS_SET = Operation(
+    "quotas/set",
+    ask.NewQuotas,
+    ask.Done,
+    lambda office, q: office.directory.set_quotas(q),
+    _CHANGE,
+)
+SENDERS_GRANT = Operation(
+    "senders/grant",
+    ask.SenderOf,
+    ask.Done,
+    lambda office, q: office.directory.grant(q),
+    _CHANGE,
+)
+SENDERS_REVOKE = Operation(
+    "senders/revoke",
+    ask.SenderOf,
+    ask.Done,
+    lambda office, q: office.directory.ungrant(q),
+    _CHANGE,
+)
 PASSWORDS = Operation(
     "passwords/list",
     ask.Named,
@@ -278,6 +302,10 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     USERS_ADD,
     USERS_REMOVE,
     USERS_SUSPEND,
+    USERS_SHOW,
+    QUOTAS_SET,
+    SENDERS_GRANT,
+    SENDERS_REVOKE,
     PASSWORDS,
     PASSWORDS_SET,
     PASSWORDS_REVOKE,

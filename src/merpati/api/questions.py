@@ -154,6 +154,14 @@ class HeldSender(Answer, frozen=True):
     why: str
 
 
+class SuspendedUser(Answer, frozen=True):
+    """An account that may not send."""
+
+    address: str
+    since: datetime
+    why: str
+
+
 class AskStory(Question, frozen=True):
     """The story of a message (`id`), or of the newest messages of an address or `@domain`."""
 
@@ -210,10 +218,27 @@ class Program(Question, frozen=True):
 
 
 class Suspension(Question, frozen=True):
-    """A suspended user keeps receiving and cannot log in."""
+    """A suspended user keeps receiving and cannot log in; what waits of them is held."""
 
     address: Text
     suspended: bool
+    reason: Annotated[str, Meta(max_length=200)] = ""
+
+
+class NewQuotas(Question, frozen=True):
+    """What an account may send in a day; null: as is usual here, 0: any number."""
+
+    address: Text
+    messages: Annotated[int, Meta(ge=0)] | None = None
+    recipients: Annotated[int, Meta(ge=0)] | None = None
+    new_recipients: Annotated[int, Meta(ge=0)] | None = None
+
+
+class SenderOf(Question, frozen=True):
+    """What a user may send as beside its own: an address, or `@domain` for all of one."""
+
+    address: Text
+    sender: Text
 
 
 class NewDkimKey(Question, frozen=True):
@@ -295,6 +320,25 @@ class UserLine(Answer, frozen=True):
 
     address: str
     suspended: bool
+    """Cannot log in."""
+    may_send: bool = True
+    since: datetime | None = None
+    why: str = ""
+    """Of a suspension."""
+    messages: int | None = None
+    recipients: int | None = None
+    new_recipients: int | None = None
+    """Quotas of its own."""
+
+
+class UserShown(Answer, frozen=True):
+    """One user, with what was sent today (UTC) and what may be sent as."""
+
+    user: UserLine
+    messages: int
+    recipients: int
+    new_recipients: int
+    senders: tuple[str, ...]
 
 
 class PasswordLine(Answer, frozen=True):
@@ -413,6 +457,8 @@ class Status(Answer, frozen=True):
     queue: dict[str, int]
     held_sites: int
     held_senders: tuple[HeldSender, ...] = ()
+    suspended: tuple[SuspendedUser, ...] = ()
+    """Accounts that may not send."""
     limits: dict[str, int] = {}
     """How often each limit turned somebody away since the start."""
     certificates: tuple[CertificateLine, ...] = ()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import click
 
 from merpati.api.operations import STATUS
-from merpati.api.questions import HeldSender, Nothing, WorkerLine
+from merpati.api.questions import HeldSender, Nothing, SuspendedUser, WorkerLine
 from merpati.cli.context import asked, counter_of, json_option, settings_of
 from merpati.cli.output import clean, counted, say_json, word
 
@@ -55,6 +55,16 @@ async def status(ctx: click.Context, as_json: bool) -> None:
         click.echo(f"  certificate {clean(one.name)}: {clean(trouble)}")
     if told.certificates:
         click.echo("    more: merpati certificate list")
+    _say_suspended(told.suspended)
+
+
+def _say_suspended(suspended: Sequence[SuspendedUser]) -> None:
+    for one in suspended[:_SHOWN]:
+        since = f"{one.since.astimezone():%Y-%m-%d %H:%M:%S}"
+        click.echo(f"  {clean(one.address)} may not send since {since}: {clean(one.why)}")
+        click.echo(f"    when all is well: merpati user resume {word(one.address)}")
+    if len(suspended) > _SHOWN:
+        click.echo(f"  and {counted(len(suspended) - _SHOWN, 'account')} more: merpati user list")
 
 
 def _say_held_senders(held: Sequence[HeldSender]) -> None:

@@ -9,7 +9,7 @@ from merpati.api import operations as op
 from merpati.api import questions as ask
 from merpati.cli.context import Refused, asked, counter_of, json_option, settings_of
 from merpati.cli.names import domains, offering, users
-from merpati.cli.output import say_json, say_table
+from merpati.cli.output import clean, say_json, say_table, word
 from merpati.config.settings import Settings
 from merpati.mail.address import Address
 
@@ -118,11 +118,14 @@ async def remove(ctx: click.Context, address: str) -> None:
 
 @user.command()
 @click.argument("address", shell_complete=offering(users))
+@click.option("--reason", default="", help="Why, for whoever looks at it later.")
 @click.pass_context
 @asked
-async def suspend(ctx: click.Context, address: str) -> None:
-    """Let ADDRESS receive, but not log in."""
-    await _suspend(ctx, address, suspended=True)
+async def suspend(ctx: click.Context, address: str, reason: str) -> None:
+    """Let ADDRESS receive, but not log in. What it sent and that still waits is held."""
+    question = ask.Suspension(address=address, suspended=True, reason=reason)
+    async with counter_of(settings_of(ctx)) as counter:
+        await counter.ask(op.USERS_SUSPEND, question)
     click.echo(f"{address} cannot log in until `merpati user resume {address}`.")
 
 
@@ -131,15 +134,143 @@ async def suspend(ctx: click.Context, address: str) -> None:
 @click.pass_context
 @asked
 async def resume(ctx: click.Context, address: str) -> None:
-    """Let a suspended ADDRESS log in again."""
-    await _suspend(ctx, address, suspended=False)
-    click.echo(f"{address} can log in again.")
+    """Let a suspended ADDRESS log in and send again, whatever suspended it.
 
-
-async def _suspend(ctx: click.Context, address: str, *, suspended: bool) -> None:
-    question = ask.Suspension(address=address, suspended=suspended)
+    Its quotas begin anew, and what was held of it goes within seconds.
+    """
+    question = ask.Suspension(address=address, suspended=False)
     async with counter_of(settings_of(ctx)) as counter:
-        await counter.ask(op.USERS_SUSPEND, question)
+        done = await counter.ask(op.USERS_SUSPEND, question)
+    if done.changed:
+        click.echo(f"{address} can log in and send again; what was held of it goes now.")
+    else:
+        click.echo(f"{address} was not suspended.")
+
+
+@user.command()
+@click.argument("address", shell_complete=offering(users))
+@json_option
+@click.pass_context
+@asked
+async def show(ctx: click.Context, address: str, as_json: bool) -> None:
+    """What ADDRESS may send, what it sent today (UTC), and whether it may."""
+    settings = settings_of(ctx)
+    async with counter_of(settings, only_looks=True) as counter:
+        told = await counter.ask(op.USERS_SHOW, ask.Named(name=address))
+    if as_json:
+        say_json(told)
+        return
+    line, usual = told.user, settings.document.submission
+    click.echo(f"{clean(line.address)}: {_state(line)}")
+    if line.why:
+        since = f" since {line.since.astimezone():%Y-%m-%d %H:%M:%S}" if line.since else ""
+        click.echo(f"  suspended{since}: {clean(line.why)}")
+        click.echo(f"  when all is well: merpati user resume {word(line.address)}")
+    for name, sent, own, default in (
+        ("messages", told.messages, line.messages, usual.messages_per_day),
+        ("recipients", told.recipients, line.recipients, usual.recipients_per_day),
+        ("new recipients", told.new_recipients, line.new_recipients, usual.new_recipients_per_day),
+    ):
+        limit = default if own is None else own
+        of = f"of {limit}" if limit else "of any number"
+        click.echo(f"  {sent} {of} {name} today{'' if own is None else ' (its own quota)'}")
+    for sender in told.senders:
+        click.echo(f"  may send as {clean(sender)}, too")
+
+
+@user.command()
+@click.argument("address", shell_complete=offering(users))
+@click.option("--messages", type=click.IntRange(0), help="Messages a day; 0: any number.")
+@click.option("--recipients", type=click.IntRange(0), help="Recipients a day.")
+@click.option(
+    "--new-recipients", type=click.IntRange(0), help="Recipients a day never written to before."
+)
+@click.option("--application", is_flag=True, help="Any number of all: a program that may.")
+@click.option("--default", "usual", is_flag=True, help="As [submission] says for everybody.")
+@click.pass_context
+@asked
+async def quotas(  # noqa: PLR0913, PLR0917 - one argument an option
+    ctx: click.Context,
+    address: str,
+    messages: int | None,
+    recipients: int | None,
+    new_recipients: int | None,
+    application: bool,
+    usual: bool,
+) -> None:
+    """Give ADDRESS quotas of its own; those that are not named stay.
+
+    \b
+    Examples:
+      merpati user quotas ann@a.test --recipients 10000
+      merpati user quotas shop@a.test --application
+      merpati user quotas ann@a.test --default
+    """
+    async with counter_of(settings_of(ctx)) as counter:
+        line = (await counter.ask(op.USERS_SHOW, ask.Named(name=address))).user
+        told = (messages, recipients, new_recipients)
+        before = (line.messages, line.recipients, line.new_recipients)
+        if application or usual:
+            before = (0, 0, 0) if application else (None, None, None)
+        elif told == (None, None, None):
+            raise Refused("no quota given: see merpati user quotas --help")
+        mine = [old if new is None else new for new, old in zip(told, before, strict=True)]
+        question = ask.NewQuotas(
+            address=address, messages=mine[0], recipients=mine[1], new_recipients=mine[2]
+        )
+        await counter.ask(op.QUOTAS_SET, question)
+    click.echo(f"{address} has these quotas now: merpati user show {address}")
+
+
+@user.group()
+def senders() -> None:
+    """Sender addresses that a login may use beside its own and its aliases.
+
+    \b
+    Examples:
+      merpati user senders add ann@a.test office@b.test
+      merpati user senders add shop@a.test @a.test      (the whole domain, for a program)
+    """
+
+
+@senders.command("add")
+@click.argument("address", shell_complete=offering(users))
+@click.argument("sender")
+@click.pass_context
+@asked
+async def add_sender(ctx: click.Context, address: str, sender: str) -> None:
+    """Let ADDRESS send as SENDER, an address or `@domain`."""
+    async with counter_of(settings_of(ctx)) as counter:
+        await counter.ask(op.SENDERS_GRANT, ask.SenderOf(address=address, sender=sender))
+    click.echo(f"{address} may send as {sender}.")
+
+
+@senders.command("remove")
+@click.argument("address", shell_complete=offering(users))
+@click.argument("sender")
+@click.pass_context
+@asked
+async def remove_sender(ctx: click.Context, address: str, sender: str) -> None:
+    """Take SENDER away from ADDRESS."""
+    async with counter_of(settings_of(ctx)) as counter:
+        await counter.ask(op.SENDERS_REVOKE, ask.SenderOf(address=address, sender=sender))
+    click.echo(f"{address} may not send as {sender} any more.")
+
+
+@senders.command("list")
+@click.argument("address", shell_complete=offering(users))
+@json_option
+@click.pass_context
+@asked
+async def list_senders(ctx: click.Context, address: str, as_json: bool) -> None:
+    """What ADDRESS was granted."""
+    async with counter_of(settings_of(ctx), only_looks=True) as counter:
+        told = await counter.ask(op.USERS_SHOW, ask.Named(name=address))
+    if as_json:
+        say_json(told.senders)
+        return
+    rows = ((sender,) for sender in told.senders)
+    say_table(("sender",), rows, "Its own address and its aliases only: merpati user senders add")
 
 
 @user.command("list")
@@ -154,8 +285,14 @@ async def list_(ctx: click.Context, domain: str, as_json: bool) -> None:
     if as_json:
         say_json(lines)
         return
-    rows = ((line.address, "suspended" if line.suspended else "active") for line in lines)
-    say_table(("address", "state"), rows, "No user yet: merpati user add")
+    rows = ((line.address, _state(line), line.since or "", line.why) for line in lines)
+    say_table(("address", "state", "since", "why"), rows, "No user yet: merpati user add")
+
+
+def _state(line: ask.UserLine) -> str:
+    if line.suspended:
+        return "suspended"
+    return "active" if line.may_send else "may not send"
 
 
 @user.group("app-password")

@@ -29,6 +29,7 @@ from merpati.feedback.feedback import Room
 from merpati.identity.expected import Expected
 from merpati.identity.gate import GateSettings
 from merpati.intake import IntakeSettings
+from merpati.policy.guard import GuardSettings
 from merpati.policy.rules.limits import LimitSettings
 from merpati.queue.schedule import Schedule
 from merpati.reception.port import ClientCertificates, Role
@@ -37,6 +38,7 @@ from merpati.wire.endpoint import Endpoint
 from merpati.wire.listen import ListenSettings
 
 _RULES = LimitSettings()
+_GUARD = GuardSettings()
 _LISTEN = ListenSettings()
 _ROOM = Room()
 
@@ -439,6 +441,40 @@ class LimitsTable(Table, frozen=True):
     ] = None
 
 
+class SubmissionTable(Table, frozen=True):
+    """What one login may send, so that a stolen password is noticed before it has done much harm.
+    A day begins at midnight UTC; 0 is any number. `merpati user quotas` has other figures for
+    single accounts, `--application` none for programs that write to many."""
+
+    messages_per_day: Annotated[
+        int, Meta(ge=0), key("Messages of one login; more are told to come the next day.")
+    ] = _GUARD.messages
+    recipients_per_day: Annotated[
+        int, Meta(ge=0), key("Recipients of one login, each as often as it is named.")
+    ] = _GUARD.recipients
+    new_recipients_per_day: Annotated[
+        int,
+        Meta(ge=0),
+        key(
+            "Recipients in domains elsewhere that the login never wrote to before, as far as a "
+            "year back. One more suspends it."
+        ),
+    ] = _GUARD.strangers
+    unknown_recipients_per_hour: Annotated[
+        int,
+        Meta(ge=0),
+        key("Recipients of one login whom their hosts do not know. One more suspends it."),
+    ] = _GUARD.unknown
+    suspend: Annotated[
+        bool,
+        key(
+            "Suspend accounts by itself: they send nothing, what is queued of them is held, owner "
+            "and postmaster are told, until `merpati user resume`. Without it what goes beyond "
+            "`new_recipients_per_day` is told to come the next day."
+        ),
+    ] = _GUARD.suspends
+
+
 class UnclearFrom(Enum):
     """What becomes of a message without exactly one author."""
 
@@ -635,6 +671,7 @@ class Document(Table, frozen=True):
     route: tuple[RouteTable, ...] = ()
     delivery: DeliveryTable = DeliveryTable()
     limits: LimitsTable = LimitsTable()
+    submission: SubmissionTable = SubmissionTable()
     authenticity: AuthenticityTable = AuthenticityTable()
     forwarding: ForwardingTable = ForwardingTable()
     queue: QueueTable = QueueTable()

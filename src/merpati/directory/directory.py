@@ -11,11 +11,35 @@ from merpati.mail.address import Address
 
 
 @dataclass(frozen=True, slots=True)
+class Quotas:
+    """What an account may send in a day (UTC). None: as is usual here; 0: any number."""
+
+    messages: int | None = None
+    recipients: int | None = None
+    strangers: int | None = None
+    """Recipients elsewhere that it never wrote to before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suspension:
+    """An account may not send: since when, and why, in words for people."""
+
+    at: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class User:
     """Someone with a mailbox and a login, which is the address."""
 
     address: Address
     suspended: bool = False
+    """May not even log in: an operator said so."""
+    suspension: Suspension | None = None
+    """May not send; who may not log in has one, too."""
+    quotas: Quotas = Quotas()
+    since: float = 0.0
+    """What it sent before this time is no part of its quotas."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +100,7 @@ class Directory(Protocol):
         ...
 
     def may_send_as(self, login: Address, sender: Address) -> bool:
-        """The user's own address, its +details, and aliases that lead to it."""
+        """The user's own address, its +details, aliases that lead to it, and what was granted."""
         ...
 
     def used(self, secret: int, at: float) -> None:
@@ -109,7 +133,36 @@ class Registrar(Protocol):
 
     async def users(self, domain: str = "") -> list[User]: ...
 
-    async def set_suspended(self, address: Address, suspended: bool) -> None: ...
+    async def suspend(
+        self, address: Address, suspension: Suspension, *, login: bool = False, told: bool = True
+    ) -> bool:
+        """It may not send, and with `login` not log in; whether that is new.
+
+        Of several who say so at once for one, the first is told True. `told`: its owner knows.
+        """
+        ...
+
+    async def resume(self, address: Address, at: float) -> None:
+        """It may log in and send, and its quotas begin anew."""
+        ...
+
+    async def suspensions(self) -> list[tuple[User, bool]]:
+        """All who may not send, and whether the owner was told. From storage, never remembered."""
+        ...
+
+    async def owner_told(self, address: Address) -> None:
+        """The owner knows why it may not send."""
+        ...
+
+    async def set_quotas(self, address: Address, quotas: Quotas) -> None: ...
+
+    async def grant(self, address: Address, sender: Address) -> None:
+        """It may send as this, too; an empty local part is the whole domain."""
+        ...
+
+    async def ungrant(self, address: Address, sender: Address) -> None: ...
+
+    async def grants(self, address: Address) -> list[Address]: ...
 
     async def set_secret(self, address: Address, secret: Secret) -> None:
         """Replace the own password, or add or replace an app password of that name."""

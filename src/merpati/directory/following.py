@@ -56,13 +56,31 @@ def check_alias(names: Names, alias: Address, targets: Sequence[Address]) -> Non
     follow(planned, alias)
 
 
-def may_send(names: Names, login: Address, sender: Address) -> bool:
-    """The user's own address, its +details, and aliases that lead to it."""
+class Grants(Names, Protocol):
+    """Names, and what was granted besides them."""
+
+    def senders(self, login: Address) -> Sequence[Address]:
+        """What a user may send as beside its own; an empty local part is the whole domain."""
+        ...
+
+
+def may_send(names: Grants, login: Address, sender: Address) -> bool:
+    """The user's own address, its +details, aliases that lead to it, and what was granted."""
     user = names.user(login)
-    if user is None or user.suspended or not names.is_local(sender.domain):
+    if user is None or user.suspended:
         return False
-    found = follow(names, sender)
-    return found is not None and any(same(user.address, one) for one in found.mailboxes)
+    if names.is_local(sender.domain):
+        found = follow(names, sender)
+        if found is not None and any(same(user.address, one) for one in found.mailboxes):
+            return True
+    return any(_covers(granted, sender) for granted in names.senders(login))
+
+
+def _covers(granted: Address, sender: Address) -> bool:
+    """An address with its +details, or all of a domain."""
+    if not granted.local:
+        return granted.domain == sender.domain
+    return same(granted, sender) or same(granted, bare(sender))
 
 
 @dataclass(slots=True)

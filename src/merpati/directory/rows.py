@@ -4,16 +4,18 @@ from collections.abc import Sequence
 
 import apsw
 
-from merpati.directory.directory import Secret, User
+from merpati.directory.directory import Quotas, Secret, Suspension, User
 from merpati.directory.errors import DirectoryError
 from merpati.directory.following import CATCH_ALL, check_alias
 from merpati.mail.address import Address
 from merpati.storage.rows import rows
 
-_USER = "SELECT id, shown, domain, suspended FROM user WHERE domain = ? AND local = ?"
-_FIRST_USER = (
-    "SELECT shown, domain FROM user WHERE ?1 IN ('', domain) AND NOT suspended ORDER BY id LIMIT 1"
-)
+_WHOLE = "shown, domain, suspended, stopped, why, messages, recipients, strangers, since"
+_USER = f"SELECT id, {_WHOLE} FROM user WHERE domain = ? AND local = ?"  # noqa: S608 - constants
+_OLDEST = "FROM user WHERE ?1 IN ('', domain) AND NOT suspended ORDER BY id LIMIT 1"
+_FIRST_USER = f"SELECT {_WHOLE} {_OLDEST}"
+_USERS = f"SELECT {_WHOLE} FROM user WHERE ?1 IN ('', domain) ORDER BY domain, local"  # noqa: S608 - constants
+_SUSPENDED = f"SELECT told, {_WHOLE} FROM user WHERE stopped IS NOT NULL ORDER BY id"  # noqa: S608 - constants
 _SECRETS = (
     "SELECT name, argon2, scram_salt, scram_iterations, stored_key, server_key, last_used, id "
     "FROM secret WHERE user = ? ORDER BY name"
@@ -39,12 +41,12 @@ class Rows:
     def user(self, address: Address) -> User | None:
         """One look."""
         found = rows(self._connection, _USER, _name(address))
-        return next((User(Address(row[1], row[2]), bool(row[3])) for row in found), None)
+        return next((_user(*row[1:]) for row in found), None)
 
     def first_user(self, domain: str) -> User | None:
         """One look; of all domains when `domain` is empty."""
         found = rows(self._connection, _FIRST_USER, (domain,))
-        return next((User(Address(local, at)) for local, at in found), None)
+        return next((_user(*row) for row in found), None)
 
     def targets(self, alias: Address) -> Sequence[Address]:
         """One look."""
@@ -69,13 +71,23 @@ class Rows:
 
     def users(self, domain: str) -> list[User]:
         """By address; all when `domain` is empty."""
+        found = rows(self._connection, _USERS, (domain,))
+        return [_user(*row) for row in found]
+
+    def suspensions(self) -> list[tuple[User, bool]]:
+        """By their index."""
+        found = rows(self._connection, _SUSPENDED)
+        return [(_user(*row), bool(told)) for told, *row in found]
+
+    def grants(self, address: Address) -> list[Address]:
+        """By domain; empty for nobody."""
         found = rows(
             self._connection,
-            "SELECT shown, domain, suspended FROM user WHERE ?1 IN ('', domain) "
-            "ORDER BY domain, local",
-            (domain,),
+            "SELECT s.local, s.domain FROM user u JOIN sender s ON s.user = u.id "
+            "WHERE u.domain = ? AND u.local = ? ORDER BY s.domain, s.local",
+            _name(address),
         )
-        return [User(Address(local, at), bool(off)) for local, at, off in found]
+        return [Address(*row) for row in found]
 
     def aliases(self, domain: str) -> list[tuple[Address, tuple[Address, ...]]]:
         """By address; all when `domain` is empty."""
@@ -116,15 +128,62 @@ class Rows:
             self.set_secret(address, secret)
 
     def remove_user(self, address: Address) -> None:
-        """With its secrets."""
+        """With its secrets, and all that was counted of it."""
         number = self._need_user(address)
-        self._connection.execute("DELETE FROM secret WHERE user = ?", (number,))
+        for statement in _OF_USER:
+            self._connection.execute(statement, (number,))
         self._connection.execute("DELETE FROM user WHERE id = ?", (number,))
 
-    def set_suspended(self, address: Address, suspended: bool) -> None:
-        """Or not any more."""
+    def suspend(self, address: Address, suspension: Suspension, login: bool, told: bool) -> bool:
+        """Whether it is new. What began by itself an operator may tighten, and not the reverse."""
         number = self._need_user(address)
-        self._connection.execute("UPDATE user SET suspended = ? WHERE id = ?", (suspended, number))
+        self._connection.execute(
+            "UPDATE user SET stopped = ?1, why = ?2, suspended = ?3, told = ?4 "
+            "WHERE id = ?5 AND (stopped IS NULL OR suspended < ?3)",
+            (suspension.at, suspension.why, login, told, number),
+        )
+        return bool(self._connection.changes())
+
+    def resume(self, address: Address, at: float) -> None:
+        """And count from now on."""
+        number = self._need_user(address)
+        self._connection.execute(
+            "UPDATE user SET stopped = NULL, why = '', suspended = 0, told = 1, since = ? "
+            "WHERE id = ?",
+            (at, number),
+        )
+        self._connection.execute("DELETE FROM used WHERE user = ?", (number,))
+
+    def owner_told(self, address: Address) -> None:
+        """Nobody is where the account is gone by now."""
+        self._connection.execute(
+            "UPDATE user SET told = 1 WHERE domain = ? AND local = ?", _name(address)
+        )
+
+    def set_quotas(self, address: Address, quotas: Quotas) -> None:
+        """All of them."""
+        number = self._need_user(address)
+        self._connection.execute(
+            "UPDATE user SET messages = ?, recipients = ?, strangers = ? WHERE id = ?",
+            (quotas.messages, quotas.recipients, quotas.strangers, number),
+        )
+
+    def grant(self, address: Address, sender: Address) -> None:
+        """Once is enough."""
+        number = self._need_user(address)
+        self._connection.execute(
+            "INSERT OR IGNORE INTO sender VALUES (?, ?, ?)", (number, *_name(sender))
+        )
+
+    def ungrant(self, address: Address, sender: Address) -> None:
+        """One that it has."""
+        number = self._need_user(address)
+        self._connection.execute(
+            "DELETE FROM sender WHERE user = ? AND domain = ? AND local = ?",
+            (number, *_name(sender)),
+        )
+        if not self._connection.changes():
+            raise DirectoryError(f"{address} was not granted {sender}")
 
     def set_secret(self, address: Address, secret: Secret) -> None:
         """The one of that name."""
@@ -192,6 +251,30 @@ def check_login_name(address: Address) -> None:
     """A user's name has no wildcard: that is what catch-alls are called."""
     if address.local == CATCH_ALL:
         raise DirectoryError(f"{CATCH_ALL} is the catch-all's name: make an alias of it")
+
+
+_OF_USER = tuple(
+    f"DELETE FROM {table} WHERE user = ?"  # noqa: S608 - constants
+    for table in ("secret", "sender", "used", "known")
+)
+
+
+def _user(  # noqa: PLR0913, PLR0917 - one argument a column
+    shown: str,
+    domain: str,
+    suspended: int,
+    stopped: float | None,
+    why: str,
+    messages: int | None,
+    recipients: int | None,
+    strangers: int | None,
+    since: float,
+) -> User:
+    suspension = None
+    if suspended or stopped is not None:
+        suspension = Suspension(stopped or 0.0, why)
+    quotas = Quotas(messages, recipients, strangers)
+    return User(Address(shown, domain), bool(suspended), suspension, quotas, since)
 
 
 def _name(address: Address) -> tuple[str, str]:

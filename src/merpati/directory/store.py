@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
 
-from merpati.directory.directory import Resolution, Secret, User
+from merpati.directory.directory import Quotas, Resolution, Secret, Suspension, User
 from merpati.directory.following import follow, may_send
 from merpati.directory.looking import Looking
 from merpati.directory.rows import Rows, check_login_name
@@ -41,6 +41,7 @@ class DirectoryStore:
         self._first_user = remember(lambda domain: self._look(Rows.first_user, domain))
         self._targets = remember(lambda alias: self._look(Rows.targets, alias))
         self._secrets = remember(lambda address: self._look(Rows.secrets, address))
+        self._senders = remember(lambda login: tuple(self._look(Rows.grants, login)))
 
     async def open(self) -> None:
         """With the database open: take a connection for questions on this thread."""
@@ -74,6 +75,10 @@ class DirectoryStore:
         """See `Directory`."""
         return self._secrets(address)
 
+    def senders(self, login: Address) -> Sequence[Address]:
+        """What was granted to exactly this user."""
+        return self._senders(login)
+
     def may_send_as(self, login: Address, sender: Address) -> bool:
         """See `Directory`."""
         return may_send(self, login, sender)
@@ -98,6 +103,7 @@ class DirectoryStore:
             self._first_user,
             self._targets,
             self._secrets,
+            self._senders,
         ):
             cache.cache_clear()
 
@@ -126,9 +132,39 @@ class DirectoryStore:
         """See `Registrar`."""
         return await self._database.read(lambda connection: Rows(connection).users(domain))
 
-    async def set_suspended(self, address: Address, suspended: bool) -> None:
+    async def suspend(
+        self, address: Address, suspension: Suspension, *, login: bool = False, told: bool = True
+    ) -> bool:
         """See `Registrar`."""
-        await self._change(lambda rows: rows.set_suspended(address, suspended))
+        return await self._change(lambda rows: rows.suspend(address, suspension, login, told))
+
+    async def resume(self, address: Address, at: float) -> None:
+        """See `Registrar`."""
+        await self._change(lambda rows: rows.resume(address, at))
+
+    async def suspensions(self) -> list[tuple[User, bool]]:
+        """See `Registrar`."""
+        return await self._database.read(lambda connection: Rows(connection).suspensions())
+
+    async def owner_told(self, address: Address) -> None:
+        """See `Registrar`."""
+        await self._change(lambda rows: rows.owner_told(address))
+
+    async def set_quotas(self, address: Address, quotas: Quotas) -> None:
+        """See `Registrar`."""
+        await self._change(lambda rows: rows.set_quotas(address, quotas))
+
+    async def grant(self, address: Address, sender: Address) -> None:
+        """See `Registrar`."""
+        await self._change(lambda rows: rows.grant(address, sender))
+
+    async def ungrant(self, address: Address, sender: Address) -> None:
+        """See `Registrar`."""
+        await self._change(lambda rows: rows.ungrant(address, sender))
+
+    async def grants(self, address: Address) -> list[Address]:
+        """See `Registrar`."""
+        return await self._database.read(lambda connection: Rows(connection).grants(address))
 
     async def set_secret(self, address: Address, secret: Secret) -> None:
         """See `Registrar`."""
@@ -150,10 +186,10 @@ class DirectoryStore:
         """See `Registrar`."""
         return await self._database.read(lambda connection: Rows(connection).aliases(domain))
 
-    async def _change(self, change: Callable[[Rows], None]) -> None:
+    async def _change(self, change: Callable[[Rows], T]) -> T:
         job = self._database.job(lambda connection: change(Rows(connection)))
         job.done = lambda _: self.forget()
-        await self._database.submit(job)
+        return await self._database.submit(job)
 
     def _look(self, ask: Callable[[Rows, N], T], name: N) -> T:
         return self._looking.look(lambda connection: ask(Rows(connection), name))

@@ -304,6 +304,24 @@ class SenderHeld(Fact, frozen=True, tag="sender-held", kw_only=True, omit_defaul
     why: str
 
 
+class AccountSuspended(
+    Fact, frozen=True, tag="account-suspended", kw_only=True, omit_defaults=True
+):
+    """An account may not send any more; what waits of it is held."""
+
+    login: str
+    why: str
+    by: str = ""
+    """An operator, or this server by itself."""
+
+
+class AccountResumed(Fact, frozen=True, tag="account-resumed", kw_only=True, omit_defaults=True):
+    """It may send again."""
+
+    login: str
+    by: str = ""
+
+
 class PolicyUnread(Fact, frozen=True, tag="policy-unread", kw_only=True, omit_defaults=True):
     """The MTA-STS policy that a domain announces could not be had."""
 
@@ -356,6 +374,8 @@ Event = (
     | Unnoticed
     | SiteHeld
     | SenderHeld
+    | AccountSuspended
+    | AccountResumed
     | PolicyUnread
     | Reported
     | Lifecycle

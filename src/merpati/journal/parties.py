@@ -2,9 +2,15 @@
 
 from collections.abc import Iterable
 
-from merpati.journal.events import Accepted, LoginFailed, Refused
+from merpati.journal.events import (
+    Accepted,
+    AccountResumed,
+    AccountSuspended,
+    LoginFailed,
+    Refused,
+)
 
-Found = Accepted | Refused | LoginFailed
+Found = Accepted | Refused | LoginFailed | AccountSuspended | AccountResumed
 """The kinds of events that are found by an address."""
 MAX_RECIPIENTS = 100
 """Of a refused message that it is found by: strangers pay nothing for what they are refused."""
@@ -12,7 +18,7 @@ MAX_RECIPIENTS = 100
 
 def parties(event: Found) -> set[str]:
     """Every address under which a message, or its refusal, can be asked for."""
-    if isinstance(event, LoginFailed):
+    if isinstance(event, LoginFailed | AccountSuspended | AccountResumed):
         named = {event.login}
     elif isinstance(event, Refused):
         named = {event.address, event.sender, event.login, *event.recipients[:MAX_RECIPIENTS]}

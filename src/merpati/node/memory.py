@@ -9,12 +9,13 @@ from merpati.node.table import Table, TableSettings
 _SITES = 16_384
 _ADDRESSES = 65_536
 _METERS = 65_536
+_ACCOUNTS = 65_536
 _SECRET = 32
 
 
 @dataclass(frozen=True, slots=True)
 class SharedMemory:
-    """The board and the tables. About 20 MiB at most, and only what is used of it."""
+    """The board and the tables. About 24 MiB at most, and only what is used of it."""
 
     board: Board
     sites: Table
@@ -23,6 +24,8 @@ class SharedMemory:
     """Connections from addresses, and to ports."""
     meters: Table
     """How much a peer or an account used lately."""
+    accounts: Table
+    """What each account sent today."""
 
     def become(self, worker: int) -> None:
         """Write as this worker from now on: said once, in the worker's own process."""
@@ -45,4 +48,5 @@ def share(workers: int) -> SharedMemory:
         sites=Table(TableSettings(_SITES, workers), secret),
         addresses=Table(TableSettings(_ADDRESSES, workers), secret),
         meters=Table(TableSettings(_METERS), secret),
+        accounts=Table(TableSettings(_ACCOUNTS), secret),
     )

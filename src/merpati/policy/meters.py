@@ -17,7 +17,7 @@ class Meters:
     def __init__(self, drain: float, table: Table | None = None, name: str = "") -> None:
         """`drain` is how much a level falls in a second; `name` tells these meters from others in
         the same table. Without a table they have one of their own."""
-        self._drain = drain
+        self.drain = drain
         self._table = table or Table(TableSettings())
         self._name = name
 
@@ -42,7 +42,7 @@ class Meters:
             row.values[_LEVEL] = 0.0
 
     def _now(self, values: "memoryview[float]", now: float) -> float:
-        return max(0.0, values[_LEVEL] - (now - values[_AT]) * self._drain)
+        return max(0.0, values[_LEVEL] - (now - values[_AT]) * self.drain)
 
     def _key(self, key: Hashable) -> str:
         return f"{self._name} {key}"

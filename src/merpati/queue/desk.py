@@ -1,7 +1,7 @@
 """What operators and the clock do to rows that no attempt has: the questions and the changes."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from merpati.queue.entry import Entry, Listed, Selection, State, Waiting
 from merpati.queue.flow import flow_of
 from merpati.queue.lanes import Lanes, look_again, raise_ready
 from merpati.queue.ledger import owe
-from merpati.queue.lifecycle import TURNS, Turn
+from merpati.queue.lifecycle import STOPPED, TURNS, Turn
 from merpati.queue.removal import remove_finished
 from merpati.queue.rows import decode_entry
 from merpati.queue.selection import TOLD
@@ -41,6 +41,20 @@ _OF_DOMAIN = (  # noqa: S608 - constants
     "SELECT message FROM recipient WHERE state = 1 UNION ALL "
     "SELECT message FROM recipient WHERE state = 2 AND lane IN {lanes})"
 ).format(lanes="(SELECT id FROM lane WHERE domain = ?)")
+_OF_LOGIN = (  # noqa: S608 - constants
+    "lower(l.tenant) = ? AND m.id IN ("
+    "SELECT message FROM recipient WHERE state = 0 AND lane IN {lanes} UNION ALL "
+    "SELECT message FROM recipient WHERE state = 1 UNION ALL "
+    "SELECT message FROM recipient WHERE state = 2 AND lane IN {lanes})"
+).format(lanes="(SELECT id FROM lane WHERE lower(tenant) = ?)")
+_WAITING_LOGINS = (
+    "SELECT DISTINCT lower(tenant) FROM lane WHERE waiting > 0 "
+    "AND lower(tenant) IN (SELECT value FROM carray(?))"
+)
+_STOPPED_LOGINS = (
+    "SELECT DISTINCT lower(l.tenant) FROM recipient r JOIN lane l ON l.id = r.lane "
+    "WHERE r.state = 2 AND r.cause = ?"
+)
 # What is at its first attempt is in no index of senders; it is little, and what is fresh is known.
 _OF_SENDER = (
     "m.id IN (SELECT id FROM message WHERE stays = 1 AND sender = ? "
@@ -107,6 +121,17 @@ def count(connection: apsw.Connection) -> dict[State, int]:
         )
     )
     return {State.WAITING: waiting, State.IN_HAND: others[1], State.HELD: others[2]}
+
+
+def stopped(connection: apsw.Connection) -> set[str]:
+    """Logins whose mail is held since they may not send."""
+    return {login for (login,) in rows(connection, _STOPPED_LOGINS, (STOPPED,))}
+
+
+def waiting(connection: apsw.Connection, logins: Collection[str]) -> set[str]:
+    """Those of the logins whose mail waits."""
+    bindings = (apsw.carray(tuple(logins)),)
+    return {login for (login,) in rows(connection, _WAITING_LOGINS, bindings)}
 
 
 class DeskWriter:
@@ -179,8 +204,9 @@ def _move(connection: apsw.Connection, rows: Sequence[Row], action: Turn, at: fl
         waiting = row.listed.waiting
         after = action.becomes or waiting.state
         connection.execute(
-            "UPDATE recipient SET state = ?, due = ? WHERE message = ? AND n = ?",
-            (after.value, at if action.now else waiting.due, *row.key),
+            "UPDATE recipient SET state = ?, due = ?, cause = coalesce(?, cause) "
+            "WHERE message = ? AND n = ?",
+            (after.value, at if action.now else waiting.due, action.cause, *row.key),
         )
         lanes[row.lane] += (after is State.WAITING) - (waiting.state is State.WAITING)
     look_again(connection, lanes)
@@ -260,6 +286,10 @@ def _conditions(page: Page) -> tuple[str, list[object]]:
         terms.append(
             ("m.public IN (SELECT value FROM carray(?))", (apsw.carray(tuple(selection.ids)),))
         )
+    if selection.login:
+        terms.append((_OF_LOGIN, (selection.login,) * 3))
+    if selection.cause:
+        terms.append(("r.cause = ?", (selection.cause,)))
     if selection.sender and not selection.sender.startswith("@"):
         terms.append((_OF_SENDER, (_plain(selection.sender),)))
     terms += _address("m.sender", selection.sender)

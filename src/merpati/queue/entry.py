@@ -171,6 +171,10 @@ class Selection:
     state: State | None = None
     older_than: float | None = None
     """Received before this time, seconds since 1970 UTC."""
+    login: str = ""
+    """Who logged in to send it, in lower case."""
+    cause: str = ""
+    """Why it waits or is held, as `Waiting` has it."""
 
 
 @dataclass(frozen=True, slots=True)

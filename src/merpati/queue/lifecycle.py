@@ -34,8 +34,12 @@ class Turn:
     """None: the state stays."""
     now: bool
     """Due at once."""
+    cause: str | None = None
+    """Why it is so from now on; None: as before."""
 
 
+STOPPED = "account-suspended"
+"""The cause of what is held since its sender may not send."""
 _LOOSE = frozenset({State.WAITING, State.HELD})
 
 TURNS: dict[str, Turn] = {
@@ -44,8 +48,11 @@ TURNS: dict[str, Turn] = {
     "retry": Turn(frozenset({State.WAITING}), None, now=True),
     "cancel": Turn(_LOOSE, State.CANCELLED, now=False),
     "reroute": Turn(_LOOSE, None, now=True),
+    "stop": Turn(frozenset({State.WAITING}), State.HELD, now=False, cause=STOPPED),
+    "go": Turn(frozenset({State.HELD}), State.WAITING, now=True, cause=""),
 }
-"""`alter`'s actions by name. What is in an attempt's hands is not touched by any."""
+"""`alter`'s actions by name. What is in an attempt's hands is not touched by any. The last two are
+of suspended accounts: what they hold goes on with the account, what an operator holds does not."""
 
 
 def may_move(before: State, after: State) -> bool:

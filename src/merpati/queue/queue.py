@@ -139,6 +139,14 @@ class Desk(Protocol):
         """
         ...
 
+    async def stop_senders(self, logins: Collection[str]) -> int:
+        """Hold what waits of these logins (in lower case); what is held for this reason alone of
+        any other login waits again, due now. How many were changed.
+
+        An operator's holds stay as they are. Said again, it changes only what is new.
+        """
+        ...
+
     async def remind(self, now: float, patience: float, limit: int) -> int:
         """Owe the delay notices of what waits for `patience` seconds or past its BY=, once each.
 

@@ -23,6 +23,8 @@ def means(selection: Selection, entry: Entry, waiting: Waiting) -> bool:
         and _is(selection.sender, plain(entry.envelope.sender))
         and _is(selection.recipient, plain(recipient))
         and (selection.state is None or waiting.state is selection.state)
+        and selection.login in ("", entry.client.login.lower())
+        and selection.cause in ("", waiting.cause)
         and (selection.older_than is None or entry.received < selection.older_than)
     )
 
@@ -33,6 +35,16 @@ def _is(wanted: str, address: str) -> bool:
     if wanted == "<>":
         return not address
     return address.endswith(wanted) if wanted.startswith("@") else wanted in ("", address)
+
+
+def suspended(login: str) -> str:
+    """Who holds the mail of an account that may not send, as the journal has it."""
+    return f"the suspension of {login}"
+
+
+def resumed(login: str) -> str:
+    """Who lets it go on."""
+    return f"the end of the suspension of {login}"
 
 
 TOLD: dict[str, Callable[[float, str, str, str, str], Event]] = {
@@ -46,6 +58,12 @@ TOLD: dict[str, Callable[[float, str, str, str, str], Event]] = {
         at=at, message=message, address=address, by=by
     ),
     "cancel": lambda at, message, address, by, _: Cancelled(
+        at=at, message=message, address=address, by=by
+    ),
+    "stop": lambda at, message, address, by, _: Held(
+        at=at, message=message, address=address, by=by
+    ),
+    "go": lambda at, message, address, by, _: Released(
         at=at, message=message, address=address, by=by
     ),
     "reroute": lambda at, message, address, by, route: Rerouted(

@@ -36,14 +36,14 @@ from merpati.queue.entry import (
 from merpati.queue.holds import Holds
 from merpati.queue.inhand import InHand, Parcel, split
 from merpati.queue.lanes import Lanes
-from merpati.queue.lifecycle import TURNS, check_settlement
+from merpati.queue.lifecycle import STOPPED, TURNS, check_settlement
 from merpati.queue.opening import Opened, open_queue
 from merpati.queue.putting import Arrival, Placed, Putting, adopt, first_due
 from merpati.queue.queue import Draft
 from merpati.queue.readiness import Readiness
 from merpati.queue.reminding import Look, remind
 from merpati.queue.removal import remove_paid
-from merpati.queue.selection import means
+from merpati.queue.selection import means, resumed, suspended
 from merpati.queue.settling import Settling, Verdicts
 from merpati.queue.sweeping import Sweeper
 from merpati.storage.database import Database
@@ -379,6 +379,21 @@ class QueueStore:
             if after is None:
                 self._sweeper.look()
                 return changed
+
+    async def stop_senders(self, logins: Collection[str]) -> int:
+        """See `Desk`."""
+        changed = 0
+        for login in sorted(await self._database.read(desk.stopped) - set(logins)):
+            selection = Selection(login=login, state=State.HELD, cause=STOPPED)
+            changed += await self.alter(selection, "go", resumed(login))
+        if not logins:
+            return changed
+        for login in logins:
+            await self._withdraw(Selection(login=login, state=State.WAITING))
+        for login in sorted(await self._database.read(partial(desk.waiting, logins=logins))):
+            selection = Selection(login=login, state=State.WAITING)
+            changed += await self.alter(selection, "stop", suspended(login))
+        return changed
 
     async def _withdraw(self, selection: Selection) -> None:
         """Fresh mail that is meant and that nobody has claimed waits like any other."""

@@ -14,6 +14,8 @@ from merpati.journal.events import (
     BY_ITSELF,
     CANNOT_CHECK,
     Accepted,
+    AccountResumed,
+    AccountSuspended,
     Cancelled,
     Deferred,
     Delivered,
@@ -94,6 +96,7 @@ class Metrics:
         self.reports = Counter(
             "reports_out", "Reports to other domains, by kind and end.", "result"
         )
+        self.accounts = Counter("accounts", "Accounts suspended and resumed.", "result")
         self.logins = Counter("logins", "Logins, by how they ended.", "result")
         self.connections = Counter("connections_out", "Connections made outward.", "result")
         self.connections_in = Counter("connections_in", "Connections taken, by port role.", "role")
@@ -137,6 +140,12 @@ class Metrics:
 
     def _on_cancelled(self, event: Cancelled) -> None:
         self.failed.add("cancelled")
+
+    def _on_suspended(self, _: AccountSuspended) -> None:
+        self.accounts.add("suspended")
+
+    def _on_resumed(self, _: AccountResumed) -> None:
+        self.accounts.add("resumed")
 
     def _on_held(self, event: Held) -> None:
         self.damaged.add(amount=event.by == BY_ITSELF)
@@ -185,6 +194,8 @@ _COUNTS: dict[type[Event], Callable[[Metrics, Any], None]] = {
     Cancelled: Metrics._on_cancelled,
     Held: Metrics._on_held,
     Noticed: Metrics._on_noticed,
+    AccountSuspended: Metrics._on_suspended,
+    AccountResumed: Metrics._on_resumed,
     LoggedIn: Metrics._on_login,
     LoginFailed: Metrics._on_failed_login,
     Opened: Metrics._on_opened,

@@ -15,6 +15,7 @@ from merpati.diagnosis.texts import DEFAULT_LANGUAGE, explain
 from merpati.journal.events import (
     BY_ITSELF,
     Accepted,
+    AccountSuspended,
     Attempt,
     Deferred,
     Delivered,
@@ -176,7 +177,9 @@ def _extra(event: Event, language: str) -> dict[str, str]:
         extra["kind"] = REPORTS[language].get(event.report, shown(event.report))
         extra["done"] = OUTCOMES[language].get(event.outcome, shown(event.outcome))
         extra["why"] = _why(event, language)
-    elif isinstance(event, Held | SiteHeld | SenderHeld | LoginFailed | PolicyUnread):
+    elif isinstance(
+        event, Held | SiteHeld | SenderHeld | LoginFailed | PolicyUnread | AccountSuspended
+    ):
         extra["why"] = _why(event, language)
     return extra
 

@@ -7,6 +7,7 @@ import msgspec
 from merpati.diagnosis.cause import Diagnosis
 from merpati.diagnosis.own_words import cause_of, translated
 from merpati.diagnosis.texts import explain
+from merpati.queue.lifecycle import STOPPED
 from merpati.report.shown import shown
 
 _UNKNOWN = "site-down"
@@ -26,6 +27,8 @@ class Waits(msgspec.Struct, frozen=True, kw_only=True):
     site_until: float = 0.0
     """The end of the hold on its site; 0 when that may be sent to."""
     site_why: str = ""
+    cause: str = ""
+    """Why it waits or is held, as a key of `diagnosis`."""
 
     @property
     def is_kept_back(self) -> bool:
@@ -76,7 +79,7 @@ def hold(waits: Waits, until: str, language: str) -> str:
 def diagnosis(waits: Waits, language: str) -> Diagnosis | None:
     """Why it cannot go now; None when only its time has not come."""
     if waits.state == "held":
-        return explain("held", language)
+        return explain(STOPPED if waits.cause == STOPPED else "held", language)
     if not waits.is_kept_back:
         return None
     # A site of a route is called as the route is: `smtp://host:port`, `lmtp:unix:/path`.

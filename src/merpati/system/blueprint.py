@@ -15,6 +15,7 @@ from merpati.feedback.feedback import Room
 from merpati.intake import IntakeSettings
 from merpati.mail.address import Address
 from merpati.policy.forwarding import ForwardingSettings
+from merpati.policy.guard import GuardSettings
 from merpati.policy.rules.dmarc import DmarcSettings
 from merpati.policy.rules.limits import LimitSettings
 from merpati.policy.rules.table import RuleSettings
@@ -113,6 +114,17 @@ class Blueprint:
             connections_per_minute=limits.connections_per_minute,
             messages_per_minute=limits.messages_per_minute,
             recipients_per_hour=limits.recipients_per_hour,
+        )
+
+    def guard(self) -> GuardSettings:
+        """Of who watches over accounts."""
+        told = self.settings.document.submission
+        return GuardSettings(
+            messages=told.messages_per_day,
+            recipients=told.recipients_per_day,
+            strangers=told.new_recipients_per_day,
+            unknown=told.unknown_recipients_per_hour,
+            suspends=told.suspend,
         )
 
     def intake(self) -> IntakeSettings:

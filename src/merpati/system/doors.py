@@ -22,9 +22,10 @@ from merpati.mail.trace import Client, Tls
 from merpati.node.memory import SharedMemory
 from merpati.node.table import Table
 from merpati.policy.forwarding import Forwarding
+from merpati.policy.guard import Guard, GuardSettings
 from merpati.policy.rule import Facts
 from merpati.policy.rules.space import disk_of
-from merpati.policy.rules.table import RuleSettings, judge_of
+from merpati.policy.rules.table import RuleSettings, Watch, judge_of
 from merpati.queue.ids import IdMaker
 from merpati.reception.failures import Failures, FailureSettings
 from merpati.reception.hasher import Hasher
@@ -65,6 +66,8 @@ class IntakeParts:
     """What was used lately at the ports of this node."""
     examiner: Examiner | None = None
     """Of a door for strangers."""
+    guard: Guard | None = None
+    """Of a door for who logs in."""
 
 
 def intake_of(blueprint: Blueprint, rules: RuleSettings, parts: IntakeParts) -> Intake:
@@ -80,11 +83,12 @@ def intake_of(blueprint: Blueprint, rules: RuleSettings, parts: IntakeParts) -> 
         queue=stores.queue,
         journal=stores.journal,
         expander=expander,
-        judge=judge_of(rules, expander, clock, measure, parts.meters),
+        judge=judge_of(rules, expander, clock, measure, Watch(parts.meters, parts.guard)),
         clock=clock,
         new_id=parts.new_id,
         examiner=parts.examiner,
         forwarding=forwarding,
+        guard=parts.guard,
     )
 
 
@@ -104,6 +108,7 @@ class Household:
     secret: bytes
     memory: SharedMemory
     handover: Handover | None
+    guard: Guard
     _resolvers: dict[DnsSettings, DnsClient] = field(default_factory=dict)
 
     def resolver(self, settings: DnsSettings) -> DnsClient:
@@ -118,7 +123,10 @@ class Household:
         self, blueprint: Blueprint, rules: RuleSettings, examiner: Examiner | None = None
     ) -> Intake:
         """The door into the queue behind one set of rules."""
-        parts = IntakeParts(self.stores, self.clock, self.new_id, self.memory.meters, examiner)
+        guard = self.guard if rules.login_required and not rules.inbox else None
+        parts = IntakeParts(
+            self.stores, self.clock, self.new_id, self.memory.meters, examiner, guard
+        )
         return intake_of(blueprint, rules, parts)
 
     def logins(self, blueprint: Blueprint, outside: Outsiders) -> Logins:
@@ -192,6 +200,9 @@ def household(
         secret=secret,
         memory=memory,
         handover=handover,
+        guard=Guard(
+            GuardSettings(), (stores.directory, stores.usage), clock, secret, memory.accounts
+        ),
     )
 
 

@@ -15,6 +15,7 @@ from merpati.api.certificates import CertificateOffice
 from merpati.api.dkim import DkimOffice
 from merpati.api.doors import Doors
 from merpati.api.errors import Mistaken, Unreachable
+from merpati.api.moments import moment
 from merpati.api.node import Node
 from merpati.api.office import DirectoryOffice, JournalOffice, Office, QueueOffice
 from merpati.api.operations import Counter, OwnCounter
@@ -114,12 +115,31 @@ def office_of(
             resumed=deliveries.resume,
         ),
         JournalOffice(stores.journal, queue, clock),
-        DirectoryOffice(stores.directory, stores.directory, new_secret),
+        DirectoryOffice(
+            stores.directory,
+            stores.directory,
+            new_secret,
+            stores.usage,
+            stores.journal,
+            clock,
+        ),
         DkimOffice(stores.keys, clock),
         CertificateOffice(desk),
         ReportOffice(stores.feedback, stores.directory, clock),
         SrsOffice(stores.stamps, clock),
         doors,
+    )
+
+
+async def suspended(stores: Stores) -> tuple[ask.SuspendedUser, ...]:
+    """Accounts that may not send."""
+    found = await stores.directory.suspensions()
+    return tuple(
+        ask.SuspendedUser(
+            address=str(user.address), since=moment(user.suspension.at), why=user.suspension.why
+        )
+        for user, _ in found[: ask.MAX_LISTED]
+        if user.suspension is not None
     )
 
 
@@ -175,6 +195,7 @@ class ClosedDoors:
             ports=(),
             queue=await self.stores.queue.count(),
             held_sites=len(await self.stores.queue.held()),
+            suspended=await suspended(self.stores),
         )
 
     async def health(self, _: ask.Nothing) -> ask.Health:

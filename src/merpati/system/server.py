@@ -52,7 +52,7 @@ from merpati.system.doors import GRACE, Door, Household, household
 from merpati.system.full import when_there_is_room
 from merpati.system.identity import Outsiders, outsiders
 from merpati.system.log import Log
-from merpati.system.office import submit
+from merpati.system.office import submit, suspended
 from merpati.system.publishing import mail_hosts, served_policy
 from merpati.system.reload import unchangeable
 from merpati.system.secret import installation_secret
@@ -166,7 +166,9 @@ class Server:
                 self._reports_left_out
             ),
         }
-        parts = ShardParts(given.clock, given.log, threads, given.memory.sites)
+        parts = ShardParts(
+            given.clock, given.log, threads, given.memory.sites, given.assignment.node[0]
+        )
         self._shards = [
             Shard(number, settings, replace(house, stores=own), parts, {} if n else gauges)
             for n, (number, own) in enumerate(stores.items())
@@ -209,6 +211,7 @@ class Server:
     def _build(self, routes: list[Route], outside: Outsiders) -> None:
         """The doors' ports and the shards' ways, from the settings in force."""
         blueprint = Blueprint(self._settings)
+        self._house.guard.settings = blueprint.guard()
         for shard in self._shards:
             shard.take_up(self._settings, routes)
         self._local.give(self._house.local_port(blueprint), ListenSettings("local"))
@@ -437,6 +440,7 @@ class Server:
                 )
                 for hold in shard.delivering.held_tenants()[: ask.MAX_LISTED]
             ),
+            suspended=await suspended(shard.house.stores),
             limits=dict(self._house.limits.totals) if is_own else {},
             certificates=await self._showing.ailing() if is_own else (),
             workers=(line,),

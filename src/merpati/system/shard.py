@@ -16,6 +16,7 @@ from merpati.config.settings import Settings
 from merpati.delivery.route import Route
 from merpati.node.table import Table
 from merpati.report.metrics import Gauge
+from merpati.system.accounts import Accounts
 from merpati.system.blueprint import Blueprint
 from merpati.system.chores import keep_on
 from merpati.system.delivering import Delivering, Threads
@@ -38,6 +39,8 @@ class ShardParts:
     threads: Threads
     sites: Table
     """What the workers of the node know of sites together."""
+    first: int
+    """The shard that speaks for all where something is to be said once."""
 
 
 class Shard:
@@ -59,6 +62,7 @@ class Shard:
         self.reporting = Reporting(number, settings, stores, parts.clock, gauges)
         self.health = Health(stores.shard.probe, parts.clock)
         self.reports = Reports(number, settings, house, parts.log)
+        self.accounts = Accounts(number, settings, house, tells=parts.first == number)
         self._housekeeping = Housekeeping(
             stores.queue, stores.journal, stores.feedback, parts.clock
         )
@@ -69,6 +73,7 @@ class Shard:
         self._housekeeping.retention = float(settings.document.retention.journal)
         self._housekeeping.room = Blueprint(settings).room()
         self.reports.take_up(settings)
+        self.accounts.take_up(settings)
         self.delivering.take_up(settings, routes)
 
     def office(self, doors: Doors, desk: Desk) -> Office:
@@ -91,6 +96,7 @@ class Shard:
                 task.cancel()
         await self.reporting.finish()
         await self.reports.finish()
+        await self.accounts.finish()
 
     def stop(self, grace: float) -> None:
         """Take nothing more out of the queue; what is being sent has `grace` seconds to end."""
@@ -107,5 +113,8 @@ class Shard:
             "wal": watch.run,
             "tallies": self.reports.count,
             "reports": self.reports.send,
+            "accounts": self.accounts.count,
+            "suspensions": self.accounts.suspend,
+            "counts": self.accounts.forget,
         }
         return [keep_on(name, work, clock, log) for name, work in named.items()]

@@ -11,6 +11,7 @@ from merpati.directory.key_store import KeyStore
 from merpati.directory.policies import PolicyStore
 from merpati.directory.stamps import StampStore
 from merpati.directory.store import DirectoryStore
+from merpati.directory.usage_store import UsageStore
 from merpati.feedback.store import FeedbackStore
 from merpati.feedback.tally_store import TallyStore
 from merpati.journal.store import JournalStore
@@ -37,7 +38,8 @@ class Stores:
     stamps: StampStore
     feedback: FeedbackStore
     tallies: TallyStore
-    """The last six the same for all shards."""
+    usage: UsageStore
+    """The last seven the same for all shards."""
 
 
 def make_shared(places: Places) -> bytes:
@@ -71,6 +73,9 @@ async def open_all(
         stamps = StampStore(names, secrets.token_bytes)
         stamps.open()
         opened.callback(stamps.close)
+        usage = UsageStore(names)
+        usage.open()
+        opened.callback(usage.close)
         reports = Database(StorageSettings(places.feedback, Kind.FEEDBACK), clock)
         await reports.open()
         opened.push_async_callback(reports.close)
@@ -83,6 +88,7 @@ async def open_all(
                 stamps,
                 FeedbackStore(reports),
                 TallyStore(reports),
+                usage,
             )
             for number in shards
         }

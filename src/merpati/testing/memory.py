@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from merpati.clock import Clock
-from merpati.journal.events import Accepted, Attempt, Event, LoginFailed, Opened, Refused
-from merpati.journal.parties import concerns, parties
+from merpati.journal.events import Accepted, Attempt, Event, Opened
+from merpati.journal.parties import Found, concerns, parties
 from merpati.mail.envelope import Body, Recipient
 from merpati.queue.debts import (
     delay_told_at,
@@ -35,9 +35,9 @@ from merpati.queue.entry import (
     Waiting,
 )
 from merpati.queue.flow import Flow, flow_of
-from merpati.queue.lifecycle import TURNS, check_settlement
+from merpati.queue.lifecycle import STOPPED, TURNS, check_settlement
 from merpati.queue.queue import Draft
-from merpati.queue.selection import TOLD, means
+from merpati.queue.selection import TOLD, means, resumed, suspended
 from merpati.storage.errors import StorageError
 
 _PIECE = 256 * 1024
@@ -96,7 +96,9 @@ class MemoryJournal:
         found: list[Event] = [
             event
             for _, event in reversed(self._events)
-            if isinstance(event, Refused | LoginFailed) and concerns(address, parties(event))
+            if isinstance(event, Found)
+            and not isinstance(event, Accepted)
+            and concerns(address, parties(event))
         ]
         return found[:limit]
 
@@ -429,6 +431,21 @@ class MemoryQueue:
             and means(selection, message.entry, row)
         )
 
+    async def stop_senders(self, logins: Collection[str]) -> int:
+        """By going through everything."""
+        held = {
+            message.entry.client.login.lower()
+            for message, row in self._rows()
+            if row.state is State.HELD and row.cause == STOPPED
+        }
+        changed = 0
+        for login in sorted(held - set(logins)):
+            selection = Selection(login=login, state=State.HELD, cause=STOPPED)
+            changed += await self.alter(selection, "go", resumed(login))
+        for login in sorted(logins):
+            changed += await self.alter(Selection(login=login), "stop", suspended(login))
+        return changed
+
     def _alter(self, message: _Message, row: Waiting, action: str, by: str, route: str) -> bool:
         deed = TURNS[action]
         state = State.WAITING if row.state is State.IN_HAND else row.state
@@ -446,6 +463,7 @@ class MemoryQueue:
                 state=after,
                 due=now if deed.now else row.due,
                 route=route if action == "reroute" else row.route,
+                cause=row.cause if deed.cause is None else deed.cause,
             )
         self._wake()
         return True

@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from merpati.clock import Clock
 from merpati.directory.expansion import Expander
 from merpati.node.table import Table
+from merpati.policy.guard import Guard
 from merpati.policy.judge import Judge
 from merpati.policy.rule import Rule
+from merpati.policy.rules.account import Account
 from merpati.policy.rules.dmarc import Dmarc, DmarcSettings
 from merpati.policy.rules.hops import Hops
 from merpati.policy.rules.limits import Limits, LimitSettings
@@ -37,17 +39,28 @@ class RuleSettings:
     """The developer's inbox: any sender, any recipient, failures by magic names."""
 
 
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What the rules of all ports of a node remember together."""
+
+    meters: Table | None = None
+    """What was used lately at each port."""
+    guard: Guard | None = None
+    """Watches over who logs in."""
+
+
 def judge_of(
     settings: RuleSettings,
     expander: Expander,
     clock: Clock,
     measure: Measure | None = None,
-    meters: Table | None = None,
+    watch: Watch | None = None,
 ) -> Judge:
-    """The judge of one port; `measure` tells of the disk that mail is kept on, `meters` holds what
-    was used lately at the ports of this node."""
+    """The judge of one port; `measure` tells of the disk that mail is kept on, `watch` is what the
+    ports of this node share."""
+    watch = watch or Watch()
     rules: list[Rule] = [
-        Limits(settings.limits, clock, meters, settings.port),
+        Limits(settings.limits, clock, watch.meters, settings.port),
         Relay(expander, settings.login_required and not settings.inbox, settings.inbox),
         Hops(expander, settings.max_hops),
     ]
@@ -60,4 +73,7 @@ def judge_of(
     else:
         rules.append(Recipients(expander, settings.max_unknown))
         rules.append(Sender(expander.directory))
+        # The last, since it counts: what others refuse was not sent.
+        if watch.guard is not None:
+            rules.append(Account(watch.guard))
     return Judge(rules)

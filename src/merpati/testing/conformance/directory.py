@@ -3,7 +3,14 @@
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from merpati.directory.directory import Directory, Registrar, Secret, User
+from merpati.directory.directory import (
+    Directory,
+    Quotas,
+    Registrar,
+    Secret,
+    Suspension,
+    User,
+)
 from merpati.directory.errors import DirectoryError
 from merpati.mail.address import Address
 
@@ -16,6 +23,7 @@ Check = Callable[[Engine], Awaitable[None]]
 
 ANN, BOB = Address("ann", "a.test"), Address("bob", "a.test")
 FAR = Address("far", "else.test")
+WHY = Suspension(50.0, "its password is known")
 
 
 def a_secret(name: str = "") -> Secret:
@@ -142,11 +150,11 @@ async def the_own_password_comes_first(engine: Engine) -> None:
 
 async def a_suspended_user_has_no_secrets_but_gets_mail(engine: Engine) -> None:
     await _settled(engine)
-    await engine.set_suspended(ANN, True)
+    assert await engine.suspend(ANN, WHY, login=True)
     assert engine.secrets(ANN) == ()
     assert not engine.may_send_as(ANN, ANN)
     assert engine.resolve(ANN) is not None
-    await engine.set_suspended(ANN, False)
+    await engine.resume(ANN, 60.0)
     assert len(engine.secrets(ANN)) == 1
 
 
@@ -156,7 +164,7 @@ async def the_first_user_is_the_oldest_who_is_not_suspended(engine: Engine) -> N
     await engine.add_domain("b.test")
     for domain, user in (("a.test", ANN), ("b.test", None), ("", ANN)):
         assert engine.first_user(domain) == (User(user) if user else None)
-    await engine.set_suspended(ANN, True)
+    await engine.suspend(ANN, WHY, login=True)
     assert engine.first_user("a.test") == User(BOB)
 
 
@@ -169,6 +177,51 @@ async def a_login_sends_as_itself_its_details_and_its_aliases(engine: Engine) ->
     assert not engine.may_send_as(BOB, sales)
     assert not engine.may_send_as(ANN, BOB)
     assert not engine.may_send_as(ANN, FAR)
+
+
+async def a_login_sends_as_what_it_was_granted_until_that_is_taken_away(engine: Engine) -> None:
+    await _settled(engine)
+    for granted in (FAR, Address("", "shop.test"), FAR):
+        await engine.grant(ANN, granted)
+    assert await engine.grants(ANN) == [FAR, Address("", "shop.test")]
+    for sender in (FAR, Address("FAR+x", "else.test"), Address("any", "shop.test"), ANN):
+        assert engine.may_send_as(ANN, sender)
+    for sender in (Address("any", "else.test"), Address("x", "sub.shop.test"), BOB):
+        assert not engine.may_send_as(ANN, sender)
+    assert not engine.may_send_as(BOB, FAR)
+    await engine.ungrant(ANN, FAR)
+    await _refuses(engine.ungrant(ANN, FAR))
+    await _refuses(engine.grant(FAR, ANN))
+    assert not engine.may_send_as(ANN, FAR)
+    await engine.remove_user(ANN)
+    await engine.add_user(ANN, None)
+    assert await engine.grants(ANN) == []
+
+
+async def who_may_not_send_logs_in_all_the_same(engine: Engine) -> None:
+    await _settled(engine)
+    assert await engine.suspend(ANN, WHY, told=False)
+    assert not await engine.suspend(ANN, Suspension(51.0, "later"), told=False)
+    ann = engine.user(ANN)
+    assert ann is not None
+    assert (ann.suspended, ann.suspension) == (False, WHY)
+    assert engine.secrets(ANN)
+    assert engine.first_user("a.test") == ann
+    assert await engine.suspensions() == [(ann, False)]
+    await engine.owner_told(ANN)
+    assert await engine.suspensions() == [(ann, True)]
+    assert await engine.suspend(ANN, Suspension(52.0, "an operator"), login=True)
+    assert not await engine.suspend(ANN, Suspension(53.0, "by itself"), told=False)
+    await engine.resume(ANN, 60.0)
+    assert engine.user(ANN) == User(ANN, since=60.0)
+    assert await engine.suspensions() == []
+
+
+async def quotas_are_a_users_own(engine: Engine) -> None:
+    await _settled(engine)
+    await engine.set_quotas(ANN, Quotas(5, 0))
+    assert engine.user(ANN) == User(ANN, quotas=Quotas(5, 0, None))
+    assert engine.user(BOB) == User(BOB)
 
 
 async def lists_are_by_name_and_by_domain(engine: Engine) -> None:
@@ -203,6 +256,9 @@ CHECKS: tuple[Check, ...] = (
     a_suspended_user_has_no_secrets_but_gets_mail,
     the_first_user_is_the_oldest_who_is_not_suspended,
     a_login_sends_as_itself_its_details_and_its_aliases,
+    a_login_sends_as_what_it_was_granted_until_that_is_taken_away,
+    who_may_not_send_logs_in_all_the_same,
+    quotas_are_a_users_own,
     lists_are_by_name_and_by_domain,
     the_use_of_a_secret_is_noted,
 )

@@ -444,6 +444,50 @@ async def an_operator_holds_and_releases(bench: Bench) -> None:
     ) in await bench.journal.story(entry.id)
 
 
+async def mail_of_a_suspended_login_is_held_and_goes_on_with_it(bench: Bench) -> None:
+    ours, other, claimed = (
+        replace_client(an_entry(1), "Ann@a.test"),
+        replace_client(an_entry(2), "bob@a.test"),
+        replace_client(an_entry(3, "far@c.test"), "ann@a.test"),
+    )
+    fresh = replace_client(an_entry(4), "ann@a.test")
+    await _put(bench, claimed)
+    (claim,) = await bench.queue.claim(NOW, 10)
+    await _waiting(bench, ours, due=NOW + 60)
+    await _waiting(bench, other, due=NOW + 60)
+    await _put(bench, fresh)
+    logins = frozenset({"ann@a.test"})
+    assert await bench.queue.stop_senders(logins) == 2
+    assert await bench.queue.stop_senders(logins) == 0
+    assert [one.entry for one in await bench.queue.claim(NOW + 60, 10)] == [other]
+    assert Held(
+        at=NOW, message=fresh.id, address="bob@b.test", by="the suspension of ann@a.test"
+    ) in await bench.journal.story(fresh.id)
+    # What an attempt had is held when it comes back.
+    await bench.queue.settle(becomes(claim, State.WAITING, due=NOW + 60))
+    assert await bench.queue.stop_senders(logins) == 1
+    assert await bench.queue.stop_senders(frozenset()) == 3
+    found = {one.entry.id for one in await bench.queue.claim(NOW, 10)}
+    assert found == {ours.id, claimed.id, fresh.id}
+    assert await bench.queue.stop_senders(frozenset()) == 0
+
+
+async def a_resumed_login_leaves_what_an_operator_holds(bench: Bench) -> None:
+    held, stopped = (replace_client(an_entry(n), "ann@a.test") for n in (1, 2))
+    await _put(bench, held)
+    assert await bench.queue.alter(Selection(), "hold", "root") == 1
+    await _put(bench, stopped)
+    assert await bench.queue.stop_senders(frozenset({"ann@a.test"})) == 1
+    assert await bench.queue.stop_senders(frozenset({"eve@a.test"})) == 1
+    (claim,) = await bench.queue.claim(NOW, 10)
+    assert claim.entry.id == stopped.id
+
+
+def replace_client(entry: Entry, login: str) -> Entry:
+    """The same message, of somebody who logged in."""
+    return replace(entry, client=Client("::1", login=login), is_ours=True)
+
+
 async def fresh_mail_can_be_held_until_it_is_claimed(bench: Bench) -> None:
     await _put(bench, an_entry(1), an_entry(2))
     (claim,) = await bench.queue.claim(NOW, 1)
@@ -551,6 +595,8 @@ CHECKS: tuple[Check, ...] = (
     a_missed_deadline_is_a_failure,
     time_does_not_end_what_an_attempt_has,
     an_operator_holds_and_releases,
+    mail_of_a_suspended_login_is_held_and_goes_on_with_it,
+    a_resumed_login_leaves_what_an_operator_holds,
     fresh_mail_can_be_held_until_it_is_claimed,
     a_cancelled_recipient_ends_with_an_event,
     a_late_settlement_of_what_is_gone_is_no_error,
