@@ -77,6 +77,13 @@ async def test_at_the_end_everything_is_written(world: World) -> None:
     assert world.usage.used(ANN, TODAY) == Used(1, 1, 1)
 
 
+async def test_mail_of_nobody_who_logged_in_is_not_read_again_and_again(world: World) -> None:
+    for _ in range(3):
+        world.accept("x@b.test", login="")
+    await world.counting.finish()
+    assert await world.usage.cursor(0) == 3
+
+
 async def test_a_list_here_is_one_recipient_and_strangers_mail_is_nobodys(world: World) -> None:
     members = tuple(f"{n}@b.test" for n in range(50))
     aliases = tuple(("all@a.test", member) for member in members)

@@ -34,6 +34,8 @@ class CountingSettings:
     """Between two writes, and only when somebody who logged in has sent."""
     messages: int = 1_000
     """In memory; with as many they are written at once."""
+    unwritten: int = 10_000
+    """Events of nobody who logged in that are read again after a crash, at most."""
     back: int = 200_000
     """Events of a journal that nobody has counted yet."""
     followed: int = 10_000
@@ -63,6 +65,7 @@ class Counting:
         self._sent: list[Sent] = []
         self._senders: OrderedDict[str, Address] = OrderedDict()
         self._written = 0.0
+        self._cursor = 0
 
     async def run(self) -> None:
         """Count until cancelled. Raises StorageError; begin again then."""
@@ -95,7 +98,7 @@ class Counting:
         written = await self._usage.cursor(self._shard)
         if written is None or written > last:
             written = max(0, last - self._settings.back)
-        self._reader.cursor = written
+        self._reader.cursor = self._cursor = written
         self._written = self._clock.monotonic()
 
     def take(self, event: Event) -> None:
@@ -108,15 +111,17 @@ class Counting:
         """Write, if it is time."""
         elapsed = self._clock.monotonic() - self._written
         is_time = elapsed >= self._settings.interval and self._sent
-        if is_time or len(self._sent) >= self._settings.messages:
+        is_far = self._reader.cursor - self._cursor >= self._settings.unwritten
+        if is_time or is_far or len(self._sent) >= self._settings.messages:
             await self._write()
 
     async def _write(self) -> None:
         self._written = self._clock.monotonic()
-        if not self._sent:
-            return  # The rest of the journal is nobody's, and is read again.
-        sent = self._sent.copy()
-        await self._usage.add(self._shard, self._reader.cursor, sent)
+        sent, cursor = self._sent.copy(), self._reader.cursor
+        if cursor == self._cursor:
+            return
+        await self._usage.add(self._shard, cursor, sent)
+        self._cursor = cursor
         self._sent.clear()
         for account in {one.account for one in sent}:
             self._guard.learn(account)

@@ -58,6 +58,8 @@ class Suspending:
         self._parts = parts
         self._door, self._settings = door, settings
         self._seen: list[User] = []
+        self._is_settled = False
+        """Nobody is suspended, and nothing is held for it."""
 
     def take_up(self, door: Door, settings: NoticeSettings) -> None:
         """Use these for the mail to come."""
@@ -89,11 +91,17 @@ class Suspending:
             self._parts.registrar.forget()
             self._seen = suspended
         accounts = frozenset(str(user.address).lower() for user in suspended)
-        await self._parts.desk.stop_senders(accounts)
+        await self._hold(accounts)
         if self._parts.tells:
             for user, is_told in suspensions:
                 if not is_told:
                     await self._tell(user)
+
+    async def _hold(self, accounts: frozenset[str]) -> None:
+        # To find that nothing is held for nobody costs as much as is held at all.
+        if accounts or not self._is_settled:
+            changed = await self._parts.desk.stop_senders(accounts)
+            self._is_settled = not accounts and not changed
 
     async def _suspend(self, account: Address, why: str) -> None:
         parts, now = self._parts, self._parts.clock.now()
