@@ -80,8 +80,8 @@ def test_a_thief_is_stopped_the_owner_told_and_the_mail_goes_on_when_it_is_resum
                 assert "merpati user resume ann@a.test" in told
 
             assert "ann@a.test may not send since" in server.ask("status")
-            shown = server.ask("user", "show", "ann@a.test")
-            assert "3 of 3 new recipients today" in shown
+            new = "3 of 3 new recipients today"
+            wait_for(lambda: new in server.ask("user", "show", "ann@a.test"))
             story = server.ask("trace", "ann@a.test")
             assert "ann@a.test may not send any more, by merpati" in story
             assert 'merpati_accounts_total{result="suspended"' in server.page("/metrics")[1]
