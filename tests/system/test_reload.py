@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from merpati.clock import SystemClock
+from merpati.testing.plain_server import PlainServer
 from merpati.testing.process import free_port
 from merpati.wire.certificates import make_self_signed
+from tests.system.far import Far
 from tests.system.test_server import Server, wait_for
 
 pytestmark = pytest.mark.slow
@@ -86,19 +88,19 @@ def test_the_limits_of_connections_are_those_of_the_new_file(tmp_path: Path) -> 
 
 
 def test_the_language_of_notices_is_that_of_the_new_file(tmp_path: Path) -> None:
-    nobody = f'[[route]]\nmatch = ["*"]\nto = "smtp://127.0.0.1:{free_port()}"\n'
-    dead = f"{nobody}[queue]\nexpire = 1\n"
-    server = Configured(tmp_path, dead)
-    server.populate()
-    with server:
-        server.write(dead, 'language = "id"\n')
-        server.ask("reload")
-        with server.client() as client:
-            client.mail("ann@a.test")
-            client.rcpt("nobody@b.test")
-            finish(client)
-        wait_for(lambda: len(server.mails()) == 1, 90)
-        assert b"Subject: Pesan Anda tidak dapat diantarkan" in server.mails()[0].read_bytes()
+    with Far(PlainServer) as far:
+        route = f'[[route]]\nmatch = ["*"]\nto = "smtp://127.0.0.1:{far.port}"\ntls = "off"\n'
+        server = Configured(tmp_path, route)
+        server.populate()
+        with server:
+            server.write(route, 'language = "id"\n')
+            server.ask("reload")
+            with server.client() as client:
+                client.mail("ann@a.test")
+                client.rcpt("nobody@b.test")
+                finish(client)
+            wait_for(lambda: len(server.mails()) == 1, 60)
+            assert b"Subject: Pesan Anda tidak dapat diantarkan" in server.mails()[0].read_bytes()
 
 
 @pytest.mark.parametrize(
