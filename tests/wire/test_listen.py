@@ -267,6 +267,9 @@ class Starving:
             raise OSError(number, os.strerror(number))
         return self._listener.accept()
 
+    def setblocking(self, flag: bool) -> None:
+        self._listener.setblocking(flag)
+
     def fileno(self) -> int:
         return self._listener.fileno()
 
@@ -288,6 +291,7 @@ async def first_taken(starving: Starving, told: list[int]) -> socket.socket:
 async def test_where_the_system_has_no_room_a_connection_waits(lack: int) -> None:
     """And the listener does, too, instead of asking without end."""
     listener = bind(Endpoint.parse("127.0.0.1:0"))
+    listener.setblocking(True)  # As somebody else may hand it in.
     starving, told = Starving(listener, lack, lack), []
     with socket.create_connection(listener.getsockname()) as client:
         before = time.monotonic()

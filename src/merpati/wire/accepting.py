@@ -42,8 +42,9 @@ class Accepting:
         take: Callable[[socket.socket], None],
         starved: Callable[[OSError], None],
     ) -> None:
-        """`listener` listens and does not block. `starved` is told each time that the system
+        """`listener` does not block from here on. `starved` is told each time that the system
         refused a connection for want of something: descriptors, memory."""
+        listener.setblocking(False)  # Else one that came from elsewhere could stop the loop.
         self._listener = listener
         self._take = take
         self._starved = starved
