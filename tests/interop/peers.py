@@ -6,6 +6,7 @@ Each keeps everything in a folder of its own and is ended by its process id.
 import base64
 import contextlib
 import grp
+import json
 import os
 import pwd
 import shutil
@@ -14,6 +15,7 @@ import smtplib
 import subprocess
 import time
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import dns.message
 import dns.query
@@ -546,3 +548,59 @@ def wait_mails(
         assert time.monotonic() < end, f"{len(mails)} of {count} mails arrived for {user}"
         time.sleep(0.05)
     return mails
+
+
+RSPAMD_CONF = """\
+options {{
+  pidfile = "{folder}/rspamd.pid";
+  tempdir = "{folder}";
+  cache_file = "";
+  filters = "dkim";
+  local_addrs = [];
+  allow_raw_input = true;
+  dns {{ nameserver = ["{dns}"]; timeout = 1s; retransmits = 2; }}
+}}
+logging {{ type = "file"; filename = "{folder}/rspamd.log"; level = "info"; }}
+worker "normal" {{ bind_socket = "127.0.0.1:{port}"; count = 1; }}
+lua = "/usr/share/rspamd/rules/rspamd.lua"
+modules {{
+  path = "/usr/share/rspamd/plugins/spf.lua";
+  path = "/usr/share/rspamd/plugins/arc.lua";
+  path = "/usr/share/rspamd/plugins/dmarc.lua";
+}}
+dkim {{ }}
+spf {{ }}
+arc {{ }}
+dmarc {{ }}
+metric {{ name = "default"; actions {{ reject = 1000; }} }}
+"""
+
+
+class Rspamd(Daemon):
+    """Judges messages over HTTP by DKIM, SPF, DMARC and ARC alone."""
+
+    def __init__(self, folder: Path, port: int, dns: str) -> None:
+        super().__init__(folder)
+        self._port = port
+        conf = RSPAMD_CONF.format(folder=folder, port=port, dns=dns)
+        (folder / "rspamd.conf").write_text(conf)
+        traversable(folder)
+        chown(folder, "nobody")
+
+    def start(self) -> None:
+        drop = ("-u", "nobody", "-g", "nogroup") if os.geteuid() == 0 else ()
+        self.launch("rspamd", "-f", "-c", self.folder / "rspamd.conf", *drop)
+
+    def answers(self) -> bool:
+        try:
+            with urlopen(f"http://127.0.0.1:{self._port}/ping", timeout=5) as answer:
+                return bool(answer.read().strip() == b"pong")
+        except OSError:
+            return False
+
+    def symbols(self, message: bytes, **envelope: str) -> set[str]:
+        """What it found; `envelope` has From, IP and Helo."""
+        url = f"http://127.0.0.1:{self._port}/checkv2"
+        with urlopen(Request(url, message, envelope), timeout=20) as answer:
+            found: set[str] = set(json.load(answer)["symbols"])
+        return found
