@@ -133,6 +133,8 @@ def fortress(tmp_path_factory: pytest.TempPathFactory, sink: Sink) -> Iterator[F
     server = Fortress(tmp_path_factory.mktemp("fortress"), sink.port)
     server.populate()
     with server:
+        # What it takes is counted: all of it has to be there.
+        wait_for(lambda: '"event":"started"' in server.output(), 30)
         yield server
     assert "Traceback" not in server.output(), server.output()
 
