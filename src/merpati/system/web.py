@@ -8,14 +8,23 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
+IDLE = 75.0
+"""Seconds that a connection may stand without a whole request, the first one included. By itself
+the library lets strangers keep our descriptors for an hour each. Proxies end theirs after 60."""
+
 
 @asynccontextmanager
 async def serving(
-    app: web.Application, listening: socket.socket, grace: float
+    app: web.Application, listening: socket.socket, grace: float, idle: float = IDLE
 ) -> AsyncIterator[None]:
     """Answer requests until left; requests that run then have `grace` seconds to end."""
     runner = web.AppRunner(
-        app, access_log=None, handle_signals=False, shutdown_timeout=grace, logger=_logger()
+        app,
+        access_log=None,
+        handle_signals=False,
+        shutdown_timeout=grace,
+        logger=_logger(),
+        keepalive_timeout=idle,
     )
     await runner.setup()
     try:
