@@ -92,7 +92,11 @@ class Keeper:
             with theirs:
                 mine.settimeout(_PATIENCE)
                 socket.send_fds(self._line, [_encode(wish)], [theirs.fileno()])
-            answer = msgspec.msgpack.decode(b"".join(_all_of(mine)), type=_Answer)
+            octets = b"".join(_all_of(mine))
+        try:
+            answer = msgspec.msgpack.decode(octets, type=_Answer)
+        except msgspec.MsgspecError as error:
+            raise OSError(None, "who reads the keys ended before it answered") from error
         if answer.error:
             raise OSError(None, answer.error)
         return answer
