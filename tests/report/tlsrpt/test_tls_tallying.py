@@ -234,6 +234,13 @@ def test_sessions_for_reports_alone_are_no_reason_for_a_report() -> None:
     assert due_of([ours, delivered(an_attempt("c2"))])["a.test"].reasons == 1
 
 
+def test_a_policy_that_is_missed_on_the_way_of_a_report_is_no_reason_for_another() -> None:
+    missed = PolicyUnread(at=0.0, domain="a.test", flaw="fetch", why="x")
+    ours = delivered(an_attempt("c1"), is_ours=True)
+    assert due_of([missed, ours])["a.test"].reasons == 0
+    assert due_of([missed, delivered(an_attempt("c2"))])["a.test"].reasons == 1
+
+
 def test_what_was_counted_and_not_written_is_counted_again() -> None:
     memory = Memory()
     assert memory.is_new("a.test", "c1")

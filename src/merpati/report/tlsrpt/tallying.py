@@ -164,7 +164,9 @@ class TlsTally:
         if isinstance(event, PolicyUnread):
             result = _FLAWS.get(event.flaw, ResultType.FETCH_FAILED)
             failure = Failure(result, why=event.why[:_MAX_TEXT])
-            self._count(event.at, event.domain, Sessions(PolicyType.STS, failure), is_reason=True)
+            # It is asked for before a report goes there, too, and from time to time by itself: the
+            # mail that it was asked for is the reason.
+            self._count(event.at, event.domain, Sessions(PolicyType.STS, failure), is_reason=False)
             return
         cause = "" if isinstance(event, Delivered) else event.cause
         domain = event.address[event.address.rfind("@") + 1 :].lower()
