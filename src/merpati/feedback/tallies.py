@@ -22,6 +22,9 @@ class Bounds:
 
     domains: int = 10_000
     """Of each kind."""
+    family: int = 1_000
+    """Of these, with the same last two labels, once half of the room is taken: names below a name
+    cost nothing, and whoever invents them must leave room for others."""
     rows: int = 5_000
     """Of one domain."""
     all_rows: int = 100_000
@@ -37,6 +40,11 @@ class Subject:
     kind: Kind
     """AGGREGATE or TLS."""
     domain: str
+
+    @property
+    def family(self) -> str:
+        """The last two labels of the domain."""
+        return ".".join(self.domain.split(".")[-2:])
 
 
 @dataclass(frozen=True, slots=True)

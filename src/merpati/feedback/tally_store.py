@@ -1,6 +1,7 @@
 """Tallies on SQLite, in the file that all workers of a node share."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import apsw
@@ -35,8 +36,9 @@ class TallyStore:
         """One transaction."""
 
         def change(connection: apsw.Connection) -> None:
+            families: dict[Subject, int] = {}
             for tally in tallies:
-                _Addition(connection, self._bounds, tally).make()
+                _Addition(connection, self._bounds, tally, families).make()
             connection.execute("INSERT OR REPLACE INTO tally_cursor VALUES (?, ?)", (shard, cursor))
 
         await self._database.write(change)
@@ -114,10 +116,18 @@ class TallyStore:
 class _Addition:
     """One tally on its way into the running transaction."""
 
-    def __init__(self, connection: apsw.Connection, bounds: Bounds, tally: Tally) -> None:
+    def __init__(
+        self,
+        connection: apsw.Connection,
+        bounds: Bounds,
+        tally: Tally,
+        families: dict[Subject, int],
+    ) -> None:
+        """`families`: those that were counted in this transaction."""
         self._db = connection
         self._bounds = bounds
         self._tally = tally
+        self._families = families
         subject = tally.subject
         self._of_day = (subject.day, subject.kind.value)
         self._left_out = tally.left_out
@@ -135,13 +145,32 @@ class _Addition:
         )
         if found:
             ((id_, of_subject),) = found
-        elif domains < self._bounds.domains:
+        elif domains < self._bounds.domains and self._has_family_room(domains):
             id_, of_subject = self._begin(), 0
         else:
             self._no_room()
             return
         added = self._add_rows(id_, of_subject, of_all)
         self._tell(id_, added)
+
+    def _has_family_room(self, domains: int) -> bool:
+        if 2 * domains < self._bounds.domains:
+            return True
+        subject = self._tally.subject
+        name = subject.family
+        family = replace(subject, domain=name)
+        if family not in self._families:
+            # A millisecond or two, once a transaction.
+            ((count,),) = rows(
+                self._db,
+                "SELECT count(*) FROM tally WHERE day = ?1 AND kind = ?2 AND token = 0 "
+                "AND (domain = ?3 OR substr(domain, -length(?4)) = ?4)",
+                (*self._of_day, name, f".{name}"),
+            )
+            self._families[family] = count
+        has_room = self._families[family] < self._bounds.family
+        self._families[family] += has_room
+        return has_room
 
     def _begin(self) -> int:
         tally = self._tally

@@ -67,13 +67,25 @@ class MemoryTallies:
         for kept in self._kept.values():
             if kept.subject == tally.subject and not kept.token:
                 return kept
-        if self._domains[of_day] >= self._bounds.domains:
+        domains = self._domains[of_day]
+        is_crowded = 2 * domains >= self._bounds.domains
+        if domains >= self._bounds.domains or (is_crowded and not self._has_family_room(tally)):
             return None
         self._domains[of_day] += 1
         self._last += 1
         kept = _Kept(self._last, tally.subject, tally.name, tally.due)
         self._kept[kept.id] = kept
         return kept
+
+    def _has_family_room(self, tally: Tally) -> bool:
+        day, kind, name = tally.subject.day, tally.subject.kind, tally.subject.family
+        of_day = [
+            one
+            for one in (kept.subject for kept in self._kept.values() if not kept.token)
+            if (one.day, one.kind) == (day, kind)
+        ]
+        family = [one for one in of_day if f".{one.domain}".endswith(f".{name}")]
+        return len(family) < self._bounds.family
 
     async def take(self, shard: int, now: float, until: float) -> Due | None:
         """The first of those that are due."""

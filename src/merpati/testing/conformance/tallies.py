@@ -6,7 +6,7 @@ from merpati.feedback.received import Kind
 from merpati.feedback.tallies import Bounds, Due, Progress, Subject, Tallies, Tally
 
 Check = Callable[[Tallies], Awaitable[None]]
-BOUNDS = Bounds(domains=3, rows=4, all_rows=6)
+BOUNDS = Bounds(domains=3, family=2, rows=4, all_rows=6)
 """Those that the engines under test are made with."""
 DAY = 20_000
 A, B = Subject(DAY, Kind.AGGREGATE, "a.test"), Subject(DAY, Kind.AGGREGATE, "b.test")
@@ -144,6 +144,22 @@ async def domains_are_bounded(engine: Tallies) -> None:
     assert standing.left_out == 4
 
 
+async def names_below_one_name_leave_room_for_others(engine: Tallies) -> None:
+    names = ["evil.test", *(f"x{n}.evil.test" for n in range(4)), "a.test"]
+    for n, name in enumerate(names):
+        await engine.add(0, n, [tally(Subject(DAY, Kind.AGGREGATE, name), x=2)])
+    taken = [(await _taken(engine)).subject.domain for _ in range(BOUNDS.domains)]
+    assert taken == ["evil.test", "x0.evil.test", "a.test"]
+    assert (await engine.standing()).left_out == 6
+
+
+async def names_below_one_name_are_counted_at_once(engine: Tallies) -> None:
+    names = [*(f"x{n}.evil.test" for n in range(5)), "notevil.test"]
+    await engine.add(0, 1, [tally(Subject(DAY, Kind.AGGREGATE, name), x=1) for name in names])
+    taken = [(await _taken(engine)).subject.domain for _ in range(BOUNDS.domains)]
+    assert taken == ["x0.evil.test", "x1.evil.test", "notevil.test"]
+
+
 async def bounds_are_those_of_a_day(engine: Tallies) -> None:
     for n in range(3):
         await engine.add(0, n, [tally(Subject(DAY, Kind.AGGREGATE, f"d{n}.test"), x=1)])
@@ -193,6 +209,8 @@ CHECKS: tuple[Check, ...] = (
     rows_of_a_domain_are_bounded,
     rows_of_all_domains_are_bounded,
     domains_are_bounded,
+    names_below_one_name_leave_room_for_others,
+    names_below_one_name_are_counted_at_once,
     bounds_are_those_of_a_day,
     a_day_can_be_hastened,
     what_is_taken_is_not_hastened,
