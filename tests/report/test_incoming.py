@@ -152,6 +152,15 @@ class TestProof:
         assert self.proof("dkim=pass header.d=google.com", message) is Proof.PASSED
         assert self.proof("spf=pass; dmarc=pass header.from=google.com", message) is Proof.FAILED
 
+    def test_a_key_for_reports_about_tls_proves_them_alone(self) -> None:
+        found = "dkim=policy header.d=google.com policy.service=tlsrpt"
+        assert self.proof(found, provided.google_tls()) is Proof.PASSED
+        assert self.proof(found, google()) is Proof.FAILED
+        other = found.replace("google.com", "evil.test")
+        assert self.proof(other, provided.google_tls()) is Proof.FAILED
+        weak = "dkim=policy header.d=google.com"
+        assert self.proof(weak, provided.google_tls()) is Proof.FAILED
+
     def test_without_an_author_there_is_none(self) -> None:
         message = b"From: <a@b.test>\r\n" + google()
         assert self.proof("dkim=pass header.d=google.com", message) is Proof.FAILED

@@ -250,6 +250,8 @@ def _dkim(verdict: DkimVerdict) -> Finding:
     evidence = verdict.evidence
     told = (("d", evidence.domain), ("s", evidence.selector), ("a", evidence.algorithm))
     about = tuple(Property("header", name, value) for name, value in told if value)
+    if evidence.for_reports:
+        about += (Property("policy", "service", "tlsrpt"),)
     return Finding("dkim", verdict.result.value, about, comment=verdict.why)
 
 

@@ -102,6 +102,7 @@ _INDONESIAN = {
     "the key is for another algorithm": "kunci untuk algoritma lain",
     "the key is not for SHA-256": "kunci bukan untuk SHA-256",
     "the key is not for mail": "kunci bukan untuk email",
+    "the key is for reports about TLS alone": "kunci hanya untuk laporan tentang TLS",
     "the key is not for domains below": "kunci tidak berlaku untuk subdomain",
     "the record has no key": "catatan tidak berisi kunci",
     "the key is revoked": "kunci sudah dicabut",

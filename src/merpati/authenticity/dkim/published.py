@@ -21,10 +21,13 @@ class PublishedKey:
     record: str
 
 
-def find_keys(name: str, algorithm: str) -> Asking[tuple[PublishedKey, ...]]:
+def find_keys(
+    name: str, algorithm: str, *, of_reports: bool = False
+) -> Asking[tuple[PublishedKey, ...]]:
     """The keys at a name that fit an algorithm; where there are several, any may be the one.
 
     Raises SignatureError when none is usable: the fault of the first record, if there is one.
+    `of_reports`: see `read_record`.
     """
     try:
         answer = yield from txt(name)
@@ -34,7 +37,8 @@ def find_keys(name: str, algorithm: str) -> Asking[tuple[PublishedKey, ...]]:
     fault = SignatureError(Result.PERMERROR, "there is no key in the DNS")
     for octets in reversed(answer.records[:MAX_RECORDS]):
         try:
-            found.append(PublishedKey(read_record(octets, algorithm), _shown(octets)))
+            key = read_record(octets, algorithm, of_reports=of_reports)
+            found.append(PublishedKey(key, _shown(octets)))
         except SignatureError as error:
             fault = SignatureError(error.result, error.why, _shown(octets))
     if not found:

@@ -37,6 +37,8 @@ class KeyRecord:
     """t=y."""
     strict: bool = False
     """t=s: i= must not be in a domain below."""
+    for_reports: bool = False
+    """s=tlsrpt: for reports about TLS alone (RFC 8460 §3)."""
 
     @property
     def bits(self) -> int:
@@ -55,14 +57,24 @@ class KeyRecord:
         return True
 
 
-def read_record(octets: bytes, algorithm: str) -> KeyRecord:
-    """The key in a TXT record, for a signature by this algorithm. Raises SignatureError."""
+def read_record(octets: bytes, algorithm: str, *, of_reports: bool = False) -> KeyRecord:
+    """The key in a TXT record, for a signature by this algorithm. Raises SignatureError.
+
+    `of_reports`: also one that is for reports about TLS alone.
+    """
     tags = _tags(octets)
     _check_use(tags, algorithm)
+    for_mail = bool({"*", "email"} & _services(tags))
+    if not for_mail and not (of_reports and "tlsrpt" in _services(tags)):
+        raise SignatureError(Result.PERMERROR, "the key is not for mail")
     flags = read_words(tags.get("t") or "")
     kind = KEY_TYPES[algorithm]
     key = _rsa(_octets(tags)) if kind == "rsa" else _ed25519(_octets(tags))
-    return KeyRecord(key, "y" in flags, "s" in flags)
+    return KeyRecord(key, "y" in flags, "s" in flags, for_reports=not for_mail)
+
+
+def _services(tags: Tags) -> set[str]:
+    return set(read_words(tags.get("s") or "*"))
 
 
 def _tags(octets: bytes) -> Tags:
@@ -83,8 +95,6 @@ def _check_use(tags: Tags, algorithm: str) -> None:
         raise SignatureError(Result.PERMERROR, "the key is for another algorithm")
     if "h" in tags and "sha256" not in read_words(tags.get("h") or ""):
         raise SignatureError(Result.PERMERROR, "the key is not for SHA-256")
-    if not {"*", "email"} & set(read_words(tags.get("s") or "*")):
-        raise SignatureError(Result.PERMERROR, "the key is not for mail")
 
 
 def _octets(tags: Tags) -> bytes:

@@ -44,6 +44,8 @@ class Evidence:
     expired: bool = False
     testing: bool = False
     """t=y: the key's domain tests DKIM."""
+    for_reports: bool = False
+    """A true signature by a key that proves reports about TLS and no other mail."""
     key_bits: int = 0
     """Of an RSA modulus; 256 for Ed25519; 0 where there is no usable key."""
     record: str = ""

@@ -118,7 +118,8 @@ def check(candidate: Candidate, body: Hashed, now: float) -> Asking[Verdict]:
     signature = candidate.signature
     evidence = _seen(evidence_of(signature), body, now)
     try:
-        keys = yield from find_keys(signature.key_name, signature.algorithm)
+        name, algorithm = signature.key_name, signature.algorithm
+        keys = yield from find_keys(name, algorithm, of_reports=True)
     except SignatureError as error:
         return Verdict(error.result, error.why, replace(evidence, record=error.record))
     chosen = choose_key(keys, signature.value, candidate.signed)
@@ -127,6 +128,10 @@ def check(candidate: Candidate, body: Hashed, now: float) -> Asking[Verdict]:
         evidence, key_bits=shown.key.bits, record=shown.record, testing=shown.key.testing
     )
     result, why = _judge(signature, evidence, chosen, body)
+    if result is Result.PASS and shown.key.for_reports:
+        # It proves a report about TLS, and no other mail (RFC 8460 §3).
+        result, why = Result.POLICY, "the key is for reports about TLS alone"
+        evidence = replace(evidence, for_reports=True)
     if result is Result.FAIL and evidence.testing:
         # RFC 6376 §3.6.1: of a domain that tests, nothing is held against the message.
         result = Result.NEUTRAL
