@@ -79,6 +79,28 @@ async def test_domains_behind_the_same_hosts_share_a_connection(make_world):
     assert (len(host.received), host.opened) == (3, 1)
 
 
+class DeadNames(ScriptedDns):
+    """Whatever lies in dead.test waits for an answer until it is cancelled."""
+
+    async def mx(self, domain):
+        if domain.endswith(".dead.test"):
+            await asyncio.Event().wait()
+        return await super().mx(domain)
+
+
+async def test_domains_that_no_server_answers_for_keep_no_others_waiting(make_world):
+    host = ScriptedHost()
+    dns = DeadNames(mxs={"a.test": ((10, "mx.a.test"),)}, v4={"mx.a.test": ("192.0.2.1",)})
+    world = make_world(hosts={"192.0.2.1": host}, dns=dns)
+    async with world.running():
+        await world.put(*(an_entry(n, f"ann@d{n}.dead.test") for n in range(300)))
+        await world.clock.advance(1)
+        await world.put(an_entry(300, "ann@a.test"))
+        await world.clock.advance(2)
+        assert len(host.received) == 1
+    assert await world.waiting() == 300
+
+
 async def test_a_recipient_that_is_refused_fails_and_the_others_arrive(make_world):
     def verdict(transaction):
         return [

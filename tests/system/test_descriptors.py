@@ -32,7 +32,7 @@ def test_all_that_is_allowed_is_taken() -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("limit", [5512, 8192, resource.RLIM_INFINITY])
+@pytest.mark.parametrize("limit", [7812, 8192, resource.RLIM_INFINITY])
 def test_enough_is_not_worth_a_word(limit: int) -> None:
     assert shortage(limit, [1000, 1000]) == ""
 
@@ -40,7 +40,7 @@ def test_enough_is_not_worth_a_word(limit: int) -> None:
 def test_too_few_for_the_connections_of_all_ports_is_said() -> None:
     text = shortage(1024, [1000, 1000])
     assert "allows 1024 open files" in text
-    assert "2000 connections need about 5512" in text
+    assert "2000 connections need about 7812" in text
 
 
 @pytest.mark.slow

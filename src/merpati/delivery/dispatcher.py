@@ -58,8 +58,6 @@ class DispatcherSettings:
     """Transactions between their last octets and the commit of their verdict."""
     connections: int = 2000
     """Open at once to all sites; the last quarter is for sites that have none."""
-    lookups: int = 50
-    """Domains looked up at once."""
     grace: float = 30.0
     """At a stop: for what is being sent to end by itself."""
     unsigned: int = 400
@@ -103,7 +101,6 @@ class Dispatcher:
         self._group = asyncio.TaskGroup()
         self._wake = asyncio.Event()
         self._due = math.inf
-        self._lookups = asyncio.Semaphore(settings.lookups)
         self._looking_up: dict[tuple[str, str], list[Transaction]] = {}
         self._pools: dict[str, SitePool] = {}
         self._full: set[str] = set()
@@ -358,12 +355,12 @@ class Dispatcher:
             waiting += transactions
             return
         self._looking_up[key] = list(transactions)
+        # As many at once as domains are in hand: few would wait for those that nobody answers for.
         self._start(self._find(key, route, domain))
 
     async def _find(self, key: tuple[str, str], route: Route, domain: str) -> None:
         try:
-            async with self._lookups:
-                found = await self._parts.siting.look_up(domain)
+            found = await self._parts.siting.look_up(domain)
         except asyncio.CancelledError:
             self._back(self._looking_up.pop(key))
             raise

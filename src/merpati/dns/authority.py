@@ -99,6 +99,7 @@ class Authorities:
                 server_seconds=mine.server_seconds,
                 total_seconds=mine.total_seconds,
                 concurrency=8,
+                late=0,  # Who is slow is not asked for more.
                 authoritative=True,
             )
             self._clients[address] = DnsClient(self._clock, settings)

@@ -1,9 +1,9 @@
 """A stub resolver over dnspython.
 
-A question goes through the cache, then waits for the same question if one is under way, then
-through the servers in turn until one gives an answer that can be used. Strangers write the
-answers: what has the wrong id or question is passed over as if it had not come, and everything
-that cannot be used ends as DnsError.
+A question goes through the cache, then waits for the same question if one is under way, then for
+a place, then goes through the servers in turn until one gives an answer that can be used. Strangers
+write the answers: what has the wrong id or question is passed over as if it had not come, and
+everything that cannot be used ends as DnsError.
 """
 
 import asyncio
@@ -26,6 +26,7 @@ from merpati.clock import Clock
 from merpati.dns.cache import Cache
 from merpati.dns.errors import DnsBogus, DnsError, DnsFailure, DnsNonsense, DnsTimeout
 from merpati.dns.exchange import exchange
+from merpati.dns.places import Places
 from merpati.dns.resolver import EDNS_PAYLOAD, Answer, Found, Mx, Soa
 
 CNAME_LIMIT = 8
@@ -53,9 +54,14 @@ class DnsSettings:
     server_seconds: float = 5.0
     """How long one server is waited for, by UDP and TCP each."""
     total_seconds: float = 20.0
-    """How long one question may take, whatever it leads to."""
+    """How long one question may take, whatever it leads to and whatever it waits for."""
     concurrency: int = 100
-    """Questions under way at a time."""
+    """Questions under way at a time that are not late."""
+    late: int = 1000
+    """Questions beside them that have waited for a `moment`; the oldest ends beyond that, as one
+    that nobody answered. With 0 every question is among the others until its end."""
+    moment: float = 0.2
+    """Seconds in which healthy names are mostly answered (unbound's `jostle-timeout` too)."""
     cache_size: int = 20_000
     """Pieces of 512 octets that the kept answers take in all, each at least one: few take more."""
     min_ttl: float = 5.0
@@ -87,7 +93,8 @@ class DnsClient:
         self._servers = self._settings.servers or system_servers()
         self._cache: Cache[Key, Records | DnsError] = Cache(self._settings.cache_size)
         self._flights: dict[Key, asyncio.Event] = {}
-        self._slots = asyncio.Semaphore(self._settings.concurrency)
+        mine = self._settings
+        self._places = Places(mine.concurrency, mine.late, mine.moment)
 
     async def mx(self, domain: str) -> Answer[Mx]:
         """MX records, unsorted. The host of a null MX is empty (RFC 7505)."""
@@ -159,8 +166,7 @@ class DnsClient:
         """
         flight = self._flights[key] = asyncio.Event()
         try:
-            async with self._slots:
-                known, octets = await self._resolve(*key)
+            known, octets = await self._resolve(*key)
             ttl = known.ttl if isinstance(known, Answer) else self._settings.failure_ttl
             expires = self._clock.monotonic() + ttl
             self._cache.put(key, known, expires, weight=1 + octets // _PIECE)
@@ -173,7 +179,10 @@ class DnsClient:
     ) -> tuple[Records | DnsError, int]:
         """What came, and how many octets it took."""
         try:
-            async with asyncio.timeout(self._settings.total_seconds):
+            async with (
+                asyncio.timeout(self._settings.total_seconds) as deadline,
+                self._places.place(deadline),
+            ):
                 return await self._follow(name, kind)
         except TimeoutError:
             return DnsTimeout(f"{_text(name)} {kind.name}: no answer in time"), 0

@@ -188,9 +188,9 @@ class Blueprint:
 
     def dns_of_doors(self) -> DnsSettings:
         """The same for examining what comes in. A stranger's name servers may answer as slowly as
-        they like, so questions are many at a time: one for each session that could be examined
-        before connections themselves become short, not the few that deliveries need."""
-        return replace(self.dns(), concurrency=1000)
+        they like, so questions are many at a time: more than sessions could be examined before
+        connections themselves become short, not the few that deliveries need."""
+        return replace(self.dns(), concurrency=200, late=2000)
 
     @property
     def uses_dane(self) -> bool:

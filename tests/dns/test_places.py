@@ -1,0 +1,130 @@
+"""Names that nobody answers for keep no others waiting, and nothing is without a bound."""
+
+import asyncio
+import time
+
+import pytest
+
+from merpati.dns.errors import DnsTimeout
+from merpati.dns.places import Places
+from merpati.testing.zone import Fault
+
+MOMENT = 0.01
+
+
+class Asked:
+    """Questions that nobody answers, of which it is known how many are under way."""
+
+    def __init__(self, places: Places) -> None:
+        self.places = places
+        self.under_way: list[int] = []
+        self.ended: list[int] = []
+        self.moved = asyncio.Condition()
+
+    async def ask(self, number: int) -> None:
+        try:
+            async with asyncio.timeout(30) as deadline, self.places.place(deadline):
+                await self._tell(self.under_way.append, number)
+                await asyncio.Event().wait()
+        except TimeoutError:
+            await self._tell(self.ended.append, number)
+
+    async def until(self, number: int, known: list[int]) -> None:
+        async with asyncio.timeout(5), self.moved:
+            await self.moved.wait_for(lambda: len(known) >= number)
+
+    async def _tell(self, append, number: int) -> None:
+        async with self.moved:
+            append(number)
+            self.moved.notify_all()
+
+
+async def test_who_is_late_leaves_the_place_to_the_next_and_is_not_ended() -> None:
+    asked = Asked(Places(2, 100, MOMENT))
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(asked.ask(n)) for n in range(20)]
+        await asked.until(20, asked.under_way)
+        assert asked.under_way == list(range(20)), "in turn"
+        assert asked.ended == []
+        for task in tasks:
+            task.cancel()
+
+
+async def test_beyond_the_bound_who_waits_for_longest_is_ended() -> None:
+    asked = Asked(Places(2, 6, MOMENT))
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(asked.ask(n)) for n in range(20)]
+        await asked.until(12, asked.ended)
+        assert asked.ended[:12] == list(range(12))
+        assert len(asked.under_way) - len(asked.ended) <= 2 + 6
+        for task in tasks:
+            task.cancel()
+
+
+async def test_without_room_for_the_late_a_place_is_kept() -> None:
+    asked = Asked(Places(2, 0, MOMENT))
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(asked.ask(n)) for n in range(4)]
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(5 * MOMENT):
+                await asked.until(3, asked.under_way)
+        tasks[0].cancel()
+        await asked.until(3, asked.under_way)
+        for task in tasks:
+            task.cancel()
+
+
+async def test_whoever_leaves_and_however_gives_one_place_back() -> None:
+    places = Places(2, 3, MOMENT)
+    asked = Asked(places)
+    for _ in range(3):
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(asked.ask(n)) for n in range(10)]
+            await asked.until(3, asked.ended)
+            for task in tasks:  # Some wait, some have places, some are late.
+                task.cancel()
+        asked.ended.clear()
+    kept = Asked(places)
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(kept.ask(n)) for n in range(3)]
+        await kept.until(2, kept.under_way)
+        assert kept.under_way == [0, 1]
+        for task in tasks:
+            task.cancel()
+
+
+async def test_a_healthy_name_behind_hundreds_of_dead_ones_is_answered_soon(asking) -> None:
+    """They would take 25 rounds of ten seconds; it takes 25 moments."""
+    async with asking(concurrency=20, moment=MOMENT) as asker:
+        for n in range(500):
+            asker.server.faults[f"d{n}.test"] = Fault.SILENT
+        async with asyncio.TaskGroup() as group:
+            dead = [group.create_task(asker.dns.mx(f"d{n}.test")) for n in range(500)]
+            await asyncio.sleep(0)
+            begun = time.monotonic()
+            assert len((await asker.dns.mx("a.test")).records) == 2
+            assert time.monotonic() - begun < 3.0
+            assert not any(ask.done() for ask in dead)
+            for ask in dead:
+                ask.cancel()
+
+
+async def test_a_slow_name_is_still_answered_when_it_is_late(asking) -> None:
+    async with asking(concurrency=1, moment=MOMENT, server_seconds=0.1) as asker:
+        asker.server.faults["a.test"] = Fault.SILENT
+        async with asyncio.TaskGroup() as group:
+            slow = group.create_task(asker.dns.mx("a.test"))
+            await asker.dns.ipv4("mx1.a.test")
+            del asker.server.faults["a.test"]  # The second round is answered.
+        assert len(slow.result().records) == 2
+
+
+async def test_the_wait_for_a_place_counts_as_time_of_the_question(asking) -> None:
+    """One after the other they would take two seconds."""
+    async with asking(concurrency=1, late=0, total_seconds=0.1) as asker:
+        asker.server.faults["*"] = Fault.SILENT
+        begun = time.monotonic()
+        asks = (asker.dns.mx(f"d{n}.test") for n in range(20))
+        told = await asyncio.gather(*asks, return_exceptions=True)
+        assert time.monotonic() - begun < 1.0
+        assert {type(one) for one in told} == {DnsTimeout}
