@@ -66,6 +66,27 @@ async def test_the_own_password_logs_in_and_its_use_is_noted() -> None:
     assert house.residents.uses == [(1, house.clock.now())]
 
 
+async def test_an_account_has_one_spelling_however_its_owner_writes_it() -> None:
+    house = House()
+    for spelling in ("ANN@A.test", '"ann"@a.test', '"a\\nn"@a.test'):
+        login, reply = await respond(house, VerifyPassword(spelling, "ann's secret"))
+        assert reply.startswith("235")
+        assert str(login.account) == "ann@a.test"
+    assert {event.login for event in await house.events(LoggedIn)} == {"ann@a.test"}
+
+
+async def test_guesses_at_one_account_are_counted_together_however_it_is_written() -> None:
+    house = House(failures=FailureSettings(per_account=3))
+    logins = house.logins()
+    house.logins = lambda: logins  # type: ignore[method-assign]
+    for n, spelling in enumerate(("ann@a.test", '"ann"@a.test', '"\\ann"@a.test')):
+        _, reply = await respond(house, VerifyPassword(spelling, "guess"), ip=f"192.0.{n}.7")
+        assert reply.startswith("535")
+    guess = VerifyPassword('"a\\nn"@a.test', "ann's secret")
+    _, reply = await respond(house, guess, ip="192.0.9.7")
+    assert reply.startswith("454 4.7.0 Too many failed")
+
+
 async def test_a_program_is_named_by_its_password() -> None:
     house = House()
     await respond(house, VerifyPassword("ann@a.test", "ann's app secret"))

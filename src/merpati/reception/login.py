@@ -6,6 +6,7 @@ same work and the same delay.
 
 from base64 import b64encode
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -16,7 +17,7 @@ from merpati.identity.checker import PasswordChecker, TokenChecker
 from merpati.identity.errors import IdentityUnavailable
 from merpati.journal.events import CANNOT_CHECK, MAX_TEXT, LoggedIn, LoginFailed
 from merpati.journal.journal import Journal
-from merpati.mail.address import Address
+from merpati.mail.address import Address, AddressError
 from merpati.mail.trace import Client
 from merpati.reception.failures import Failures
 from merpati.reception.hasher import Hasher, LoginBusy
@@ -150,7 +151,11 @@ class Login:
 
     def _counted(self, username: str) -> str:
         """Under which name failures are counted. Those who name nobody (tokens, certificates) from
-        one address must not count against those from all others."""
+        one address must not count against those from all others. One name is one, however it is
+        written: `"ann"@a.test` is ann@a.test, whoever guesses."""
+        with suppress(AddressError):
+            account = Address.parse(username)
+            return f"{account.local}@{account.domain}".casefold()
         return username.casefold() or f"nobody at {self._client.ip}"
 
     def _welcome(self, success: Succeeded) -> Reply:

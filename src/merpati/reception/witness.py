@@ -58,7 +58,10 @@ class Witness:
         self.account = self._address(question.username)
         if self.account is not None:
             self._secrets = self._logins.directory.secrets(self.account)
-            self._user(self.account)
+            if (user := self._user(self.account)) is not None:
+                # However it was written, from here on it has one spelling: what is counted and
+                # held of an account knows no other.
+                self.account = user.address
         match question:
             case VerifyPassword():
                 return await self._is_right(question.password)

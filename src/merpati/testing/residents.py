@@ -69,7 +69,8 @@ class Residents:
 
     def secrets(self, address: Address) -> Sequence[Secret]:
         """What a login may use."""
-        return () if address in self.suspended else self.passwords.get(address, ())
+        user = self.user(address)
+        return () if user is None or user.suspended else self.passwords[user.address]
 
     def may_send_as(self, login: Address, sender: Address) -> bool:
         """Itself, and aliases that lead to it."""
