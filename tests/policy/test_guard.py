@@ -79,6 +79,11 @@ async def test_the_day_has_so_many_messages_over_all_workers_and_the_next_as_man
     assert node.send("bob@a.test") == ""
 
 
+async def test_who_was_removed_sends_no_more_in_a_session_that_still_stands(node: Node) -> None:
+    await node.directory.remove_user(ANN)
+    assert node.send("bob@b.test").startswith("550 5.7.13")
+
+
 async def test_recipients_are_counted_each_time_and_within_a_message(node: Node) -> None:
     assert node.send(*["bob@a.test"] * 3) == ""
     assert node.send(*["bob@a.test"] * 3, worker=1).startswith(

@@ -47,7 +47,7 @@ class World:
                 SuspendingParts(
                     self.directory,
                     guard,
-                    MemoryQueue(self.journal, self.clock),
+                    MemoryQueue(self.clock, self.journal),
                     self.journal,
                     self.clock,
                     tells=n == 0,
@@ -102,6 +102,23 @@ async def test_a_mail_that_cannot_be_stored_is_written_later(world: World) -> No
     await world.look()
     await world.look()
     assert len(world.door.mails) == 1
+    assert len(await world.suspensions()) == 1
+
+
+async def test_a_suspect_is_not_forgotten_while_storage_has_no_room(world: World) -> None:
+    user = world.directory.user(ANN)
+    assert user is not None
+    world.guards[0].too_many_strangers(user, 200)
+    suspend = world.directory.suspend
+
+    async def full(*_: object, **__: object) -> bool:
+        raise StorageError("full", is_full=True)
+
+    world.directory.suspend = full  # type: ignore[method-assign]
+    with pytest.raises(StorageError):
+        await world.look()
+    world.directory.suspend = suspend  # type: ignore[method-assign]
+    await world.look()
     assert len(await world.suspensions()) == 1
 
 

@@ -139,9 +139,11 @@ class Desk(Protocol):
         """
         ...
 
-    async def stop_senders(self, logins: Collection[str]) -> int:
-        """Hold what waits of these logins (in lower case); what is held for this reason alone of
-        any other login waits again, due now. How many were changed.
+    async def stop_senders(
+        self, logins: Collection[str], is_gone: Callable[[str], bool] = lambda _: False
+    ) -> int:
+        """Hold what waits of these logins; what is held for this reason alone of any other login
+        waits again, due now, but that of accounts that are gone. How many were changed.
 
         An operator's holds stay as they are. Said again, it changes only what is new.
         """

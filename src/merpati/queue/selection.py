@@ -1,10 +1,13 @@
 """Whether a selection means a recipient, and how an operator's action is told."""
 
 from collections.abc import Callable
+from string import ascii_lowercase, ascii_uppercase
 
 from merpati.journal.events import Cancelled, Event, Held, Released, Rerouted
 from merpati.mail.address import Address
 from merpati.queue.entry import Entry, Selection, Waiting
+
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
 def plain(address: Address | None) -> str:
@@ -12,6 +15,11 @@ def plain(address: Address | None) -> str:
     if address is None:
         return ""
     return f"{address.local}@{address.domain}".lower() if address.domain else address.local.lower()
+
+
+def login_key(login: str) -> str:
+    """A login as mail is found by it: in lower case as SQLite's `lower` has it, ASCII alone."""
+    return login.translate(_LOWER)
 
 
 def means(selection: Selection, entry: Entry, waiting: Waiting) -> bool:
@@ -23,7 +31,7 @@ def means(selection: Selection, entry: Entry, waiting: Waiting) -> bool:
         and _is(selection.sender, plain(entry.envelope.sender))
         and _is(selection.recipient, plain(recipient))
         and (selection.state is None or waiting.state is selection.state)
-        and selection.login in ("", entry.client.login.lower())
+        and selection.login in ("", login_key(entry.client.login))
         and selection.cause in ("", waiting.cause)
         and (selection.older_than is None or entry.received < selection.older_than)
     )

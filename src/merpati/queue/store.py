@@ -43,7 +43,7 @@ from merpati.queue.queue import Draft
 from merpati.queue.readiness import Readiness
 from merpati.queue.reminding import Look, remind
 from merpati.queue.removal import remove_paid
-from merpati.queue.selection import means, resumed, suspended
+from merpati.queue.selection import login_key, means, resumed, suspended
 from merpati.queue.settling import Settling, Verdicts
 from merpati.queue.sweeping import Sweeper
 from merpati.storage.database import Database
@@ -380,10 +380,15 @@ class QueueStore:
                 self._sweeper.look()
                 return changed
 
-    async def stop_senders(self, logins: Collection[str]) -> int:
+    async def stop_senders(
+        self, logins: Collection[str], is_gone: Callable[[str], bool] = lambda _: False
+    ) -> int:
         """See `Desk`."""
         changed = 0
-        for login in sorted(await self._database.read(desk.stopped) - set(logins)):
+        logins = set(map(login_key, logins))
+        for login in sorted(await self._database.read(desk.stopped) - logins):
+            if is_gone(login):
+                continue
             selection = Selection(login=login, state=State.HELD, cause=STOPPED)
             changed += await self.alter(selection, "go", resumed(login))
         if not logins:

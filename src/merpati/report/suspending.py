@@ -58,6 +58,7 @@ class Suspending:
         self._parts = parts
         self._door, self._settings = door, settings
         self._seen: list[User] = []
+        self._suspects: dict[Address, str] = {}
         self._is_settled = False
         """Nobody is suspended, and nothing is held for it."""
 
@@ -82,15 +83,17 @@ class Suspending:
 
     async def look(self) -> None:
         """Suspend who is suspected, then do what the directory says of everybody."""
-        for account, why in self._parts.guard.suspects().items():
+        self._suspects |= self._parts.guard.suspects()
+        for account, why in list(self._suspects.items()):
             await self._suspend(account, why)
+            del self._suspects[account]  # Not before: storage may have no room now.
         suspensions = await self._parts.registrar.suspensions()
         suspended = [user for user, _ in suspensions]
         if suspended != self._seen:
             # Another worker has decided it.
             self._parts.registrar.forget()
             self._seen = suspended
-        accounts = frozenset(str(user.address).lower() for user in suspended)
+        accounts = frozenset(str(user.address) for user in suspended)
         await self._hold(accounts)
         if self._parts.tells:
             for user, is_told in suspensions:
@@ -100,8 +103,12 @@ class Suspending:
     async def _hold(self, accounts: frozenset[str]) -> None:
         # To find that nothing is held for nobody costs as much as is held at all.
         if accounts or not self._is_settled:
-            changed = await self._parts.desk.stop_senders(accounts)
+            changed = await self._parts.desk.stop_senders(accounts, self._is_gone)
             self._is_settled = not accounts and not changed
+
+    def _is_gone(self, login: str) -> bool:
+        """Whether an account is no more: nobody said that its mail is good, so it stays held."""
+        return self._parts.guard.directory.user(Address.parse(login)) is None
 
     async def _suspend(self, account: Address, why: str) -> None:
         parts, now = self._parts, self._parts.clock.now()

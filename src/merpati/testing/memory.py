@@ -37,7 +37,7 @@ from merpati.queue.entry import (
 from merpati.queue.flow import Flow, flow_of
 from merpati.queue.lifecycle import STOPPED, TURNS, check_settlement
 from merpati.queue.queue import Draft
-from merpati.queue.selection import TOLD, means, resumed, suspended
+from merpati.queue.selection import TOLD, login_key, means, resumed, suspended
 from merpati.storage.errors import StorageError
 
 _PIECE = 256 * 1024
@@ -431,15 +431,20 @@ class MemoryQueue:
             and means(selection, message.entry, row)
         )
 
-    async def stop_senders(self, logins: Collection[str]) -> int:
+    async def stop_senders(
+        self, logins: Collection[str], is_gone: Callable[[str], bool] = lambda _: False
+    ) -> int:
         """By going through everything."""
+        logins = set(map(login_key, logins))
         held = {
-            message.entry.client.login.lower()
+            login_key(message.entry.client.login)
             for message, row in self._rows()
             if row.state is State.HELD and row.cause == STOPPED
         }
         changed = 0
-        for login in sorted(held - set(logins)):
+        for login in sorted(held - logins):
+            if is_gone(login):
+                continue
             selection = Selection(login=login, state=State.HELD, cause=STOPPED)
             changed += await self.alter(selection, "go", resumed(login))
         for login in sorted(logins):

@@ -25,6 +25,8 @@ _CANNOT_COUNT = Verdict(
 _TOO_MANY = Status(4, 5, 3)
 _NOT_NOW = Status(4, 7, 1)
 _DISABLED = Status(5, 7, 13)
+_GONE = Verdict(Reply(550, "This account is no more", _DISABLED), SUSPENDED)
+"""For sessions that began before it was removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +38,12 @@ class Account:
     moments: frozenset[Moment] = frozenset({Moment.MAIL, Moment.RCPT, Moment.MESSAGE})
 
     def judge(self, moment: Moment, facts: Facts) -> Verdict | None:
-        """550 5.7.13 for who is suspended, 452 where a day's quota is used up."""
+        """550 5.7.13 for who is suspended or removed, 452 where a day's quota is used up."""
         if facts.login is None:
             return None
         user = self.guard.directory.user(facts.login)
         if user is None:
-            return None
+            return _GONE
         if user.suspension is not None:
             return suspended(user, user.suspension.why)
         try:

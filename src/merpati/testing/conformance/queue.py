@@ -483,6 +483,24 @@ async def a_resumed_login_leaves_what_an_operator_holds(bench: Bench) -> None:
     assert claim.entry.id == stopped.id
 
 
+async def mail_of_a_suspended_login_that_is_removed_stays_held(bench: Bench) -> None:
+    ours = replace_client(an_entry(1), "ann@a.test")
+    await _put(bench, ours)
+    assert await bench.queue.stop_senders(frozenset({"ann@a.test"})) == 1
+    assert await bench.queue.stop_senders(frozenset(), lambda login: login == "ann@a.test") == 0
+    assert await bench.queue.claim(NOW, 10) == []
+    assert await bench.queue.alter(Selection(), "release", "root") == 1
+    assert len(await bench.queue.claim(NOW, 10)) == 1
+
+
+async def a_login_beyond_ascii_is_held_like_any_other(bench: Bench) -> None:
+    login = "\u00dcnal@a.test"
+    await _put(bench, replace_client(an_entry(1), login))
+    assert await bench.queue.stop_senders(frozenset({login})) == 1
+    assert await bench.queue.stop_senders(frozenset({login})) == 0
+    assert await bench.queue.claim(NOW, 10) == []
+
+
 def replace_client(entry: Entry, login: str) -> Entry:
     """The same message, of somebody who logged in."""
     return replace(entry, client=Client("::1", login=login), is_ours=True)
@@ -597,6 +615,8 @@ CHECKS: tuple[Check, ...] = (
     an_operator_holds_and_releases,
     mail_of_a_suspended_login_is_held_and_goes_on_with_it,
     a_resumed_login_leaves_what_an_operator_holds,
+    mail_of_a_suspended_login_that_is_removed_stays_held,
+    a_login_beyond_ascii_is_held_like_any_other,
     fresh_mail_can_be_held_until_it_is_claimed,
     a_cancelled_recipient_ends_with_an_event,
     a_late_settlement_of_what_is_gone_is_no_error,
