@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from merpati.certificates.cabinet import Cabinet
+from merpati.certificates.cabinet import Cabinet, State
 from merpati.certificates.desk import Desk, Origin
 from merpati.certificates.errors import IssueError
 from merpati.certificates.keys import KeyType, digest_of, make_key, read_key, request
@@ -339,6 +339,39 @@ def test_a_record_that_is_taken_out_again_begins_the_time_anew(world: World) -> 
     world.at(1300)
     world.look()
     assert world.digest() == rolling.digest
+
+
+def test_a_change_that_breaks_off_behind_the_new_key_takes_out_the_old_ones_record(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.look()
+    old = world.digest()
+    rolling = world.desk.roll(NAME).state.rolling
+    assert rolling is not None
+    world.pin(old, rolling.digest)
+    world.look()
+    world.at(700)
+    write = Cabinet.put_state
+
+    def full(self: Cabinet, name: str, state: State) -> None:
+        if state.rolling is not None and state.rolling.switched:
+            raise IssueError("no space left on device")
+        write(self, name, state)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Cabinet, "put_state", full)
+        with pytest.raises(IssueError):
+            world.look()
+    assert world.digest() == rolling.digest
+    world.look()
+    world.look()
+    told = world.desk.find(NAME).state.rolling
+    assert told is not None
+    assert told.old == old
+    assert f"take out of the DNS: _25._tcp.{NAME}. IN TLSA 3 1 1 {old}" in told.trouble
+    world.pin(rolling.digest)
+    world.look()
+    assert world.desk.find(NAME).state.rolling is None
 
 
 @pytest.mark.parametrize("records", [[], [(2, 1, 1, b"\0" * 32)]])

@@ -37,7 +37,8 @@ class Rolling(msgspec.Struct, frozen=True, omit_defaults=True):
     switched: float = 0.0
     """When the new key was taken into use; 0.0 for not yet."""
     old: str = ""
-    """Of the key before: what may be taken out of the DNS after the change."""
+    """Of the key before: what may be taken out of the DNS after the change. Known from just before
+    the new key is taken into use."""
     trouble: str = ""
     """What keeps it from going on."""
 

@@ -185,9 +185,15 @@ class _Round:
             self.own.tell(News(name, f"{name}: its key has changed, nothing of the old is left"))
         cabinet.put_state(name, state)
         if step is Step.SWITCH and now >= state.next_attempt:
-            old = digest_of(x509.load_pem_x509_certificate(pem))
+            shown = digest_of(x509.load_pem_x509_certificate(pem))
+            if shown != rolling.digest:
+                # On disk before the key changes: who breaks off behind that finds the new key in
+                # use, and must not take that one's record out of the DNS.
+                rolling = structs.replace(rolling, old=shown)
+                state = structs.replace(state, rolling=rolling)
+                cabinet.put_state(name, state)
             key = cabinet.next_key(name)
-            rolled = structs.replace(rolling, switched=now, old=old)
+            rolled = structs.replace(rolling, switched=now)
             state = self._renew(names, state, pem, "its key changes", (key, rolled))
             if state.rolling is rolled:
                 cabinet.drop_next_key(name)
