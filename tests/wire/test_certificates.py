@@ -1,5 +1,6 @@
 """The certificate that the first start makes."""
 
+import ssl
 import stat
 from hashlib import sha256
 from pathlib import Path
@@ -10,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from merpati.clock import SystemClock
-from merpati.wire.certificates import key_digest, make_self_signed
+from merpati.wire.certificates import key_digest, make_self_signed, shown_of
 from merpati.wire.errors import TlsError
 
 
@@ -44,3 +45,13 @@ def test_the_digest_is_of_the_key_alone(tmp_path: Path) -> None:
     assert key_digest(certificate) == sha256(der).hexdigest()
     with pytest.raises(TlsError, match=r"key\.pem is no certificate"):
         key_digest(key)
+
+
+def test_one_that_says_something_twice_is_told_as_one_that_cannot_be_read(tmp_path: Path) -> None:
+    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+    make_self_signed(certificate, key, SystemClock(), ["a.test"])
+    der = ssl.PEM_cert_to_DER_cert(certificate.read_text())
+    # The identifier of extendedKeyUsage becomes that of subjectAltName.
+    twice = der.replace(b"\x06\x03\x55\x1d\x25", b"\x06\x03\x55\x1d\x11")
+    with pytest.raises(TlsError, match="is no certificate"):
+        shown_of(ssl.DER_cert_to_PEM_cert(twice).encode(), "it")

@@ -26,7 +26,10 @@ VALID_DAYS = 3650
 _COMMON_NAME_LIMIT = 64  # ub-common-name, RFC 5280 appendix A.1
 
 
-UNREADABLE = (ValueError, UnsupportedAlgorithm, x509.InvalidVersion)
+UNREADABLE = (
+    *(ValueError, UnsupportedAlgorithm, x509.InvalidVersion),
+    *(x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
+)
 """What reading a certificate raises that cannot be read."""
 
 
