@@ -328,6 +328,8 @@ async def test_a_token_that_only_the_provider_can_read_is_asked_about() -> None:
         assert (found.account, found.proof.issuer) == ("ann@a.test", there.issuer)
         there.known = said(there, active=True, aud="other")
         assert isinstance(await openid.examine("opaque"), Unfit)
+        there.known = said(there)  # Nor a word of whether it is active.
+        assert isinstance(await openid.examine("opaque"), Unfit)
         refused = await openid.examine("revoked")
         assert isinstance(refused, Unfit)
         assert refused.why == "token that is not active"

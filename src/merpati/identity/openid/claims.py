@@ -23,7 +23,6 @@ class _Claims(msgspec.Struct):
     scope: str = ""
     scp: str | list[str] = ""
     typ: str = "Bearer"
-    active: bool = True
     email_verified: bool | str = False
 
 
@@ -45,8 +44,8 @@ class Claims:
 
     @property
     def is_active(self) -> bool:
-        """RFC 7662 §2.2; of a token itself always."""
-        return self._known.active
+        """RFC 7662 §2.2: what the provider says of a token has to say so, else it is not."""
+        return self._all.get("active") is True
 
     def judge(self, expected: Expected, now: float, configuration: str = "") -> Bearer | Unfit:
         """Whose token it is, or why it is nobody's here."""
