@@ -93,6 +93,25 @@ async def test_a_list_here_is_one_recipient_and_strangers_mail_is_nobodys(world:
     assert world.usage.used(ANN, TODAY) == Used(1, 1, 0)
 
 
+async def test_members_of_a_list_whom_nobody_knows_are_not_the_senders_doing(
+    world: World,
+) -> None:
+    now, members = world.clock.now(), tuple(f"{n}@b.test" for n in range(9))
+    aliases = tuple(("all@a.test", member) for member in members)
+    world.accept("x@b.test", *members, aliases=aliases, message="01A")
+    for address in (*members, "x@b.test", "x@b.test"):
+        world.journal.note(
+            Failed(at=now, message="01A", address=address, reply="550", cause="unknown-user")
+        )
+    await count(world, world.counting, 1.0)
+    assert world.guard.suspects() == {}
+    world.journal.note(
+        Failed(at=now, message="01A", address="x@b.test", reply="550", cause="unknown-user")
+    )
+    await count(world, world.restarted(), 1.0)
+    assert ANN in world.guard.suspects()
+
+
 async def test_recipients_that_nobody_knows_make_a_suspect(world: World) -> None:
     now = world.clock.now()
     world.accept("x@b.test", message="01A")

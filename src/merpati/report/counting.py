@@ -24,6 +24,9 @@ from merpati.report.reader import LOOK_AGAIN, PAGE, Reader
 
 _UNKNOWN = "unknown-user"
 _HOUR = 3600.0
+_LISTED = 100
+"""Members of lists of one message, at most, of which it is known that they are; nothing is followed
+of a message with more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +66,8 @@ class Counting:
         self._reader = Reader(parts.journal, [self], parts.clock)
         self._alone = asyncio.Lock()
         self._sent: list[Sent] = []
-        self._senders: OrderedDict[str, Address] = OrderedDict()
+        self._senders: OrderedDict[str, tuple[Address, frozenset[str]]] = OrderedDict()
+        """Who sent a message, and whom of its recipients only a list here names."""
         self._written = 0.0
         self._cursor = 0
 
@@ -137,7 +141,9 @@ class Counting:
             hashes = [self._guard.hash_of(user.address, one) for one in map(_address, named) if one]
             known = tuple(one for one in hashes if one)
         self._sent.append(Sent(user.address, event.at, len(named), known))
-        self._senders[event.message] = user.address
+        if len(event.aliases) <= _LISTED:
+            listed = frozenset(target for _, target in event.aliases)
+            self._senders[event.message] = user.address, listed
         if len(self._senders) > self._settings.followed:
             self._senders.popitem(last=False)
 
@@ -147,7 +153,10 @@ class Counting:
 
     def _on_failed(self, event: Failed) -> None:
         if event.cause == _UNKNOWN:
-            self._fail(self._senders.get(event.message), event.at)
+            account, listed = self._senders.get(event.message, (None, ()))
+            # Who writes to a list here does not know who is on it.
+            if event.address not in listed:
+                self._fail(account, event.at)
 
     def _fail(self, account: Address | None, at: float) -> None:
         if account is not None and self._clock.now() - at < _HOUR:
