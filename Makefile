@@ -14,8 +14,8 @@ IN_MEMORY := $(shell df -k /dev/shm 2>/dev/null | awk '$$1 == "tmpfs" && $$4 > 1
 # no report travels, and nothing is collected twice. New rooms come to the second until somebody weighs them again.
 UNIT := $(IN_MEMORY) $(BIN)/pytest -q -n 0 -m "not interop and not slow" --hypothesis-profile quick \
 	-o tmp_path_retention_policy=failed
-FIRST := $(addprefix tests/,api cli config delivery diagnosis documents fuzz inbox mail performance policy setup simulation \
-	storage torture)
+FIRST := $(addprefix tests/,api certificates cli config delivery diagnosis documents fuzz identity inbox mail performance policy \
+	setup simulation storage torture)
 
 SECONDS ?= 60
 

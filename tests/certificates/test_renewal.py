@@ -23,6 +23,8 @@ from merpati.testing.clock import VirtualClock
 from merpati.wire.certificates import read_shown
 from tests.certificates.ca import DAY, Answer, FakeCa, problem, told
 
+pytestmark = pytest.mark.slow
+
 NAME = "mx.a.test"
 NOW = 1_900_000_000.0
 

@@ -18,6 +18,8 @@ from merpati.storage.database import Database
 from merpati.testing.clock import VirtualClock
 from merpati.testing.conformance.queue import NOW, an_entry
 
+pytestmark = pytest.mark.slow
+
 SHORT, LONG = 200, 3_000
 BODY = Body((b"hello",))
 HEALTHY = "healthy.test"

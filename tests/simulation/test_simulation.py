@@ -205,6 +205,7 @@ WAITING = [HOST_DOWN, *messages(4)]
 DIES_WITH_A_COPY = Crash(at=0.5, cut=False, down=1.0, on="kept")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "steps", "promise"),
     [
@@ -230,6 +231,7 @@ def test_what_is_broken_on_purpose_is_found(
     assert promise_broken(plan, spoil) == promise
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("back", [HOUR, TEN_YEARS])
 def test_a_wait_that_a_jump_makes_longer_is_found(back: float) -> None:
     # The operator, who lets everything go at the end, comes late.

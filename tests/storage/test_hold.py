@@ -10,7 +10,7 @@ import pytest
 from merpati.storage.connection import StorageSettings
 from merpati.storage.database import Database
 
-HOLD = 1.0
+HOLD = 0.4
 """Seconds to hold: who has to wait is seen to wait."""
 BATCH = 3
 

@@ -12,7 +12,10 @@ import pytest
 from merpati.clock import SystemClock
 from merpati.wire.certificates import make_self_signed
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user"),
+]
 
 SERVER = """\
 import os, pwd, sys
