@@ -79,6 +79,15 @@ async def test_the_day_has_so_many_messages_over_all_workers_and_the_next_as_man
     assert node.send("bob@a.test") == ""
 
 
+async def test_a_row_that_gave_way_is_looked_for_again(node: Node) -> None:
+    assert [node.send("bob@a.test") for _ in range(2)] == ["", ""]
+    table = node.guards[0]._table
+    for n in range(60_000):
+        table.row(f"other {n}", node.clock.monotonic() + n)
+    answers = [node.send("bob@a.test", worker=worker) for worker in (1, 0, 1, 0)]
+    assert [answer[:3] for answer in answers] == ["", "", "", "452"]
+
+
 async def test_who_was_removed_sends_no_more_in_a_session_that_still_stands(node: Node) -> None:
     await node.directory.remove_user(ANN)
     assert node.send("bob@b.test").startswith("550 5.7.13")

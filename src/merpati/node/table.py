@@ -76,6 +76,15 @@ class Row:
             self._counts[self._worker] -= 1
 
 
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """A row of a key, and where it lies."""
+
+    row: Row
+    number: int
+    index: int
+
+
 class Table:
     """One table, as one of its workers uses it."""
 
@@ -133,6 +142,21 @@ class Table:
             self._keys[index] = number
         self._used[index] = now
         return self._row(index)
+
+    def seat(self, key: str, now: float) -> "Seat | None":
+        """The same, to come back to without looking for the key each time."""
+        row = self.row(key, now)
+        if row is None:
+            return None
+        number, start = self._place(key)
+        return Seat(row, number, start + self._keys[start : start + _WAYS].tolist().index(number))
+
+    def renew(self, seat: "Seat", now: float) -> bool:
+        """Ask for its row again; False where that has given way to another key."""
+        if self._keys[seat.index] != seat.number:
+            return False
+        self._used[seat.index] = now
+        return True
 
     def _oldest(self, start: int) -> int:
         """Of the rows that nobody counts in, one without a key first; -1 for none."""

@@ -18,12 +18,14 @@ from merpati.clock import Clock
 from merpati.directory.directory import Directory, User
 from merpati.directory.usage import DAY, Usage, hash_of
 from merpati.mail.address import Address
-from merpati.node.table import Table, TableSettings
+from merpati.node.table import Seat, Table, TableSettings
 from merpati.policy.meters import Meters
 
 _LOADED, _MESSAGES, _RECIPIENTS, _STRANGERS = range(4)
 _REMEMBERED = 50_000
 """Recipients who are known to be known, of all accounts: 5 MB at most."""
+_FOUND = 1_000
+"""Accounts whose rows are not looked for again."""
 _SUSPECTS = 1_000
 """Accounts that wait to be suspended."""
 
@@ -76,6 +78,16 @@ class Row:
         self.values[_STRANGERS] += 1
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A row that was found."""
+
+    of: tuple[int, float]
+    """Its day, and since when its user is counted."""
+    seat: Seat
+    row: Row
+
+
 class Guard:
     """Of one worker; the counts are those of all."""
 
@@ -95,6 +107,7 @@ class Guard:
         self._table = table or Table(TableSettings())
         self._unknown = Meters(0.0, self._table, "unknown")
         self._known: set[int] = set()
+        self._found: dict[Address, _Found] = {}
         self._suspects: dict[Address, str] = {}
         self._woken = asyncio.Event()
 
@@ -119,8 +132,7 @@ class Guard:
 
     def row(self, user: User) -> Row | None:
         """What it used today. StorageError where that has to be looked up and cannot be."""
-        key = self._key(user, self.today)
-        row = self._table.row(key, self._clock.monotonic())
+        row = self._row(user)
         if row is None:
             return None  # Nobody counts in these rows, so there is always one to have.
         if not row.values[_LOADED]:
@@ -129,7 +141,22 @@ class Guard:
             row.values[_RECIPIENTS] = used.recipients
             row.values[_STRANGERS] = used.strangers
             row.values[_LOADED] = 1.0
-        return Row(row.values)
+        return row
+
+    def _row(self, user: User) -> Row | None:
+        """Asked for thrice a message, so it is not looked for each time."""
+        now, name, of = self._clock.monotonic(), user.address, (self.today, user.since)
+        found = self._found.get(name)
+        if found is not None and found.of == of and self._table.renew(found.seat, now):
+            return found.row
+        seat = self._table.seat(self._key(user, of[0]), now)
+        if seat is None:
+            return None
+        if len(self._found) >= _FOUND:
+            self._found.clear()
+        row = Row(seat.row.values)
+        self._found[name] = _Found(of, seat, row)
+        return row
 
     def learn(self, account: Address) -> None:
         """More is counted of it in storage: what this table has is no less."""
