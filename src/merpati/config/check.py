@@ -5,19 +5,15 @@ import json
 from collections.abc import Iterator
 
 from merpati.config.acme import check_acme
-from merpati.config.document import (
-    Document,
-    LoginLdapTable,
-    LoginOauthTable,
-    LoginTable,
-    PortTable,
-    RouteTable,
-)
+from merpati.config.document import Document
 from merpati.config.errors import Flaw
 from merpati.config.locate import Lines, Path
 from merpati.config.logins import check_templates, ldap_server, web_url
 from merpati.config.read import say
 from merpati.config.routes import configured
+from merpati.config.tables.login import LoginLdapTable, LoginOauthTable, LoginTable
+from merpati.config.tables.port import PortTable
+from merpati.config.tables.route import RouteTable
 from merpati.delivery.route import RouteError
 from merpati.delivery.sts.policy import MAX_AGE
 from merpati.identity.ldap.names import TemplateError

@@ -13,13 +13,13 @@ from pathlib import Path
 from merpati.certificates.pair import read_pair
 from merpati.certificates.source import OwnReader, Reader, Source
 from merpati.config.certificates import named
-from merpati.config.document import RouteTable
 from merpati.config.errors import ConfigError, Flaw
 from merpati.config.locate import Path as KeyPath
 from merpati.config.logins import read_secret
 from merpati.config.read import say
 from merpati.config.routes import configured, read_certificate, read_password
 from merpati.config.settings import Settings
+from merpati.config.tables.route import RouteTable
 from merpati.delivery.route import RouteError
 from merpati.dns.key import KeyFileError, key_of
 from merpati.wire.errors import TlsError

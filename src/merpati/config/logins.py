@@ -4,8 +4,8 @@ import ipaddress
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-from merpati.config.document import LoginHttpTable, LoginLdapTable
 from merpati.config.errors import ConfigError, Flaw
+from merpati.config.tables.login import LoginHttpTable, LoginLdapTable
 from merpati.identity.hook import HookSettings
 from merpati.identity.ldap.checker import LdapServer, LdapSettings
 from merpati.identity.ldap.names import TemplateError, fill_filter, fill_name

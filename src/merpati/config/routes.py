@@ -4,8 +4,9 @@ from dataclasses import replace
 from pathlib import Path
 from urllib.parse import quote
 
-from merpati.config.document import Document, RouteTable
+from merpati.config.document import Document
 from merpati.config.errors import ConfigError, Flaw
+from merpati.config.tables.route import RouteTable
 from merpati.delivery.route import Kind, Route, RouteError, parse_route
 from merpati.delivery.transaction import Switches, TlsDemand
 from merpati.wire.errors import TlsError

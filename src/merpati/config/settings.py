@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from merpati.config.check import check
-from merpati.config.document import Document, HttpTable, PortTable
+from merpati.config.document import Document
 from merpati.config.errors import ConfigError, Flaw
 from merpati.config.locate import Lines
 from merpati.config.read import read
+from merpati.config.tables.http import HttpTable
+from merpati.config.tables.port import PortTable
 from merpati.reception.port import Role
 from merpati.wire.endpoint import Endpoint
 

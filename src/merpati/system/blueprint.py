@@ -4,8 +4,11 @@ import ipaddress
 from dataclasses import dataclass, replace
 
 from merpati.authenticity.examiner import ExaminerSettings
-from merpati.config.document import Dmarc, Language, PortTable, Seal, UnclearFrom
+from merpati.config.document import Language
 from merpati.config.settings import Settings
+from merpati.config.tables.authenticity import Dmarc, UnclearFrom
+from merpati.config.tables.forwarding import Seal
+from merpati.config.tables.port import PortTable
 from merpati.delivery.mx import MxSettings
 from merpati.delivery.settling import SettlingSettings
 from merpati.directory.directory import Directory

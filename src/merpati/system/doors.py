@@ -14,7 +14,7 @@ from weakref import WeakSet
 
 from merpati.authenticity.examiner import Examiner, spf_check
 from merpati.clock import Clock
-from merpati.config.document import PortTable
+from merpati.config.tables.port import PortTable
 from merpati.dns.client import DnsClient, DnsSettings
 from merpati.intake import Intake
 from merpati.journal.limits import Limits

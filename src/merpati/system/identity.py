@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from merpati.clock import Clock
-from merpati.config.document import LoginHttpTable, LoginLdapTable
 from merpati.config.logins import hook_settings, ldap_settings, read_secret
 from merpati.config.settings import Settings
+from merpati.config.tables.login import LoginHttpTable, LoginLdapTable
 from merpati.identity.checker import PasswordChecker, TokenChecker
 from merpati.identity.expected import Expected
 from merpati.identity.gate import Gate, GateSettings

@@ -3,8 +3,8 @@
 from dataclasses import replace
 
 from merpati.clock import Clock
-from merpati.config.document import UpdateTable
 from merpati.config.settings import Settings
+from merpati.config.tables.dns import UpdateTable
 from merpati.dns.client import DnsClient
 from merpati.dns.key import key_of
 from merpati.dns.update import Updater, UpdateSettings
