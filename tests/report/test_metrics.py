@@ -18,6 +18,7 @@ from merpati.journal.events import (
 )
 from merpati.report.metrics import MAX_SERIES, Metrics, exposition
 from merpati.report.reader import Reader
+from merpati.storage.errors import StorageError
 from merpati.testing.clock import VirtualClock
 from merpati.testing.memory import MemoryJournal
 
@@ -62,6 +63,20 @@ async def test_label_values_are_bounded_and_harmless() -> None:
     assert len(lines) == MAX_SERIES + 1
     assert 'merpati_refused_total{rule="other"} 50' in lines
     assert not any(line.startswith(" evil") for line in await page(metrics))
+
+
+async def test_a_gauge_that_cannot_be_read_hides_no_other() -> None:
+    async def broken() -> Mapping[str, float]:
+        raise StorageError("feedback.db is damaged")
+
+    async def sound() -> Mapping[str, float]:
+        return {"": 3.0}
+
+    gauges = {("reports_waiting", "Reports.", "kind"): broken, ("open", "Open.", ""): sound}
+    lines = await page(Metrics(gauges))
+    assert "merpati_open 3" in lines
+    assert "# TYPE merpati_reports_waiting gauge" in lines
+    assert not [line for line in lines if line.startswith("merpati_reports_waiting")]
 
 
 async def test_gauges_are_asked_when_the_page_is_read() -> None:

@@ -30,6 +30,7 @@ from merpati.journal.events import (
     Refused,
     Reported,
 )
+from merpati.storage.errors import StorageError
 
 
 class Series(msgspec.Struct, frozen=True):
@@ -163,10 +164,15 @@ class Metrics:
         self.connections.add("failed" if event.error else "opened")
 
     async def series(self) -> list[Series]:
-        """Everything that is counted and measured, now."""
+        """Everything that is counted and measured, now. A gauge whose file cannot be asked has no
+        samples: of the others somebody wants to know just then."""
         found = [*(counter.series() for counter in self._counters()), self._histogram()]
         for (name, text, label), gauge in self._gauges.items():
-            found.append(_series((f"merpati_{name}", text, "gauge"), label, await gauge()))
+            try:
+                values = await gauge()
+            except StorageError:
+                values = {}
+            found.append(_series((f"merpati_{name}", text, "gauge"), label, values))
         return found
 
     def _counters(self) -> list[Counter]:
