@@ -4,7 +4,9 @@ import asyncio
 
 import pytest
 
+from merpati.feedback.feedback import Room
 from merpati.mail.envelope import Body
+from merpati.storage.errors import StorageError
 from merpati.system.housekeeping import Housekeeping
 from merpati.testing.clock import VirtualClock
 from merpati.testing.deliveries import DAY, START, an_entry
@@ -39,6 +41,28 @@ async def test_a_crowd_that_comes_to_its_time_leaves_the_writer_to_mail() -> Non
     task.cancel()
     assert 0 < queue.looked_at <= 1_100
     assert queue.ended == queue.looked_at
+
+
+async def test_reports_that_cannot_be_written_keep_no_mail_from_its_end() -> None:
+    class Broken(MemoryFeedback):
+        async def forget(self, now: float, room: Room, most: int) -> int:
+            raise StorageError("feedback.db is damaged")
+
+    class Few(Crowd):
+        async def expire(self, now: float, limit: int) -> int:
+            self.ended += limit
+            return limit if self.ended < 4 * limit else 0
+
+        async def remind(self, now: float, patience: float, limit: int) -> int:
+            return 0
+
+    clock = VirtualClock(START)
+    queue = Few(clock)
+    tidying = asyncio.create_task(Housekeeping(queue, queue.journal, Broken(), clock).tidy())
+    await clock.advance(10.0)
+    with pytest.raises(StorageError):
+        await tidying
+    assert queue.ended == 4 * 50
 
 
 @pytest.mark.slow

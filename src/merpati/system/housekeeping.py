@@ -1,5 +1,7 @@
 """What has to be done from time to time: mail that waits too long, history that is too long."""
 
+from collections.abc import Awaitable, Callable
+
 from merpati.clock import Clock
 from merpati.delivery.settling import SettlingSettings
 from merpati.feedback.feedback import Feedback, Room
@@ -38,9 +40,13 @@ class Housekeeping:
 
     async def tidy(self) -> None:
         """Tell of delays, end what is expired, forget what is old: a slice of each in turn, so that
-        much of one keeps none of the others waiting."""
+        much of one keeps none of the others waiting. What is in another file than mail comes last:
+        where that one cannot be written, all else is done."""
         now = self._clock.now()
-        chores = [self._remind, self._expire, self._forget, self._forget_reports]
+        await self._do([self._remind, self._expire, self._forget], now)
+        await self._do([self._forget_reports], now)
+
+    async def _do(self, chores: list[Callable[[float], Awaitable[bool]]], now: float) -> None:
         while chores:
             chores = [chore for chore in chores if await chore(now)]
             if chores:
