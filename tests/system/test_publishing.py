@@ -4,12 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from merpati.clock import SystemClock
 from merpati.config.errors import ConfigError
+from merpati.config.places import Places
 from merpati.config.settings import Settings, load
 from merpati.delivery.backing import StsMode
 from merpati.delivery.sts.policy import parse_policy
 from merpati.setup.autoconfig import MailHosts
 from merpati.system.publishing import mail_hosts, served_policy, subject_of
+from merpati.wire.certificates import key_digest, make_self_signed
 
 TABLE = '[http]\nlisten = "127.0.0.1:8025"\n[mta_sts]\n'
 
@@ -36,6 +39,18 @@ def test_what_is_served_is_what_setup_tells_of(tmp_path: Path) -> None:
     subject = subject_of(served, "a.test", ())
     assert subject.serves_policy
     assert served_policy(served, "mta-sts.a.test", ["a.test"]) == subject.policy.text
+
+
+def test_the_key_is_that_of_what_is_shown_or_of_nothing(tmp_path: Path) -> None:
+    own = settings(tmp_path, "")
+    places = Places(own.data)
+    places.certificate.parent.mkdir(parents=True)
+    make_self_signed(places.certificate, places.key, SystemClock(), ["mx.a.test"])
+    assert subject_of(own, "a.test", ()).key_digest == key_digest(places.certificate)
+    named = '[tls]\ncertificate = "not-for-us.pem"\nkey = "not-for-us.key"\n'
+    assert subject_of(settings(tmp_path, named), "a.test", ()).key_digest == ""
+    within = '[tls]\ndirectory = "not-for-us"\n'
+    assert subject_of(settings(tmp_path, within), "a.test", ()).key_digest == ""
 
 
 def test_without_the_table_no_policy_is_served(tmp_path: Path) -> None:

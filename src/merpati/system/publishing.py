@@ -1,12 +1,13 @@
 """What is told to the world about this server: a domain's records depend on it."""
 
+import os
 import socket
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from ipaddress import ip_address
 
 from merpati.certificates.source import OwnReader
-from merpati.config.certificates import fallback, sources
+from merpati.config.certificates import fallback, named, sources
 from merpati.config.settings import Settings
 from merpati.dns.resolver import PORT
 from merpati.reception.port import Role
@@ -79,10 +80,19 @@ def served_policy(settings: Settings, host: str, domains: Iterable[str]) -> str:
 
 
 def _key_digest(settings: Settings) -> str:
-    """Of what clients are shown that ask for no name; empty where there is no certificate yet."""
-    for source in (*sources(settings, OwnReader()), fallback(settings)):
-        with suppress(TlsError):
-            return key_digest(source.chain)
+    """Of what clients are shown that ask for no name; empty where nobody here can say.
+
+    The server may read files that we may not: a record of another certificate than the one that it
+    shows would keep all mail of those out who go by it.
+    """
+    tls = settings.document.tls
+    first = next((source for _, source in named(settings)), None)
+    folder = settings.path(tls.directory) if tls is not None and tls.directory else None
+    if first is None and folder and not os.access(folder, os.R_OK | os.X_OK):
+        return ""
+    first = first or next(iter(sources(settings, OwnReader())), fallback(settings))
+    with suppress(TlsError):
+        return key_digest(first.chain)
     return ""
 
 
