@@ -74,11 +74,7 @@ CLAIMED: dict[int, tuple[str, str]] = {
     7677: ("SCRAM-SHA-256", "done"),
     8301: ("DKIM: algorithms and key lengths", "done"),
     8314: ("Implicit TLS", "done"),
-    8460: (
-        "Reports about TLS",
-        "partly: sent and received by mail and HTTPS; mail with a report obeys the policy that it "
-        "tells of",
-    ),
+    8460: ("Reports about TLS", "done: sent and received by mail and HTTPS"),
     8461: (
         "MTA-STS",
         "partly: honoured outward; our own policy is served by HTTP, for a web server in front "
@@ -91,7 +87,7 @@ CLAIMED: dict[int, tuple[str, str]] = {
         "done: proof by HTTP and DNS; accounts are not moved or ended, certificates not revoked",
     ),
     8617: ("ARC: verifying, and sealing what is forwarded (off by default)", "done"),
-    8689: ("REQUIRETLS", "done"),
+    8689: ("REQUIRETLS, and `TLS-Required: No`", "done"),
     8945: ("TSIG: signed changes of a zone", "done, as a client; by HMAC of SHA-256 to SHA-512"),
     9266: (
         "tls-exporter channel binding",

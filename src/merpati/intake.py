@@ -296,6 +296,7 @@ class Intake:
             is_ours=is_notice or facts.trusted or facts.login is not None,
             is_bulk=_is_bulk(envelope, facts.headers),
             is_disproved=_is_disproved(facts),
+            waives_tls=_waives_tls(envelope, facts.headers),
             # RFC 5321 §4.5.5: nothing is told to the null reverse-path.
             expanded=sent_on.expansion.expanded if envelope.sender is not None else (),
             sealing=sent_on.sealing,
@@ -359,6 +360,12 @@ def _is_disproved(facts: Facts) -> bool:
     if facts.judgement is None or facts.trusted or facts.login is not None:
         return False
     return facts.judgement.disproves_sender
+
+
+def _waives_tls(envelope: Envelope, headers: Headers) -> bool:
+    """Who asked for REQUIRETLS means that (RFC 8689 §4.1); what stands there twice says nothing."""
+    said = [value.strip().lower() for value in headers.get_all("tls-required")]
+    return said == ["no"] and not envelope.require_tls
 
 
 def _is_bulk(envelope: Envelope, headers: Headers) -> bool:

@@ -1,11 +1,16 @@
-"""Domains with the same hosts that demand different things do not share their connections."""
+"""Domains with the same hosts that demand different things do not share their connections, and what
+waives their demands goes by none of them."""
 
 from dataclasses import replace
+
+import pytest
 
 from merpati.delivery.backing import UNBACKED, Backing, StsMode
 from merpati.delivery.mx import Exchanges, NoHosts
 from merpati.delivery.outcome import Result
-from merpati.journal.events import Deferred
+from merpati.delivery.transaction import TlsDemand
+from merpati.journal.events import Deferred, Delivered
+from merpati.queue.entry import Entry
 from merpati.testing.deliveries import ScriptedDns, ScriptedHost, an_entry
 
 REFUSES = NoHosts(Result.DEFERRED, "4.7.5", "none of its hosts is allowed", "sts-mx-unlisted")
@@ -49,3 +54,53 @@ async def test_mail_waits_where_the_domain_allows_no_host(make_world) -> None:
     (deferred,) = await world.events(Deferred)
     assert (deferred.cause, deferred.reply) == ("sts-mx-unlisted", REFUSES.reply)
     assert world.talker.tried == []
+
+
+def a_waiver(n: int, *to: str) -> Entry:
+    return replace(an_entry(n, *to), waives_tls=True)
+
+
+async def test_what_waives_tls_goes_where_nothing_is_demanded(make_world) -> None:
+    host = ScriptedHost()
+    world = make_world(hosts={"192.0.2.1": host}, dns=the_dns(), demands=demands)
+    everybody = [f"ann@{name}.test" for name in ("plain", "signed", "strict", "unlisted")]
+    async with world.running():
+        await world.put(a_waiver(1, *everybody))
+        await world.clock.advance(2)
+    assert len(await world.events(Delivered)) == 4
+    assert {way.site: way.backing for way in world.talker.ways} == {"mx.big.test": UNBACKED}
+
+
+@pytest.mark.parametrize("first", ["what waives", "what heeds"])
+async def test_one_domain_is_known_with_its_demands_and_without(make_world, first) -> None:
+    host = ScriptedHost()
+    world = make_world(hosts={"192.0.2.1": host}, dns=the_dns(), demands=demands)
+    mails = [
+        ("mx.big.test", a_waiver(1, "ann@strict.test")),
+        ("mx.big.test?sts=enforce", an_entry(2, "ann@strict.test")),
+    ]
+    async with world.running():
+        for site, entry in mails if first == "what waives" else reversed(mails):
+            await world.put(entry)
+            await world.clock.advance(2)
+            assert world.talker.ways[-1].site == site
+    assert len(world.talker.ways) == len(host.received) == 2
+
+
+async def test_what_waives_tls_still_waits_for_hosts_that_nobody_names(make_world) -> None:
+    dns = the_dns()
+    dns.broken = {"strict.test"}
+    world = make_world(dns=dns, demands=demands)
+    async with world.running():
+        await world.put(a_waiver(1, "ann@strict.test"))
+        await world.clock.advance(2)
+    (deferred,) = await world.events(Deferred)
+    assert deferred.cause == "dns-failing"
+
+
+async def test_a_route_that_requires_tls_requires_it_of_everything(make_world) -> None:
+    world = make_world(hosts={"192.0.2.1": ScriptedHost()}, routes=("smtp://u:p@192.0.2.1:25",))
+    async with world.running():
+        await world.put(a_waiver(1, "ann@strict.test"))
+        await world.clock.advance(2)
+    assert [way.tls for way in world.talker.ways] == [TlsDemand.REQUIRED]

@@ -64,6 +64,27 @@ async def test_what_a_message_says_of_itself_makes_it_bulk_mail(
     assert entry.is_bulk is is_bulk
 
 
+@pytest.mark.parametrize(
+    ("field", "require_tls", "waives"),
+    [
+        (b"TLS-Required: No\r\n", False, True),
+        (b"tls-required:\r\n no\r\n", False, True),
+        (b"TLS-Required: No\r\n", True, False),
+        (b"TLS-Required: Yes\r\n", False, False),
+        (b"TLS-Required: No\r\nTLS-Required: No\r\n", False, False),
+        (b"", False, False),
+    ],
+)
+async def test_a_message_says_itself_that_it_waives_tls_unless_its_envelope_requires_it(
+    field: bytes, require_tls: bool, waives: bool
+) -> None:
+    house = House()
+    envelope = replace(an_envelope("bob@a.test"), require_tls=require_tls)
+    await submit(house.intake(), envelope, field + MESSAGE)
+    entry, _ = await stored(house)
+    assert entry.waives_tls is waives
+
+
 @pytest.mark.parametrize(("priority", "is_bulk"), [(-1, True), (0, False), (3, False)])
 async def test_a_low_priority_makes_it_bulk_mail(priority: int, is_bulk: bool) -> None:
     house = House()

@@ -167,7 +167,8 @@ async def test_a_report_about_tls_goes_by_mail_and_by_https() -> None:
     world = World({"TXT _smtp._tls.a.test": [rua]})
     await world.count(Kind.TLS)
     await world.sending().send()
-    ((_, message),) = await world.mail()
+    ((entry, message),) = await world.mail()
+    assert entry.waives_tls, "what tells of broken TLS does not wait for TLS"
     assert message["TLS-Report-Domain"] == "a.test"
     assert message["TLS-Report-Submitter"] == "b.test"
     ((uri, octets, media_type),) = world.posted

@@ -329,6 +329,16 @@ def test_no_english_is_left_in_an_indonesian_story() -> None:
     assert "sambungan ditolak" in told
 
 
+@pytest.mark.parametrize(
+    ("language", "words"), [("en", "decided by: the sender"), ("id", "ditentukan oleh: pengirim")]
+)
+def test_mail_whose_sender_waives_tls_is_told_as_that(language: str, words: str) -> None:
+    attempt = msgspec.structs.replace(ATTEMPT, policy="waived")
+    assert f"{words} (TLS-Required: No)" in tell(
+        [Delivered(at=1.0, reply="250 Ok", attempt=attempt)], language
+    )
+
+
 def test_a_connection_that_was_never_made_says_nothing_of_encryption() -> None:
     opened = Opened(at=1.0, connection="c", site="s", host="h", ip="192.0.2.7", error="refused")
     assert "encryption" not in tell([opened])

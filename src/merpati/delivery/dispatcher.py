@@ -101,7 +101,7 @@ class Dispatcher:
         self._group = asyncio.TaskGroup()
         self._wake = asyncio.Event()
         self._due = math.inf
-        self._looking_up: dict[tuple[str, str], list[Transaction]] = {}
+        self._looking_up: dict[tuple[str, Route], list[Transaction]] = {}
         self._pools: dict[str, SitePool] = {}
         self._full: set[str] = set()
         self._held = Holds()
@@ -279,7 +279,10 @@ class Dispatcher:
             self._settle_all(transaction, Outcome(0, Result.DEFERRED))
             return None
         try:
-            return self._parts.routes.choose(domain, transaction.recipients[0].route)
+            route = self._parts.routes.choose(domain, transaction.recipients[0].route)
+            # RFC 8689 §4.1: `TLS-Required: No` is about what domains demand by MTA-STS and DANE.
+            is_freed = transaction.entry.waives_tls and route.kind is Kind.MX
+            return replace(route, heeds=False) if is_freed else route
         except RouteError as error:
             self._settle_all(
                 transaction, Outcome(0, Result.DEFERRED, str(error), "4.3.5", "no-route")
@@ -315,7 +318,7 @@ class Dispatcher:
         if route.kind is Kind.HOST:
             exchanges = self._parts.pools.finder.fixed(route.host, route.port)
             return self._offer(route.site(), route, exchanges, transactions)
-        known = self._parts.siting.known(domain)
+        known = self._parts.siting.known(domain, route.heeds)
         if known is None:
             self._look_up(route, domain, transactions)
             return None
@@ -349,18 +352,19 @@ class Dispatcher:
             self.defect("looking after a site", error)
 
     def _look_up(self, route: Route, domain: str, transactions: list[Transaction]) -> None:
-        key = (domain, route.site())
+        key = (domain, route)
         waiting = self._looking_up.get(key)
         if waiting is not None:
             waiting += transactions
             return
         self._looking_up[key] = list(transactions)
         # As many at once as domains are in hand: few would wait for those that nobody answers for.
-        self._start(self._find(key, route, domain))
+        self._start(self._find(key))
 
-    async def _find(self, key: tuple[str, str], route: Route, domain: str) -> None:
+    async def _find(self, key: tuple[str, Route]) -> None:
+        domain, route = key
         try:
-            found = await self._parts.siting.look_up(domain)
+            found = await self._parts.siting.look_up(domain, route.heeds)
         except asyncio.CancelledError:
             self._back(self._looking_up.pop(key))
             raise
@@ -373,7 +377,8 @@ class Dispatcher:
                 self._settle_all(transaction, outcome)
             return
         site = route.site(self._parts.pools.finder.site(found), found.backing)
-        for lane, forced in _lanes(self._looking_up[key]):
+        # A lane has one site: where most of its mail goes, not the few that waive its demands.
+        for lane, forced in _lanes(self._looking_up[key]) if route.heeds else ():
             await self._parts.siting.try_assign(lane, site, forced)
         transactions = self._looking_up.pop(key)
         if self._stopping:

@@ -3,8 +3,11 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from msgspec import structs
+
 from merpati.delivery.lesson import Lesson, RecipientLimit, Setback
 from merpati.delivery.outcome import Outcome, Result
+from merpati.delivery.security import Policy
 from merpati.delivery.signing import keys_of
 from merpati.delivery.tenants import tenant_of
 from merpati.delivery.transaction import Source, Transaction
@@ -103,7 +106,7 @@ class Telling:
         """Settle a flight by its replies. `why` they ended, if they did. True: somebody has it."""
         wish = flight.transaction.entry.envelope.deliver_by
         around = Circumstances(
-            self.attempt,
+            self._attempt_with(flight.transaction),
             self.lmtp,
             offers_dsn=offers.offers("DSN"),
             keeps_deadline=wish is None or offers.offers("DELIVERBY"),
@@ -118,6 +121,13 @@ class Telling:
         outcomes += [Outcome(waiting.n, Result.UNTOUCHED) for waiting in flight.spared]
         self.source.finished(flight.transaction, outcomes)
         return any(outcome.result is Result.DELIVERED for outcome in outcomes)
+
+    def _attempt_with(self, transaction: Transaction) -> Attempt:
+        """Of this transaction: who waives what domains demand decides about the connection."""
+        is_free = self.attempt.policy == Policy.OPPORTUNISTIC.value
+        if is_free and transaction.entry.waives_tls:
+            return structs.replace(self.attempt, policy=Policy.WAIVED.value)
+        return self.attempt
 
 
 def _lessons(flight: Flight, judged: Sequence[Judged]) -> Iterator[Lesson]:

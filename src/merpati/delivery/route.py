@@ -54,6 +54,9 @@ class Route:
     match: tuple[str, ...] = ("*",)
     """Recipient domains: exact, `*.a.test` for all below it, `*` for all."""
     switches: Switches = NO_SWITCHES
+    heeds: bool = True
+    """What the recipient's domain demands of TLS is asked for and counts; what the route itself
+    demands always does. False for messages that waive it."""
 
     @property
     def is_here(self) -> bool:

@@ -30,6 +30,9 @@ class Policy(Enum):
     DANE = "dane"
     STS_ENFORCE = "sts-enforce"
     STS_TESTING = "sts-testing"
+    WAIVED = "waived"
+    """Opportunistic by the sender's wish, whatever the domain demands. Told of a transaction alone:
+    others may share its connection."""
 
 
 _OF_ROUTE = {

@@ -2,9 +2,10 @@
 
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from merpati.clock import Clock
+from merpati.delivery.backing import UNBACKED
 from merpati.delivery.mx import Exchanges, HostFinder, NoHosts
 from merpati.errors import MerpatiError
 from merpati.queue.queue import Sites
@@ -39,26 +40,30 @@ class Siting:
         self._finder = finder
         self._sites = sites
         self._clock = clock
-        self._exchanges: OrderedDict[str, tuple[float, Exchanges]] = OrderedDict()
+        self._exchanges: OrderedDict[tuple[str, bool], tuple[float, Exchanges]] = OrderedDict()
         self._assigned: OrderedDict[tuple[str, str], str] = OrderedDict()
 
-    def known(self, domain: str) -> Exchanges | None:
-        """The hosts of a domain that was looked up lately."""
-        until, exchanges = self._exchanges.get(domain, (0.0, None))
+    def known(self, domain: str, heeds: bool = True) -> Exchanges | None:
+        """The hosts of a domain that was looked up lately in the same way."""
+        until, exchanges = self._exchanges.get((domain, heeds), (0.0, None))
         return exchanges if self._clock.monotonic() < until else None
 
-    async def look_up(self, domain: str) -> Exchanges | NoHosts:
-        """Ask for the hosts of a domain."""
+    async def look_up(self, domain: str, heeds: bool = True) -> Exchanges | NoHosts:
+        """Ask for the hosts of a domain; all that its MX name, and without anything that they would
+        have to prove, where what it demands is not heeded."""
         found = await self._finder.exchanges(domain)
-        if isinstance(found, Exchanges) and self._demands:
-            found = await self._demands(domain, found)
         if isinstance(found, Exchanges):
-            until = self._clock.monotonic() + self._settings.remembered
-            self._exchanges[domain] = (until, found)
-            self._exchanges.move_to_end(domain)
+            found = await self._demanded(domain, found) if heeds else _undemanding(found)
+        if isinstance(found, Exchanges):
+            key = (domain, heeds)
+            self._exchanges[key] = (self._clock.monotonic() + self._settings.remembered, found)
+            self._exchanges.move_to_end(key)
             while len(self._exchanges) > self._settings.domains:
                 self._exchanges.popitem(last=False)
         return found
+
+    async def _demanded(self, domain: str, found: Exchanges) -> Exchanges | NoHosts:
+        return await self._demands(domain, found) if self._demands else found
 
     async def assign(self, domain: str, site: str, route: str) -> None:
         """Let the queue know, if it does not yet, so that a hold of the site holds the domain."""
@@ -78,3 +83,8 @@ class Siting:
         except MerpatiError:
             return False
         return True
+
+
+def _undemanding(found: Exchanges) -> Exchanges:
+    """Nor are their zones asked for certificates (DANE)."""
+    return replace(found, backing=UNBACKED)

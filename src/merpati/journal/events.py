@@ -42,7 +42,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`TLSv1.3 TLS_AES_256_GCM_SHA384`; empty for plain text."""
     policy: str = ""
     """Who decided what the host had to prove: none, opportunistic, required, dane, sts-enforce,
-    sts-testing."""
+    sts-testing; waived: the message's own sender."""
     proof: str = ""
     """How it proved who it is: pkix, dane-ta, dane-ee; empty: not at all."""
     tls_failure: str = ""

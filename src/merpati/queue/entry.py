@@ -57,6 +57,9 @@ class Entry:
     is_disproved: bool = False
     """Whoever it names as its sender has not sent it, as far as could be told when it came: no
     notice is for them (RFC 5321 §6.2, backscatter)."""
+    waives_tls: bool = False
+    """Its sender would rather have it arrive than travel in safety: what the recipients' domains
+    demand of TLS does not count for it (RFC 8689 §4.1, `TLS-Required: No`)."""
     head: bytes = b""
     """What stands before the stored content: of a message that was streamed in, what is known only
     at its end and must stand on top. Whoever reads the content is given it with the rest."""

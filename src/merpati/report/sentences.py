@@ -25,6 +25,7 @@ POLICIES = {
         "dane": "DANE: the host's zone says which certificates are its own",
         "sts-enforce": "MTA-STS: the domain demands a valid certificate",
         "sts-testing": "MTA-STS, in testing: checked, and mail goes whatever comes of it",
+        "waived": "the sender (TLS-Required: No): it goes whatever its domain demands of TLS",
     },
     "id": {
         "none": "rute: tanpa TLS",
@@ -33,6 +34,7 @@ POLICIES = {
         "dane": "DANE: zona host itu menyebut sertifikat miliknya",
         "sts-enforce": "MTA-STS: domainnya menuntut sertifikat yang sah",
         "sts-testing": "MTA-STS, masa uji: diperiksa, tetapi surat tetap dikirim",
+        "waived": "pengirim (TLS-Required: No): tetap dikirim apa pun tuntutan TLS domainnya",
     },
 }
 """Who decided what a host had to prove."""

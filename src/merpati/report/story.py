@@ -220,6 +220,8 @@ def _details(event: Event, language: str) -> list[str]:
     if attempt and attempt.host and (attempt.tls or attempt.dialogue):
         found.append((labels["tls"], _encryption(attempt, attempt.host, language)))
         found.append((labels["signed"], ", ".join(attempt.signed)))
+        if attempt.policy == "waived":
+            found.append((labels["policy"], POLICIES[language][attempt.policy]))
     if isinstance(event, Opened) and (event.tls or not event.error):
         found.append((labels["tls"], _encryption(event, event.name or event.host, language)))
     # A connection that failed before TLS could begin did so whoever decides about it, unless TLS

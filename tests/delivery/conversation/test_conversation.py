@@ -625,6 +625,21 @@ async def test_unusable_tlsa_records_encrypt_and_say_that_nothing_was_proved() -
     )
 
 
+def policies(scene: Scene) -> list[str]:
+    """Of the attempts, in order."""
+    told = [one for outcomes in scene.source.outcomes.values() for one in outcomes]
+    return [one.attempt.policy for one in told if one.attempt]
+
+
+async def test_who_waives_tls_has_decided_and_others_on_the_connection_have_not() -> None:
+    scene = Scene(PlainServer, WISHING)
+    await scene.play(a_message(1), a_message(2, waives_tls=True), a_message(3))
+    assert policies(scene) == ["opportunistic", "waived", "opportunistic"]
+    scene = Scene(offering("STARTTLS"), replace(WAY, tls=TlsDemand.REQUIRED), prepare=_showing)
+    await scene.play(a_message(1, waives_tls=True))
+    assert policies(scene) == ["required"], "a route's own demand is no domain's"
+
+
 async def test_broken_implicit_tls_is_never_given_up() -> None:
     def spoil(stream: PipeStream) -> None:
         stream.tls_error = TlsError("TLS failed: wrong version number")

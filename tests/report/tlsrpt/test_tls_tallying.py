@@ -146,10 +146,11 @@ def test_a_refused_message_is_a_good_session() -> None:
     check([failed], {"sts": (1, {})})
 
 
-def test_what_goes_by_an_operators_word_is_not_reported() -> None:
+def test_what_goes_by_an_operators_or_a_senders_word_is_not_reported() -> None:
     events = [
         delivered(an_attempt("c1", "required")),
         delivered(an_attempt("c2", "none", tls="")),
+        delivered(an_attempt("c4", "waived", tls_failure="certificate-expired")),
         deferred("host-unreachable", an_attempt("c3", "opportunistic", tls="")),
         deferred("dns-failing", None),
     ]

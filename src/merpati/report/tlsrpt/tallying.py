@@ -29,6 +29,7 @@ _POLICIES: Mapping[str, PolicyType] = {
     "sts-testing": PolicyType.STS,
     "opportunistic": PolicyType.NONE,
 }
+"""Where the sender waives what a domain demands (`waived`) nobody has asked for it: not counted."""
 _FAILURES: Mapping[str, ResultType] = {
     "policy-needs-tls": ResultType.NO_STARTTLS,
     "tls-failed": ResultType.FAILED,

@@ -41,7 +41,7 @@ def report_message(
         ("Date", date_time(int(now))),
         ("Message-ID", f"<{_NO_ID.sub('.', id_)}@{submitter}>"),
         ("Auto-Submitted", "auto-generated"),
-        # RFC 8460 §5.3: what tells of broken TLS must not wait for TLS; RFC 8689 §5 says it so.
+        # RFC 8460 §5.3: what tells of broken TLS must not wait for TLS; RFC 8689 §3 says it so.
         ("TLS-Required", "No"),
     ]
     parts = [text_part(text), packed]
