@@ -29,9 +29,9 @@ class World:
     server: Installation
     peer: Postfix
 
-    def send(self, domain: str) -> str:
+    def send(self, domain: str, field: bytes = b"") -> str:
         """A message for bob there, whose certificate is asked for on the way."""
-        return submit(self.server, [f"bob@{domain}"], MESSAGE)
+        return submit(self.server, [f"bob@{domain}"], field + MESSAGE)
 
     def story(self, message: str, kind: str) -> list[dict[str, Any]]:
         """What the journal has of one kind."""
@@ -123,6 +123,13 @@ def test_what_each_zone_promises_is_held_against_the_host(world: World) -> None:
     (delivered,) = world.story(unusable, "delivered")
     assert delivered["attempt"]["policy"] == "dane"
     assert "proof" not in delivered["attempt"]
+
+    waiving = world.send("mismatch.test", b"TLS-Required: No\r\n")
+    wait_for(lambda: bool(world.story(waiving, "delivered")))
+    (delivered,) = world.story(waiving, "delivered")
+    assert delivered["attempt"]["policy"] == "waived"
+    assert delivered["attempt"]["tls"]
+    assert "TLS-Required: No" in world.server.ask("trace", waiving)
 
     assert world.deferred("mismatch.test")["cause"] == "tlsa-mismatch"
     assert world.deferred("bogus.test")["cause"] == "dnssec-bogus"
