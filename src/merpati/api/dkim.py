@@ -8,11 +8,11 @@ from datetime import UTC, datetime
 from merpati.api import questions as ask
 from merpati.api.errors import Mistaken, Unknown
 from merpati.api.moments import moment, optional_moment
+from merpati.api.names import named_domain
 from merpati.authenticity.dkim.keypair import KeyKind, KeyPair, KeyPairError
 from merpati.clock import Clock
 from merpati.directory.keys import DkimKey, KeyKeeper, KeyState
 from merpati.directory.rotation import removable_from
-from merpati.mail.address import AddressError, parse_domain
 
 # RFC 6376 §3.1: sub-domain *("." sub-domain)
 _is_selector = re.compile(
@@ -95,10 +95,7 @@ def _pair(question: ask.NewDkimKey) -> KeyPair:
 
 
 def _domain(text: str) -> str:
-    try:
-        domain = parse_domain(text)
-    except AddressError as error:
-        raise Mistaken(f"{text!r}: {error}") from error
+    domain = named_domain(text)
     if "." not in domain or domain.startswith("["):
         raise Mistaken(f"{text!r}: keys are for domain names of two labels or more")
     return domain

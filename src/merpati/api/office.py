@@ -13,6 +13,7 @@ from merpati.api.dkim import DkimOffice
 from merpati.api.doors import Doors
 from merpati.api.errors import Mistaken, Unknown
 from merpati.api.moments import BY, moment, optional_moment
+from merpati.api.names import named_address, named_domain
 from merpati.api.reports import ReportOffice
 from merpati.api.sites import SiteOffice
 from merpati.api.srs import SrsOffice
@@ -21,7 +22,7 @@ from merpati.directory.directory import Directory, Quotas, Registrar, Secret, Su
 from merpati.directory.usage import DAY, Usage
 from merpati.journal.events import AccountResumed, AccountSuspended, Event
 from merpati.journal.journal import Journal
-from merpati.mail.address import Address, AddressError, parse_domain
+from merpati.mail.address import Address
 from merpati.queue.entry import Listed, Selection, State
 from merpati.queue.queue import Desk, Queue
 from merpati.report.waiting import Waits
@@ -57,7 +58,7 @@ class QueueOffice:
     def _selection(self, wanted: ask.Filter) -> Selection:
         return Selection(
             ids=wanted.ids,
-            domain=wanted.domain and _domain(wanted.domain),
+            domain=wanted.domain and named_domain(wanted.domain),
             sender=wanted.sender,
             recipient=wanted.recipient,
             state=State[wanted.state.upper().replace("-", "_")] if wanted.state else None,
@@ -187,21 +188,7 @@ def sender_text(granted: Address) -> str:
 
 
 def _sender(text: str) -> Address:
-    return Address("", _domain(text[1:])) if text.startswith("@") else _address(text)
-
-
-def _address(text: str) -> Address:
-    try:
-        return Address.parse(text)
-    except AddressError as error:
-        raise Mistaken(f"{text!r}: {error}") from error
-
-
-def _domain(text: str) -> str:
-    try:
-        return parse_domain(text)
-    except AddressError as error:
-        raise Mistaken(f"{text!r}: {error}") from error
+    return Address("", named_domain(text[1:])) if text.startswith("@") else named_address(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,22 +208,22 @@ class DirectoryOffice:
 
     async def add_domain(self, question: ask.Named) -> ask.Done:
         """From now on mail for it ends here."""
-        await self.registrar.add_domain(_domain(question.name))
+        await self.registrar.add_domain(named_domain(question.name))
         return ask.Done()
 
     async def remove_domain(self, question: ask.Named) -> ask.Done:
         """Only an empty one."""
-        await self.registrar.remove_domain(_domain(question.name))
+        await self.registrar.remove_domain(named_domain(question.name))
         return ask.Done()
 
     async def users(self, question: ask.Within) -> list[ask.UserLine]:
         """Users of a domain, or all."""
-        found = await self.registrar.users(question.domain and _domain(question.domain))
+        found = await self.registrar.users(question.domain and named_domain(question.domain))
         return [_user_line(one) for one in found]
 
     async def user(self, question: ask.Named) -> ask.UserShown:
         """One, with what it sent today as far as it is counted."""
-        address = _address(question.name)
+        address = named_address(question.name)
         user = self.directory.user(address)
         if user is None:
             raise Unknown(f"there is no user {address}")
@@ -252,22 +239,22 @@ class DirectoryOffice:
     async def set_quotas(self, question: ask.NewQuotas) -> ask.Done:
         """All of them; what is null is as usual."""
         quotas = Quotas(question.messages, question.recipients, question.new_recipients)
-        await self.registrar.set_quotas(_address(question.address), quotas)
+        await self.registrar.set_quotas(named_address(question.address), quotas)
         return ask.Done()
 
     async def grant(self, question: ask.SenderOf) -> ask.Done:
         """An address or a whole domain more."""
-        await self.registrar.grant(_address(question.address), _sender(question.sender))
+        await self.registrar.grant(named_address(question.address), _sender(question.sender))
         return ask.Done()
 
     async def ungrant(self, question: ask.SenderOf) -> ask.Done:
         """Take it away."""
-        await self.registrar.ungrant(_address(question.address), _sender(question.sender))
+        await self.registrar.ungrant(named_address(question.address), _sender(question.sender))
         return ask.Done()
 
     async def add_user(self, question: ask.NewUser) -> ask.Done:
         """A mailbox and a login."""
-        address = _address(question.address)
+        address = named_address(question.address)
         secret = None
         if not question.elsewhere:
             secret = await self._secret(address, "", question.password)
@@ -276,12 +263,12 @@ class DirectoryOffice:
 
     async def remove_user(self, question: ask.Named) -> ask.Done:
         """The mailbox stays on disk."""
-        await self.registrar.remove_user(_address(question.name))
+        await self.registrar.remove_user(named_address(question.name))
         return ask.Done()
 
     async def suspend(self, question: ask.Suspension) -> ask.Done:
         """A suspended user cannot log in; resumed, whatever suspended it, it can, and send."""
-        address, now = _address(question.address), self.clock.now()
+        address, now = named_address(question.address), self.clock.now()
         login = str(address)
         if question.suspended:
             why = question.reason or _SAID_SO
@@ -299,7 +286,7 @@ class DirectoryOffice:
 
     async def set_password(self, question: ask.NewPassword) -> ask.Done:
         """The own password, or that of a program."""
-        address = _address(question.address)
+        address = named_address(question.address)
         programs = {one.name for one in self.directory.secrets(address)} - {""}
         if question.program in programs and not question.replace:
             raise Mistaken(
@@ -312,12 +299,12 @@ class DirectoryOffice:
 
     async def revoke_password(self, question: ask.Program) -> ask.Done:
         """Take an app password away."""
-        await self.registrar.revoke_secret(_address(question.address), question.program)
+        await self.registrar.revoke_secret(named_address(question.address), question.program)
         return ask.Done()
 
     async def passwords(self, question: ask.Named) -> list[ask.PasswordLine]:
         """App passwords of a user."""
-        address = _address(question.name)
+        address = named_address(question.name)
         if self.directory.user(address) is None:
             raise Unknown(f"there is no user {address}")
         return [
@@ -328,7 +315,7 @@ class DirectoryOffice:
 
     async def aliases(self, question: ask.Within) -> list[ask.AliasLine]:
         """Aliases of a domain, or all."""
-        found = await self.registrar.aliases(question.domain and _domain(question.domain))
+        found = await self.registrar.aliases(question.domain and named_domain(question.domain))
         return [
             ask.AliasLine(alias=str(alias), targets=tuple(map(str, targets)))
             for alias, targets in found
@@ -336,13 +323,13 @@ class DirectoryOffice:
 
     async def add_alias(self, question: ask.NewAlias) -> ask.Done:
         """An address that leads to others."""
-        targets = [_address(target) for target in question.targets]
-        await self.registrar.add_alias(_address(question.alias), targets)
+        targets = [named_address(target) for target in question.targets]
+        await self.registrar.add_alias(named_address(question.alias), targets)
         return ask.Done()
 
     async def remove_alias(self, question: ask.Named) -> ask.Done:
         """Mail for it is refused from now on."""
-        await self.registrar.remove_alias(_address(question.name))
+        await self.registrar.remove_alias(named_address(question.name))
         return ask.Done()
 
     async def _secret(self, address: Address, program: str, password: str) -> Secret:

@@ -3,8 +3,9 @@
 from dataclasses import dataclass, replace
 
 from merpati.api import questions as ask
-from merpati.api.errors import Mistaken, Unknown
+from merpati.api.errors import Unknown
 from merpati.api.moments import moment
+from merpati.api.names import named_domain
 from merpati.clock import Clock
 from merpati.directory.directory import Registrar
 from merpati.feedback.aggregate import AggregateReport
@@ -12,7 +13,6 @@ from merpati.feedback.complaint import Complaint
 from merpati.feedback.feedback import Feedback, Line, Selection
 from merpati.feedback.received import Kind, Origin, Unreadable
 from merpati.feedback.tls import TlsReport
-from merpati.mail.address import AddressError, parse_domain
 
 _MAX_SOURCES = 50
 
@@ -28,7 +28,7 @@ class ReportOffice:
     async def lines(self, question: ask.ListReports) -> list[ask.ReportLine]:
         """One line a report, newest first."""
         selection = Selection(
-            domain=question.domain and _domain(question.domain),
+            domain=question.domain and named_domain(question.domain),
             since=self.clock.now() - question.seconds,
             kind=Kind(question.kind) if question.kind else None,
             most=question.limit,
@@ -57,7 +57,7 @@ class ReportOffice:
         """Of one domain, or of every domain here about which there is a report."""
         since = self.clock.now() - question.seconds
         if question.domain:
-            return [await self._sum(_domain(question.domain), since)]
+            return [await self._sum(named_domain(question.domain), since)]
         sums = [await self._sum(domain, since) for domain in await self.registrar.domains()]
         return [one for one in sums if _is_told_of(one)]
 
@@ -114,10 +114,3 @@ def _origin(origin: Origin) -> ask.ReportOrigin:
         proof=origin.proof.value,
         evidence=origin.evidence,
     )
-
-
-def _domain(text: str) -> str:
-    try:
-        return parse_domain(text)
-    except AddressError as error:
-        raise Mistaken(f"{text!r}: {error}") from error
