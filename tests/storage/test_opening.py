@@ -46,7 +46,7 @@ def test_a_newer_database_is_refused(tmp_path: Path) -> None:
 def test_a_directory_is_no_shard(tmp_path: Path) -> None:
     path = tmp_path / "directory.db"
     connect(StorageSettings(path, Kind.DIRECTORY)).close()
-    refused(path)
+    assert "another program or purpose" in refused(path)
 
 
 def test_a_new_file_is_synced_fully_and_written_ahead(tmp_path: Path) -> None:
