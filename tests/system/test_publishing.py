@@ -51,6 +51,8 @@ def test_the_key_is_that_of_what_is_shown_or_of_nothing(tmp_path: Path) -> None:
     assert subject_of(settings(tmp_path, named), "a.test", ()).key_digest == ""
     within = '[tls]\ndirectory = "not-for-us"\n'
     assert subject_of(settings(tmp_path, within), "a.test", ()).key_digest == ""
+    ordered = '[acme]\nterms_agreed = true\nlisten = "127.0.0.1:8080"\n'
+    assert subject_of(settings(tmp_path, ordered), "a.test", ()).key_digest == ""
 
 
 def test_without_the_table_no_policy_is_served(tmp_path: Path) -> None:

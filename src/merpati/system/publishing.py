@@ -7,7 +7,7 @@ from contextlib import suppress
 from ipaddress import ip_address
 
 from merpati.certificates.source import OwnReader
-from merpati.config.certificates import fallback, named, sources
+from merpati.config.certificates import fallback, named, orders, sources
 from merpati.config.settings import Settings
 from merpati.dns.resolver import PORT
 from merpati.reception.port import Role
@@ -90,7 +90,10 @@ def _key_digest(settings: Settings) -> str:
     folder = settings.path(tls.directory) if tls is not None and tls.directory else None
     if first is None and folder and not os.access(folder, os.R_OK | os.X_OK):
         return ""
-    first = first or next(iter(sources(settings, OwnReader())), fallback(settings))
+    first = first or next(iter(sources(settings, OwnReader())), None)
+    if first is None and orders(settings):
+        return ""  # The one of a CA is on its way and has another key than ours of the first start.
+    first = first or fallback(settings)
     with suppress(TlsError):
         return key_digest(first.chain)
     return ""
