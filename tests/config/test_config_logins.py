@@ -127,7 +127,7 @@ def test_a_library_that_is_missing_is_named(
     assert look(load(file)) == []
     monkeypatch.setattr("merpati.config.files.find_spec", lambda name: None)
     [flaw] = look(load(file))
-    assert flaw.allowed == "Run: pip install merpati[oauth]"
+    assert flaw.allowed == "Run: pip install 'merpati[oauth]'"
 
 
 def test_a_route_with_a_certificate_demands_tls_and_shows_it(tmp_path: Path) -> None:

@@ -122,7 +122,7 @@ def _logins(settings: Settings) -> Found:
         yield (
             ("login", "oauth"),
             "needs a library that is not here",
-            "Run: pip install merpati[oauth]",
+            "Run: pip install 'merpati[oauth]'",
         )
     if login.oauth and login.oauth.client_secret_file:
         place: KeyPath = ("login", "oauth", "client_secret_file")
