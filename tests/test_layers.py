@@ -15,7 +15,6 @@ LAYERS = [
     {"supervisor"},
     {"system"},
     {"config"},
-    {"console"},
     {"api"},
     {"reception", "delivery", "report"},
     {"intake"},

@@ -202,10 +202,6 @@ class InHand:
         """Whether rows of a site's lanes say WAITING and are claimed."""
         return site in self._claimed_lanes
 
-    def is_claimed(self, entry_id: str, n: int) -> bool:
-        """Whether an attempt has this recipient."""
-        return (entry_id, n) in self._claimed
-
     def claimed_rows(self) -> list[Key]:
         """The keys of everything that an attempt has."""
         return [(parcel.message, n) for (_, n), parcel in self._claimed.items()]
