@@ -60,6 +60,7 @@ async def queued(counter: Counter, wanted: ask.Filter = ask.Filter()) -> list[as
     return await counter.ask(op.QUEUE_LIST, ask.ListQueue(filter=wanted))
 
 
+@pytest.mark.slow
 async def test_what_was_added_is_listed(counter: Counter) -> None:
     await populate(counter)
     alias = ask.NewAlias(alias="sales@a.test", targets=("ann@a.test",))
@@ -88,6 +89,7 @@ async def test_an_empty_password_is_refused(counter: Counter) -> None:
         await counter.ask(op.USERS_ADD, ask.NewUser(address="ann@a.test", password=""))
 
 
+@pytest.mark.slow
 async def test_app_passwords_are_named_and_revoked(counter: Counter) -> None:
     await populate(counter)
     new = ask.NewPassword(address="ann@a.test", password="for the phone", program="phone")

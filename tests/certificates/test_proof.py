@@ -35,6 +35,7 @@ def test_its_last_words_are_told(tmp_path: Path) -> None:
     assert len(str(error.value)) < 500
 
 
+@pytest.mark.slow
 def test_one_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

@@ -87,6 +87,7 @@ async def test_a_pair_that_never_fits_is_told_once_and_the_one_before_is_shown(
     assert shown_to(watch, None) == "a.test"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spoil", ["remove", "directory", "garbage", "empty", "pipe", "long"])
 def test_whatever_takes_its_place_the_one_before_is_shown(
     tmp_path: Path, clock: VirtualClock, spoil: str

@@ -28,6 +28,7 @@ def fill(run: Run) -> None:
     assert done.exit_code == 0, done.output
 
 
+@pytest.mark.slow
 def test_a_backup_is_made_and_put_back(run: Run, tmp_path: Path) -> None:
     fill(run)
     before = run("queue", "list", "--json").stdout

@@ -62,6 +62,7 @@ def test_every_command_has_help_with_an_example(run: Run, command: str) -> None:
     assert f"merpati {command}" in told
 
 
+@pytest.mark.slow
 def test_help_loads_no_command() -> None:
     code = (
         "import sys; from merpati.cli.main import main\n"
@@ -86,6 +87,7 @@ def test_an_empty_queue_is_an_empty_array(run: Run) -> None:
     assert json.loads(ok(run("queue", "list", "--json"))) == []
 
 
+@pytest.mark.slow
 def test_lists_are_arrays_for_programs(populated: Run) -> None:
     ok(populated("alias", "add", "sales@a.test", "ann@a.test"))
     assert json.loads(ok(populated("domain", "list", "--json"))) == ["a.test"]
@@ -95,6 +97,7 @@ def test_lists_are_arrays_for_programs(populated: Run) -> None:
     assert alias == {"alias": "sales@a.test", "targets": ["ann@a.test"]}
 
 
+@pytest.mark.slow
 def test_adding_a_user_says_what_comes_next(run: Run) -> None:
     ok(run("domain", "add", "a.test"))
     told = ok(run("user", "add", "ann@a.test", "--password-stdin", text="secret words\n"))
@@ -121,6 +124,7 @@ def test_a_user_of_an_unknown_domain_is_refused_in_one_line(run: Run) -> None:
     assert len(result.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_app_passwords_are_printed_once_and_revoked(populated: Run) -> None:
     password = ok(populated("user", "app-password", "add", "ann@a.test", "phone")).strip()
     assert len(password) == 19
@@ -130,6 +134,7 @@ def test_app_passwords_are_printed_once_and_revoked(populated: Run) -> None:
     assert json.loads(ok(populated("user", "app-password", "list", "ann@a.test", "--json"))) == []
 
 
+@pytest.mark.slow
 def test_a_sent_message_is_queued_traced_and_cancelled(populated: Run) -> None:
     sent = ok(
         populated(
@@ -151,6 +156,7 @@ def test_a_sent_message_is_queued_traced_and_cancelled(populated: Run) -> None:
     assert json.loads(ok(populated("queue", "list", "--json"))) == []
 
 
+@pytest.mark.slow
 def test_a_trace_by_address_is_a_list_of_stories(populated: Run) -> None:
     for _ in range(2):
         ok(populated("send", "--from", "ann@a.test", "--to", "budi@b.test", "--text", "x"))
@@ -159,6 +165,7 @@ def test_a_trace_by_address_is_a_list_of_stories(populated: Run) -> None:
     assert json.loads(ok(populated("trace", "nobody@b.test", "--json"))) == []
 
 
+@pytest.mark.slow
 def test_what_is_not_known_ends_with_status_1(run: Run) -> None:
     for command in (("trace", "nope"), ("trace", "no@body.test"), ("queue", "show", "nope")):
         result = run(*command)
@@ -166,6 +173,7 @@ def test_what_is_not_known_ends_with_status_1(run: Run) -> None:
         assert result.stderr.startswith("merpati: ")
 
 
+@pytest.mark.slow
 def test_nobody_cancels_the_whole_queue_by_a_slip(populated: Run) -> None:
     ok(populated("send", "--from", "ann@a.test", "--to", "budi@b.test", "--text", "x"))
     assert "--all" in populated("queue", "cancel").stderr
@@ -185,6 +193,7 @@ def test_the_older_filter_looks_at_the_time_of_receipt(populated: Run) -> None:
     assert len(json.loads(ok(populated("queue", "list", "--older", "0", "--json")))) == 1
 
 
+@pytest.mark.slow
 def test_sites_are_suspended_and_resumed(run: Run) -> None:
     ok(run("queue", "suspend", "mx.b.test", "--for", "2h", "--why", "moving"))
     (held,) = json.loads(ok(run("queue", "sites", "--json")))
@@ -204,6 +213,7 @@ tls = "required"
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["smtp://relay.test", "smtp://relay.test:25?tls=required"])
 def test_a_route_is_suspended_as_it_is_written(populated: Run, tmp_path: Path, name: str) -> None:
     fill(tmp_path, {"merpati.toml": ROUTED})
@@ -218,6 +228,7 @@ def test_a_route_is_suspended_as_it_is_written(populated: Run, tmp_path: Path, n
     assert line["site_held_until"] is None
 
 
+@pytest.mark.slow
 def test_a_domain_can_be_suspended_before_its_first_mail(populated: Run) -> None:
     ok(populated("queue", "suspend", "b.test"))
     ok(populated("send", "--from", "ann@a.test", "--to", "budi@b.test", "--text", "x"))
@@ -225,6 +236,7 @@ def test_a_domain_can_be_suspended_before_its_first_mail(populated: Run) -> None
     assert line["site_held_until"] is not None
 
 
+@pytest.mark.slow
 def test_a_new_user_is_told_names_to_connect_to(run: Run, tmp_path: Path) -> None:
     file = tmp_path / "merpati.toml"
     ports = (
@@ -256,6 +268,7 @@ def test_what_leads_nowhere_is_neither_suspended_nor_resumed(
     assert "known sites: b.test" in result.stderr
 
 
+@pytest.mark.slow
 def test_resuming_makes_due_what_had_been_tried(populated: Run) -> None:
     ok(populated("send", "--from", "ann@a.test", "--to", "budi@b.test", "--text", "x"))
     ok(populated("queue", "suspend", "b.test"))
@@ -265,6 +278,7 @@ def test_resuming_makes_due_what_had_been_tried(populated: Run) -> None:
     assert ok(populated("queue", "resume", "b.test")).endswith("1 recipient due now.\n")
 
 
+@pytest.mark.slow
 def test_a_retry_lifts_the_hold_in_the_same_step(populated: Run) -> None:
     ok(populated("send", "--from", "ann@a.test", "--to", "budi@b.test", "--text", "x"))
     ok(populated("queue", "suspend", "b.test"))
@@ -282,6 +296,7 @@ def test_the_host_of_a_route_is_suspended_before_its_first_mail(run: Run, tmp_pa
     assert "smtp://relay.test:25" in ok(run("queue", "sites"))
 
 
+@pytest.mark.slow
 def test_a_hold_and_its_reason_stand_below_the_list_and_after_a_retry(populated: Run) -> None:
     ok(populated("send", "--from", "ann@a.test", "--to", "budi@b.test", "--text", "x"))
     assert "on hold" not in populated("queue", "list").output
@@ -368,6 +383,7 @@ def test_a_key_of_another_certificate_is_refused(run: Run, tmp_path: Path) -> No
     assert (result.exit_code, "mismatch" in result.stderr) == (78, True)
 
 
+@pytest.mark.slow
 def test_the_process_ends_with_the_status_of_its_command(tmp_path: Path) -> None:
     fill(tmp_path, {"merpati.toml": PORT + ROUTE, "p": "secret"})
     (tmp_path / "p").chmod(0o644)

@@ -61,6 +61,7 @@ def one(run: Run) -> Run:
     return run
 
 
+@pytest.mark.slow
 def test_without_more_words_a_key_of_each_algorithm_is_made(run: Run) -> None:
     told = ok(run("add", "A.test"))
     assert keys(run) == [
@@ -71,6 +72,7 @@ def test_without_more_words_a_key_of_each_algorithm_is_made(run: Run) -> None:
     assert max(map(len, re.findall('"([^"]*)"', told))) <= 255
 
 
+@pytest.mark.slow
 def test_a_key_signs_when_it_has_taken_over_and_goes_when_that_is_safe(one: Run) -> None:
     ok(one("add", "a.test", *TWO))
     assert keys(one) == [("one", "ed25519", "active"), ("two", "ed25519", "next")]
@@ -84,6 +86,7 @@ def test_a_key_signs_when_it_has_taken_over_and_goes_when_that_is_safe(one: Run)
     assert keys(one) == [("two", "ed25519", "active")]
 
 
+@pytest.mark.slow
 def test_a_key_that_nobody_can_find_does_not_take_over(run: Run) -> None:
     ok(run("add", "a.test", *ONE))
     with zone("a.test TXT v=spf1\n") as servers:
@@ -93,6 +96,7 @@ def test_a_key_that_nobody_can_find_does_not_take_over(run: Run) -> None:
     assert keys(run) == [("one", "ed25519", "next")]
 
 
+@pytest.mark.slow
 def test_a_key_that_is_published_takes_over(run: Run) -> None:
     ok(run("add", "a.test", *ONE))
     (key,) = json.loads(ok(run("list", "--json")))
@@ -114,6 +118,7 @@ def test_the_records_are_shown_as_a_zone_has_them(one: Run) -> None:
     assert "a.test has no key x" in refused(one("show", "a.test", "x"))
 
 
+@pytest.mark.slow
 def test_a_key_goes_out_and_comes_in_again(one: Run, tmp_path: Path) -> None:
     pem = ok(one("export", "a.test", "one"))
     ok(one("import", "b.test", "old", "-", text=pem))
@@ -142,6 +147,7 @@ def test_what_cannot_be_says_why(run: Run, arguments: tuple[str, ...], why: str)
     assert why in refused(run(*arguments, text="nonsense"))
 
 
+@pytest.mark.slow
 def test_two_keys_of_a_month_have_different_selectors(run: Run) -> None:
     ok(run("add", "a.test", "-a", "ed25519"))
     ok(run("rotate", "a.test", "--unchecked"))
@@ -150,6 +156,7 @@ def test_two_keys_of_a_month_have_different_selectors(run: Run) -> None:
     assert second == f"{first}-2"
 
 
+@pytest.mark.slow
 def test_what_was_made_before_a_refusal_is_told(run: Run) -> None:
     ok(run("add", "a.test", "-a", "ed25519"))
     result = run("add", "a.test")

@@ -149,6 +149,7 @@ def test_an_unknown_charset_is_read_as_utf_8() -> None:
     assert text(parse(b"Content-Type: text/plain; charset=nonsense\n\ncaf\xc3\xa9\n")) == "café\n"
 
 
+@pytest.mark.slow
 def test_parts_nested_too_deep_are_told_or_cut_and_never_a_crash() -> None:
     nested = b"".join(
         b'Content-Type: multipart/mixed; boundary="%d"\n\n--%d\n' % (n, n) for n in range(1100)

@@ -47,6 +47,7 @@ def test_the_domain_is_looked_at_before_the_password(run: Run) -> None:
     assert "merpati domain add b.test" in told(run("user", "add", "ann@b.test"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("password", "status"), [("1234567", 1), ("12345678", 0)])
 def test_a_password_has_eight_characters(run: Run, password: str, status: int) -> None:
     result = add(run, password)
@@ -54,6 +55,7 @@ def test_a_password_has_eight_characters(run: Run, password: str, status: int) -
     assert ("at least 8 characters" in result.stderr) == bool(status)
 
 
+@pytest.mark.slow
 def test_the_password_of_a_program_is_replaced_only_when_that_is_said(run: Run) -> None:
     assert add(run, "secret words").exit_code == 0
     command = ("user", "app-password", "add", "ann@a.test", "phone")
@@ -62,12 +64,14 @@ def test_the_password_of_a_program_is_replaced_only_when_that_is_said(run: Run) 
     assert run(*command, "--replace").exit_code == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("action", ["hold", "release", "retry", "cancel"])
 def test_what_changed_nothing_has_not_succeeded(run: Run, action: str) -> None:
     assert "nothing matched" in told(run("queue", action, "--domain", "b.test"))
     assert run("queue", action, "--all").exit_code == 0
 
 
+@pytest.mark.slow
 def test_who_writes_the_file_behind_the_command_is_told_where_it_stands() -> None:
     command = [sys.executable, "-m", "merpati.cli.main", "queue", "list", "--config", "x.toml"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -47,6 +47,7 @@ async def served(tmp_path: Path) -> AsyncIterator[tuple[Path, str]]:
             yield file, queued.id
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

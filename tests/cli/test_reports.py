@@ -80,6 +80,7 @@ def filled(run: Run, tmp_path: Path) -> Run:
     return run
 
 
+@pytest.mark.slow
 def test_reports_are_listed(filled: Run) -> None:
     lines = [line.split("\t") for line in ok(filled("reports", "list")).splitlines()]
     assert [(line[0], line[2], line[3], line[5]) for line in lines] == [
@@ -108,12 +109,14 @@ def test_a_summary_says_what_passed_and_what_to_do(filled: Run) -> None:
     assert "1 mails to the address of reports could not be read" in told
 
 
+@pytest.mark.slow
 def test_a_summary_says_why_tls_failed(filled: Run) -> None:
     told = ok(filled("reports", "summary", "a.test", "--since", "99999d"))
     assert "a.test: TLS (sts): 7 sessions succeeded, 3 failed" in told
     assert "3 x certificate-expired at mx.a.test: the certificate had expired. Renew" in told
 
 
+@pytest.mark.slow
 def test_a_summary_in_indonesian(filled: Run) -> None:
     told = ok(filled("reports", "summary", "--lang", "id", "--since", "99999d"))
     assert "994 pesan dalam 1 laporan dari google.com" in told
@@ -133,6 +136,7 @@ def test_programs_are_given_json(filled: Run) -> None:
     assert shown["origin"]["proof"] == "passed"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("id_", "words"),
     [
@@ -149,6 +153,7 @@ def test_each_is_shown(filled: Run, id_: str, words: Sequence[str]) -> None:
     assert all(word in told for word in words), told
 
 
+@pytest.mark.slow
 def test_the_mail_that_cannot_be_read_is_given_as_it_came(filled: Run) -> None:
     assert ok(filled("reports", "show", "M3", "--original")) == "Subject: hi\n\nx"
     refused = filled("reports", "show", "M0", "--original")
@@ -162,6 +167,7 @@ def test_what_is_not_there_is_told(run: Run) -> None:
     assert "No report about a.test has come yet" in ok(run("reports", "summary", "a.test"))
 
 
+@pytest.mark.slow
 def test_no_terminal_obeys_what_a_report_says(run: Run, tmp_path: Path) -> None:
     reporter = replace(aggregate().reporter, organization=ACTIVE, email=ACTIVE, report_id=ACTIVE)
     hostile = replace(
@@ -191,6 +197,7 @@ def test_no_terminal_obeys_what_a_report_says(run: Run, tmp_path: Path) -> None:
         assert "\nInjected" not in text
 
 
+@pytest.mark.slow
 def test_reports_to_others_are_sent_by_a_server_alone(run: Run) -> None:
     result = run("reports", "send")
     assert result.exit_code == 1

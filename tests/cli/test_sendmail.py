@@ -45,6 +45,7 @@ def sendmail(tmp_path: Path) -> Sendmail:
     return Sendmail(tmp_path)
 
 
+@pytest.mark.slow
 def test_cron_is_understood(sendmail: Sendmail) -> None:
     result = sendmail("-i", "-FCronDaemon", "-oem", "budi@b.test")
     assert (result.exit_code, result.output) == (0, "")
@@ -52,6 +53,7 @@ def test_cron_is_understood(sendmail: Sendmail) -> None:
     assert 'From: "CronDaemon" <' in sendmail.source()
 
 
+@pytest.mark.slow
 def test_php_is_understood(sendmail: Sendmail) -> None:
     text = "To: Budi <budi@b.test>, ann@c.test\nBcc: eve@d.test\nSubject: x\n\nhello\n"
     assert sendmail("-t", "-i", text=text).exit_code == 0
@@ -68,6 +70,7 @@ def test_addresses_behind_the_flags_join_those_of_the_header(sendmail: Sendmail)
     assert sorted(map(str, sendmail.recipients())) == ["ann@a.test", "budi@b.test"]
 
 
+@pytest.mark.slow
 def test_the_sender_is_given_or_null(sendmail: Sendmail) -> None:
     assert sendmail("-f", "ann@a.test", "budi@b.test").exit_code == 0
     assert sendmail("-f<>", "eve@b.test").exit_code == 0

@@ -36,6 +36,7 @@ def setup(run: Run, *arguments: str, zone: str = "x.test A 192.0.2.9") -> Result
         return run("domain", "setup", *arguments, servers="{}:{}".format(*server.address))
 
 
+@pytest.mark.slow
 def test_every_record_is_printed_with_its_reason(run: Run) -> None:
     told = setup(run, "a.test")
     assert told.exit_code == 0, told.output
@@ -79,6 +80,7 @@ def test_a_terminal_is_never_given_what_a_stranger_would_do_to_it(run: Run) -> N
     assert "SPF: wrong" in told.stdout
 
 
+@pytest.mark.slow
 def test_when_nobody_answers_it_is_said(run: Run) -> None:
     assert run("dkim", "add", "a.test", "-a", "ed25519").exit_code == 0
     with zone_in_a_thread("") as server:
@@ -111,10 +113,12 @@ class TestAdvice:
     def told(self, run: Run, *arguments: str, zone: str = ZONE) -> str:
         return setup(run, "a.test", "--check", *arguments, zone=zone).stdout
 
+    @pytest.mark.slow
     def test_without_reports_they_are_waited_for(self, run: Run) -> None:
         assert "  No report about a.test has come yet" in self.told(run)
         assert "Belum ada laporan tentang a.test" in self.told(run, "--lang", "id")
 
+    @pytest.mark.slow
     def test_it_follows_from_the_policy_in_the_dns(self, run: Run, tmp_path: Path) -> None:
         many = replace(GOOD, count=500)
         keep(tmp_path, lately(aggregate(many)))

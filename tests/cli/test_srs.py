@@ -40,6 +40,7 @@ def test_there_is_no_key_before_the_first_mail_was_sent_on(run: Run) -> None:
     assert run("list").output == ""
 
 
+@pytest.mark.slow
 def test_a_key_is_turned_and_the_one_before_is_known(run: Run, tmp_path: Path) -> None:
     assert run("rotate").output == "Key 1 stamps from now on; 0 before it are known.\n"
     assert run("rotate").output == "Key 2 stamps from now on; 1 before it are known.\n"
@@ -51,6 +52,7 @@ def test_a_key_is_turned_and_the_one_before_is_known(run: Run, tmp_path: Path) -
     assert run("rotate", "--forget").output.endswith("; 0 before it are known.\n")
 
 
+@pytest.mark.slow
 def test_an_address_leads_to_whose_it_is(run: Run, tmp_path: Path) -> None:
     assert "no sender was rewritten here yet" in run("whose", "SRS0=x@a.test").stderr
     run("rotate")

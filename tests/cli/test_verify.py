@@ -80,6 +80,7 @@ def test_programs_are_told_the_same(run: Run, message: str, tmp_path: Path) -> N
     assert finding["file"].endswith("var/queue-0.db")
 
 
+@pytest.mark.slow
 def test_what_is_damaged_is_held_on_demand_and_still_counts(
     run: Run, message: str, tmp_path: Path
 ) -> None:
@@ -127,6 +128,7 @@ def test_messages_without_a_checksum_are_counted(run: Run, tmp_path: Path) -> No
     assert "6 messages came before checksums were kept" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_file_that_is_no_database_is_named(run: Run, message: str, tmp_path: Path) -> None:
     (tmp_path / "var/queue-1.db").write_bytes(b"x" * 5000)
     done = run("verify")

@@ -51,6 +51,7 @@ async def test_the_recipients_of_one_message_share_transactions_of_fifty(make_wo
     assert len(await world.events(Delivered)) == 120
 
 
+@pytest.mark.slow
 async def test_a_newsletter_does_not_stand_before_a_single_message(make_world):
     host = ScriptedHost(seconds=0.2)
     world = make_world(hosts={"192.0.2.1": host}, routes=(SMARTHOST,))
@@ -88,6 +89,7 @@ class DeadNames(ScriptedDns):
         return await super().mx(domain)
 
 
+@pytest.mark.slow
 async def test_domains_that_no_server_answers_for_keep_no_others_waiting(make_world):
     host = ScriptedHost()
     dns = DeadNames(mxs={"a.test": ((10, "mx.a.test"),)}, v4={"mx.a.test": ("192.0.2.1",)})
@@ -177,6 +179,7 @@ async def test_an_ipv6_that_leads_nowhere_is_not_tried_first_for_long(make_world
     assert world.talker.tried[-2:] == ["2001:db8::5", "192.0.2.5"]
 
 
+@pytest.mark.slow
 async def test_a_site_that_is_down_defers_its_cohort_without_trying_each(make_world):
     world = make_world(routes=(SMARTHOST,))
     async with world.running():
@@ -201,6 +204,7 @@ async def test_a_site_that_comes_back_gets_its_cohort(make_world):
         assert len(hosts["192.0.2.1"].received) == 50
 
 
+@pytest.mark.slow
 async def test_a_host_that_bears_two_connections_is_not_pestered(make_world):
     host = ScriptedHost(seconds=0.2, connections=2)
     world = make_world(hosts={"192.0.2.1": host}, routes=(SMARTHOST,))

@@ -197,6 +197,7 @@ def simulate(limit, seconds=1800.0, t_message=0.05, t_setup=0.1):
     return attempts + turned_away, turned_away, sent * t_message / (limit * seconds)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("limit", "most"),
     [(2, 0.0020), (5, 0.0010), pytest.param(10, 0.0005, marks=pytest.mark.slow)],

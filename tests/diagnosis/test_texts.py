@@ -28,6 +28,7 @@ def named_in_code() -> set[str]:
     }
 
 
+@pytest.mark.slow
 def test_every_cause_that_the_code_names_has_texts() -> None:
     assert causes() | named_in_code() <= known_causes()
 

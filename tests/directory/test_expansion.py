@@ -51,6 +51,7 @@ class TestReports:
         residents.move_in("mail-reports@c.test", "x")
         return Expander(residents, "mx.a.test", reports=names)
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("local", ["mail-reports", "Mail-Reports", "mail-reports+tls"])
     def test_they_end_at_the_name_itself_and_not_at_the_catch_all(self, local: str) -> None:
         (one,) = (

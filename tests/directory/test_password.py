@@ -14,6 +14,7 @@ def entropy(size: int) -> bytes:
     return bytes(range(size))
 
 
+@pytest.mark.slow
 def test_each_password_of_an_account_is_told_apart() -> None:
     own = make_secret("", "own secret", entropy)
     app = make_secret("thunderbird", "app secret", entropy, like=own)
@@ -23,6 +24,7 @@ def test_each_password_of_an_account_is_told_apart() -> None:
     assert find_secret([], "own secret") is None
 
 
+@pytest.mark.slow
 def test_secrets_of_one_account_share_a_salt_and_others_do_not() -> None:
     own = make_secret("", "secret", entropy)
     app = make_secret("app", "secret", lambda size: b"x" * size, like=own)

@@ -82,6 +82,7 @@ async def test_chain_of_aliases_has_a_limit(asking, links: int, ends_well: bool)
             assert (await asker.dns.ipv4("c0.test")).records == ("192.0.2.9",)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "error"),
     [
@@ -111,6 +112,7 @@ async def test_truncated_answer_is_fetched_by_tcp(asking) -> None:
         assert len(asker.server.asked) == 2
 
 
+@pytest.mark.slow
 async def test_huge_answer_is_cut_to_the_limit(asking) -> None:
     async with asking() as asker:
         for n in range(RECORD_LIMIT + 10):
@@ -118,6 +120,7 @@ async def test_huge_answer_is_cut_to_the_limit(asking) -> None:
         assert len((await asker.dns.ipv4("big.test")).records) == RECORD_LIMIT
 
 
+@pytest.mark.slow
 async def test_an_answer_that_is_too_long_is_not_read(asking) -> None:
     """To parse one of 64 KiB takes as long as to receive a thousand messages."""
     async with asking() as asker:
@@ -128,6 +131,7 @@ async def test_an_answer_that_is_too_long_is_not_read(asking) -> None:
         assert ("big.test", "A") in asker.server.asked
 
 
+@pytest.mark.slow
 async def test_next_server_is_asked_when_one_fails(asking) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
         silent.bind(("127.0.0.1", 0))
@@ -138,6 +142,7 @@ async def test_next_server_is_asked_when_one_fails(asking) -> None:
                 assert len(asker.server.asked) == 1
 
 
+@pytest.mark.slow
 async def test_question_ends_at_its_total_time(asking) -> None:
     async with asking(server_seconds=5.0, total_seconds=0.05) as asker:
         asker.server.faults["*"] = Fault.SILENT
@@ -231,6 +236,7 @@ def open_sockets() -> int:
     return sum("socket:" in str(fd.readlink()) for fd in descriptors)
 
 
+@pytest.mark.slow
 async def test_a_question_that_is_cancelled_at_any_moment_leaves_no_socket(asking) -> None:
     async with asking(server_seconds=5.0) as asker:
         asker.server.faults["*"] = Fault.SILENT
@@ -245,6 +251,7 @@ async def test_a_question_that_is_cancelled_at_any_moment_leaves_no_socket(askin
         assert open_sockets() == before
 
 
+@pytest.mark.slow
 async def test_questions_under_way_are_bounded(asking) -> None:
     async with asking(concurrency=2, server_seconds=0.5) as asker:
         asker.server.faults["*"] = Fault.SILENT
@@ -310,6 +317,7 @@ async def ask_hostile(octets: bytes, echoes: bool) -> Answer[str]:
         transport.close()
 
 
+@pytest.mark.slow
 @given(octets=st.binary(max_size=300), echoes=st.booleans())
 def test_any_octets_end_as_an_answer_or_a_dns_error(octets: bytes, echoes: bool) -> None:
     with contextlib.suppress(DnsError):  # Which one it is, the tests above say.

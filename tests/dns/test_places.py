@@ -39,6 +39,7 @@ class Asked:
             self.moved.notify_all()
 
 
+@pytest.mark.slow
 async def test_who_is_late_leaves_the_place_to_the_next_and_is_not_ended() -> None:
     asked = Asked(Places(2, 100, MOMENT))
     async with asyncio.TaskGroup() as group:
@@ -50,6 +51,7 @@ async def test_who_is_late_leaves_the_place_to_the_next_and_is_not_ended() -> No
             task.cancel()
 
 
+@pytest.mark.slow
 async def test_beyond_the_bound_who_waits_for_longest_is_ended() -> None:
     asked = Asked(Places(2, 6, MOMENT))
     async with asyncio.TaskGroup() as group:
@@ -61,6 +63,7 @@ async def test_beyond_the_bound_who_waits_for_longest_is_ended() -> None:
             task.cancel()
 
 
+@pytest.mark.slow
 async def test_without_room_for_the_late_a_place_is_kept() -> None:
     asked = Asked(Places(2, 0, MOMENT))
     async with asyncio.TaskGroup() as group:
@@ -74,6 +77,7 @@ async def test_without_room_for_the_late_a_place_is_kept() -> None:
             task.cancel()
 
 
+@pytest.mark.slow
 async def test_whoever_leaves_and_however_gives_one_place_back() -> None:
     places = Places(2, 3, MOMENT)
     asked = Asked(places)
@@ -109,6 +113,7 @@ async def test_who_is_late_goes_on_and_comes_to_its_end() -> None:
         next_one.cancel()
 
 
+@pytest.mark.slow
 async def test_a_healthy_name_behind_hundreds_of_dead_ones_is_answered_soon(asking) -> None:
     """They would take ten rounds of two minutes. So few that no socket's buffer loses one of them,
     however slow the machine is."""
@@ -126,6 +131,7 @@ async def test_a_healthy_name_behind_hundreds_of_dead_ones_is_answered_soon(aski
                 ask.cancel()
 
 
+@pytest.mark.slow
 async def test_the_wait_for_a_place_counts_as_time_of_the_question(asking) -> None:
     """One after the other they would take ten seconds."""
     async with asking(concurrency=1, late=0, total_seconds=0.1) as asker:

@@ -31,6 +31,7 @@ def test_the_demo_ends_well_when_all_arrived_and_was_believed(tmp_path: Path) ->
         assert f"{check}: pass a.test" in judged
 
 
+@pytest.mark.slow
 def test_a_second_demo_does_not_delete_the_data_of_the_first(tmp_path: Path) -> None:
     data = tmp_path / "demo-data" / "a.test" / "var"
     data.mkdir(parents=True)

@@ -44,6 +44,7 @@ async def test_a_store_of_reports(check: Check, engine: Feedback) -> None:
     await check(engine)
 
 
+@pytest.mark.slow
 def test_faults_of_one_report_are_bounded_and_all_counted() -> None:
     details = [Detail(result_type=f"r{n}", failed_session_count=1) for n in range(MAX_FAULTS + 50)]
     file = filed(received(tls(*details)))

@@ -22,6 +22,7 @@ def _closed() -> Iterator[None]:
     close()
 
 
+@pytest.mark.slow
 @targets
 def test_what_was_found_once_stays_sound(target: Target) -> None:
     for octets in kept(target.name):
@@ -37,6 +38,7 @@ def test_neither_time_nor_memory_explodes_with_repetition(target: Target) -> Non
         check_memory(target, octets)
 
 
+@pytest.mark.slow
 @targets
 def test_new_inputs_are_handled_as_promised(target: Target) -> None:
     known = st.sampled_from([b"", *kept(target.name)])

@@ -95,6 +95,7 @@ async def test_a_program_that_is_not_there_is_no_answer() -> None:
         await checker.is_right(ANN)
 
 
+@pytest.mark.slow
 async def test_a_slow_program_is_waited_for_no_longer_than_is_said_and_few_at_a_time() -> None:
     asked = 0
 

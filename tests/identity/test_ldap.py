@@ -139,6 +139,7 @@ async def test_a_search_that_fails_is_no_answer(answer: bytes) -> None:
         await ask(answer, settings=SEARCH)
 
 
+@pytest.mark.slow
 async def test_a_server_that_hangs_is_waited_for_no_longer_than_is_said() -> None:
     with pytest.raises(IdentityUnavailable, match="no answer within"):
         await ask(settings=BIND, hangs=True)

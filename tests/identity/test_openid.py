@@ -111,6 +111,7 @@ def encoded(value: object) -> str:
     return base64.urlsafe_b64encode(octets).rstrip(b"=").decode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("key", "alg", "kid"),
     [(RSA, "RS256", "rsa"), (RSA, "PS256", "rsa"), (EC, "ES256", "ec"), (ED, "Ed25519", "ed")],
@@ -123,6 +124,7 @@ async def test_a_signed_token_names_its_user(key: object, alg: str, kid: str) ->
     assert found.proof.issuer == there.issuer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "why"),
     [
@@ -206,6 +208,7 @@ def forged(there: There) -> dict[str, tuple[str, str]]:
 ATTACKS = list(forged(There()))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attack", ATTACKS)
 async def test_a_token_that_nobody_issued_lets_nobody_in(attack: str) -> None:
     async with provider() as (openid, there):
@@ -241,6 +244,7 @@ async def test_keys_are_fetched_once_and_again_after_an_hour() -> None:
         assert len(there.asked) == 4
 
 
+@pytest.mark.slow
 async def test_a_new_key_is_found_at_once_and_unknown_ones_are_looked_for_once_a_minute() -> None:
     async with provider() as (openid, there):
         assert isinstance(await openid.examine(signed(said(there))), Bearer)
@@ -274,6 +278,7 @@ async def test_a_provider_that_is_away_has_its_keys_used_for_a_day() -> None:
         assert isinstance(await openid.examine(token), Bearer)
 
 
+@pytest.mark.slow
 async def test_a_slow_provider_is_asked_by_one_and_delays_nobody_who_has_keys() -> None:
     async with provider() as (openid, there):
         token = signed(said(there, exp=NOW + 10 * FRESH))

@@ -42,6 +42,7 @@ def refusal(inbox: Inbox, recipient: str) -> tuple[int, bytes]:
     return 250, b""
 
 
+@pytest.mark.slow
 def test_what_was_sent_is_there_as_soon_as_the_client_returns(merpati_inbox: Inbox) -> None:
     for n in range(5):
         send(merpati_inbox, an_order(f"no {n}"))
@@ -129,6 +130,7 @@ def test_slow_answers_later_than_an_impatient_application_waits(merpati_inbox: I
             client.rcpt("slow@b.test")
 
 
+@pytest.mark.slow
 def test_waiting_sees_what_is_sent_in_the_background(merpati_inbox: Inbox) -> None:
     sender = threading.Timer(0.1, send, (merpati_inbox, an_order()))
     sender.start()
@@ -136,6 +138,7 @@ def test_waiting_sees_what_is_sent_in_the_background(merpati_inbox: Inbox) -> No
     sender.join()
 
 
+@pytest.mark.slow
 def test_waiting_in_vain_says_what_came(merpati_inbox: Inbox) -> None:
     send(merpati_inbox, an_order("the only one"))
     with pytest.raises(AssertionError, match=r"1 of 2 messages came: \['the only one'\]"):

@@ -129,6 +129,7 @@ def hurried_threads() -> Iterator[None]:
     sys.setswitchinterval(before)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("hurried_threads")
 def test_the_writer_may_add_and_drop_while_the_loop_looks():
     recent = Recent(octets=20_000)

@@ -220,6 +220,7 @@ def test_any_text_is_an_address_or_an_address_error(text: str) -> None:
         assert address.display
 
 
+@pytest.mark.slow
 @given(st.text())
 def test_an_address_error_never_repeats_what_was_said(text: str) -> None:
     with pytest.raises(AddressError) as raised:

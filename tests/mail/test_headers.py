@@ -100,6 +100,7 @@ def test_any_octets_are_scanned_and_nothing_is_lost(octets: bytes) -> None:
         assert not set(field.text) & {"\r", "\n", "\x00"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "piece", [b"a", b"a: ", b"\n ", b"=?utf-8?q?", b": ", b"=?a?b?YQ==?= ", b'\\"']
 )

@@ -34,6 +34,7 @@ def in_child(table: Table, worker: int, work: Callable[[], None]) -> None:
     assert os.waitstatus_to_exitcode(status) == 0
 
 
+@pytest.mark.slow
 def test_what_one_worker_counts_all_see() -> None:
     table = a_table()
     in_child(table, 1, lambda: row_of(table, "site").add())

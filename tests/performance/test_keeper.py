@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 
 def wait_for(condition: Callable[[], int]) -> int:
     """What it gives as soon as that is true."""
@@ -38,6 +40,7 @@ def test_what_left_its_parent_ends_with_the_keeper(tmp_path: Path) -> None:
     assert not Path(f"/proc/{pid}").exists()
 
 
+@pytest.mark.slow
 def test_the_command_joins_the_group_before_it_begins(tmp_path: Path) -> None:
     procs = tmp_path / "procs"
     subprocess.run(

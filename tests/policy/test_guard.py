@@ -79,6 +79,7 @@ async def test_the_day_has_so_many_messages_over_all_workers_and_the_next_as_man
     assert node.send("bob@a.test") == ""
 
 
+@pytest.mark.slow
 async def test_a_row_that_gave_way_is_looked_for_again(node: Node) -> None:
     assert [node.send("bob@a.test") for _ in range(2)] == ["", ""]
     table = node.guards[0]._table

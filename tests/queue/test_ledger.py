@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import apsw
+import pytest
 
 from merpati.journal.store import JournalStore
 from merpati.mail.envelope import Body
@@ -54,6 +55,7 @@ def steps_of_a_page(connection: apsw.Connection) -> int:
     return steps
 
 
+@pytest.mark.slow
 async def test_a_page_costs_the_same_however_many_debts_there_are(tmp_path: Path) -> None:
     few = await owing(tmp_path / "0.db", [(1, 0), (2, 0)] * 30)
     many = await owing(tmp_path / "1.db", [(1, 0), (2, 0)] * 30)

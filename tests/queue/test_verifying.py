@@ -88,6 +88,7 @@ CHUNK_OF = "(SELECT id << 16 FROM message WHERE public = '{}')"
 ENVELOPE_OF = "UPDATE message SET entry = CAST(replace(entry, {}) AS BLOB) WHERE public = '{}'"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("statement", "damage", "message"),
     [
@@ -151,6 +152,7 @@ def test_what_is_damaged_is_named(
     assert all(one.lost and one.next for one, _ in named)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "statement",
     [
@@ -185,6 +187,7 @@ def test_a_forgotten_beginning_accuses_nobody(shard: Path, spoil: Spoil) -> None
     assert found_in(shard) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", ["message", "recipient", "chunk", "event", "lane"])
 def test_pages_that_cannot_be_read_are_named_and_the_rest_is_looked_at(
     shard: Path, spoil: Spoil, table: str

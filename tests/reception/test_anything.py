@@ -3,6 +3,7 @@
 import asyncio
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -59,6 +60,7 @@ async def converse(role: Role, lines: list[bytes], *, pipelined: bool) -> tuple[
         return house, b"".join(client.stream._inbox)
 
 
+@pytest.mark.slow
 @given(st.sampled_from([Role.MX, Role.SUBMISSION, Role.LMTP]), LINES, st.booleans())
 def test_any_octets_are_answered_by_replies_alone(
     role: Role, lines: list[bytes], pipelined: bool
@@ -67,6 +69,7 @@ def test_any_octets_are_answered_by_replies_alone(
     assert all(REPLY.fullmatch(line) for line in said.split(b"\r\n")[:-1])
 
 
+@pytest.mark.slow
 @given(LINES)
 def test_no_octets_from_a_stranger_reach_anybody_elsewhere(lines: list[bytes]) -> None:
     async def told() -> list[Accepted]:

@@ -97,6 +97,7 @@ def log_in(at: Endpoint, context: ssl.SSLContext, response: str = "=") -> tuple[
         return client.esmtp_features["auth"], client.docmd("AUTH", f"EXTERNAL {response}")[0]
 
 
+@pytest.mark.slow
 async def test_the_address_in_the_certificate_logs_in(office: Office) -> None:
     house = House()
     async with listening(house, office.context()) as at:
@@ -107,6 +108,7 @@ async def test_the_address_in_the_certificate_logs_in(office: Office) -> None:
     assert "trustme" in event.issuer
 
 
+@pytest.mark.slow
 async def test_without_a_certificate_external_is_not_offered_and_passwords_are(
     office: Office,
 ) -> None:
@@ -118,6 +120,7 @@ async def test_without_a_certificate_external_is_not_offered_and_passwords_are(
     assert code == 504
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("required", "names"), [(False, ("ann@a.test",)), (True, ())])
 async def test_who_shows_a_bad_certificate_or_none_where_one_is_required_gets_no_session(
     office: Office, required: bool, names: tuple[str, ...]
@@ -132,6 +135,7 @@ async def test_who_shows_a_bad_certificate_or_none_where_one_is_required_gets_no
     assert (event.mechanism, event.why, event.ip) == ("EXTERNAL", why, "127.0.0.1")
 
 
+@pytest.mark.slow
 async def test_a_revoked_certificate_gets_no_session(office: Office, tmp_path: Path) -> None:
     house = House()
     context = office.client("ann@a.test")

@@ -66,6 +66,7 @@ async def test_the_own_password_logs_in_and_its_use_is_noted() -> None:
     assert house.residents.uses == [(1, house.clock.now())]
 
 
+@pytest.mark.slow
 async def test_an_account_has_one_spelling_however_its_owner_writes_it() -> None:
     house = House()
     for spelling in ("ANN@A.test", '"ann"@a.test', '"a\\nn"@a.test'):
@@ -75,6 +76,7 @@ async def test_an_account_has_one_spelling_however_its_owner_writes_it() -> None
     assert {event.login for event in await house.events(LoggedIn)} == {"ann@a.test"}
 
 
+@pytest.mark.slow
 async def test_guesses_at_one_account_are_counted_together_however_it_is_written() -> None:
     house = House(failures=FailureSettings(per_account=3))
     logins = house.logins()
@@ -149,6 +151,7 @@ async def test_an_address_that_failed_too_often_is_not_heard() -> None:
     assert str(await login.respond(b"")).startswith("454 4.7.0")
 
 
+@pytest.mark.slow
 async def test_hashing_has_a_bounded_queue() -> None:
     with ThreadPoolExecutor(1) as executor:
         hasher = Hasher(executor, max_waiting=2)

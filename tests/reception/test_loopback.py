@@ -67,6 +67,7 @@ async def test_smtplib_sends_two_messages_over_one_connection(
     assert {event.ip for event in accepted} == {"127.0.0.1"}
 
 
+@pytest.mark.slow
 async def test_stopping_ends_a_connection_that_waits(tls: TlsContext) -> None:
     house = House()
     async with listening(house, tls) as at:

@@ -2,6 +2,8 @@
 
 import tracemalloc
 
+import pytest
+
 from merpati.queue.entry import Entry
 from merpati.testing.clock import VirtualClock
 from merpati.testing.doors import House, greeted
@@ -68,6 +70,7 @@ class Source:
         pass
 
 
+@pytest.mark.slow
 async def test_a_message_of_fifty_mebibytes_costs_less_than_one() -> None:
     house = House()
     disk = house.queue = Disk(house.clock, house.journal)

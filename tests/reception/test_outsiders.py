@@ -83,6 +83,7 @@ async def test_a_password_of_the_directory_is_good_without_asking_anybody() -> N
     assert (event.program, event.by) == ("app1", "")
 
 
+@pytest.mark.slow
 async def test_who_is_no_user_here_is_let_in_by_nobody() -> None:
     house = House(passwords=(outside := Outside()))
     assert (await by_password(house, "eve@a.test", OUTSIDE))[:3] == "535"
@@ -195,6 +196,7 @@ async def test_a_token_longer_than_a_line_may_be_is_refused_and_the_session_goes
         assert (await client.say("NOOP"))[:3] == "250"
 
 
+@pytest.mark.slow
 async def test_neither_password_nor_token_is_in_the_journal() -> None:
     house = House(tokens=Outside(), passwords=Outside())
     await by_password(house, "ann@a.test", OUTSIDE)

@@ -55,6 +55,7 @@ def test_without_a_zone_the_resolver_is_believed_and_that_is_told() -> None:
     assert not findings[0].is_fault
 
 
+@pytest.mark.slow
 def test_however_many_servers_a_zone_names_few_are_asked() -> None:
     hosts = [f"n{n}.a.test" for n in range(200)]
     lines = [f"a.test NS {host}\n{host} A 127.0.0.1" for host in hosts]

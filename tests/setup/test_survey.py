@@ -95,6 +95,7 @@ def test_a_domain_without_a_key_misses_one() -> None:
     assert states(surveyed(GOOD, replace(A_TEST, keys=())))[Purpose.DKIM] is State.MISSING
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "instead_of", "purpose", "state"),
     [
@@ -155,6 +156,7 @@ def test_more_than_ten_lookups_are_too_long_and_no_loop_is_followed() -> None:
     assert states(surveyed(zone))[Purpose.SPF] is State.THERE
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [Fault.SERVFAIL, Fault.GARBAGE, Fault.CUT])
 def test_what_nobody_answers_is_unknown_and_no_fault(fault: Fault) -> None:
     findings = surveyed(GOOD, faults={"*": fault}, seconds=0.1)

@@ -39,6 +39,7 @@ def of_a_seed(seed: int) -> ParameterSet:
     return pytest.param(seed, marks=[pytest.mark.slow] if seed >= 2 else [])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [of_a_seed(seed) for seed in range(SEEDS)])
 def test_every_promise_is_kept(seed: int) -> None:
     result = run(draw(seed))
@@ -241,6 +242,7 @@ def test_a_wait_that_a_jump_makes_longer_is_found(back: float) -> None:
     assert promise_broken(plan, follow_every_jump) == "gap"
 
 
+@pytest.mark.slow
 def test_what_an_operator_cancels_waits_for_nothing() -> None:
     steps = (*WAITING, Alter(at=9, action="cancel", domain="d0.test"))
     assert promise_broken(replace(a_plan(*steps), ends=2 * HOUR, max_age=3 * HOUR)) == ""
@@ -252,6 +254,7 @@ def test_fresh_mail_goes_at_once_behind_a_step_back() -> None:
     assert promise_broken(a_plan(*steps)) == ""
 
 
+@pytest.mark.slow
 def test_connections_above_the_window_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = a_plan(*messages(40))
     assert promise_broken(plan) == ""
@@ -265,6 +268,7 @@ def opened_anyway(allotment: Allotment) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_a_disk_that_does_not_sync_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = a_plan(HOST_DOWN, *messages(4), Crash(at=5.0, cut=True, down=1.0))
     assert promise_broken(plan) == ""
@@ -272,6 +276,7 @@ def test_a_disk_that_does_not_sync_is_found(monkeypatch: pytest.MonkeyPatch) -> 
     assert promise_broken(plan) != ""
 
 
+@pytest.mark.slow
 def test_a_failing_plan_is_shrunk_to_what_makes_it_fail() -> None:
     def fails(plan: Plan) -> bool:
         return promise_broken(plan, acknowledge_before_storing) == "lost"

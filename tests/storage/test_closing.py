@@ -46,6 +46,7 @@ async def test_what_was_handed_over_before_the_end_is_done(tmp_path: Path) -> No
     assert await waiting > 0
 
 
+@pytest.mark.slow
 def test_a_file_that_nobody_closed_does_not_keep_the_process(tmp_path: Path) -> None:
     code = (
         "import asyncio, sys\n"

@@ -34,6 +34,7 @@ def test_a_handle_without_room_for_its_index_is_not_used_again() -> None:
 
 
 # Closing folds the log back, which fails as well; apsw reports here what has no caller to go to.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_disk_that_fills_up_at_the_first_start_is_named_wherever_it_does(tmp_path: Path) -> None:
     disk = FaultDisk(Fault(lasting=10**9, code=errno.ENOSPC, only="write"))

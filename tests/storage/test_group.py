@@ -32,6 +32,7 @@ async def kept(database: Database) -> list[int]:
     )
 
 
+@pytest.mark.slow
 async def test_a_bad_job_fails_alone(database: Database) -> None:
     def spoil(connection: apsw.Connection) -> None:
         add(connection, 2)
@@ -48,6 +49,7 @@ async def test_a_bad_job_fails_alone(database: Database) -> None:
     assert await kept(database) == [1, 3]
 
 
+@pytest.mark.slow
 async def test_what_rides_waits_for_company(database: Database) -> None:
     rider = asyncio.ensure_future(database.write(lambda connection: add(connection, 1), rides=True))
     await asyncio.sleep(0)

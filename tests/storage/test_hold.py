@@ -50,6 +50,7 @@ async def test_a_single_job_does_not_wait_for_others(
     assert len(commits) == 3
 
 
+@pytest.mark.slow
 async def test_under_load_the_first_waits_for_who_comes_later(
     database: Database, commits: list[int]
 ) -> None:

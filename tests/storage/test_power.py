@@ -100,6 +100,7 @@ async def test_nothing_acknowledged_is_lost_by_a_power_cut(tmp_path: Path) -> No
         assert not set(promises.finished) & there, f"cut {n}: a settled message came back"
 
 
+@pytest.mark.slow
 async def test_a_disk_that_does_not_sync_loses_mail(tmp_path: Path) -> None:
     chance = Random(7)
     recorder = Recorder(chance)

@@ -72,6 +72,7 @@ async def test_what_is_restored_is_what_was_there(places: Places, tmp_path: Path
             assert b"".join(pieces) == sample.octets(subject)
 
 
+@pytest.mark.slow
 async def test_what_was_committed_before_is_in_it_while_the_queue_is_written(
     places: Places, tmp_path: Path
 ) -> None:
@@ -144,6 +145,7 @@ async def test_damaged_structure_ends_a_backup(places: Places, tmp_path: Path) -
     assert not (tmp_path / "backup/backup.json").exists()
 
 
+@pytest.mark.slow
 def test_mail_that_is_moved_while_it_is_copied_is_copied(tmp_path: Path) -> None:
     box = tmp_path / "mail/a.test/ann"
     names = [f"{number}.x" for number in range(1500)]

@@ -53,6 +53,7 @@ async def enter(store: Store, door: socket.socket) -> str:
     return found
 
 
+@pytest.mark.slow
 async def test_callers_hear_421_until_there_is_room(
     door: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:

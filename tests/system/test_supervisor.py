@@ -44,6 +44,7 @@ def activated(code: str) -> subprocess.CompletedProcess[str]:
         )
 
 
+@pytest.mark.slow
 def test_a_socket_of_systemd_is_taken_over() -> None:
     done = activated(
         "where = Endpoint('127.0.0.1', PORT)\n"
@@ -53,6 +54,7 @@ def test_a_socket_of_systemd_is_taken_over() -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_a_socket_of_systemd_that_is_not_configured_is_refused() -> None:
     done = activated("started()")
     assert "which merpati.toml does not name" in done.stderr

@@ -6,6 +6,8 @@ import os
 import threading
 from pathlib import Path
 
+import pytest
+
 from merpati.certificates.watch import Watch
 from merpati.clock import SystemClock
 from merpati.config.places import Places
@@ -30,6 +32,7 @@ class Nobody:
         raise AssertionError
 
 
+@pytest.mark.slow
 async def test_a_password_is_checked_while_every_write_to_a_maildir_hangs(tmp_path: Path) -> None:
     file = tmp_path / "merpati.toml"
     file.write_text('hostname = "mx.a.test"\n')

@@ -5,6 +5,8 @@ import socket
 import ssl
 from pathlib import Path
 
+import pytest
+
 from merpati.clock import SystemClock
 from merpati.wire.certificates import make_self_signed
 from merpati.wire.errors import WireError
@@ -24,6 +26,7 @@ def break_the_record(port: int) -> socket.socket:
     return raw
 
 
+@pytest.mark.slow
 async def test_a_broken_stream_is_closed_though_its_peer_reads_nothing(
     serving_port, tmp_path: Path
 ) -> None:

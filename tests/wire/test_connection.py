@@ -41,6 +41,7 @@ async def test_octets_come_back_in_order(serving_port) -> None:
         await stream.close()
 
 
+@pytest.mark.slow
 async def test_octets_that_nobody_waits_for_are_bounded(serving_port) -> None:
     async def flood(arrival: Arrival) -> None:
         arrival.stream.write(b"x" * 4_000_000)
@@ -148,6 +149,7 @@ async def test_octets_given_back_are_read_first(serving_port) -> None:
         await stream.close()
 
 
+@pytest.mark.slow
 async def test_last_reply_survives_octets_that_nobody_read(serving_port) -> None:
     async def too_much(arrival: Arrival) -> None:
         await arrival.stream.read()

@@ -106,6 +106,7 @@ async def test_what_is_no_small_text_is_refused(
     assert len(server.requests) == 1
 
 
+@pytest.mark.slow
 async def test_an_answer_that_does_not_come_is_given_up(server: Server) -> None:
     server.settings = replace(server.settings, seconds=0.2)
     with pytest.raises(WireError, match="within"):

@@ -89,6 +89,7 @@ async def test_defect_of_a_session_ends_that_session_alone(serving_port) -> None
         await good.close()
 
 
+@pytest.mark.slow
 async def test_stop_waits_for_sessions_within_the_grace(serving_port) -> None:
     async def slow(arrival: Arrival) -> None:
         await arrival.stream.read()
@@ -196,6 +197,7 @@ async def test_dial_leaves_from_the_source_it_is_told(serving_port) -> None:
         await stream.close()
 
 
+@pytest.mark.slow
 async def test_dial_ends_at_its_time() -> None:
     full = socket.socket()
     full.bind(("127.0.0.1", 0))
@@ -235,6 +237,7 @@ async def test_a_loop_that_is_behind_its_work_begins_no_more(serving_port) -> No
         assert await greeting(port) == b"421 BUSY"
 
 
+@pytest.mark.slow
 async def test_how_far_a_loop_is_behind_is_seen_at_the_next_sweep(serving_port) -> None:
     async with serving_port(tell_crowd) as port:
         stream = await port.dial()
@@ -287,6 +290,7 @@ async def first_taken(starving: Starving, told: list[int]) -> socket.socket:
         accepting.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lack", [errno.EMFILE, errno.ENOMEM])
 async def test_where_the_system_has_no_room_a_connection_waits(lack: int) -> None:
     """And the listener does, too, instead of asking without end."""
@@ -310,6 +314,7 @@ async def test_a_connection_that_broke_keeps_nobody_waiting() -> None:
     assert told == []
 
 
+@pytest.mark.slow
 async def test_a_listener_tells_of_starvation_and_goes_on() -> None:
     told: list[OSError] = []
     listener = Listener(Wire(SystemClock()), tell_crowd, [].append, starved=told.append)

@@ -5,6 +5,8 @@ import socket
 import tracemalloc
 from contextlib import ExitStack
 
+import pytest
+
 from merpati.wire.listen import Arrival, ListenSettings
 
 CONNECTIONS = 200
@@ -15,6 +17,7 @@ async def wait_for_octets(arrival: Arrival) -> None:
         pass
 
 
+@pytest.mark.slow
 async def test_idle_plain_connection_costs_at_most_8_kib(serving_port) -> None:
     settings = ListenSettings(connections_per_ip=CONNECTIONS + 1)
     served = 0

@@ -61,6 +61,7 @@ async def send_and_collect(stream, sent: bytes) -> bytes:
     return bytes(received)
 
 
+@pytest.mark.slow
 async def test_both_sides_agree_and_carry_octets(serving_port, server, trusting) -> None:
     seen: list[Tls] = []
     async with serving_port(implicit(server, seen)) as port:

@@ -47,6 +47,7 @@ async def test_no_way_of_writing_an_address_leads_into_our_own_network(
     assert not lines
 
 
+@pytest.mark.slow
 async def test_an_operators_own_server_may_be_anywhere(asked: tuple[int, list[bytes]]) -> None:
     port, lines = asked
     told = await Web(WebSettings()).ask(Ask(f"http://127.0.0.1:{port}/"))

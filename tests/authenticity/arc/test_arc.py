@@ -157,6 +157,7 @@ def test_a_sealer_is_asked_for_once() -> None:
     assert len(answers.asked) == 2
 
 
+@pytest.mark.slow
 def test_a_chain_may_have_fifty_sets_and_no_more() -> None:
     full = chained(*["one.test"] * MAX_SETS)
     assert verdict(full).result is Result.PASS

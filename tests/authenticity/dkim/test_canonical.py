@@ -95,6 +95,7 @@ def test_fields_are_as_dkimpy_has_them(value: bytes) -> None:
         assert canonical_field(b"Subject:" + value, canon) == name + b":" + theirs
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_what_may_be_the_end() -> None:
     size = 0
 

@@ -295,6 +295,7 @@ def test_the_parts_make_no_difference() -> None:
     assert answers.answer(verify(parts, AT))[0].result is Result.PASS
 
 
+@pytest.mark.slow
 def test_a_large_body_takes_constant_memory() -> None:
     part = (b"x" * 76 + b" \r\n") * 800
     fields = sign([HEAD, b"\r\n", *[part] * 200], [a_key()], AT)

@@ -187,6 +187,7 @@ def cases() -> Iterator[Case]:
             yield Case(seed, records, *author.client())
 
 
+@pytest.mark.slow
 def test_both_come_to_the_same_result() -> None:
     same: Counter[str] = Counter()
     for case in cases():

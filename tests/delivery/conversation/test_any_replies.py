@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -52,6 +53,7 @@ class Parrot:
             stream.abort()
 
 
+@pytest.mark.slow
 @settings(max_examples=2 * settings.default.max_examples)
 @given(REPLIES, st.booleans(), st.sampled_from(Rung), st.booleans(), st.booleans())
 def test_every_transaction_is_finished_once(

@@ -224,6 +224,7 @@ async def test_garbage_ends_it_and_calls_for_lockstep(verb: str, answer: str) ->
     assert scene.source.results() == ([[D], [U]] if verb == "RSET" else [[U]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("piece", ["250-more and more\r\n", "250 x", "x"])
 async def test_an_endless_reply_is_not_listened_to(piece: str) -> None:
     class Server(broken.Endless):

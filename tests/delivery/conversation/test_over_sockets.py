@@ -137,6 +137,7 @@ def secured(tls: TlsContext) -> type[PlainServer]:
     return Secured
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rung", list(Rung)[:4])
 @pytest.mark.parametrize("encrypted", [False, True])
 async def test_many_messages(
@@ -153,6 +154,7 @@ async def test_many_messages(
     assert world.ledger.verbs().count("STARTTLS") == encrypted
 
 
+@pytest.mark.slow
 async def test_required_tls_wants_the_right_name(serving: Serving, tls: TlsContext) -> None:
     async with serving(secured(tls)) as world:
         end, _ = await world.play(way=REQUIRED, name="other.test")
@@ -203,6 +205,7 @@ def told(world: World) -> tuple[str, str]:
     return opened.policy, opened.proof
 
 
+@pytest.mark.slow
 async def test_dane_holds_the_chain_of_a_true_handshake_against_its_records(
     serving: Serving, tls: TlsContext, authority: trustme.CA
 ) -> None:
@@ -222,6 +225,7 @@ async def test_dane_holds_the_chain_of_a_true_handshake_against_its_records(
             assert world.lessons == []
 
 
+@pytest.mark.slow
 async def test_sts_that_is_enforced_wants_a_valid_certificate_for_the_host(
     serving: Serving, tls: TlsContext
 ) -> None:
@@ -235,6 +239,7 @@ async def test_sts_that_is_enforced_wants_a_valid_certificate_for_the_host(
             assert world.lessons == []
 
 
+@pytest.mark.slow
 async def test_sts_in_testing_delivers_whatever_the_certificate(
     serving: Serving, tls: TlsContext
 ) -> None:

@@ -234,6 +234,7 @@ class TestRefused:
         with pytest.raises(ReportError, match="deep"):
             read_report(b'<feedback><x xmlns="urn:x">' + b"<a>" * MAX_DEPTH)
 
+    @pytest.mark.slow
     def test_elements_in_one_row(self) -> None:
         with pytest.raises(ReportError, match="elements"):
             read_report(b"<feedback><record>" + b"<a/>" * (MAX_IN_CHILD + 1))
@@ -278,6 +279,7 @@ class TestArchives:
             open_archive(many)
         assert time.process_time() - started < 0.3
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("wrap", [gzip.compress, lambda octets: packed("r.xml", octets)])
     def test_a_bomb_is_refused_before_it_is_large(self, wrap: object) -> None:
         assert callable(wrap)

@@ -3,6 +3,7 @@
 import gzip
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -70,6 +71,7 @@ def test_the_mail_about_it() -> None:
     assert find_report(head + body) == REPORT
 
 
+@pytest.mark.slow
 def test_a_large_report_is_not_dense_enough_to_be_refused() -> None:
     rows = tuple(replace(REPORT.rows[0], ip=f"192.0.{n // 250}.{n % 250}") for n in range(5000))
     large: AggregateReport = replace(REPORT, rows=rows)

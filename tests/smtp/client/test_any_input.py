@@ -1,5 +1,6 @@
 """Any octets from the server, at any time: only what is documented, and the books stay right."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -109,6 +110,7 @@ class Owner:
             assert mailing.verdicts
 
 
+@pytest.mark.slow
 @settings(max_examples=4 * settings.default.max_examples)
 @given(HEARD, CHOICES, st.sampled_from(Rung), st.booleans())
 def test_nothing_a_server_sends_breaks_the_client(

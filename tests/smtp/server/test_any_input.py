@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -34,6 +35,7 @@ answers = st.dictionaries(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=3 * settings.default.max_examples)
 @given(segments, answers, st.booleans(), st.booleans())
 def test_nothing_a_peer_sends_breaks_the_core(
