@@ -253,7 +253,8 @@ _KEY = (
 TARGETS = (
     Target("control", control, _JSON, longest=4096, head=b"\x00"),
     Target("control_answer", control_answer, _HTTP, head=b"\x00"),
-    Target("toml", toml, _TOML, longest=8192, room=1024 * 1024),
+    # Nine octets, `[[route]]`, are a table of all its settings; the file is the operator's own.
+    Target("toml", toml, _TOML, longest=8192, room=6 * 1024 * 1024),
     Target("value", value, _TEXTS, head=b"\x00"),
     Target("update_key", update_key, _KEY, longest=8192),
     Target("autodiscover", autodiscover, _QUESTION, longest=8192),
