@@ -19,7 +19,9 @@ MAX_FIELDS = 1000
 _NAME = rb"([!-9;-~]++)[ \t]*+:"
 _REST = rb"[^\n]*+(?:\n[ \t][^\n]*+)*+\n?+"
 _FIELD = re.compile(_NAME + _REST)
-_SECTION = re.compile(rb"(?:[!-9;-~]++[ \t]*+:%s){0,%d}+" % (_REST, MAX_FIELDS))
+# Not possessive, which means the same here: up to Python 3.11.4 a possessive group keeps what its
+# last, failing turn has read (CPython's issue 106052).
+_SECTION = re.compile(rb"(?:[!-9;-~]++[ \t]*+:%s){0,%d}" % (_REST, MAX_FIELDS))
 _BLANK_LINE = re.compile(rb"\r?\n")
 _FOLD = re.compile(r"\r?\n(?=[ \t])")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")

@@ -19,7 +19,8 @@ from merpati.authenticity.dkim.signer import (
 SETTINGS = SigningSettings(signed=(*SIGNED, "dkim-signature"))
 MAX_FOUND = 8192
 _RELAXED = Canonicalization.RELAXED
-_is_value = re.compile(r"(?:[ -~\t\u00a0-\ud7ff\ue000-\U0010ffff]|\r\n[ \t]++(?=\S))*+").fullmatch
+# Not possessive: see mail/headers.
+_is_value = re.compile(r"(?:[ -~\t\u00a0-\ud7ff\ue000-\U0010ffff]|\r\n[ \t]++(?=\S))*").fullmatch
 
 
 class Sealer:
