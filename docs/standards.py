@@ -23,6 +23,7 @@ CLAIMED: dict[int, tuple[str, str]] = {
     3030: ("CHUNKING and BINARYMIME", "done"),
     3207: ("STARTTLS", "done"),
     3461: ("DSN: what a sender asks", "done"),
+    3462: ("multipart/report, as it was", "done as RFC 6522, which replaced it"),
     3463: ("Enhanced status codes", "done"),
     3464: ("DSN: what a notice says", "done"),
     3848: ("`with` keywords of Received", "done"),

@@ -63,7 +63,8 @@ def build(owed: Sequence[Owed], original: bytes, settings: NoticeSettings, now: 
     sender = entry.envelope.sender
     assert sender is not None  # noqa: S101 - RFC 5321 §4.5.5: the null sender is forgiven before
     utf8 = _is_international(owed)
-    # RFC 6522 §3: a part for people, one for programs, and the message or its header section.
+    # RFC 6522 §3 (RFC 3462 before it): a part for people, one for programs, and the message
+    # or its header section.
     report = multipart(
         "report",
         [
