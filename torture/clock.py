@@ -68,9 +68,9 @@ class Unsteady:
         await asyncio.to_thread(server.wait_greeting)
         generator = Generator(server.doors, self._batch.seed, _PACE)
         try:
-            for turn in range(self._batch.count):
-                jump = JUMPS[(self._batch.number * self._batch.count + turn) % len(JUMPS)]
-                await self._turn(server, generator, jump, turn)
+            first = self._batch.number * self._batch.count
+            for turn in range(first, first + self._batch.count):
+                await self._turn(server, generator, JUMPS[turn % len(JUMPS)], turn)
             self.set(0)
             await server.drain()
         finally:
@@ -83,7 +83,8 @@ class Unsteady:
         return Outcome(self._batch.count, (verdict,), tuple(self.flaws))
 
     async def _turn(self, server: Victim, generator: Generator, jump: float, turn: int) -> None:
-        is_away = bool(turn % 2)
+        # Every other round the other way about, so that each jump meets both.
+        is_away = bool((turn + turn // len(JUMPS)) % 2)
         if is_away:
             await self.sink.stop()
         self.sink.refuses_all = not is_away
