@@ -16,6 +16,7 @@ from pathlib import Path
 from torture.backup import BACKUP
 from torture.clock import CLOCK
 from torture.dns import DNS
+from torture.dnssec import DNSSEC
 from torture.faults import FAULTS
 from torture.full import FULL
 from torture.hostile import HOSTILE
@@ -29,7 +30,7 @@ from torture.torment import Batch, Outcome, Torment
 
 TORMENTS = {
     torment.name: torment
-    for torment in (KILL, POWER, FAULTS, FULL, MEMORY, CLOCK, DNS, HOSTILE, STOP, BACKUP)
+    for torment in (KILL, POWER, FAULTS, FULL, MEMORY, CLOCK, DNS, DNSSEC, HOSTILE, STOP, BACKUP)
 }
 
 

@@ -43,7 +43,7 @@ trusted = ["127.0.0.1/32"]
 [[route]]
 match = ["*"]
 to = "{route}"
-tls = "off"
+tls = "{tls}"
 [log]
 events = false
 {tables}
@@ -64,6 +64,8 @@ class Setup:
 
     route: str
     """Where all mail but that for the mailbox goes, as in `to` of a route."""
+    tls: str = "off"
+    """What that route wants of TLS."""
     data: str = "var"
     workers: int = 1
     before: str = ""
@@ -90,6 +92,7 @@ class Victim(MerpatiProcess):
             smtp=smtp,
             lmtp=lmtp,
             route=setup.route,
+            tls=setup.tls,
             tables=setup.tables,
         )
         super().__init__(folder, text, [smtp, lmtp])

@@ -14,6 +14,7 @@ read for the recipients that they give up.
 import asyncio
 import hashlib
 import re
+import ssl
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,8 +56,12 @@ def read_message(content: bytes, recipients: tuple[str, ...], epoch: int, place:
 class Sink:
     """Listens on loopback; everything it saw stays in memory."""
 
-    def __init__(self, *, offers_chunking: bool = False) -> None:
+    def __init__(self, *, offers_chunking: bool = False, tls: ssl.SSLContext | None = None) -> None:
         self.offers_chunking = offers_chunking
+        self.tls = tls
+        """With one, STARTTLS is offered."""
+        self.plain = 0
+        """Transactions that began without TLS."""
         self.taken: list[Taken] = []
         self.in_doubt: set[Key] = set()
         """Taken, but the server was cut off before it could hear so."""
@@ -129,11 +134,13 @@ class _Session:
         self._recipients: list[str] = []
         self._is_notice = False
         self._is_over = False
+        self._has_tls = False
 
     async def run(self) -> None:
         self._say("220 sink")
         commands = {
             b"EHLO": self._ehlo,
+            b"STAR": self._starttls,
             b"MAIL": self._begin,
             b"RSET": self._begin,
             b"RCPT": self._rcpt,
@@ -149,10 +156,20 @@ class _Session:
 
     async def _ehlo(self, _: bytes) -> None:
         chunking = "250-CHUNKING\r\n" if self._sink.offers_chunking else ""
-        self._say(f"250-sink\r\n250-PIPELINING\r\n{chunking}250 8BITMIME")
+        starttls = "250-STARTTLS\r\n" if self._sink.tls and not self._has_tls else ""
+        self._say(f"250-sink\r\n250-PIPELINING\r\n{chunking}{starttls}250 8BITMIME")
+
+    async def _starttls(self, _: bytes) -> None:
+        if self._sink.tls is None:
+            self._say("500 what")
+            return
+        self._say("220 go")
+        await self._writer.start_tls(self._sink.tls)
+        self._has_tls = True
 
     async def _begin(self, line: bytes) -> None:
         self._recipients = []
+        self._sink.plain += line[:4].upper() == b"MAIL" and not self._has_tls
         self._is_notice = b"<>" in line
         self._say("250 ok")
 

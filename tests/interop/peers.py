@@ -420,9 +420,14 @@ class Named(Daemon):
             return file
         for role in ("", "-f KSK"):
             self._run(f"dnssec-keygen -q -a ECDSAP256SHA256 {role} {zone}")
-        self._run(f"dnssec-signzone -q -S -o {zone} {options} {file.name}")
+        signed = self.sign(zone, options)
         self.anchors += (self.folder / f"dsset-{zone}.").read_text().splitlines()
-        return file.with_name(f"{file.name}.signed")
+        return signed
+
+    def sign(self, zone: str, options: str = "") -> Path:
+        """Sign a zone anew with the keys it has; the file of that, which `start` reads."""
+        self._run(f"dnssec-signzone -q -S -o {zone} {options} {zone}.zone")
+        return self.folder / f"{zone}.zone.signed"
 
     def start(self) -> None:
         text = NAMED_CONF.format(folder=self.folder, port=self.port)
@@ -475,6 +480,7 @@ server:
   do-not-query-localhost: no
   local-zone: "test." nodefault
   trust-anchor-file: "{folder}/anchors"
+{more}
 remote-control:
   control-enable: no
 """
@@ -483,15 +489,16 @@ remote-control:
 class Unbound(Daemon):
     """A validating resolver that asks one authority and believes its anchors."""
 
-    def __init__(self, folder: Path, port: int) -> None:
+    def __init__(self, folder: Path, port: int, more: str = "") -> None:
         super().__init__(folder)
         folder.mkdir()
         self.port = port
+        self._more = more
 
     def start(self, authority: Named, above: str = "127.0.0.1") -> None:
         """`above` is who has the zone `test` itself."""
         (self.folder / "anchors").write_text("\n".join(authority.anchors) + "\n")
-        text = UNBOUND_CONF.format(folder=self.folder, port=self.port)
+        text = UNBOUND_CONF.format(folder=self.folder, port=self.port, more=self._more)
         # A name server that another names is asked at port 53, so each zone is named here.
         addresses = {"test": above} | dict.fromkeys(authority.zones, "127.0.0.1")
         for zone, address in addresses.items():
