@@ -44,6 +44,9 @@ each, and the stores have to close."""
 _HUNG = 60.0
 """A worker whose loop has not turned for so long is killed, and made anew."""
 _LOOK = 1.0
+_ASLEEP = 5.0
+"""The supervisor itself has not looked for so long: all were stopped together (`docker pause`, a
+machine that is moved), and nobody hangs who could not run."""
 _SHORT_LIFE = 10.0
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
@@ -135,6 +138,8 @@ class Fleet:
     _stopping: bool = False
     _failure: str = ""
     _ports: str = ""
+    _looked: float = 0.0
+    _awake_since: float = 0.0
 
     def run(self) -> None:
         """Until SIGTERM or SIGINT; MerpatiError when a worker cannot start at first."""
@@ -201,13 +206,19 @@ class Fleet:
     def _patience(self) -> float:
         interval = self.given.notifier.watchdog_interval or _LOOK
         now = self.given.clock.monotonic()
-        starts = [worker.start_at - now for worker in self._workers if not worker.pid]
+        missing = [] if self._stopping else [one for one in self._workers if not one.pid]
+        starts = [worker.start_at - now for worker in missing]
         return 0.0 if self.early else max(0.0, min(_LOOK, interval, *starts))
 
     def _tend(self) -> None:
         """Start what is missing, end what hangs, go on with replacing."""
         now = self.given.clock.monotonic()
         self.given.notifier.alive()
+        # Steps of the time of day are followed: a worker that is made in a year begins with ours.
+        self.given.clock.now()
+        if now > self._looked + _ASLEEP:
+            self._awake_since = now
+        self._looked = now
         for worker in self._workers:
             if worker.pid:
                 self._watch(worker, now)
@@ -219,9 +230,9 @@ class Fleet:
     def _watch(self, worker: _Worker, now: float) -> None:
         alive = self.given.memory.board.alive(worker.number)
         if worker.told_to_stop:
-            if now > worker.told_to_stop + _STOP:
+            if now > max(worker.told_to_stop, self._awake_since) + _STOP:
                 self._kill(worker, "did not stop in time")
-        elif alive and now > alive + _HUNG:
+        elif alive and now > max(alive, self._awake_since) + _HUNG:
             self._kill(worker, f"has not moved for {now - alive:.0f} s")
 
     def _kill(self, worker: _Worker, why: str) -> None:
@@ -230,18 +241,30 @@ class Fleet:
         worker.told_to_stop = self.given.clock.monotonic()
 
     def _start(self, worker: _Worker) -> None:
+        worker.started = self.given.clock.monotonic()
+        worker.is_ready, worker.told_to_stop, worker.why = False, 0.0, ""
+        try:
+            worker.pid, worker.line = self._make(worker.number)
+        except OSError as error:  # No room for a process, or for its line: the others go on.
+            self._lost(worker, f"cannot be made: {error.strerror}")
+
+    def _make(self, number: int) -> tuple[int, bus.Line]:
+        """A process, and our end of its line."""
+        assignment = self._assignment(number)
         mine, theirs = bus.lines()
-        assignment = self._assignment(worker.number)
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:
+            mine.close()
+            theirs.close()
+            raise
         if not pid:
             others = [one.line for one in self._workers if one.line is not None]
             for line in (mine, *others):
                 line.close()
             _Subordinate(self.settings, self.given, theirs, assignment).live(self.new_loop)
         theirs.close()
-        worker.pid, worker.line, worker.why = pid, mine, ""
-        worker.is_ready, worker.told_to_stop = False, 0.0
-        worker.started = self.given.clock.monotonic()
+        return pid, mine
 
     def _assignment(self, number: int) -> Assignment:
         count = len(self._workers)
@@ -270,15 +293,20 @@ class Fleet:
         self.given.memory.forget(worker.number)
         if self._stopping:
             return
-        how = f"by signal {-status}" if status < 0 else f"with status {status}"
-        if not was_told:
-            text = worker.why or f"ended {how}"
-            self.given.log.error("worker", f"worker {worker.number}: {text}")
-            if not self._is_complete:
-                self._failure = worker.why or f"worker {worker.number} ended {how} at its start"
-                self._stop()
-                return
-        self._plan_start(worker)
+        if was_told:
+            self._plan_start(worker)
+        else:
+            how = f"by signal {-status}" if status < 0 else f"with status {status}"
+            self._lost(worker, f"ended {how}")
+
+    def _lost(self, worker: _Worker, how: str) -> None:
+        """It is not there, and nobody wanted that."""
+        self.given.log.error("worker", f"worker {worker.number}: {worker.why or how}")
+        if self._is_complete:
+            self._plan_start(worker)
+        else:
+            self._failure = worker.why or f"worker {worker.number} {how} at its start"
+            self._stop()
 
     def _plan_start(self, worker: _Worker) -> None:
         now = self.given.clock.monotonic()

@@ -1,0 +1,171 @@
+"""What the supervisor decides about its workers: on a clock of the test's, without processes."""
+
+import errno
+import io
+import os
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from merpati.certificates.watch import Watch
+from merpati.clock import SystemClock
+from merpati.config.settings import load
+from merpati.node.memory import share
+from merpati.supervisor import fleet
+from merpati.supervisor.fleet import Fleet, Inheritance
+from merpati.supervisor.notify import Notifier
+from merpati.system.log import Log
+
+
+class Hands(SystemClock):
+    """A clock whose hands the test moves."""
+
+    def __init__(self) -> None:
+        self.steady, self.wall = 1000.0, 1_800_000_000.0
+        super().__init__(lambda: self.wall, lambda: self.steady)
+
+    def monotonic(self) -> float:
+        return self.steady
+
+    def move(self, seconds: float) -> None:
+        self.steady += seconds
+        self.wall += seconds
+
+
+class Machine:
+    """Makes processes that are numbers, while there is room for them."""
+
+    def __init__(self) -> None:
+        self.has_room = True
+        self.made: list[int] = []
+        self.killed: list[int] = []
+
+    def fork(self) -> int:
+        if not self.has_room:
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        self.made.append(4_000_000 + len(self.made))
+        return self.made[-1]
+
+    def kill(self, pid: int, name: int) -> None:
+        assert name == signal.SIGKILL
+        self.killed.append(pid)
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
+    made = Machine()
+    monkeypatch.setattr(fleet.os, "fork", made.fork)
+    monkeypatch.setattr(fleet.os, "kill", made.kill)
+    return made
+
+
+@pytest.fixture
+def given() -> Iterator[Inheritance]:
+    clock = Hands()
+    control, local = socket.socketpair()
+    with control, local:
+        yield Inheritance(
+            ports=(),
+            web=None,
+            challenges=None,
+            control=control,
+            local=local,
+            watch=Watch(clock),
+            memory=share(2),
+            handover=None,
+            clock=clock,
+            log=Log(clock, io.StringIO()),
+            notifier=Notifier({}, 1),
+        )
+
+
+@pytest.fixture
+def node(given: Inheritance, machine: Machine, tmp_path: Path) -> Iterator[Fleet]:
+    """Two workers that serve."""
+    file = tmp_path / "merpati.toml"
+    file.write_text('hostname = "mx.a.test"\nworkers = 2\n')
+    made = Fleet(load(file), given, set(), None)
+    made._workers = [fleet._Worker(0), fleet._Worker(1)]
+    made._tend()
+    assert len(machine.made) == 2
+    made._is_complete = True
+    yield made
+    for worker in made._workers:
+        if worker.line is not None:
+            worker.line.close()
+
+
+def live(node: Fleet) -> None:
+    for worker in node._workers:
+        node.given.memory.board.worker = worker.number
+        node.given.memory.board.live(node.given.clock.monotonic())
+
+
+def tend_for(node: Fleet, seconds: int) -> None:
+    for _ in range(seconds):
+        node.given.clock.move(1)  # type: ignore[attr-defined]  # the clock is the test's
+        node._tend()
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+def test_a_worker_that_does_not_move_is_killed(node: Fleet, machine: Machine) -> None:
+    live(node)
+    tend_for(node, 60)
+    assert machine.killed == []
+    tend_for(node, 1)
+    assert machine.killed == machine.made
+
+
+def test_workers_that_stood_still_with_their_supervisor_do_not_hang(
+    node: Fleet, machine: Machine
+) -> None:
+    live(node)
+    tend_for(node, 2)
+    node.given.clock.move(600)  # type: ignore[attr-defined]  # the clock is the test's
+    tend_for(node, 60)
+    assert machine.killed == []
+    tend_for(node, 2)
+    assert machine.killed == machine.made, "who does not move after that either"
+
+
+def test_a_machine_without_room_for_a_process_is_asked_again(node: Fleet, machine: Machine) -> None:
+    before = descriptors()
+    machine.has_room = False
+    node._ended(node._workers[1], -signal.SIGKILL)
+    tend_for(node, 60)
+    assert node._workers[1].pid == 0
+    assert descriptors() == before - 1, "the line of the one that died is closed"
+    machine.has_room = True
+    tend_for(node, 30)
+    assert node._workers[1].pid == machine.made[2]
+
+
+def test_where_not_even_the_first_can_be_made_all_ends(node: Fleet, machine: Machine) -> None:
+    machine.has_room = node._is_complete = False
+    node._workers[1].pid = 0
+    node._tend()
+    assert node._stopping
+    assert "Resource temporarily unavailable" in node._failure
+
+
+def test_the_supervisor_does_not_spin_while_the_last_worker_ends(node: Fleet) -> None:
+    node._stop()
+    node.given.clock.move(1)  # type: ignore[attr-defined]  # the clock is the test's
+    node._ended(node._workers[0], 0)
+    assert node._patience() > 0.5
+
+
+def test_a_worker_that_is_made_in_a_year_begins_with_the_time_of_the_others(node: Fleet) -> None:
+    clock = node.given.clock
+    assert isinstance(clock, Hands)
+    for _ in range(100):
+        clock.wall += 1.0
+        tend_for(node, 1)
+    assert clock.jumped == 0.0
+    assert clock.now() == clock.wall
