@@ -9,6 +9,8 @@ import socket
 import msgspec
 
 _LONGEST = 64 * 1024
+MAX_TEXT = 8000
+"""Characters of a text, so that any message is one packet, however it has to be escaped."""
 
 
 class Stop(msgspec.Struct, frozen=True, tag="stop"):
@@ -61,7 +63,7 @@ class Line:
     def say(self, message: Message) -> None:
         """Hand it over. Whoever is dead or does not listen is found out by other signs."""
         with contextlib.suppress(OSError):
-            self._end.send(msgspec.json.encode(message)[:_LONGEST])
+            self._end.send(msgspec.json.encode(message))
 
     def hear(self) -> list[Message] | None:
         """What was said since; None when the other end is gone."""

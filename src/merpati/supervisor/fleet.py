@@ -13,7 +13,7 @@ import os
 import select
 import signal
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -52,6 +52,7 @@ _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
 _ORPHAN = 1.0
 """Seconds that sessions get when the supervisor is gone: another may be waiting for the data."""
+_ORPHANED = "the supervisor is gone: this worker stops"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -412,7 +413,7 @@ class _Subordinate:
                 runner.run(self._work(log))
             status = 0
         except MerpatiError as error:
-            self.line.say(bus.Failed(str(error)))
+            self.line.say(bus.Failed(str(error)[: bus.MAX_TEXT]))
         except BaseException as error:
             log.defect("defect", error)
             self.line.say(bus.Failed("it ended by a defect of its own; its log says where"))
@@ -424,7 +425,9 @@ class _Subordinate:
         # Ctrl-C and a hang-up reach every process of a terminal: the supervisor decides.
         for name in (signal.SIGINT, signal.SIGHUP):
             signal.signal(name, signal.SIG_IGN)
-        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        # Until it serves, an end loses nothing: a service manager tells every process at once.
+        for name in (signal.SIGTERM, signal.SIGCHLD):
+            signal.signal(name, signal.SIG_DFL)
         self.given.memory.become(self.assignment.own)
         with suppress(OSError):
             Path("/proc/self/comm").write_text(f"merpati {self.assignment.own}")
@@ -432,20 +435,34 @@ class _Subordinate:
     async def _work(self, log: Log) -> None:
         told = (lambda ports: self.line.say(bus.Ready(ports)), _nothing)
         given = self.given.surroundings(self.assignment, self, os.getppid(), told, log)
+        loop, early = asyncio.get_running_loop(), list[bus.Message]()
+        loop.add_reader(self.line.fileno(), self._listen_early, early, log)
         async with opened(self.settings, given) as server:
-            loop = asyncio.get_running_loop()
             loop.add_signal_handler(signal.SIGTERM, server.begin_stop)
             loop.add_reader(self.line.fileno(), self._listen, server, log)
+            self._obey(early, server, log)
             await server.run()
             loop.remove_reader(self.line.fileno())
+
+    def _listen_early(self, early: list[bus.Message], log: Log) -> None:
+        """Before it serves: it may be waiting for room on the disk, for as long as that takes."""
+        heard = self.line.hear()
+        if heard is None:
+            log.error("orphaned", _ORPHANED)
+        if heard is None or bus.Stop() in heard:
+            os._exit(0)  # Nothing was taken yet that an end could lose.
+        early += heard
 
     def _listen(self, server: Server, log: Log) -> None:
         heard = self.line.hear()
         if heard is None:
             asyncio.get_running_loop().remove_reader(self.line.fileno())
-            log.error("orphaned", "the supervisor is gone: this worker stops")
+            log.error("orphaned", _ORPHANED)
             server.begin_stop(_ORPHAN)
-        for message in heard or ():
+        self._obey(heard or (), server, log)
+
+    def _obey(self, messages: Iterable[bus.Message], server: Server, log: Log) -> None:
+        for message in messages:
             if isinstance(message, bus.Stop):
                 server.begin_stop()
             elif isinstance(message, bus.Reload):
