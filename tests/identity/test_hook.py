@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from functools import cache
 
 import pytest
 from aiohttp import web
@@ -20,6 +21,12 @@ ANN = Asked(Address("ann", "a.test"), "secret ☕", "192.0.2.7")
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
+@cache
+def client() -> Web:
+    """One for all: to read the system's authorities takes longer than all the rest."""
+    return Web(WebSettings(octets=10_000))
+
+
 @asynccontextmanager
 async def hook(answer: Answer, seconds: float = 5.0) -> AsyncIterator[Hook]:
     """One that asks a server on loopback."""
@@ -31,7 +38,7 @@ async def hook(answer: Answer, seconds: float = 5.0) -> AsyncIterator[Hook]:
     await site.start()
     host, port = runner.addresses[0]
     settings = HookSettings(f"http://{host}:{port}/check", "shown")
-    yield Hook(settings, Web(WebSettings(octets=10_000)), Gate(GateSettings(seconds), "them"))
+    yield Hook(settings, client(), Gate(GateSettings(seconds), "them"))
     await runner.cleanup()
 
 
@@ -88,9 +95,7 @@ async def test_everything_else_is_no_answer(answer: Answer) -> None:
 
 
 async def test_a_program_that_is_not_there_is_no_answer() -> None:
-    checker = Hook(
-        HookSettings("http://127.0.0.1:9/"), Web(WebSettings()), Gate(GateSettings(), "them")
-    )
+    checker = Hook(HookSettings("http://127.0.0.1:9/"), client(), Gate(GateSettings(), "them"))
     with pytest.raises(IdentityUnavailable):
         await checker.is_right(ANN)
 

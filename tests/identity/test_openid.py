@@ -8,6 +8,7 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 
 import pytest
 from aiohttp import web
@@ -65,6 +66,12 @@ class There:
         return web.json_response(self.configuration)
 
 
+@cache
+def client() -> Web:
+    """One for all: to read the system's authorities takes longer than all the rest."""
+    return Web(WebSettings(seconds=1.0))
+
+
 @asynccontextmanager
 async def provider() -> AsyncIterator[tuple[OpenId, There]]:
     there = There()
@@ -82,7 +89,7 @@ async def provider() -> AsyncIterator[tuple[OpenId, There]]:
     }
     there.jwks = json.dumps(JWKS).encode()
     expected = Expected(there.issuer, ("merpati",), ("mail",))
-    asking = Provider(there.issuer, Web(WebSettings(seconds=1.0)), there.clock, 0.5)
+    asking = Provider(there.issuer, client(), there.clock, 0.5)
     gate = Gate(GateSettings(1.0), "them")
     yield OpenId(expected, asking, there.clock, gate, Introspection("mail", "secret")), there
     await runner.cleanup()

@@ -2,11 +2,18 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from functools import cache
 
 import pytest
 
 from merpati.wire.errors import WireError
 from merpati.wire.web import Ask, Web, WebSettings
+
+
+@cache
+def web() -> Web:
+    """One for all: to read the system's authorities takes longer than all the rest."""
+    return Web(WebSettings())
 
 
 @pytest.fixture
@@ -43,12 +50,12 @@ async def test_no_way_of_writing_an_address_leads_into_our_own_network(
 ) -> None:
     port, lines = asked
     with pytest.raises(WireError):
-        await Web(WebSettings()).ask(Ask(f"http://{host}:{port}/", public=True))
+        await web().ask(Ask(f"http://{host}:{port}/", public=True))
     assert not lines
 
 
 @pytest.mark.slow
 async def test_an_operators_own_server_may_be_anywhere(asked: tuple[int, list[bytes]]) -> None:
     port, lines = asked
-    told = await Web(WebSettings()).ask(Ask(f"http://127.0.0.1:{port}/"))
+    told = await web().ask(Ask(f"http://127.0.0.1:{port}/"))
     assert (told.status, lines) == (200, [b"GET / HTTP/1.1\r\n"])
