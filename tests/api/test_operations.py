@@ -1,6 +1,7 @@
 """Every operation, asked in a command and over the control socket: the answers are the same."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,17 @@ def settings(tmp_path: Path) -> Settings:
     return load(file)
 
 
-@pytest.fixture(params=["in a command", "over the socket", "over a socket far down"])
+@asynccontextmanager
+async def remote(own: Counter, folder: Path) -> AsyncIterator[Counter]:
+    """The same counter over a socket in a new folder."""
+    folder.mkdir(parents=True)
+    with short_path(folder / "control.sock") as path:
+        listening = bind(Endpoint(path=path), mode=0o600)
+    async with serving(http.control(own), listening, 1.0):
+        yield RemoteCounter(folder / "control.sock")
+
+
+@pytest.fixture(params=[pytest.param("in a command", marks=pytest.mark.slow), "over the socket"])
 async def counter(
     request: pytest.FixtureRequest, settings: Settings, tmp_path: Path
 ) -> AsyncIterator[Counter]:
@@ -36,12 +47,8 @@ async def counter(
         if request.param == "in a command":
             yield own
             return
-        folder = tmp_path / ("deep/" * 30 if "far" in request.param else "near")
-        folder.mkdir(parents=True)
-        with short_path(folder / "control.sock") as path:
-            listening = bind(Endpoint(path=path), mode=0o600)
-        async with serving(http.control(own), listening, 1.0):
-            yield RemoteCounter(folder / "control.sock")
+        async with remote(own, tmp_path / "near") as over_the_socket:
+            yield over_the_socket
 
 
 async def populate(counter: Counter) -> None:
@@ -230,6 +237,13 @@ async def test_without_a_server_there_is_nothing_to_reload_or_stop(counter: Coun
     for operation in (op.RELOAD, op.STOP):
         with pytest.raises(Mistaken, match="no server runs"):
             await counter.ask(operation, ask.Nothing())
+
+
+async def test_a_socket_may_lie_deeper_than_a_socket_s_address_is_long(
+    settings: Settings, tmp_path: Path
+) -> None:
+    async with own_counter(settings) as own, remote(own, tmp_path / ("deep/" * 30)) as counter:
+        assert await counter.ask(op.DOMAINS, ask.Nothing()) == []
 
 
 async def test_no_server_is_told_as_unreachable(tmp_path: Path) -> None:
