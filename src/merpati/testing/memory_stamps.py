@@ -1,6 +1,7 @@
 """Keys for stamps, for tests: the real rules over a database in memory, answered at once."""
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import apsw
 
@@ -12,12 +13,11 @@ class MemoryStamps:
     """`Stamps`."""
 
     def __init__(self) -> None:
-        self._connection = apsw.Connection(":memory:")
-        for text in migrations(Kind.DIRECTORY):
-            self._connection.execute(text)
-        self._rows = StampRows(self._connection)
         self._made = 0
-        self.known = self._rows.known
+
+    def known(self) -> Sequence[StampKey]:
+        """See `Stamps`."""
+        return self._rows.known()
 
     async def current(self, now: float) -> Sequence[StampKey]:
         """See `Stamps`."""
@@ -28,6 +28,13 @@ class MemoryStamps:
         if forget:
             self._rows.forget()
         return self._rows.turn(now, self._secret(), only_if_due=False)
+
+    @cached_property
+    def _rows(self) -> StampRows:
+        connection = apsw.Connection(":memory:")
+        for text in migrations(Kind.DIRECTORY):
+            connection.execute(text)
+        return StampRows(connection)
 
     def _secret(self) -> bytes:
         self._made += 1
