@@ -1,15 +1,22 @@
 """What all tests share.
 
 Where MERPATI_NO_SKIP is set, a test that would be skipped fails. Property tests try 100 examples or
-a multiple of it; `--hypothesis-profile quick`, of `make check`, tries an eighth.
+a multiple of it. `--hypothesis-profile quick`, of `make check`, tries an eighth, hashes passwords
+at no cost and imports no file that is slow or interop as a whole.
 """
 
 import gc
 import os
+import re
 from collections.abc import Generator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
+
+from merpati.directory import password
+
+NOT_QUICK = re.compile(r"^pytestmark = (\[\s+)?pytest\.mark\.(slow|interop)\b", re.MULTILINE)
 
 settings.register_profile("whole", max_examples=100, deadline=None)
 settings.register_profile("quick", max_examples=12, deadline=None)
@@ -17,6 +24,17 @@ settings.load_profile("whole")
 
 
 gc.disable()
+
+
+def is_quick(config: pytest.Config) -> bool:
+    return bool(config.getoption("--hypothesis-profile") == "quick")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Half of what a quick run imports was for tests that it does not run."""
+    if not is_quick(config) or collection_path.suffix != ".py":
+        return None
+    return True if NOT_QUICK.search(collection_path.read_text("utf-8")) else None
 
 
 def pytest_collection_finish() -> None:
@@ -37,6 +55,26 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid} may not be skipped here: {reason}"
     return report
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_report_teststatus(
+    report: pytest.TestReport, config: pytest.Config
+) -> tuple[str, str, str] | None:
+    """A quick run prints no dots: 90 lines of them are read by nobody and cost half a second."""
+    return (
+        ("passed", "", "") if is_quick(config) and report.when == "call" and report.passed else None
+    )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_hashes(pytestconfig: pytest.Config) -> Generator[None, None, None]:
+    """Hashing takes long on purpose: a slow test checks that, and `make test` pays it always."""
+    with pytest.MonkeyPatch.context() as patch:
+        if is_quick(pytestconfig):
+            patch.setattr(password, "_MEMORY_KIB", 8)
+            patch.setattr(password, "_PASSES", 1)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -14,6 +14,8 @@ from merpati.storage.connection import StorageSettings
 from merpati.storage.database import Database
 from merpati.testing.deliveries import ScriptedHost, an_entry
 
+pytestmark = pytest.mark.slow
+
 SMARTHOST = "smtp://192.0.2.1:25"
 
 
@@ -44,7 +46,6 @@ async def put(world, count, domains, start=0):
     await asyncio.gather(*(world.queue.put(entry, body) for entry in entries))
 
 
-@pytest.mark.slow
 async def test_everything_is_sent_once(on_disk):
     host = on_disk.hosts["192.0.2.1"] = ScriptedHost(seconds=0.0)
     dispatcher = on_disk.build()
@@ -58,7 +59,6 @@ async def test_everything_is_sent_once(on_disk):
     assert len(await on_disk.events(Delivered)) == 600
 
 
-@pytest.mark.slow
 async def test_a_cohort_on_hold_is_not_touched_and_goes_when_it_is_resumed(on_disk):
     dispatcher = on_disk.build()
     async with asyncio.TaskGroup() as group:

@@ -14,7 +14,6 @@ def entropy(size: int) -> bytes:
     return bytes(range(size))
 
 
-@pytest.mark.slow
 def test_each_password_of_an_account_is_told_apart() -> None:
     own = make_secret("", "own secret", entropy)
     app = make_secret("thunderbird", "app secret", entropy, like=own)
@@ -24,7 +23,6 @@ def test_each_password_of_an_account_is_told_apart() -> None:
     assert find_secret([], "own secret") is None
 
 
-@pytest.mark.slow
 def test_secrets_of_one_account_share_a_salt_and_others_do_not() -> None:
     own = make_secret("", "secret", entropy)
     app = make_secret("app", "secret", lambda size: b"x" * size, like=own)
@@ -34,6 +32,7 @@ def test_secrets_of_one_account_share_a_salt_and_others_do_not() -> None:
     assert other.argon2 != own.argon2
 
 
+@pytest.mark.slow
 def test_what_is_kept_is_argon2id_with_its_cost() -> None:
     assert make_secret("", "secret", entropy).argon2.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
 

@@ -8,6 +8,8 @@ import pytest
 
 from merpati.storage.lock import Lock
 
+pytestmark = pytest.mark.slow
+
 DEMO = Path(__file__).parents[2] / "examples" / "demo.py"
 
 
@@ -22,7 +24,6 @@ def demo(folder: Path) -> "subprocess.CompletedProcess[str]":
     )
 
 
-@pytest.mark.slow
 def test_the_demo_ends_well_when_all_arrived_and_was_believed(tmp_path: Path) -> None:
     done = demo(tmp_path)
     assert done.returncode == 0, done.stderr
@@ -31,7 +32,6 @@ def test_the_demo_ends_well_when_all_arrived_and_was_believed(tmp_path: Path) ->
         assert f"{check}: pass a.test" in judged
 
 
-@pytest.mark.slow
 def test_a_second_demo_does_not_delete_the_data_of_the_first(tmp_path: Path) -> None:
     data = tmp_path / "demo-data" / "a.test" / "var"
     data.mkdir(parents=True)

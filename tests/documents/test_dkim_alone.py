@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 EXAMPLE = [sys.executable, str(ROOT / "examples/dkim.py")]
 
@@ -17,7 +19,6 @@ def run(*arguments: str) -> list[str]:
     return done.stdout.splitlines()
 
 
-@pytest.mark.slow
 def test_what_is_signed_passes_and_what_is_altered_fails() -> None:
     why = "  the body was altered; the header is as it was signed"
     assert run()[-4:] == [
@@ -28,7 +29,6 @@ def test_what_is_signed_passes_and_what_is_altered_fails() -> None:
     ]
 
 
-@pytest.mark.slow
 def test_a_file_without_a_signature_has_none(tmp_path: Path) -> None:
     file = tmp_path / "message.eml"
     file.write_text("From: ann@a.test\n\nHi\n")

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 EXAMPLE = [sys.executable, str(ROOT / "examples/dmarc.py")]
 
 
-@pytest.mark.slow
 def test_messages_are_judged_by_records_in_a_dictionary() -> None:
     done = subprocess.run(EXAMPLE, capture_output=True, text=True, timeout=60, check=True)
     told = [line for line in done.stdout.splitlines() if not line.startswith(" ")]
@@ -25,7 +26,6 @@ def test_messages_are_judged_by_records_in_a_dictionary() -> None:
     assert told[2].endswith("what passed is of other domains [_dmarc.a.test]")
 
 
-@pytest.mark.slow
 def test_a_file_without_an_author_has_none(tmp_path: Path) -> None:
     file = tmp_path / "message.eml"
     file.write_text("Subject: x\n\nHi\n")

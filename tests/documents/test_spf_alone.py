@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.slow
 def test_senders_are_checked_by_records_in_a_dictionary() -> None:
     command = [sys.executable, str(ROOT / "examples/spf.py")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)

@@ -12,6 +12,8 @@ from tests.fuzz.registry import TARGETS
 from tests.fuzz.target import Target, check_memory, check_time
 from tests.fuzz.targets.faces import close
 
+pytestmark = pytest.mark.slow
+
 targets = pytest.mark.parametrize("target", TARGETS.values(), ids=list(TARGETS))
 _MEASURED = 8192
 
@@ -22,14 +24,12 @@ def _closed() -> Iterator[None]:
     close()
 
 
-@pytest.mark.slow
 @targets
 def test_what_was_found_once_stays_sound(target: Target) -> None:
     for octets in kept(target.name):
         check_time(target, octets)
 
 
-@pytest.mark.slow
 @targets
 def test_neither_time_nor_memory_explodes_with_repetition(target: Target) -> None:
     for octets in repetitions(target, target.longest):
@@ -38,7 +38,6 @@ def test_neither_time_nor_memory_explodes_with_repetition(target: Target) -> Non
         check_memory(target, octets)
 
 
-@pytest.mark.slow
 @targets
 def test_new_inputs_are_handled_as_promised(target: Target) -> None:
     known = st.sampled_from([b"", *kept(target.name)])

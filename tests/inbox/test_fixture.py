@@ -14,6 +14,8 @@ import pytest
 from merpati.testing.inbox import Inbox
 from merpati.testing.inbox_process import InboxProcess
 
+pytestmark = pytest.mark.slow
+
 
 def an_order(subject: str = "Pesanan Anda ☕") -> EmailMessage:
     message = EmailMessage()
@@ -42,7 +44,6 @@ def refusal(inbox: Inbox, recipient: str) -> tuple[int, bytes]:
     return 250, b""
 
 
-@pytest.mark.slow
 def test_what_was_sent_is_there_as_soon_as_the_client_returns(merpati_inbox: Inbox) -> None:
     for n in range(5):
         send(merpati_inbox, an_order(f"no {n}"))
@@ -121,7 +122,6 @@ def test_magic_recipients_are_refused_as_they_ask(
     assert merpati_inbox.messages() == []
 
 
-@pytest.mark.slow
 def test_slow_answers_later_than_an_impatient_application_waits(merpati_inbox: Inbox) -> None:
     with smtplib.SMTP(merpati_inbox.host, merpati_inbox.port, timeout=0.3) as client:
         client.ehlo()
@@ -130,7 +130,6 @@ def test_slow_answers_later_than_an_impatient_application_waits(merpati_inbox: I
             client.rcpt("slow@b.test")
 
 
-@pytest.mark.slow
 def test_waiting_sees_what_is_sent_in_the_background(merpati_inbox: Inbox) -> None:
     sender = threading.Timer(0.1, send, (merpati_inbox, an_order()))
     sender.start()
@@ -138,7 +137,6 @@ def test_waiting_sees_what_is_sent_in_the_background(merpati_inbox: Inbox) -> No
     sender.join()
 
 
-@pytest.mark.slow
 def test_waiting_in_vain_says_what_came(merpati_inbox: Inbox) -> None:
     send(merpati_inbox, an_order("the only one"))
     with pytest.raises(AssertionError, match=r"1 of 2 messages came: \['the only one'\]"):
@@ -151,14 +149,12 @@ def test_cleared_is_empty(merpati_inbox: Inbox) -> None:
     assert merpati_inbox.messages() == []
 
 
-@pytest.mark.slow
 def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("in the way")
     with pytest.raises(RuntimeError, match="did not start"):
         InboxProcess(tmp_path).start()
 
 
-@pytest.mark.slow
 def test_the_server_ends_with_the_tests_even_when_they_are_killed(tmp_path: Path) -> None:
     program = (
         "import os, sys; from pathlib import Path\n"

@@ -11,6 +11,8 @@ from merpati.journal.events import Accepted
 from merpati.reception.port import Role
 from merpati.testing.doors import House, talking
 
+pytestmark = pytest.mark.slow
+
 REPLY = re.compile(rb"[2-5][0-9]{2}([ -][ -~]*)?")
 COMMANDS = [
     b"EHLO a.test",
@@ -60,7 +62,6 @@ async def converse(role: Role, lines: list[bytes], *, pipelined: bool) -> tuple[
         return house, b"".join(client.stream._inbox)
 
 
-@pytest.mark.slow
 @given(st.sampled_from([Role.MX, Role.SUBMISSION, Role.LMTP]), LINES, st.booleans())
 def test_any_octets_are_answered_by_replies_alone(
     role: Role, lines: list[bytes], pipelined: bool
@@ -69,7 +70,6 @@ def test_any_octets_are_answered_by_replies_alone(
     assert all(REPLY.fullmatch(line) for line in said.split(b"\r\n")[:-1])
 
 
-@pytest.mark.slow
 @given(LINES)
 def test_no_octets_from_a_stranger_reach_anybody_elsewhere(lines: list[bytes]) -> None:
     async def told() -> list[Accepted]:

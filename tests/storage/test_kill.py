@@ -17,6 +17,8 @@ from merpati.storage.database import Database
 from merpati.testing.clock import VirtualClock
 from merpati.testing.conformance.queue import NOW
 
+pytestmark = pytest.mark.slow
+
 KILLS = 10
 PUTTER = """
 import asyncio, sys
@@ -73,7 +75,6 @@ async def what_is_there(path: Path) -> set[str]:
     return there
 
 
-@pytest.mark.slow
 async def test_nothing_acknowledged_is_lost_by_kill_9(tmp_path: Path) -> None:
     chance = random.Random(20)
     acknowledged: set[str] = set()

@@ -13,6 +13,8 @@ from merpati.storage.database import Database
 from merpati.storage.errors import StorageError
 from merpati.storage.rows import Insert
 
+pytestmark = pytest.mark.slow
+
 DAYS = Insert("day", "(?, 0)")
 
 
@@ -56,7 +58,6 @@ def kept(connection: apsw.Connection) -> list[int]:
     return [day for (day,) in connection.execute("SELECT day FROM day ORDER BY day")]
 
 
-@pytest.mark.slow
 async def test_any_number_of_rows_is_written_whole(database: Database, calendar: Calendar) -> None:
     async with asyncio.TaskGroup() as group:
         for day in range(75):
@@ -64,7 +65,6 @@ async def test_any_number_of_rows_is_written_whole(database: Database, calendar:
     assert await database.read(kept) == list(range(75))
 
 
-@pytest.mark.slow
 async def test_who_does_not_gather_finds_what_others_left(
     database: Database, calendar: Calendar
 ) -> None:
@@ -73,7 +73,6 @@ async def test_who_does_not_gather_finds_what_others_left(
     assert found == [1]
 
 
-@pytest.mark.slow
 async def test_a_row_that_cannot_be_written_fails_its_own_job(
     database: Database, calendar: Calendar
 ) -> None:

@@ -17,6 +17,8 @@ from merpati.testing.clock import VirtualClock
 from merpati.testing.conformance.queue import NOW, accepted, an_entry
 from merpati.testing.power import Picture, PowerDisk, restore
 
+pytestmark = pytest.mark.slow
+
 CUTS = 120
 
 
@@ -85,7 +87,6 @@ async def what_is_there(folder: Path) -> set[str]:
     return {entry.id for entry in entries}
 
 
-@pytest.mark.slow
 async def test_nothing_acknowledged_is_lost_by_a_power_cut(tmp_path: Path) -> None:
     chance = Random(7)
     recorder = Recorder(chance)
@@ -100,7 +101,6 @@ async def test_nothing_acknowledged_is_lost_by_a_power_cut(tmp_path: Path) -> No
         assert not set(promises.finished) & there, f"cut {n}: a settled message came back"
 
 
-@pytest.mark.slow
 async def test_a_disk_that_does_not_sync_loses_mail(tmp_path: Path) -> None:
     chance = Random(7)
     recorder = Recorder(chance)

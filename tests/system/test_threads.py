@@ -18,6 +18,8 @@ from merpati.node.memory import share
 from merpati.system.log import Log
 from merpati.system.server import Assignment, Server, Surroundings, bind_private, opened
 
+pytestmark = pytest.mark.slow
+
 
 class Nobody:
     """A superior who is never asked."""
@@ -32,7 +34,6 @@ class Nobody:
         raise AssertionError
 
 
-@pytest.mark.slow
 async def test_a_password_is_checked_while_every_write_to_a_maildir_hangs(tmp_path: Path) -> None:
     file = tmp_path / "merpati.toml"
     file.write_text('hostname = "mx.a.test"\n')

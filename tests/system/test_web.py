@@ -8,8 +8,9 @@ from aiohttp import web
 
 from merpati.system.web import serving
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 @pytest.mark.parametrize("said", [b"", b"GET / HTTP/1.1\r\nHost: a.test\r\nX-Slow: "])
 async def test_who_asks_nothing_is_left(said: bytes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:

@@ -8,6 +8,8 @@ import pytest
 from torture.__main__ import TORMENTS
 from torture.torment import Torment
 
+pytestmark = pytest.mark.slow
+
 SEED = 2026
 
 
@@ -19,7 +21,6 @@ RUNS = {
 }
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("torment", "number"), RUNS.values(), ids=list(RUNS))
 async def test_what_was_promised_is_kept(torment: Torment, number: int, tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from merpati.wire.errors import WireError
 from merpati.wire.listen import Arrival
 from merpati.wire.tls import server_context
 
+pytestmark = pytest.mark.slow
+
 
 def break_the_record(port: int) -> socket.socket:
     """Shake hands, then send a record that cannot be decrypted, and read nothing."""
@@ -26,7 +28,6 @@ def break_the_record(port: int) -> socket.socket:
     return raw
 
 
-@pytest.mark.slow
 async def test_a_broken_stream_is_closed_though_its_peer_reads_nothing(
     serving_port, tmp_path: Path
 ) -> None:

@@ -9,6 +9,8 @@ import pytest
 
 from merpati.wire.listen import Arrival, ListenSettings
 
+pytestmark = pytest.mark.slow
+
 CONNECTIONS = 200
 
 
@@ -17,7 +19,6 @@ async def wait_for_octets(arrival: Arrival) -> None:
         pass
 
 
-@pytest.mark.slow
 async def test_idle_plain_connection_costs_at_most_8_kib(serving_port) -> None:
     settings = ListenSettings(connections_per_ip=CONNECTIONS + 1)
     served = 0

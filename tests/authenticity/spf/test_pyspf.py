@@ -23,6 +23,8 @@ from merpati.dns.errors import DnsTimeout
 from merpati.dns.resolver import Mx
 from merpati.testing.answers import Answers
 
+pytestmark = pytest.mark.slow
+
 pyspf = pytest.importorskip("spf", reason="pyspf is not installed: make .venv/.dev installs it")
 
 WORLDS = 400
@@ -187,7 +189,6 @@ def cases() -> Iterator[Case]:
             yield Case(seed, records, *author.client())
 
 
-@pytest.mark.slow
 def test_both_come_to_the_same_result() -> None:
     same: Counter[str] = Counter()
     for case in cases():
