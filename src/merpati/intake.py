@@ -370,7 +370,9 @@ def _waives_tls(envelope: Envelope, headers: Headers) -> bool:
 
 def _is_bulk(envelope: Envelope, headers: Headers) -> bool:
     """By what the sender says of it: MT-PRIORITY (RFC 6710), or the fields of lists (RFC 2919 and
-    2369) and of old custom (RFC 2076 §3.9)."""
+    2369) and of old custom (RFC 2076 §3.9). What is urgent is not."""
+    if envelope.priority > 0:
+        return False
     if envelope.priority < 0 or headers.count("list-id") or headers.count("list-unsubscribe"):
         return True
     return (headers.get("precedence") or "").strip().lower() in _BULK

@@ -44,6 +44,8 @@ class World:
     keep_all: bool = False
     settings: DispatcherSettings = field(default_factory=DispatcherSettings)
     site_permits: int = 20
+    cap: int = 10
+    """Connections to a site."""
     signing: Signing | None = None
     demands: Demands | None = None
     """None: no domain has a key."""
@@ -63,7 +65,7 @@ class World:
             sites=self.queue,
             routes=Routes(self.directory, routes, self.keep_all),
             siting=Siting(SitingSettings(), finder, self.queue, self.clock, self.demands),
-            paces=Paces(PacingSettings(), lambda: 0.5),
+            paces=Paces(PacingSettings(cap=self.cap), lambda: 0.5),
             pools=PoolParts(finder, self.talker.talk, permits=self.site_permits),
             settling=Settling(SettlingSettings(), lambda attempts: 60.0 * attempts),
             mailboxes=MailboxParts(self.maildirs, self.directory, self.executor, self.clock),

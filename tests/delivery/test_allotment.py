@@ -148,3 +148,12 @@ def test_without_room_in_the_table_a_worker_is_limited_alone():
     assert lonely.open()
     assert lonely.open()
     assert not lonely.open()
+
+
+def test_the_last_connection_that_bulk_mail_may_have_goes_round(workers):
+    """Of two, one is kept for single mail."""
+    one, other = workers(2)
+    assert one.open()
+    other.allotment.wait(1.0, wanting=True)
+    assert one.allotment.surplus(2, 4.0) == 0
+    assert one.allotment.surplus(2, 6.0) == 1

@@ -67,6 +67,40 @@ async def test_a_newsletter_does_not_stand_before_a_single_message(make_world):
     assert order.index("bob@a.test") < 150
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("cap", [2, 10])
+async def test_a_single_message_waits_for_no_bulk_mail_that_has_every_connection(make_world, cap):
+    """The host takes minutes over each message, and much bulk mail was taken out for it."""
+    host = ScriptedHost(seconds=500.0)
+    world = make_world(hosts={"192.0.2.1": host}, routes=(SMARTHOST,), cap=cap)
+    news = [replace(an_entry(n, f"u{n}@a.test"), is_bulk=True) for n in range(300)]
+    async with world.running() as dispatcher:
+        await world.put(*news)
+        await world.clock.advance(30)
+        assert host.live == 1
+        host.seconds = 0.5
+        await world.put(an_entry(300, "bob@a.test"))
+        await world.clock.advance(3)
+        received = [str(one.recipients[0].recipient.address) for one in host.received]
+        dispatcher.stop(0.0)
+    assert received == ["bob@a.test"]
+
+
+@pytest.mark.slow
+async def test_bulk_mail_alone_leaves_a_quarter_of_the_connections(make_world):
+    host = ScriptedHost(seconds=5.0)
+    world = make_world(hosts={"192.0.2.1": host}, routes=(SMARTHOST,))
+    news = [replace(an_entry(n, f"u{n}@a.test"), is_bulk=True) for n in range(600)]
+    async with world.running() as dispatcher:
+        await world.put(*news)
+        await world.clock.advance(300)
+        assert host.live == 7
+        await world.put(*(an_entry(1000 + n, f"bob{n}@a.test") for n in range(200)))
+        await world.clock.advance(30)
+        assert host.live == 10
+        dispatcher.stop(0.0)
+
+
 async def test_domains_behind_the_same_hosts_share_a_connection(make_world):
     host = ScriptedHost()
     dns = ScriptedDns(

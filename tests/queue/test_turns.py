@@ -39,7 +39,7 @@ def test_what_is_urgent_comes_first_in_its_order() -> None:
     turns = filled(a=Flow("a"))
     turns.add("x", NEWS, is_urgent=True)
     turns.add("y", NEWS, is_urgent=True)
-    turns.put_back("z")
+    turns.put_back("z", Flow("a"))
     assert order(turns)[:4] == ["z", "x", "y", "a0"]
 
 
@@ -48,6 +48,27 @@ def test_what_is_looked_at_is_what_is_taken() -> None:
     while turns:
         first = turns.first()
         assert turns.pop() == first
+
+
+def test_bulk_mail_that_is_put_back_stands_before_bulk_mail_alone() -> None:
+    turns = filled(news=NEWS, other=Flow("other", is_bulk=True), a=Flow("a"))
+    turns.put_back("rest", NEWS)
+    taken = order(turns)
+    assert taken[:5] == ["a0", "a1", "a2", "a3", "rest"]
+    assert len(taken) == 31
+
+
+def test_bulk_mail_can_be_spared() -> None:
+    turns = filled(news=NEWS, a=Flow("a"))
+    assert (turns.single, turns.bulk) == (10, 10)
+    taken = []
+    while turns.single:
+        first = turns.first(spares_bulk=True)
+        taken.append(turns.pop(spares_bulk=True))
+        assert taken[-1] == first
+    assert taken == [f"a{n}" for n in range(10)]
+    turns.remove(lambda one: one == "news3")
+    assert (turns.single, turns.bulk, len(turns)) == (0, 9, 9)
 
 
 def test_what_is_removed_has_no_turn() -> None:

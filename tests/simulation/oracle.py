@@ -414,10 +414,16 @@ class Watched:
         oracle.begun(entry, content if isinstance(content, Body) else None)
         await self.inner.put(entry, content, events, discharged)
 
-    async def claim(self, now: float, room: int, busy: Collection[str] = ()) -> list[Claim]:
+    async def claim(
+        self,
+        now: float,
+        room: int,
+        busy: Collection[str] = (),
+        full_of_bulk: Collection[str] = (),
+    ) -> list[Claim]:
         oracle = self._oracle
         asked = Asked(now, room, dict(oracle.holds), dict(oracle.assigned), oracle.life)
-        claims = await self.inner.claim(now, room, busy)
+        claims = await self.inner.claim(now, room, busy, full_of_bulk)
         oracle.claims(claims, asked, now)
         return claims
 

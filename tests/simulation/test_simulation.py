@@ -258,7 +258,7 @@ def test_fresh_mail_goes_at_once_behind_a_step_back() -> None:
 def test_connections_above_the_window_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = a_plan(*messages(40))
     assert promise_broken(plan) == ""
-    monkeypatch.setattr(Pace, "may_open", lambda pace, now, opened, ready, elsewhere=0: ready > 0)
+    monkeypatch.setattr(Pace, "may_open", lambda pace, now, opened, ready, *others: ready > 0)
     monkeypatch.setattr(Allotment, "open", lambda allotment, window, now: opened_anyway(allotment))
     assert promise_broken(plan) == "connections"
 

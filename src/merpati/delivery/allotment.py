@@ -10,6 +10,7 @@ import math
 
 from merpati.delivery.pacing import Pace
 from merpati.node.table import Row, Table, TableSettings
+from merpati.queue.flow import kept_from_bulk
 
 _WINDOW, _PAUSED_UNTIL, _RATE, _SLOWED_AT = range(4)
 _SLICE = 5.0
@@ -90,12 +91,16 @@ class Allotment:
         if not waiting:
             return 0
         more = self._row.mine - max(1, window // (self._row.sharers + waiting))
-        if more <= 0 and now >= self._since + _SLICE and self._row.total >= window:
+        if more <= 0 and now >= self._since + _SLICE and self._is_used_up(window):
             more = 1
             self._since = now
         if more > 0:
             self._restrained_until = now + _RESTRAINT
         return max(0, more)
+
+    def _is_used_up(self, window: int) -> bool:
+        """Whether who waits, maybe with bulk mail alone, can have none beside those that stand."""
+        return self._row.total >= window - kept_from_bulk(window)
 
     def _fetch(self, key: str, now: float) -> Row:
         # Where every row is in use, thousands of sites are open at once: then this one is limited

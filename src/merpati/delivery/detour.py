@@ -42,6 +42,11 @@ class Detours:
         """The site's."""
         return self._pool.permits
 
+    @property
+    def bulk_permits(self) -> Permits:
+        """The site's for bulk mail."""
+        return self._pool.bulk_permits
+
     def monotonic(self) -> float:
         """The time."""
         return self._pool.monotonic()
@@ -64,8 +69,9 @@ class Detours:
                     errand.asked.add(host.name)
                     errand.unheard = True
 
-    def take(self, host: Host) -> Ready | None:
+    def take(self, line: Line) -> Ready | None:
         """The next one that this host was not asked about."""
+        host = line.host
         errand = next((one for one in self._waiting if host.name not in one.asked), None)
         if errand is None:
             return None
@@ -74,7 +80,7 @@ class Detours:
         self._out[id(errand.ready)] = errand
         return errand.ready
 
-    def wait(self, host: Host, seconds: float) -> asyncio.Future[Ready | None]:
+    def wait(self, line: Line, seconds: float) -> asyncio.Future[Ready | None]:
         """No connection is kept idle for errands."""
         future: asyncio.Future[Ready | None] = asyncio.get_running_loop().create_future()
         future.set_result(None)

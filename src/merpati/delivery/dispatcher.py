@@ -104,6 +104,9 @@ class Dispatcher:
         self._looking_up: dict[tuple[str, Route], list[Transaction]] = {}
         self._pools: dict[str, SitePool] = {}
         self._full: set[str] = set()
+        """Sites that can take nothing more."""
+        self._full_of_bulk: set[str] = set()
+        """Those that can take no more bulk mail."""
         self._held = Holds()
         self._resting: Counter[str] = Counter()
         """Sites by the holds of theirs that are being written."""
@@ -200,7 +203,8 @@ class Dispatcher:
         if not room:
             return 0
         try:
-            claims = await self._parts.queue.claim(self.clock.now(), room, self._full)
+            now, busy = self.clock.now(), (self._full, self._full_of_bulk)
+            claims = await self._parts.queue.claim(now, room, *busy)
         except Exception as error:
             self._claim_failed(error)
             await self.clock.sleep(1.0)
@@ -254,10 +258,17 @@ class Dispatcher:
         full: dict[str, list[Transaction]] = {}
         for (route, domain), transactions in by_route.items():
             pool = self._try_send(route, domain, merge(transactions))
-            if pool is not None and pool.is_full:
-                self._full.add(pool.site)
+            if pool is not None and self._is_full(pool):
                 full.setdefault(pool.site, []).extend(transactions)
         return full
+
+    def _is_full(self, pool: SitePool) -> bool:
+        """Whether less than everything may be claimed for a site from now on."""
+        if pool.is_full:
+            self._full.add(pool.site)
+        if pool.is_full_of_bulk:
+            self._full_of_bulk.add(pool.site)
+        return pool.is_full or pool.is_full_of_bulk
 
     async def _send_signed(self, parcels: Parcels) -> None:
         """Send these on; there is room for others to be signed."""
@@ -383,8 +394,8 @@ class Dispatcher:
         transactions = self._looking_up.pop(key)
         if self._stopping:
             self._back(transactions)
-        elif self._offer(site, route, found, transactions).is_full:
-            self._full.add(site)
+        else:
+            self._is_full(self._offer(site, route, found, transactions))
 
     def _back(self, transactions: Iterable[Transaction]) -> None:
         for transaction in transactions:
@@ -442,7 +453,7 @@ class Dispatcher:
             self.defect(f"holding {rest.site}", error)
         finally:
             self._rested(rest.site)
-            self.has_room(rest.site)
+            self.has_room(rest.site, of_bulk=True)
             for transaction in rest.transactions:
                 self._settle_all(transaction, rest.outcome)
 
@@ -465,11 +476,13 @@ class Dispatcher:
         self._note(_DEFECT, f"{what}: {type(error).__name__}: {error}")
         self._parts.log(_DEFECT, error)
 
-    def has_room(self, site: str) -> None:
-        """A site that was full can take more."""
-        if site in self._full:
+    def has_room(self, site: str, *, of_bulk: bool) -> None:
+        """See `Floor`."""
+        if site in self._full or (of_bulk and site in self._full_of_bulk):
             self._full.discard(site)
             self._wake.set()
+        if of_bulk:
+            self._full_of_bulk.discard(site)
 
     def _settle_all(self, transaction: Transaction, outcome: Outcome) -> None:
         self.settle(transaction, for_each(transaction, outcome), False, nothing)
@@ -508,9 +521,9 @@ class Dispatcher:
                 self._consider(pool.sweep)
                 if pool.is_empty:
                     del self._pools[site]
-                    self._full.discard(site)
-                elif site in self._full and not pool.is_full:
-                    self.has_room(site)
+                    self.has_room(site, of_bulk=True)
+                elif not pool.is_full:
+                    self.has_room(site, of_bulk=not pool.is_full_of_bulk)
             self._tell_of_tenants()
             now = self.clock.now()
             if now >= self._due:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from enum import Enum
 
+from merpati.diagnosis.own_words import cause_of
 from merpati.diagnosis.replies import Meaning, Stage
 
 
@@ -55,3 +56,23 @@ class End:
     """Who decided what its host had to prove."""
     failure: str = field(default="", compare=False)
     """What its TLS lacked, as in `Opened`."""
+
+    def cause(self, *, on_a_route: bool) -> str:
+        """What is told of it: the words of the failure say more than how it ended."""
+        if self.meaning:
+            return self.meaning.cause
+        by_ending = _CAUSES.get(self.ending, "site-down")
+        # A refused STARTTLS leaves a reply, which would be read as one to a greeting.
+        if self.ending not in _TOLD_BY_WORDS or self.why[:1].isdigit():
+            return by_ending
+        return cause_of(self.why, on_a_route=on_a_route) or by_ending
+
+
+_CAUSES = {
+    Ending.UNREACHABLE: "host-unreachable",
+    Ending.LOST: "connection-lost",
+    Ending.TLS_FAILED: "tls-failed",
+    Ending.AUTH_FAILED: "auth-failed",
+    Ending.CONFUSED: "protocol-error",
+}
+_TOLD_BY_WORDS = (Ending.UNREACHABLE, Ending.TLS_FAILED)

@@ -61,6 +61,6 @@ class Floor(Protocol):
         """Journal a defect of ours."""
         ...
 
-    def has_room(self, site: str) -> None:
-        """A site that was full can take more."""
+    def has_room(self, site: str, *, of_bulk: bool) -> None:
+        """A site that was full can take more, and with `of_bulk` more bulk mail as well."""
         ...

@@ -16,6 +16,7 @@ class Ready(msgspec.Struct, frozen=True):
     """A transaction that waits for a connection."""
 
     transaction: Transaction
+    is_bulk: bool = False
     returns: int = 0
     """How often it came back untouched."""
 
@@ -39,11 +40,16 @@ class Pool(Protocol):
         """The site's share of the worker's permits."""
         ...
 
-    def take(self, host: Host) -> Ready | None:
+    @property
+    def bulk_permits(self) -> Permits:
+        """The part of them that bulk mail may have."""
+        ...
+
+    def take(self, line: "Line") -> Ready | None:
         """The next transaction, if one may go now."""
         ...
 
-    def wait(self, host: Host, seconds: float) -> asyncio.Future[Ready | None]:
+    def wait(self, line: "Line", seconds: float) -> asyncio.Future[Ready | None]:
         """The next one, or None after about so many seconds or when the line should close."""
         ...
 
@@ -60,7 +66,8 @@ class Pool(Protocol):
 class _Taken:
     ready: Ready
     at: float
-    has_permit: bool = False
+    permits: Permits | None = None
+    """Where it has its permit from, once it has one."""
 
 
 class Line:
@@ -72,15 +79,20 @@ class Line:
         self._taken: dict[int, _Taken] = {}
         self._last_end = 0.0
 
+    @property
+    def carries_bulk(self) -> bool:
+        """Whether bulk mail is under way, which single mail would wait for."""
+        return any(one.ready.is_bulk for one in self._taken.values())
+
     def next(self) -> Transaction | None:
         """The next ready transaction, taken for this connection."""
-        return self._began(self._pool.take(self.host))
+        return self._began(self._pool.take(self))
 
     async def wait_next(self, seconds: float) -> Transaction | None:
         """The same, waiting up to about `seconds`."""
-        ready = self._pool.take(self.host)
+        ready = self._pool.take(self)
         if ready is None:
-            ready = await self._pool.wait(self.host, seconds)
+            ready = await self._pool.wait(self, seconds)
         return self._began(ready)
 
     async def permit(self) -> None:
@@ -88,8 +100,10 @@ class Line:
 
         It is for the first one taken that has none: final octets leave in the order of taking.
         """
-        await self._pool.permits.acquire()
-        next(one for one in self._taken.values() if not one.has_permit).has_permit = True
+        taken = next(one for one in self._taken.values() if one.permits is None)
+        permits = self._pool.bulk_permits if taken.ready.is_bulk else self._pool.permits
+        await permits.acquire()
+        taken.permits = permits
 
     def finished(self, transaction: Transaction, outcomes: Sequence[Outcome]) -> None:
         """Leave the results."""
@@ -107,7 +121,7 @@ class Line:
         That is a defect of the conversation: whatever had a permit may have been sent.
         """
         for taken in list(self._taken.values()):
-            result = Result.UNKNOWN if taken.has_permit else Result.DEFERRED
+            result = Result.UNKNOWN if taken.permits is not None else Result.DEFERRED
             transaction = taken.ready.transaction
             outcomes = [
                 Outcome(waiting.n, result, reply, "4.3.0", "delivery-defect")
@@ -123,12 +137,12 @@ class Line:
 
     def _giving_back(self, taken: _Taken, outcomes: Sequence[Outcome]) -> Callable[[], None]:
         """The permit of a transaction whose final octets may have left goes with its verdict."""
-        if not taken.has_permit:
+        if taken.permits is None:
             return _nothing
         if all(one.result is Result.UNTOUCHED for one in outcomes):
-            self._pool.permits.release()
+            taken.permits.release()
             return _nothing
-        return self._pool.permits.release
+        return taken.permits.release
 
 
 def _nothing() -> None:

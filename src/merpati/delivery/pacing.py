@@ -147,10 +147,13 @@ class Pace:
         """How many may be open, of all workers together; a young complaint narrows it to one."""
         return int(self.bucket.window(now, self.window))
 
-    def may_open(self, now: float, opened: int, ready: int, elsewhere: int = 0) -> bool:
+    def may_open(
+        self, now: float, opened: int, ready: int, elsewhere: int = 0, busy: int = 0
+    ) -> bool:
         """Whether another connection pays and is allowed.
 
-        `opened` counts those being opened, `elsewhere` those of other workers.
+        `opened` counts those being opened, `elsewhere` those of other workers, and `busy` those of
+        the opened that what is ready shall not wait for.
 
         It pays when the work that is ready keeps those that are open busy for longer than two
         connection set-ups, and for more than half a second; the first one always pays.
@@ -163,8 +166,9 @@ class Pace:
             return False
         if self.bucket.seconds_to_next(now) > 1.0:
             return False  # It would only stand there until it is idle enough to be closed.
-        busy_for = ready * self._message.value / max(1, opened)
-        return opened == 0 or busy_for > max(2 * self._setup.value, 0.5)
+        able = opened - busy
+        busy_for = ready * self._message.value / max(1, able)
+        return able == 0 or busy_for > max(2 * self._setup.value, 0.5)
 
     def opened_after(self, seconds: float) -> None:
         """A connection was made and is ready for mail."""

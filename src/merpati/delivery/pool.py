@@ -8,6 +8,10 @@ row, and what was ready goes back: a site that is down costs one attempt and not
 A refusal of the sender (SPF, DKIM, DMARC) decides about its message alone, and the third in an hour
 about its tenant's (`tenants`): a site is never put on hold for one of our users, since the others'
 mail goes there too.
+
+A quarter of the connections that there may be, and of what may wait here, is no bulk mail's: single
+mail finds room, and a connection of its own when bulk mail has the others, however long a host
+takes over each message (`_may_take`, `_wants_connection`).
 """
 
 import asyncio
@@ -32,11 +36,10 @@ from merpati.delivery.route import Kind, Route
 from merpati.delivery.settling import is_over
 from merpati.delivery.tenants import TenantHold, Tenants
 from merpati.delivery.transaction import Host, Source, Transaction, Way
-from merpati.diagnosis.own_words import cause_of
 from merpati.diagnosis.replies import Refusal, Stage
 from merpati.journal.events import Attempt
 from merpati.node.table import Table, TableSettings
-from merpati.queue.flow import flow_of
+from merpati.queue.flow import flow_of, kept_from_bulk
 from merpati.queue.turns import Turns
 
 _MAX_RETURNS = 5
@@ -83,7 +86,7 @@ class PoolParts:
 
 @dataclass(slots=True)
 class _Waiter:
-    host: Host
+    line: Line
     until: float
     future: asyncio.Future[Ready | None]
 
@@ -96,6 +99,7 @@ class SitePool:
         self.exchanges = Exchanges(())
         """Set by the dispatcher whenever the domain's hosts were looked up."""
         self.permits = Share(floor.permits, parts.permits)
+        self.bulk_permits = Share(self.permits, parts.permits - kept_from_bulk(parts.permits))
         self._route = route
         self._way = route.way(site)
         self._pace = pace
@@ -106,6 +110,10 @@ class SitePool:
         """Connections to give up for other workers, as soon as they are between two messages."""
         self._ready: Turns[Ready] = Turns()
         self._recipients = 0
+        self._bulk = 0
+        """Recipients of bulk mail among them."""
+        self._lines: set[Line] = set()
+        """Those that stand."""
         self._live = 0
         self._opening = 0
         self._waiters: list[_Waiter] = []
@@ -121,8 +129,24 @@ class SitePool:
 
     @property
     def is_full(self) -> bool:
-        """Whether no more should be claimed for this site now."""
-        return self._recipients >= self._pace.room(self.monotonic()) or self._rests()
+        """Whether no more should be claimed for this site now. What came in excess of bulk mail's
+        part takes no room from single mail."""
+        return self._single >= self._room_for_single(self.monotonic()) or self._rests()
+
+    @property
+    def is_full_of_bulk(self) -> bool:
+        """Whether no more bulk mail should be claimed for this site now."""
+        room = self._pace.room(self.monotonic())
+        return self._recipients >= room or self._bulk >= room - kept_from_bulk(room)
+
+    @property
+    def _single(self) -> int:
+        """Recipients that wait and are not bulk mail's."""
+        return self._recipients - self._bulk
+
+    def _room_for_single(self, now: float) -> int:
+        room = self._pace.room(now)
+        return room - min(self._bulk, room - kept_from_bulk(room))
 
     def monotonic(self) -> float:
         """The time."""
@@ -134,27 +158,53 @@ class SitePool:
             self._settle(transaction, self._held_back(hold))
             return
         entry = transaction.entry
-        self._ready.add(Ready(transaction), flow_of(entry), is_urgent=entry.envelope.priority > 0)
-        self._recipients += len(transaction.recipients)
+        ready = Ready(transaction, entry.is_bulk)
+        self._ready.add(ready, flow_of(entry), is_urgent=entry.envelope.priority > 0)
+        self._count(ready, 1)
 
-    def take(self, host: Host) -> Ready | None:
-        """The next transaction for a line to `host`, if one may go now."""
+    def _count(self, ready: Ready, sign: int) -> None:
+        recipients = sign * len(ready.transaction.recipients)
+        self._recipients += recipients
+        self._bulk += recipients * ready.is_bulk
+
+    def take(self, line: Line) -> Ready | None:
+        """The next transaction for a line, if one may go now."""
         now = self.monotonic()
         if self._stopping or self._surplus:
             return None
-        if self._pace.is_down(now) or self._pace.is_suspended(host.ip, now):
+        if self._pace.is_down(now) or self._pace.is_suspended(line.host.ip, now):
             return None
         while self._ready:
-            first = self._ready.first().transaction
-            if is_over(first.entry, self._floor.clock.now()):
-                self._settle(self._pop(now).transaction, _OVER)
-            elif hold := self._hold_of(first):
-                self._settle(self._pop(now).transaction, self._held_back(hold))
-            elif self._pace.bucket.take(now):
-                return self._cut(self._pop(now), now)
+            spares = self._ready.bulk > 0 and not self._may_have_bulk(line, now)
+            if spares and not self._ready.single:
+                return None
+            first = self._ready.first(spares_bulk=spares)
+            if is_over(first.transaction.entry, self._floor.clock.now()):
+                self._settle(self._pop(now, spares_bulk=spares).transaction, _OVER)
+            elif hold := self._hold_of(first.transaction):
+                self._settle(self._pop(now, spares_bulk=spares).transaction, self._held_back(hold))
+            elif self._may_follow(first, line, now) and self._pace.bucket.take(now):
+                return self._cut(self._pop(now, spares_bulk=spares), now)
             else:
                 return None
         return None
+
+    def _may_have_bulk(self, line: Line, now: float) -> bool:
+        """Whether bulk mail on this line leaves a quarter of the connections without any."""
+        window = self._window(now)
+        kept = kept_from_bulk(window)
+        # Of other workers' connections it is not known what they carry.
+        elsewhere = max(0, self._allotment.elsewhere - kept)
+        return self._with_bulk(line) + elsewhere < window - kept
+
+    def _may_follow(self, ready: Ready, line: Line, now: float) -> bool:
+        """Single mail is not written behind bulk mail whose verdict may take ten minutes, where
+        there can be another connection."""
+        return ready.is_bulk or not line.carries_bulk or self._window(now) < 2
+
+    def _with_bulk(self, but: Line | None = None) -> int:
+        """Connections of this worker that bulk mail has."""
+        return sum(line.carries_bulk for line in self._lines if line is not but)
 
     def _hold_of(self, transaction: Transaction) -> TenantHold | None:
         return self._parts.tenants.hold_of(self.site, transaction.entry, self.monotonic())
@@ -166,14 +216,14 @@ class SitePool:
         reply = f"{_HELD_BACK}: {hold.why}"
         return Outcome(0, Result.DEFERRED, reply, "4.7.1", "sender-held", attempt, after)
 
-    def wait(self, host: Host, seconds: float) -> asyncio.Future[Ready | None]:
+    def wait(self, line: Line, seconds: float) -> asyncio.Future[Ready | None]:
         """The next one; None when `seconds` are over (swept once a second) or at the end."""
         future = asyncio.get_running_loop().create_future()
         if self._stopping or self._surplus:
             self._surplus = max(0, self._surplus - 1)
             future.set_result(None)
         else:
-            self._waiters.append(_Waiter(host, self.monotonic() + seconds, future))
+            self._waiters.append(_Waiter(line, self.monotonic() + seconds, future))
         return future
 
     def sweep(self) -> None:
@@ -206,14 +256,27 @@ class SitePool:
             self._rest(self._pace.resumes_at(), self._pace.paused_for or "the site is left alone")
             return
         opened = self._live + self._opening
-        while (
-            self._floor.may_connect(opened)
-            and self._pace.may_open(now, opened, len(self._ready), self._allotment.elsewhere)
-            and self._allotment.open(self._window(now), now)
-        ):
+        while self._wants_connection(now, opened) and self._allotment.open(self._window(now), now):
             self._opening += 1
             opened += 1
             self._floor.connect(self.connect())
+
+    def _wants_connection(self, now: float, opened: int) -> bool:
+        """For single mail what carries bulk mail is as good as not there; bulk mail opens none of
+        the last quarter."""
+        elsewhere = self._allotment.elsewhere
+        if self._ready.single:
+            busy, single = self._with_bulk(), self._ready.single
+            if self._floor.may_connect(opened - busy) and self._pace.may_open(
+                now, opened, single, elsewhere, busy
+            ):
+                return True
+        window = self._window(now)
+        if not self._ready.bulk or opened + elsewhere >= window - kept_from_bulk(window):
+            return False
+        return self._floor.may_connect(opened) and self._pace.may_open(
+            now, opened, len(self._ready), elsewhere
+        )
 
     def stop(self) -> None:
         """Take nothing more up: idle lines close, what is ready goes back."""
@@ -317,11 +380,13 @@ class SitePool:
         self._parts.families.reached(host.ip)
         self._opening -= 1
         self._live += 1
+        self._lines.add(line)
         try:
             end = await self._guarded(talk.run(line), host)
         finally:
             self._live -= 1
             self._opening += 1
+            self._lines.discard(line)
             line.close("the conversation broke off by a defect of ours")
         if end is not None:
             self._ended(host, end)
@@ -385,17 +450,8 @@ class SitePool:
         status = "5.3.2" if result is Result.FAILED else "4.4.1"
         if failure.ending is Ending.TLS_FAILED:
             status = "4.7.5"  # RFC 3463 §3.8: a failure of cryptography.
-        return Outcome(0, result, failure.why, status, self._cause(failure), attempt)
-
-    def _cause(self, failure: End) -> str:
-        """What is told: the words of the failure say more than how it ended."""
-        if failure.meaning:
-            return failure.meaning.cause
-        by_ending = _CAUSES.get(failure.ending, "site-down")
-        # A refused STARTTLS leaves a reply, which would be read as one to a greeting.
-        if failure.ending not in _TOLD_BY_WORDS or failure.why[:1].isdigit():
-            return by_ending
-        return cause_of(failure.why, on_a_route=self._route.kind is Kind.HOST) or by_ending
+        cause = failure.cause(on_a_route=self._route.kind is Kind.HOST)
+        return Outcome(0, result, failure.why, status, cause, attempt)
 
     def _nobody(self, why: NoHosts) -> None:
         self._settle_all(Outcome(0, why.result, why.reply, why.status, why.cause))
@@ -422,6 +478,8 @@ class SitePool:
         self._pace.done_after(report.seconds)
         if any(outcome.result is Result.DELIVERED for outcome in report.outcomes):
             opened = self._live + self._opening + self._allotment.elsewhere
+            if report.ready.is_bulk:  # It uses the window up when it has all that it may have.
+                opened += kept_from_bulk(self._window(self.monotonic()))
             self._pace.went_well(self.monotonic(), opened)
         again = [one for one in report.outcomes if _may_return(one)]
         decided = [one for one in report.outcomes if not _may_return(one)]
@@ -452,7 +510,7 @@ class SitePool:
         if self._stopping or returns > _MAX_RETURNS:
             return False
         left = tuple(one for one in transaction.recipients if one.n in untouched)
-        self._put_first(Ready(transaction.to(left), returns))
+        self._put_first(Ready(transaction.to(left), report.ready.is_bulk, returns))
         return True
 
     def _pause(self, report: Report) -> float | None:
@@ -484,21 +542,23 @@ class SitePool:
         while self._waiters and self._ready:
             waiter = self._waiters[-1]
             if not waiter.future.done():
-                ready = self.take(waiter.host)
+                ready = self.take(waiter.line)
                 if ready is None:
                     return
                 waiter.future.set_result(ready)
             self._waiters.pop()
 
     def _put_first(self, ready: Ready) -> None:
-        self._ready.put_back(ready)
-        self._recipients += len(ready.transaction.recipients)
+        self._ready.put_back(ready, flow_of(ready.transaction.entry))
+        self._count(ready, 1)
 
-    def _pop(self, now: float) -> Ready:
-        ready = self._ready.pop()
-        self._recipients -= len(ready.transaction.recipients)
+    def _pop(self, now: float, *, spares_bulk: bool = False) -> Ready:
+        ready = self._ready.pop(spares_bulk=spares_bulk)
+        self._count(ready, -1)
         if self._recipients * 2 <= self._pace.room(now):
-            self._floor.has_room(self.site)
+            self._floor.has_room(self.site, of_bulk=True)
+        elif self._single * 2 <= self._room_for_single(now):
+            self._floor.has_room(self.site, of_bulk=False)
         return ready
 
     def _cut(self, ready: Ready, now: float) -> Ready:
@@ -510,22 +570,12 @@ class SitePool:
         most = min(self._parts.max_rcpt, known.max_rcpt)
         if len(whole.recipients) <= most:
             return ready
-        self._put_first(Ready(whole.to(whole.recipients[most:])))
-        return Ready(whole.to(whole.recipients[:most]), ready.returns)
+        self._put_first(Ready(whole.to(whole.recipients[most:]), ready.is_bulk))
+        return Ready(whole.to(whole.recipients[:most]), ready.is_bulk, ready.returns)
 
 
 _OPENING = (Stage.CONNECT, Stage.HELLO, Stage.STARTTLS, Stage.AUTH)
 _NATURAL = (Ending.IDLE, Ending.AGE, Ending.QUOTA, Ending.FRESH_START)
-_CAUSES = {
-    Ending.UNREACHABLE: "host-unreachable",
-    Ending.LOST: "connection-lost",
-    Ending.TLS_FAILED: "tls-failed",
-    Ending.AUTH_FAILED: "auth-failed",
-    Ending.CONFUSED: "protocol-error",
-}
-
-
-_TOLD_BY_WORDS = (Ending.UNREACHABLE, Ending.TLS_FAILED)
 
 
 def for_each(transaction: Transaction, outcome: Outcome) -> list[Outcome]:

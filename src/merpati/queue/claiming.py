@@ -6,7 +6,7 @@ lanes and sites of which everything due is in hand already ("drained"), until so
 them or more of them falls due.
 """
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -17,7 +17,8 @@ from merpati.queue.berth import Berth, Key
 from merpati.queue.damage import hold_damaged
 from merpati.queue.entry import Entry, State, Waiting
 from merpati.queue.flow import bulk_share
-from merpati.queue.lanes import Lane
+from merpati.queue.lanes import Lane, Way
+from merpati.queue.rota import Hall, Ready, Rota
 from merpati.queue.rows import decode_entry
 from merpati.storage.errors import StorageError
 from merpati.storage.rows import rows
@@ -25,10 +26,6 @@ from merpati.storage.rows import rows
 _SITES_AT_ONCE = 64
 
 _SITES = "SELECT id, name FROM site WHERE ready <= ? AND ready IS NOT NULL ORDER BY ready"
-_LANES = (
-    "SELECT id, domain, route FROM lane WHERE site = ? AND bulk = ? AND ready <= ? "
-    "AND ready IS NOT NULL ORDER BY ready"
-)
 _ROWS = (
     "SELECT message, n, due, attempts, told, reply, cause FROM recipient "
     "WHERE lane = ? AND state = 0 AND due <= ? ORDER BY due LIMIT ?"
@@ -62,6 +59,9 @@ class Question:
     drained_sites: Mapping[int, float]
     turn: int = 0
     """How many claims there were: bulk mail's share of little room comes now and then."""
+    full_of_bulk: Collection[str] = ()
+    rota: Rota = field(default_factory=Rota)
+    """The writer thread's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,7 @@ class Answer:
 
 
 def claim(connection: apsw.Connection, question: Question, events: EventWriter) -> Answer:
-    """At most `room` recipients, the room shared out evenly by site, then by lane."""
+    """At most `room` recipients, the room shared out evenly by site, then by tenant and lane."""
     return _Round(connection, question, events).go()
 
 
@@ -112,6 +112,8 @@ class _Round:
         self._answer = Answer()
         self._room = question.room
         self._taken: dict[int, set[Key]] = {}
+        self._fruitless: set[int] = set()
+        """Sites that gave nothing this time, drained or not."""
         self._lanes = _Drained(question.drained_lanes, self._answer.drained_lanes, question.now)
         self._sites = _Drained(question.drained_sites, self._answer.drained_sites, question.now)
 
@@ -120,7 +122,10 @@ class _Round:
             before = self._room
             sites = self._ready_sites()
             for nth, (site, name) in enumerate(sites):
-                self._take_of_site(site, name, _share(self._room, len(sites) - nth))
+                left = self._room
+                self._take_of_site(site, name, _share(left, len(sites) - nth))
+                if self._room == left:
+                    self._fruitless.add(site)
             if self._room == before and len(sites) < _SITES_AT_ONCE:
                 break
         self._answer.next_ready = self._next_ready()
@@ -132,10 +137,14 @@ class _Round:
         question = self._question
         ready = self._connection.execute(_SITES, (question.now,))
         open_ = (row for row in ready if row[1] not in question.busy and row[0] not in self._sites)
-        return list(islice(open_, _SITES_AT_ONCE))
+        new = (row for row in open_ if row[0] not in self._fruitless)
+        return list(islice(new, _SITES_AT_ONCE))
 
     def _take_of_site(self, site: int, name: str, room: int) -> None:
         """A fifth for bulk mail; what one kind does not need is the other's."""
+        if name in self._question.full_of_bulk:
+            self._take_of_kind(site, name, is_bulk=False, room=room)
+            return
         left = room - bulk_share(room, self._question.turn)
         single = self._take_of_kind(site, name, is_bulk=False, room=left)
         left = room - single.taken
@@ -147,16 +156,26 @@ class _Round:
             self._drain_site(site)
 
     def _take_of_kind(self, site: int, name: str, *, is_bulk: bool, room: int) -> "_Kind":
-        ready = self._connection.execute(_LANES, (site, is_bulk, self._question.now))
-        lanes = list(islice((row for row in ready if row[0] not in self._lanes), max(room, 1)))
+        passes_over = self._lanes.__contains__
+        hall = Hall(self._connection, site, is_bulk, self._question.now, passes_over)
+        turn = self._question.rota.turn(hall, max(room, 1))
+        is_over, untouched = turn.is_whole, room
+        for nth, tenant in enumerate(turn.tenants):
+            share = _share(room, len(turn.tenants) - nth)
+            lanes = hall.lanes(tenant, max(share, 1))
+            taken = self._take_of_lanes(site, name, lanes, share)
+            is_over = is_over and not taken and len(lanes) < share
+            room -= taken
+        return _Kind(untouched - room, is_over)
+
+    def _take_of_lanes(self, site: int, name: str, lanes: Sequence[Ready], room: int) -> int:
         untouched = room
         for nth, (lane, domain, route) in enumerate(lanes):
             share = _share(room, len(lanes) - nth)
             room -= self._take_of_lane(Lane(lane, site, name), (domain, route), share)
-        is_over = not lanes or (room == untouched and len(lanes) < untouched)
-        return _Kind(untouched - room, is_over)
+        return untouched - room
 
-    def _take_of_lane(self, lane: Lane, name: tuple[str, str], room: int) -> int:
+    def _take_of_lane(self, lane: Lane, name: Way, room: int) -> int:
         taken = self._taken_of(lane.id)
         due = rows(self._connection, _ROWS, (lane.id, self._question.now, room + len(taken)))
         fresh = [row for row in due if row[:2] not in taken][:room]
@@ -174,16 +193,14 @@ class _Round:
             taken = self._taken[lane] = set(berth.claimed) if berth else set()
         return taken
 
-    def _open(self, lane: Lane, name: tuple[str, str], due: Iterable[_Row]) -> list[Found]:
+    def _open(self, lane: Lane, name: Way, due: Iterable[_Row]) -> list[Found]:
         by_message: dict[int, list[_Row]] = {}
         for row in due:
             by_message.setdefault(row[0], []).append(row)
         found = [self._found_or_held(lane, name, *one) for one in by_message.items()]
         return [one for one in found if one is not None]
 
-    def _found_or_held(
-        self, lane: Lane, name: tuple[str, str], message: int, due: list[_Row]
-    ) -> Found | None:
+    def _found_or_held(self, lane: Lane, name: Way, message: int, due: list[_Row]) -> Found | None:
         try:
             return self._found(lane, name, message, due)
         except StorageError as error:
@@ -191,7 +208,7 @@ class _Round:
             hold_damaged(self._connection, self._events, message, str(error), now)
             return None
 
-    def _found(self, lane: Lane, name: tuple[str, str], message: int, due: list[_Row]) -> Found:
+    def _found(self, lane: Lane, name: Way, message: int, due: list[_Row]) -> Found:
         entry = decode_entry(
             self._connection.execute("SELECT entry FROM message WHERE id = ?", (message,)).get
         )

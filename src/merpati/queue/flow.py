@@ -30,6 +30,11 @@ def flow_of(entry: Entry) -> Flow:
     return Flow(entry.client.login or (sender.domain if sender else ""), entry.is_bulk)
 
 
+def kept_from_bulk(count: int) -> int:
+    """What of so many places is no bulk mail's: a quarter, rounded up; nothing of one."""
+    return -(-count // 4) if count >= 2 else 0
+
+
 def bulk_share(room: int, turn: int) -> int:
     """How much of `room` is kept for bulk mail at the `turn`-th time: a fifth in the long run, also
     where the room is less than five."""

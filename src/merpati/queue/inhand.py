@@ -100,21 +100,31 @@ class InHand:
         turns.add(parcel, flow_of(entry), is_urgent=entry.envelope.priority > 0)
 
     def take_fresh(
-        self, room: int, busy: Collection[str], is_held: Callable[[str], bool]
+        self,
+        room: int,
+        busy: Collection[str],
+        full_of_bulk: Collection[str],
+        is_held: Callable[[str], bool],
     ) -> list[Claim]:
-        """Fresh parcels, one of each site in turn."""
+        """Fresh parcels, one of each site in turn; no bulk mail of those that are full of it."""
         claims: list[Claim] = []
         sites = [name for name in self._fresh if name not in busy and not is_held(name)]
+        sites = self._having(sites, full_of_bulk)
         while room > 0 and sites:
             for name in sites[:room]:
-                parcel = self._next_of(name, room)
+                parcel = self._next_of(name, room, spares_bulk=name in full_of_bulk)
                 self._hold(parcel)
                 claims.append(parcel.claim)
                 room -= len(parcel.claim.recipients)
                 if room <= 0:
                     break
-            sites = [name for name in sites if name in self._fresh]
+            sites = self._having(sites, full_of_bulk)
         return claims
+
+    def _having(self, sites: Iterable[str], full_of_bulk: Collection[str]) -> list[str]:
+        """Those of which anything may be taken."""
+        having = (name for name in sites if name in self._fresh)
+        return [name for name in having if name not in full_of_bulk or self._fresh[name].single]
 
     def take_found(self, found: Iterable[Found]) -> list[Claim]:
         """Claim what storage found, but for what was claimed since it was asked."""
@@ -211,13 +221,13 @@ class InHand:
         """How many rows say WAITING and are claimed."""
         return self._claimed_waiting
 
-    def _next_of(self, name: str, room: int) -> Parcel:
+    def _next_of(self, name: str, room: int, *, spares_bulk: bool) -> Parcel:
         """The first parcel of a site, or as much of it as there is room for."""
         turns = self._fresh[name]
-        parcel = turns.first()
+        parcel = turns.first(spares_bulk=spares_bulk)
         if len(parcel.claim.recipients) > room:
             return _split(parcel, room)
-        turns.pop()
+        turns.pop(spares_bulk=spares_bulk)
         self._tidy(name, turns)
         return parcel
 

@@ -45,12 +45,18 @@ class Queue(Protocol):
         """
         ...
 
-    async def claim(self, now: float, room: int, busy: Collection[str] = ()) -> list[Claim]:
-        """At most `room` recipients that are due: fresh ones first, then fairly by site and lane.
-        It may be fewer than there are: ask again until there are none.
+    async def claim(
+        self,
+        now: float,
+        room: int,
+        busy: Collection[str] = (),
+        full_of_bulk: Collection[str] = (),
+    ) -> list[Claim]:
+        """At most `room` recipients that are due: fresh ones first, then fairly by site, tenant
+        and lane. It may be fewer than there are: ask again until there are none.
 
-        Sites (by name) in `busy` are passed over. What is claimed is not claimed again in this
-        process until it is settled; after a restart it is.
+        Sites (by name) in `busy` are passed over, and bulk mail of those in `full_of_bulk`. What is
+        claimed is not claimed again in this process until it is settled; after a restart it is.
         """
         ...
 

@@ -43,6 +43,7 @@ from merpati.queue.queue import Draft
 from merpati.queue.readiness import Readiness
 from merpati.queue.reminding import Look, remind
 from merpati.queue.removal import remove_paid
+from merpati.queue.rota import Rota
 from merpati.queue.selection import login_key, means, resumed, suspended
 from merpati.queue.settling import Settling, Verdicts
 from merpati.queue.sweeping import Sweeper
@@ -95,6 +96,7 @@ class QueueStore:
         """Claimed from storage, and not handed out yet."""
         self._next_message = 1
         self._turn = 0
+        self._rota = Rota()
         database.on_rollback(self._lanes.forget)
         database.on_rollback(self._putting.forget)
         database.write_late(self._putting.write_late)
@@ -170,18 +172,24 @@ class QueueStore:
         self._next_message += 1
         return message
 
-    async def claim(self, now: float, room: int, busy: Collection[str] = ()) -> list[Claim]:
+    async def claim(
+        self,
+        now: float,
+        room: int,
+        busy: Collection[str] = (),
+        full_of_bulk: Collection[str] = (),
+    ) -> list[Claim]:
         """See `Queue`. Storage is asked only when something there can be due, and what lies in
         memory does not wait for its answer: that comes with the next claim."""
-        busy = frozenset(busy)
-        fresh = self._in_hand.take_fresh(room, busy, lambda site: self._holds.until(site) > now)
+        full = frozenset(busy), frozenset(full_of_bulk)
+        fresh = self._in_hand.take_fresh(room, *full, lambda site: self._holds.until(site) > now)
         claims = fresh + self._hand_out(room - _recipients(fresh))
         left = min(room - _recipients(claims), self._in_hand.room)
         if left <= 0 or not self._ready.is_due(now):
             return claims
         if fresh and not self._asking.locked():
             await self._asking.acquire()
-            asked = self._ask(now, min(left, _BESIDE), busy)
+            asked = self._ask(now, min(left, _BESIDE), *full)
             asked.add_done_callback(lambda future: future.exception())  # The next claim meets it.
         if claims:
             return claims
@@ -189,7 +197,7 @@ class QueueStore:
         if self._answered:
             self._asking.release()
         else:
-            await self._ask(now, left, busy)
+            await self._ask(now, left, *full)
         return self._hand_out(room)
 
     def _hand_out(self, room: int) -> list[Claim]:
@@ -204,7 +212,9 @@ class QueueStore:
             room -= len(claim.recipients)
         return claims
 
-    def _ask(self, now: float, room: int, busy: frozenset[str]) -> "asyncio.Future[Answer]":
+    def _ask(
+        self, now: float, room: int, busy: frozenset[str], full_of_bulk: frozenset[str]
+    ) -> "asyncio.Future[Answer]":
         """Look for what is due in storage, `_asking` being held."""
         self._ready.ask()
         question = Question(
@@ -215,6 +225,8 @@ class QueueStore:
             self._ready.drained_lanes,
             self._ready.drained_sites,
             self._turn,
+            full_of_bulk,
+            self._rota,
         )
         self._turn += 1
         job = self._database.job(partial(claim, question=question, events=self._events))

@@ -19,6 +19,7 @@ class Turns(Generic[T]):
         self._bulk: OrderedDict[str, deque[T]] = OrderedDict()
         self._turn = 0
         self._count = 0
+        self._of_bulk = 0
 
     def __len__(self) -> int:
         return self._count
@@ -36,6 +37,7 @@ class Turns(Generic[T]):
         if is_urgent:
             self._urgent.append(one)
             return
+        self._of_bulk += flow.is_bulk
         kind = self._bulk if flow.is_bulk else self._single
         line = kind.get(flow.tenant)
         if line is None:
@@ -43,22 +45,40 @@ class Turns(Generic[T]):
         else:
             line.append(one)
 
-    def put_back(self, one: T) -> None:
-        """Before everything: its turn was given up."""
+    def put_back(self, one: T, flow: Flow) -> None:
+        """Before everything, bulk mail before all bulk mail: its turn was given up."""
         self._count += 1
-        self._urgent.appendleft(one)
+        self._of_bulk += flow.is_bulk
+        if not flow.is_bulk:
+            self._urgent.appendleft(one)
+            return
+        self._bulk.setdefault(flow.tenant, deque()).appendleft(one)
+        self._bulk.move_to_end(flow.tenant, last=False)
 
-    def first(self) -> T:
-        """Whose turn it is, while there is anything."""
-        return self._urgent[0] if self._urgent else next(iter(self._next().values()))[0]
+    @property
+    def bulk(self) -> int:
+        """How much of it is bulk mail, that which is urgent aside."""
+        return self._of_bulk
 
-    def pop(self) -> T:
+    @property
+    def single(self) -> int:
+        """How much is not."""
+        return self._count - self._of_bulk
+
+    def first(self, *, spares_bulk: bool = False) -> T:
+        """Whose turn it is, while there is anything; with `spares_bulk` of single mail alone."""
+        if self._urgent:
+            return self._urgent[0]
+        return next(iter(self._next(spares_bulk).values()))[0]
+
+    def pop(self, *, spares_bulk: bool = False) -> T:
         """Take that one."""
         self._count -= 1
         if self._urgent:
             return self._urgent.popleft()
-        kind = self._next()
+        kind = self._next(spares_bulk)
         self._turn += 1
+        self._of_bulk -= kind is self._bulk
         tenant, line = next(iter(kind.items()))
         one = line.popleft()
         if line:
@@ -79,10 +99,13 @@ class Turns(Generic[T]):
                     kind[tenant] = deque(one for one in line if id(one) not in out)
                     if not kind[tenant]:
                         del kind[tenant]
+            self._of_bulk = sum(map(len, self._bulk.values()))
         return gone
 
-    def _next(self) -> "OrderedDict[str, deque[T]]":
+    def _next(self, spares_bulk: bool) -> "OrderedDict[str, deque[T]]":
         """The kind whose turn it is."""
+        if spares_bulk:
+            return self._single
         if self._single and self._bulk:
             return self._bulk if self._turn % TURNS == TURNS - 1 else self._single
         return self._single or self._bulk

@@ -154,6 +154,8 @@ class MemoryQueue:
         self._clock = clock
         self._messages: dict[str, _Message] = {}
         self._claimed: set[tuple[str, int]] = set()
+        self._passed: set[_Head] = set()
+        """Who has had a turn, until all have."""
         self._owed: dict[int, Owed] = {}
         self._last_debt = 0
         self._site_of: dict[tuple[str, str], str] = {}
@@ -190,30 +192,38 @@ class MemoryQueue:
     def _first_state(self, domain: str, due: float, now: float) -> State:
         return State.WAITING if due > now or self._hold(domain, "") > now else State.IN_HAND
 
-    async def claim(self, now: float, room: int, busy: Collection[str] = ()) -> list[Claim]:
-        """Fresh ones first, then one message of each lane in turn."""
+    async def claim(
+        self,
+        now: float,
+        room: int,
+        busy: Collection[str] = (),
+        full_of_bulk: Collection[str] = (),
+    ) -> list[Claim]:
+        """Fresh ones first, then one message of each flow at each site in turn."""
         claims: list[Claim] = []
-        passed: set[_Lane] = set()
+        asked = _Asked(now, busy, full_of_bulk)
         while room > 0:
-            turn = self._turn(now, busy, passed)
-            if turn is None and passed:
-                passed.clear()
-                turn = self._turn(now, busy, passed)
+            turn = self._turn(asked)
+            if turn is None and self._passed:
+                self._passed.clear()
+                turn = self._turn(asked)
             if turn is None:
                 return claims
             message, rows = turn
             claims.append(self._take(message, rows[:room]))
-            passed.add(_lane(claims[-1]))
+            self._passed.add(self._head(message.entry, rows[0]))
             room -= len(rows[:room])
         return claims
 
-    def _turn(
-        self, now: float, busy: Collection[str], passed: "set[_Lane]"
-    ) -> tuple[_Message, list[Waiting]] | None:
+    def _head(self, entry: Entry, row: Waiting) -> "_Head":
+        return self._site(row.recipient.address.domain, row.route), flow_of(entry)
+
+    def _turn(self, asked: "_Asked") -> tuple[_Message, list[Waiting]] | None:
         ready = [
             (row.state is not State.IN_HAND, row.due, message.entry.id, row.n, row, message)
             for message, row in self._rows()
-            if self._is_ready(message, row, now, busy) and _key(message.entry, row) not in passed
+            if self._is_ready(message, row, asked)
+            and self._head(message.entry, row) not in self._passed
         ]
         if not ready:
             return None
@@ -224,14 +234,16 @@ class MemoryQueue:
         ]
         return message, sorted(lane, key=lambda row: row.n)
 
-    def _is_ready(self, message: _Message, row: Waiting, now: float, busy: Collection[str]) -> bool:
+    def _is_ready(self, message: _Message, row: Waiting, asked: "_Asked") -> bool:
         domain = row.recipient.address.domain
+        site = self._site(domain, row.route)
         return (
             row.state in (State.WAITING, State.IN_HAND)
-            and row.due <= now
+            and row.due <= asked.now
             and (message.entry.id, row.n) not in self._claimed
-            and self._site(domain, row.route) not in busy
-            and self._hold(domain, row.route) <= now
+            and site not in asked.busy
+            and not (message.entry.is_bulk and site in asked.full_of_bulk)
+            and self._hold(domain, row.route) <= asked.now
         )
 
     def _take(self, message: _Message, rows: list[Waiting]) -> Claim:
@@ -522,14 +534,19 @@ def _stays(message: _Message) -> bool:
 
 
 _Lane = tuple[str, str, Flow]
+_Head = tuple[str, Flow]
+"""A flow at a site."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    now: float
+    busy: Collection[str]
+    full_of_bulk: Collection[str]
 
 
 def _key(entry: Entry, row: Waiting) -> _Lane:
     return row.recipient.address.domain, row.route, flow_of(entry)
-
-
-def _lane(claim: Claim) -> _Lane:
-    return _key(claim.entry, claim.recipients[0])
 
 
 def _octets(draft: Draft) -> bytes:

@@ -163,6 +163,50 @@ async def tenants_take_turns_with_what_was_put_off(bench: Bench) -> None:
     assert await _firsts(bench, *mass, *one, waits=True) == {"mass": 15, "one": 5}
 
 
+async def tenants_take_turns_by_head_however_many_domains_one_writes_to(bench: Bench) -> None:
+    mass = _sent_by("mass", 1, 40)
+    mass = [replace(one, envelope=_to(f"u@d{n}.test")) for n, one in enumerate(mass)]
+    domains = ["b.test", *(f"d{n}.test" for n in range(40))]
+    for domain in domains:
+        await bench.queue.assign(domain, "smarthost")
+    await bench.queue.hold("smarthost", NOW + 60, "full")
+    await _put(bench, *mass, *_sent_by("one", 100, 40))
+    await bench.queue.hold("smarthost", 0, "")
+    claims = await bench.queue.claim(NOW, 20)
+    firsts = Counter(claim.entry.client.login for claim in claims)
+    assert firsts.total() == 20
+    assert min(firsts["mass"], firsts["one"]) >= 8
+    assert len(claims + await _all(bench)) == 80
+
+
+def _to(address: str) -> Envelope:
+    return Envelope(ANN, (Recipient(Address(*address.split("@"))),))
+
+
+async def more_tenants_than_there_is_room_for_all_have_their_turn(bench: Bench) -> None:
+    await bench.queue.hold("b.test", NOW + 60, "full")
+    for number in range(12):
+        await _put(bench, *_sent_by(f"login{number:02}", 10 * number, 3))
+    await bench.queue.hold("b.test", 0, "")
+    claims = [one for _ in range(3) for one in await bench.queue.claim(NOW, 4)]
+    assert len({claim.entry.client.login for claim in claims}) == 12
+    assert len(claims + await _all(bench)) == 36
+
+
+async def of_a_site_full_of_bulk_mail_only_single_mail_is_taken(bench: Bench) -> None:
+    news, shop = _sent_by("news", 1, 3, is_bulk=True), _sent_by("shop", 200, 2)
+    await _put(bench, *news, *shop)
+    claims = await bench.queue.claim(NOW, 20, (), {"b.test"})
+    assert Counter(claim.entry.client.login for claim in claims) == {"shop": 2}
+    for claim in await _all(bench):
+        await bench.queue.settle(becomes(claim, State.WAITING, due=NOW, reply="450 no"))
+    await bench.queue.settle(becomes(claims[0], State.WAITING, due=NOW, reply="450 no"))
+    waiting = await bench.queue.claim(NOW, 20, (), {"b.test"})
+    assert [claim.entry.client.login for claim in waiting] == ["shop"]
+    assert await bench.queue.claim(NOW, 20, (), {"b.test"}) == []
+    assert len(await bench.queue.claim(NOW, 20)) == 3
+
+
 async def all_of_a_domain_hangs_on_one_site(bench: Bench) -> None:
     await _waiting(bench, _sent_by("one", 1, 1)[0])
     await bench.queue.assign("b.test", "mx.b.test")
@@ -589,6 +633,9 @@ CHECKS: tuple[Check, ...] = (
     a_newsletter_has_its_share_of_what_was_put_off,
     tenants_take_turns_with_what_is_fresh,
     tenants_take_turns_with_what_was_put_off,
+    tenants_take_turns_by_head_however_many_domains_one_writes_to,
+    more_tenants_than_there_is_room_for_all_have_their_turn,
+    of_a_site_full_of_bulk_mail_only_single_mail_is_taken,
     all_of_a_domain_hangs_on_one_site,
     what_is_delivered_is_gone,
     what_failed_for_now_comes_back_when_it_is_due,
