@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from merpati.api.errors import ApiError, Mistaken, Unknown, Unreachable
+from merpati.api.errors import ApiError, Late, Mistaken, Unknown, Unreachable
 from merpati.api.operations import A, Operation, Q
 
 _HEAD_LIMIT = 64 * 1024
@@ -43,8 +43,11 @@ class RemoteCounter:
 
     async def ask(self, operation: Operation[Q, A], question: Q) -> A:
         """The server's answer, or the error it told."""
-        async with asyncio.timeout(_PATIENCE):
-            octets = await self._exchange(operation.name, msgspec.json.encode(question))
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                octets = await self._exchange(operation.name, msgspec.json.encode(question))
+        except TimeoutError as error:
+            raise Late(f"the server gave no answer for {_PATIENCE:g} s") from error
         return read_answer(operation, octets)
 
     async def answers(self) -> bool:

@@ -17,3 +17,7 @@ class Mistaken(ApiError):
 
 class Unreachable(ApiError):
     """No server answers on the control socket."""
+
+
+class Late(ApiError):
+    """A server was asked and gives no answer in time: it may be doing what it was asked for."""

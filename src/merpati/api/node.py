@@ -1,11 +1,11 @@
 """All shards of a node as one counter: commands need not know how many workers there are."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from merpati.api.errors import Unreachable
+from merpati.api.errors import Late, Unreachable
 from merpati.api.operations import A, Counter, Operation, Q
 from merpati.api.spreading import Shards
 from merpati.clock import Clock
@@ -14,6 +14,8 @@ from merpati.errors import MerpatiError
 _PATIENCE = 10.0
 """Seconds that a worker has to come back after a restart."""
 _PAUSE = 0.1
+_GLANCE = 8.0
+"""Seconds for an answer about this moment; a store that hangs is told of after five."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,7 @@ class Node:
     """The one that is asked first where one is enough."""
     clock: Clock
     patience: float = _PATIENCE
+    glance: float = _GLANCE
 
     async def ask(self, operation: Operation[Q, A], question: Q) -> A:
         """The node's answer, or the error that it told."""
@@ -60,20 +63,39 @@ class _Asked:
                 continue  # The next can do it as well.
         return await self.node.ask_shard(order[-1], self.operation, question)
 
-    async def each(self, question: Any) -> list[Any]:
-        async with asyncio.TaskGroup() as group:
-            asked = [
-                group.create_task(self._try(shard, question)) for shard in sorted(self.node.shards)
-            ]
-        return [task.result() for task in asked]
+    @property
+    def numbers(self) -> Sequence[int]:
+        return sorted(self.node.shards)
 
-    async def _try(self, shard: int, question: Any) -> Any:
+    async def each(self, question: Any) -> list[Any]:
+        return await _together(
+            self.node.ask_shard(shard, self.operation, question) for shard in self.numbers
+        )
+
+    async def now(self, question: Any) -> list[Any]:
+        return await _together(self._glance(shard, question) for shard in self.numbers)
+
+    async def _glance(self, shard: int, question: Any) -> Any:
         try:
-            return await self.node.ask_shard(shard, self.operation, question)
-        except MerpatiError as error:
-            return error
-        except TimeoutError:
-            return Unreachable(f"worker {shard} gave no answer in time")
+            async with asyncio.timeout(self.node.glance):
+                return await self.node.shards[shard].ask(self.operation, question)
+        except TimeoutError as error:
+            text = f"worker {shard} gave no answer for {self.node.glance:g} s"
+            raise Late(text) from error
 
     def of(self, operation: Any) -> Shards[Any, Any]:
         return _Asked(self.node, operation)
+
+
+async def _together(asked: Iterable[Awaitable[Any]]) -> list[Any]:
+    """All answers, in their order; an error in the place of an answer."""
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(_or_error(one)) for one in asked]
+    return [task.result() for task in tasks]
+
+
+async def _or_error(asked: Awaitable[Any]) -> Any:
+    try:
+        return await asked
+    except MerpatiError as error:
+        return error

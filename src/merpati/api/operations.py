@@ -271,7 +271,7 @@ METRICS = Operation(
     ask.Nothing,
     list[Series],
     lambda office, q: office.doors.metrics(q),
-    every(spreading.listed),
+    spreading.metrics,
 )
 REPORTS_SEND = Operation(
     "reports/send",

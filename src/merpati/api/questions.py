@@ -389,6 +389,8 @@ class Health(Answer, frozen=True):
 
     trouble: str
     """What keeps it from being; empty for nothing."""
+    stopping: bool = False
+    """Whether only that: this worker ends, in order."""
 
 
 class WorkerLine(Answer, frozen=True):

@@ -5,13 +5,14 @@ say, for each operation, whom to ask and what their answers mean together.
 """
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Protocol, TypeVar
 
 from msgspec import structs
 
 from merpati.api import questions as ask
-from merpati.api.errors import Unknown
+from merpati.api.errors import Late, Unknown
+from merpati.report.metrics import Series
 
 Q = TypeVar("Q", contravariant=True)
 A = TypeVar("A")
@@ -29,6 +30,16 @@ class Shards(Protocol[Q, A]):
 
         One that is just being restarted is waited for; Unreachable when it does not come.
         """
+        ...
+
+    @property
+    def numbers(self) -> Sequence[int]:
+        """Theirs, in the order of their answers."""
+        ...
+
+    async def now(self, question: Q) -> list[A | Exception]:
+        """The same of this moment: nobody is waited for who is being restarted, and whoever does
+        not answer within seconds is Late."""
         ...
 
     def of(self, operation: Any) -> "Shards[Any, Any]":
@@ -130,11 +141,6 @@ def refused(question: ask.AskStory, answers: list[ask.Story]) -> ask.Story:
     return ask.Story(message="", events=events[: question.limit])
 
 
-def listed(_: object, answers: list[list[Any]]) -> list[Any]:
-    """One list behind the other."""
-    return [one for answer in answers for one in answer]
-
-
 def status(sites_held: Any) -> Spread:
     """The node's: its workers in a row, also those that do not answer.
 
@@ -162,7 +168,7 @@ def status(sites_held: Any) -> Spread:
             held_sites=len(sites),
             held_senders=tuple(_held_senders(told)),
             limits=dict(limits),
-            workers=tuple(_line(*answer) for answer in enumerate(answers)),
+            workers=tuple(map(_line, shards.numbers, answers)),
         )
 
     return spread
@@ -184,12 +190,28 @@ def _line(shard: int, answer: ask.Status | Exception) -> ask.WorkerLine:
 
 
 async def first_trouble(shards: Shards[ask.Nothing, ask.Health], question: ask.Nothing) -> object:
-    """One worker that cannot store mail is trouble; one that is being restarted is not."""
-    answers = await shards.each(question)
+    """One worker that cannot store mail, or hangs, is trouble; one that is being restarted is not,
+    as long as another serves."""
+    answers = await shards.now(question)
     told = [answer for answer in answers if isinstance(answer, ask.Health)]
+    told += [ask.Health(trouble=str(answer)) for answer in answers if isinstance(answer, Late)]
     if not told:
         _whole(answers)
-    return next((answer for answer in told if answer.trouble), ask.Health(trouble=""))
+    serving = [answer for answer in told if not answer.stopping]
+    return next((answer for answer in serving if answer.trouble), (serving or told)[0])
+
+
+async def metrics(shards: Shards[ask.Nothing, list[Series]], question: ask.Nothing) -> object:
+    """Of all that answer, and who does: it is when a worker is ill that somebody looks."""
+    answers = await shards.now(question)
+    found = [one for answer in answers if not isinstance(answer, Exception) for one in answer]
+    return [*found, *map(_up, shards.numbers, answers)] if len(answers) > 1 else _whole(answers)[0]
+
+
+def _up(shard: int, answer: object) -> Series:
+    up = 0.0 if isinstance(answer, Exception) else 1.0
+    text = "Whether a worker answers (1) or not (0)."
+    return Series("merpati_worker_up", text, "gauge", [("", {}, up)], str(shard))
 
 
 async def reload(shards: Shards[ask.Reload, ask.Done], question: ask.Reload) -> ask.Done:
@@ -209,7 +231,8 @@ async def send_reports(
 def change_of_directory(refresh: Any) -> Spread:
     """One makes the change; then the others forget what they remember of before.
 
-    `refresh` is the operation for that. Who cannot be reached has no memory that could be wrong.
+    `refresh` is the operation for that. Who cannot be reached has no memory that could be wrong,
+    and who is late finds the question when it moves again, or is killed before.
     """
 
     async def spread(shards: Shards[Q, A], question: Q) -> A:

@@ -448,8 +448,9 @@ class Server:
 
     async def health(self, shard: Shard) -> ask.Health:
         """Whether a shard can store mail."""
-        trouble = "stopping" if self._stop.is_set() else await shard.health.trouble()
-        return ask.Health(trouble=trouble)
+        if self._stop.is_set():
+            return ask.Health(trouble="stopping", stopping=True)
+        return ask.Health(trouble=await shard.health.trouble())
 
     async def metrics(self, shard: Shard) -> list[Series]:
         """Of one shard, with its number where there are several."""
