@@ -238,6 +238,7 @@ def test_workers_are_replaced_without_a_refused_connection(node: Node) -> None:
     before = [line["pid"] for line in node.workers()]
     stop = threading.Event()
     failures: list[Exception] = []
+    ill: list[Exception] = []
 
     def clients() -> None:
         while not stop.is_set():
@@ -246,7 +247,14 @@ def test_workers_are_replaced_without_a_refused_connection(node: Node) -> None:
             except (OSError, smtplib.SMTPException) as error:
                 failures.append(error)
 
-    threads = [threading.Thread(target=clients) for _ in range(3)]
+    def balancer() -> None:
+        while not stop.is_set():
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{node.http}/healthz", timeout=10).close()
+            except OSError as error:
+                ill.append(error)
+
+    threads = [threading.Thread(target=work) for work in (clients, clients, clients, balancer)]
     for thread in threads:
         thread.start()
     node.ask("restart")
@@ -256,6 +264,7 @@ def test_workers_are_replaced_without_a_refused_connection(node: Node) -> None:
         thread.join()
     assert [error for error in failures if isinstance(error, ConnectionRefusedError)] == []
     assert all(_is_a_farewell(error) for error in failures), failures
+    assert ill == []
 
 
 def _is_a_farewell(error: Exception) -> bool:

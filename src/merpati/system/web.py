@@ -1,5 +1,6 @@
 """HTTP applications on sockets that are open already."""
 
+import asyncio
 import logging
 import socket
 from collections.abc import AsyncIterator
@@ -11,6 +12,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 IDLE = 75.0
 """Seconds that a connection may stand without a whole request, the first one included. By itself
 the library lets strangers keep our descriptors for an hour each. Proxies end theirs after 60."""
+_LAST = 0.1
+"""Seconds that who was accepted as we stop has to ask: another worker would have answered."""
 
 
 @asynccontextmanager
@@ -27,9 +30,13 @@ async def serving(
         keepalive_timeout=idle,
     )
     await runner.setup()
+    site = web.SockSite(runner, listening)
     try:
-        await web.SockSite(runner, listening).start()
+        await site.start()
         yield
+        await site.stop()
+        if runner.server is not None and runner.server.connections:
+            await asyncio.sleep(_LAST)
     finally:
         await runner.cleanup()
 
