@@ -93,3 +93,12 @@ def test_a_full_channel_keeps_the_connection_here(handover, connection):
     assert len(given) == offered
     for _, sock in given:
         sock.close()
+
+
+def test_whoever_leaves_gives_all_to_those_who_stay(handover, connection):
+    handover.board.leave()
+    assert handover.offer(0, connection[0], leaving=True)
+    taken_by(handover, 1)[0][1].close()
+    handover.board.worker = 1
+    handover.board.leave()
+    assert not handover.offer(0, connection[0], leaving=True), "nobody stays"

@@ -130,6 +130,33 @@ async def test_stop_cancels_what_outlives_the_grace(serving_port) -> None:
     assert ended == ["cancelled"]
 
 
+async def test_who_is_accepted_as_it_stops_is_served_within_the_grace(serving_port) -> None:
+    async def farewell(arrival: Arrival) -> None:
+        arrival.stream.write(b"421 going down")
+        await arrival.stream.close()
+
+    ours, theirs = socket.socketpair()
+    theirs.setblocking(False)
+    with theirs:
+        async with serving_port(farewell) as port:
+            await asyncio.sleep(0)  # It listens.
+            port.listener.adopt(ours)
+            port.listener.stop(5.0)
+        assert theirs.recv(100) == b"421 going down"
+
+
+@pytest.mark.parametrize("grace", [0.0, 0.01])
+async def test_who_is_accepted_as_it_stops_and_says_nothing_is_cancelled(
+    serving_port, grace: float
+) -> None:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        async with asyncio.timeout(5), serving_port(tell_crowd) as port:
+            await asyncio.sleep(0)  # It listens.
+            port.listener.adopt(ours)
+            port.listener.stop(grace)
+
+
 async def test_unix_socket_serves_and_has_its_mode(serving_port, tmp_path: Path) -> None:
     path = tmp_path / "lmtp"
     async with serving_port(tell_crowd, at=f"unix:{path}") as port:

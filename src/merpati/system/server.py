@@ -325,8 +325,10 @@ class Server:
         self._doors[port].adopt(accepted)
 
     def _take_over_no_more(self) -> None:
+        """But what was given until now: it would wait for whoever has this number next."""
         if (handover := self._given.handover) is not None:
             asyncio.get_running_loop().remove_reader(handover.fileno())
+            handover.take(self._adopt)
 
     async def _open_offices(self, opened: AsyncExitStack) -> None:
         """One for each shard, and one where the whole node is asked."""

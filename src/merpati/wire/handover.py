@@ -46,12 +46,13 @@ class Handover:
         """This worker serves so many connections more, or fewer."""
         self.board.connected(amount)
 
-    def offer(self, port: int, connection: socket.socket) -> bool:
-        """Give it to the worker with the fewest, if that is clearly fewer; whether it was given.
+    def offer(self, port: int, connection: socket.socket, *, leaving: bool = False) -> bool:
+        """Give it to the worker with the fewest, if that is clearly fewer or we are `leaving`;
+        whether it was given.
 
         The caller closes its own descriptor then, and says nothing on it.
         """
-        to = self._lightest()
+        to = self._lightest(leaving)
         if to is None or port >= _PORTS:
             return False
         # A full channel, or a worker that has just died: we keep it.
@@ -62,14 +63,16 @@ class Handover:
             return True
         return False
 
-    def _lightest(self) -> int | None:
+    def _lightest(self, leaving: bool) -> int | None:
         board, now = self.board, self.clock.monotonic()
         mine = board.connections(board.worker)
-        if mine < _SLACK:
+        if mine < _SLACK and not leaving:
             return None
         # 0.0 is who has not begun, or has stopped, however soon after the machine's start.
         others = [n for n in range(board.workers) if board.alive(n) > max(0.0, now - _FRESH)]
         lightest = min(others, key=board.connections, default=board.worker)
+        if leaving:
+            return lightest if lightest != board.worker else None
         behind = mine - board.connections(lightest)
         return lightest if behind >= max(_SLACK, mine // 4) else None
 

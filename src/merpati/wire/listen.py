@@ -114,6 +114,8 @@ class Listener:
         self._settings = settings or ListenSettings()
         self._neighbours = neighbours or Neighbours(Table(TableSettings()))
         self._sessions: dict[asyncio.Task[Any], _Session] = {}
+        self._owned = 0
+        """Connections that are ours, from before their sessions begin until these have ended."""
         self._refusing = 0
         self.dropped = 0
         """Connections that were closed without a word."""
@@ -122,6 +124,7 @@ class Listener:
         self._stop = asyncio.Event()
         self._idle = asyncio.Event()
         self._grace = 0.0
+        self._is_over = False
 
     def __len__(self) -> int:
         """How many sessions run."""
@@ -147,7 +150,10 @@ class Listener:
         self._settings = settings
 
     def stop(self, grace: float) -> None:
-        """Accept no more; sessions get `grace` seconds to end, then they are cancelled."""
+        """Accept no more; sessions get `grace` seconds to end, then they are cancelled.
+
+        Who was accepted a moment ago is passed on to another worker, or served to the end here.
+        """
         self._grace = grace
         self._stop.set()
 
@@ -157,6 +163,7 @@ class Listener:
             accepted.close()  # Nobody runs it yet: its sockets are not listened on either.
             return
         # Counted from here on: a burst is taken in one turn, and its sessions begin in the next.
+        self._owned += 1
         self._tell(1)
         self._group.create_task(self._own(accepted))
 
@@ -168,14 +175,17 @@ class Listener:
 
     def _passes_on(self, accepted: socket.socket) -> bool:
         handover, number = self._neighbours.handover, self._settings.number
-        if handover is None or number is None or self._stop.is_set():
+        if handover is None or number is None:
             return False
-        return handover.offer(number, accepted)
+        return handover.offer(number, accepted, leaving=self._stop.is_set())
 
     async def _own(self, accepted: socket.socket) -> None:
         """One connection, from its descriptor to the end of its session."""
         loop = asyncio.get_running_loop()
         try:
+            if self._stop.is_set() and self._passes_on(accepted):
+                accepted.close()
+                return
             _, stream = await loop.connect_accepted_socket(
                 lambda: Connection(self._wire, is_server=True), accepted
             )
@@ -184,9 +194,12 @@ class Listener:
             accepted.close()  # The client is gone already.
         finally:
             self._tell(-1)
+            self._owned -= 1
+            if not self._owned:
+                self._idle.set()
 
     async def _begin(self, stream: Connection) -> None:
-        if self._stop.is_set():
+        if self._is_over:
             stream.abort()
             return
         proxied = self._is_proxy(stream.peer.ip)
@@ -209,8 +222,6 @@ class Listener:
             session = self._sessions.pop(task)
             session.arrival.stream.abort()
             self._discount(session.rows)
-            if not self._sessions:
-                self._idle.set()
 
     def _is_proxy(self, ip: str) -> bool:
         proxies = self._settings.proxies
@@ -276,7 +287,7 @@ class Listener:
             self._failed(error)
 
     async def _wait_sessions(self, group: asyncio.TaskGroup) -> None:
-        if not self._sessions:
+        if not self._owned:
             return
         self._idle.clear()
         patience = group.create_task(self._cancel_after_grace())
@@ -285,6 +296,7 @@ class Listener:
 
     async def _cancel_after_grace(self) -> None:
         await self._wire.clock.sleep(self._grace)
+        self._is_over = True
         for task in self._sessions:
             task.cancel()
 
