@@ -1,22 +1,20 @@
 """What all tests share.
 
 Where MERPATI_NO_SKIP is set, a test that would be skipped fails. Property tests try 100 examples or
-a multiple of it. `--hypothesis-profile quick`, of `make check`, tries an eighth, hashes passwords
-at no cost and imports no file that is slow or interop as a whole.
+a multiple of it; `--hypothesis-profile quick`, of `make check`, tries an eighth, and does without
+what stands in `tests/quick.py`.
 """
 
 import gc
 import os
-import re
+import tempfile
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from merpati.directory import password
-
-NOT_QUICK = re.compile(r"^pytestmark = (\[\s+)?pytest\.mark\.(slow|interop)\b", re.MULTILINE)
+from tests.quick import begin_databases_as_copies, hash_at_no_cost, is_left_out, is_quick
 
 settings.register_profile("whole", max_examples=100, deadline=None)
 settings.register_profile("quick", max_examples=12, deadline=None)
@@ -26,15 +24,8 @@ settings.load_profile("whole")
 gc.disable()
 
 
-def is_quick(config: pytest.Config) -> bool:
-    return bool(config.getoption("--hypothesis-profile") == "quick")
-
-
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    """Half of what a quick run imports was for tests that it does not run."""
-    if not is_quick(config) or collection_path.suffix != ".py":
-        return None
-    return True if NOT_QUICK.search(collection_path.read_text("utf-8")) else None
+    return True if is_quick(config) and is_left_out(collection_path) else None
 
 
 def pytest_collection_finish() -> None:
@@ -42,6 +33,26 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        if is_quick(session.config):
+            hash_at_no_cost(patch)
+            begin_databases_as_copies(patch, Path(folder))
+        return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol() -> Generator[None, object, object]:
+    """What a server does to the umask of its process ends with the test that ran it here."""
+    before = os.umask(0)
+    os.umask(before)
+    try:
+        return (yield)
+    finally:
+        os.umask(before)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -61,26 +72,6 @@ def pytest_runtest_makereport(
 def pytest_report_teststatus(
     report: pytest.TestReport, config: pytest.Config
 ) -> tuple[str, str, str] | None:
-    """A quick run prints no dots: 90 lines of them are read by nobody and cost half a second."""
-    return (
-        ("passed", "", "") if is_quick(config) and report.when == "call" and report.passed else None
-    )
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _quick_hashes(pytestconfig: pytest.Config) -> Generator[None, None, None]:
-    """Hashing takes long on purpose: a slow test checks that, and `make test` pays it always."""
-    with pytest.MonkeyPatch.context() as patch:
-        if is_quick(pytestconfig):
-            patch.setattr(password, "_MEMORY_KIB", 8)
-            patch.setattr(password, "_PASSES", 1)
-        yield
-
-
-@pytest.fixture(autouse=True)
-def _own_umask() -> Generator[None, None, None]:
-    """What a server does to its process ends with the test that ran it here."""
-    before = os.umask(0)
-    os.umask(before)
-    yield
-    os.umask(before)
+    """A quick run prints no dots: nobody reads 90 lines of them."""
+    is_success = report.when == "call" and report.passed
+    return ("passed", "", "") if is_success and is_quick(config) else None

@@ -48,6 +48,7 @@ def test_a_backup_is_made_and_put_back(run: Run, tmp_path: Path) -> None:
     ).read_bytes()
 
 
+@pytest.mark.slow
 def test_a_backup_belongs_to_its_owner_alone(run: Run, tmp_path: Path) -> None:
     fill(run)
     assert run("backup", str(tmp_path / "backup")).exit_code == 0
@@ -60,6 +61,7 @@ def test_where_there_is_nothing_there_is_no_backup(run: Run, tmp_path: Path) -> 
     assert (done.exit_code, "there is nothing to back up" in done.stderr) == (1, True)
 
 
+@pytest.mark.slow
 def test_nothing_is_restored_where_something_is(run: Run, tmp_path: Path) -> None:
     fill(run)
     assert run("backup", str(tmp_path / "backup")).exit_code == 0
@@ -69,6 +71,7 @@ def test_nothing_is_restored_where_something_is(run: Run, tmp_path: Path) -> Non
     assert run("backup", str(tmp_path / "backup")).exit_code == 1
 
 
+@pytest.mark.slow
 def test_nothing_is_restored_under_a_server_that_starts(run: Run, tmp_path: Path) -> None:
     fill(run)
     assert run("backup", str(tmp_path / "backup")).exit_code == 0

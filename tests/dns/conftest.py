@@ -10,6 +10,7 @@ import uvloop
 from merpati.dns.client import DnsClient, DnsSettings
 from merpati.testing.clock import VirtualClock
 from merpati.testing.zone import ZoneServer, serve_zone
+from tests.quick import is_quick
 
 ZONE = """
 a.test             MX     10 mx1.a.test
@@ -29,8 +30,12 @@ _25._tcp.mx1.a.test TLSA  3 1 1 001122334455667700112233445566770011223344556677
 """
 
 
-def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Every async test of this room runs on both loops."""
+def pytest_asyncio_loop_factories(
+    config: pytest.Config,
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Every async test of this room runs on both loops; a quick one on that of our servers."""
+    if is_quick(config):
+        return {"uvloop": uvloop.new_event_loop}
     return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
 
 

@@ -50,6 +50,7 @@ def tree(folder: Path) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.slow
 async def test_what_is_restored_is_what_was_there(places: Places, tmp_path: Path) -> None:
     done = back_up(places, b"# mine\n", tmp_path / "backup", NOW)
     assert (done.at, done.messages) == (NOW, 3)
@@ -88,6 +89,7 @@ async def test_what_was_committed_before_is_in_it_while_the_queue_is_written(
             assert len(await stores.queue.search(Selection(), 100)) == expected
 
 
+@pytest.mark.slow
 async def test_nothing_is_overwritten(places: Places, tmp_path: Path) -> None:
     put(tmp_path / "full/x", b"mine")
     with pytest.raises(MerpatiError, match="is not empty"):
@@ -100,6 +102,7 @@ async def test_nothing_is_overwritten(places: Places, tmp_path: Path) -> None:
     assert tree(tmp_path / "full") == {"x": b"mine"}
 
 
+@pytest.mark.slow
 async def test_a_backup_that_is_not_whole_is_refused(places: Places, tmp_path: Path) -> None:
     backup, fresh = tmp_path / "backup", Places(tmp_path / "fresh")
     back_up(places, b"", backup, NOW)
@@ -118,6 +121,7 @@ async def test_a_backup_that_is_not_whole_is_refused(places: Places, tmp_path: P
     assert not fresh.data.exists()
 
 
+@pytest.mark.slow
 async def test_a_backup_of_a_newer_version_is_refused(places: Places, tmp_path: Path) -> None:
     backup = tmp_path / "backup"
     back_up(places, b"", backup, NOW)
@@ -132,6 +136,7 @@ async def test_a_backup_of_a_newer_version_is_refused(places: Places, tmp_path: 
         restore(backup, Places(tmp_path / "fresh"))
 
 
+@pytest.mark.slow
 async def test_damaged_structure_ends_a_backup(places: Places, tmp_path: Path) -> None:
     connection = apsw.Connection(str(places.queue()))
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()

@@ -24,12 +24,12 @@ async def stores(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
         yield stores
 
 
-async def test_its_schema_is_the_present_one(stores: Stores) -> None:
+async def its_schema_is_the_present_one(stores: Stores) -> None:
     version = await stores.shard.read(lambda db: db.execute("PRAGMA user_version").get)
     assert version == newest_schema(Kind.SHARD)
 
 
-async def test_every_recipient_is_where_it_was(stores: Stores) -> None:
+async def every_recipient_is_where_it_was(stores: Stores) -> None:
     listed = await stores.queue.search(Selection(), 100)
     states = {str(one.waiting.recipient.address): one.waiting.state for one in listed}
     refused = set(sample.MESSAGES["refused"])
@@ -38,13 +38,13 @@ async def test_every_recipient_is_where_it_was(stores: Stores) -> None:
     assert states == {one: State.HELD if one == held else State.WAITING for one in expected}
 
 
-async def test_every_content_is_read_as_it_came(stores: Stores) -> None:
+async def every_content_is_read_as_it_came(stores: Stores) -> None:
     for number, subject in enumerate(sample.MESSAGES):
         pieces = [piece async for piece in stores.queue.read(sample.entry(number, subject).id)]
         assert b"".join(pieces) == sample.octets(subject)
 
 
-async def test_debts_people_and_stories_are_kept(stores: Stores) -> None:
+async def debts_people_and_stories_are_kept(stores: Stores) -> None:
     (owed,) = await stores.queue.owed(10)
     assert (owed.entry, owed.reply) == (sample.entry(4, "refused"), "550 5.1.1 no such user")
     resolution = stores.directory.resolve(Address("sales", "a.test"))
@@ -55,7 +55,7 @@ async def test_debts_people_and_stories_are_kept(stores: Stores) -> None:
         assert story[0] == sample.accepted(sample.entry(number, subject))
 
 
-async def test_what_waits_is_claimed_whole(stores: Stores) -> None:
+async def what_waits_is_claimed_whole(stores: Stores) -> None:
     claims = await stores.queue.claim(sample.RECEIVED + 60, 100)
     claimed = {claim.entry.id for claim in claims}
     assert claimed == {
@@ -63,6 +63,20 @@ async def test_what_waits_is_claimed_whole(stores: Stores) -> None:
         for number, subject in enumerate(sample.MESSAGES)
         if subject not in {"held", "refused"}
     }
+
+
+KEPT = (
+    its_schema_is_the_present_one,
+    every_recipient_is_where_it_was,
+    every_content_is_read_as_it_came,
+    debts_people_and_stories_are_kept,
+    what_waits_is_claimed_whole,
+)
+
+
+async def test_nothing_is_lost(stores: Stores) -> None:
+    for fact in KEPT:
+        await fact(stores)
 
 
 @pytest.mark.parametrize(("name", "kind"), list(zip(sample.FILES, Kind, strict=True)))

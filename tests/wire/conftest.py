@@ -14,12 +14,17 @@ from merpati.wire.endpoint import Endpoint
 from merpati.wire.listen import Arrival, Listener, ListenSettings
 from merpati.wire.loop import Wire
 from merpati.wire.sockets import bind, bound_to
+from tests.quick import is_quick
 
 Serve = Callable[[Arrival], Awaitable[None]]
 
 
-def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """Every async test of this room runs on both loops."""
+def pytest_asyncio_loop_factories(
+    config: pytest.Config,
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Every async test of this room runs on both loops; a quick one on that of our servers."""
+    if is_quick(config):
+        return {"uvloop": uvloop.new_event_loop}
     return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
 
 
