@@ -18,6 +18,7 @@ from merpati.system.office import own_counter
 from merpati.system.web import serving
 from merpati.wire.endpoint import Endpoint
 from merpati.wire.sockets import bind
+from tests.cases import each
 
 CONTENT = b"From: ann@a.test\r\nSubject: x\r\n\r\nhello\r\n"
 
@@ -268,7 +269,7 @@ def test_errors_of_the_api_are_errors_of_merpati() -> None:
     assert issubclass(ApiError, MerpatiError)
 
 
-@pytest.mark.parametrize(
+@each(
     "octets",
     [
         b"",

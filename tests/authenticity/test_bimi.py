@@ -17,6 +17,7 @@ from merpati.authenticity.dmarc.record import read_record
 from merpati.dns.errors import DnsError, DnsTimeout
 from merpati.mail.headers import Headers
 from merpati.testing.answers import Answers
+from tests.cases import each
 
 LOGO = "https://a.test/logo.svg"
 RECORD = f"v=BIMI1; l={LOGO}; a=https://a.test/vmc.pem; lps=brand, news-; avp=personal".encode()
@@ -40,14 +41,12 @@ def test_a_domain_may_decline(octets: bytes) -> None:
     assert assertion(octets).declines
 
 
-@pytest.mark.parametrize(
-    "octets", [b"", b"v=spf1 -all", b"v=BIMI12; l=", b"v=bimi1; l=", b"l=; v=BIMI1", b"\xff"]
-)
+@each("octets", [b"", b"v=spf1 -all", b"v=BIMI12; l=", b"v=bimi1; l=", b"l=; v=BIMI1", b"\xff"])
 def test_what_is_no_record_is_passed_over(octets: bytes) -> None:
     assert read_assertion(octets) is None
 
 
-@pytest.mark.parametrize(
+@each(
     ("tags", "flaw"),
     [
         ("l=http://a.test/logo.svg", "l= is no https address"),
@@ -68,7 +67,7 @@ def test_what_receivers_pass_over_is_told(tags: str, flaw: str) -> None:
     assert not found.declines
 
 
-@pytest.mark.parametrize(
+@each(
     ("fields", "selector"),
     [
         (b"", DEFAULT_SELECTOR),
@@ -85,7 +84,7 @@ def test_a_message_names_its_selector(fields: bytes, selector: str) -> None:
     assert read_selector(Headers.scan(fields + b"\r\n")) == selector
 
 
-@pytest.mark.parametrize(
+@each(
     ("policy", "enforced"),
     [
         ("p=reject", True),
@@ -109,7 +108,7 @@ def test_without_dmarc_there_is_no_logo() -> None:
     assert not enforces(None)
 
 
-@pytest.mark.parametrize(
+@each(
     ("records", "result", "name"),
     [
         ({"TXT default._bimi.news.a.test": [RECORD]}, Found.PASS, "default._bimi.news.a.test"),
@@ -143,7 +142,7 @@ def test_a_logo_of_the_profile_has_no_flaw() -> None:
     assert flaws_of(SVG) == ()
 
 
-@pytest.mark.parametrize(
+@each(
     ("old", "new", "flaw"),
     [
         (b'version="1.2" ', b"", 'version is not "1.2"'),

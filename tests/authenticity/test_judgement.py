@@ -26,6 +26,7 @@ from merpati.testing.answers import Answers, TableResolver
 from merpati.testing.clock import VirtualClock
 from tests.authenticity.arc.test_arc import KEYS, key
 from tests.authenticity.dkim.signed import AT, MESSAGE, a_key, signed, zone
+from tests.cases import each
 
 ANN = Address.parse("ann@a.test")
 RECORDS: dict[str, list[object] | DnsError] = {
@@ -287,7 +288,7 @@ async def test_one_message_leads_to_so_many_questions_and_no_more() -> None:
 EVE = Origin("192.0.2.7", "evil.test", Address.parse("eve@evil.test"))
 
 
-@pytest.mark.parametrize(
+@each(
     ("sender", "spf", "signer", "disproved"),
     [
         ("eve@evil.test", "fail", "", True),

@@ -16,6 +16,7 @@ from merpati.authenticity.results import (
     parse_results,
 )
 from merpati.mail.headers import Headers
+from tests.cases import each
 
 OURS = ("mx.example.test", "example.test", "bücher.test")
 
@@ -68,7 +69,7 @@ class TestFormat:
         assert max(map(len, field.split(b"\r\n"))) <= 78
         assert all(line[:1] == b"\t" for line in field.split(b"\r\n")[1:-1])
 
-    @pytest.mark.parametrize(
+    @each(
         ("value", "written"),
         [
             ("a.test", b"=a.test"),
@@ -87,7 +88,7 @@ class TestFormat:
     def test_values_are_quoted_by_grammar(self, value: str, written: bytes) -> None:
         assert b"smtp.mailfrom" + written + b"\r\n" in a_result(value).field()
 
-    @pytest.mark.parametrize("id_", ["a=b@mx.a.test", "mx a", "mx;a", "mx.a.test/1", ""])
+    @each("id_", ["a=b@mx.a.test", "mx a", "mx;a", "mx.a.test/1", ""])
     def test_an_id_is_a_token_or_quoted(self, id_: str) -> None:
         results = AuthenticationResults(id_, a_result(reason="x=ann@a.test").findings)
         assert read_back(results) == results
@@ -112,7 +113,7 @@ class TestFormat:
             'mx.a.test; spf=pass reason="a b" smtp.mailfrom=ann@a.test'
         )
 
-    @pytest.mark.parametrize("word", ["", "a b", "x=y", "a;", "a\r\n", "-a", "\u00fc"])
+    @each("word", ["", "a b", "x=y", "a;", "a\r\n", "-a", "\u00fc"])
     def test_words_that_are_no_keyword_make_no_finding(self, word: str) -> None:
         with pytest.raises(ResultsError):
             Finding(word, "pass")
@@ -224,7 +225,7 @@ class TestReading:
     def test_none_is_no_finding(self) -> None:
         assert parse_results("example.org 1; none") == AuthenticationResults("example.org")
 
-    @pytest.mark.parametrize(
+    @each(
         "value",
         [
             "h; =; spf=pass",
@@ -244,9 +245,7 @@ class TestReading:
         assert dkim.get("header", "b") == "aB/c+d=="
         assert dkim.get("header", "d") == "a.test"
 
-    @pytest.mark.parametrize(
-        "value", ["", ";", " ; spf=pass", "spf=pass; dkim=pass", "a b; spf=pass", "(", '"a; b=c']
-    )
+    @each("value", ["", ";", " ; spf=pass", "spf=pass; dkim=pass", "a b; spf=pass", "(", '"a; b=c'])
     def test_without_an_id_there_are_no_results(self, value: str) -> None:
         with pytest.raises(ResultsError):
             parse_results(value)
@@ -260,7 +259,7 @@ class TestReading:
 class TestForged:
     """RFC 8601 §5: fields that come in under our own name."""
 
-    @pytest.mark.parametrize(
+    @each(
         "value",
         [
             "mx.example.test; spf=pass",
@@ -297,7 +296,7 @@ class TestForged:
     def test_our_name_is_found(self, value: str | bytes) -> None:
         assert forged(value)
 
-    @pytest.mark.parametrize(
+    @each(
         "value",
         [
             "other.test; spf=pass",

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from merpati.authenticity.srs import MAX_DAYS, Rewriter, SrsError
 from merpati.mail.address import Address
+from tests.cases import each
 
 NOW = 1_600_000_000.0
 DAY = 86_400
@@ -70,7 +71,7 @@ def test_an_old_key_is_known_until_it_is_dropped() -> None:
         US.reverse(rewritten, NOW)
 
 
-@pytest.mark.parametrize(
+@each(
     "local",
     [
         "ann",

@@ -11,9 +11,10 @@ from merpati.authenticity.tags import (
     parse_tags,
     parse_tags_leniently,
 )
+from tests.cases import each
 
 
-@pytest.mark.parametrize(
+@each(
     ("octets", "pairs"),
     [
         (b"v=1", [("v", "1")]),
@@ -32,7 +33,7 @@ def test_a_list_is_read(octets: bytes, pairs: list[tuple[str, str]]) -> None:
     assert list(parse_tags(octets).pairs) == pairs
 
 
-@pytest.mark.parametrize(
+@each(
     ("octets", "why"),
     [
         (b"", "no tag"),

@@ -3,13 +3,12 @@
 import ssl
 from pathlib import Path
 
-import pytest
-
 from merpati.certificates.chooser import Chooser
 from merpati.certificates.pair import Pair
 from merpati.certificates.source import Source
 from merpati.wire.certificates import Shown
 from merpati.wire.tls import Identity
+from tests.cases import each
 
 NOW = 1_800_000_000.0
 
@@ -24,7 +23,7 @@ WILD = a_pair("*.b.test")
 EXACT = a_pair("mx.b.test")
 
 
-@pytest.mark.parametrize(
+@each(
     ("asked", "shown"),
     [
         ("mail.a.test", FIRST),

@@ -11,6 +11,7 @@ from merpati.config.read import read
 from merpati.config.settings import load
 from merpati.delivery.transaction import TlsDemand
 from merpati.reception.port import Role
+from tests.cases import each
 
 EXAMPLE = """\
 # merpati.toml
@@ -68,7 +69,7 @@ def test_an_empty_file_is_complete() -> None:
     assert document.data == "var"
 
 
-@pytest.mark.parametrize(
+@each(
     "to",
     [
         "smtp://host.test:2526",
@@ -143,7 +144,7 @@ def test_a_flaw_reads_as_file_line_key_and_what_is_allowed() -> None:
     assert str(refused.value).startswith("/etc/merpati/merpati.toml:1: workers: 0 does not fit. ")
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "what"),
     [
         ('[[port]]\nrole="mx"\nlisten="127.0.0.1:1"\ntrusted=["10.0.0.1/8"]', "host bits"),

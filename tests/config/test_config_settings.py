@@ -90,9 +90,8 @@ def test_every_value_in_force_says_where_it_came_from(file: Path) -> None:
     assert shown["data"] == ('"var"', "default")
 
 
-@pytest.mark.parametrize("key", list(keys()), ids=lambda key: key.name)
-def test_every_key_is_explained(key) -> None:  # type: ignore[no-untyped-def]
-    assert key.text.endswith(".")
+def test_every_key_is_explained() -> None:
+    assert [key.name for key in keys() if not key.text.endswith(".")] == []
 
 
 def test_a_key_is_found_by_its_last_name_and_by_its_table() -> None:

@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from merpati.config.values import Domain, DomainName, Duration, Size
+from tests.cases import each
 
 
-@pytest.mark.parametrize(
+@each(
     ("written", "seconds"),
     [
         (90, 90),
@@ -23,13 +24,13 @@ def test_times_are_seconds_or_have_a_unit(written: object, seconds: float) -> No
     assert Duration.parse(written) == seconds
 
 
-@pytest.mark.parametrize("written", [-1, True, "5", "5 years", "", None, "-5m"])
+@each("written", [-1, True, "5", "5 years", "", None, "-5m"])
 def test_times_that_are_none_are_refused(written: object) -> None:
     with pytest.raises(ValueError, match="a time like"):
         Duration.parse(written)
 
 
-@pytest.mark.parametrize(
+@each(
     ("written", "octets"),
     [(1000, 1000), ("64KiB", 65536), ("50MiB", 52428800), ("50M", 52428800), ("2gb", 2147483648)],
 )
@@ -37,7 +38,7 @@ def test_sizes_are_octets_or_have_a_unit(written: object, octets: int) -> None:
     assert Size.parse(written) == octets
 
 
-@pytest.mark.parametrize("written", [-1, True, "big", "1.5MiB", None])
+@each("written", [-1, True, "big", "1.5MiB", None])
 def test_sizes_that_are_none_are_refused(written: object) -> None:
     with pytest.raises(ValueError, match="a size like"):
         Size.parse(written)
@@ -69,7 +70,7 @@ def test_one_domain_is_in_a_labels(written: str, read: str) -> None:
     assert DomainName.parse(written) == read
 
 
-@pytest.mark.parametrize("written", ["*", "*.a.test", "", "a..test", "192.0.2.1", "[192.0.2.1]", 5])
+@each("written", ["*", "*.a.test", "", "a..test", "192.0.2.1", "[192.0.2.1]", 5])
 def test_what_is_not_one_domain_is_refused(written: object) -> None:
     with pytest.raises(ValueError, match="a domain like"):
         DomainName.parse(written)

@@ -16,6 +16,7 @@ from merpati.delivery.security import Decider, Policy, decide
 from merpati.delivery.transaction import Host, TlsDemand, Way
 from merpati.feedback.tls import ResultType
 from merpati.testing.deliveries import ScriptedDns
+from tests.cases import each
 
 NAME = "mx.a.test"
 HOST = Host(NAME, "192.0.2.1")
@@ -64,7 +65,7 @@ def check(
     assert prove(tlsas, chain, name, now) is expected
 
 
-@pytest.mark.parametrize(
+@each(
     "record",
     [
         (3, 0, 0, OWN),
@@ -138,7 +139,7 @@ def test_garbage_for_a_certificate_proves_nothing(chain: tuple[bytes, ...]) -> N
     check([(3, 0, 1, sha256(OWN)), (2, 0, 0, ROOT_DER)], None, chain)
 
 
-@pytest.mark.parametrize(
+@each(
     "record",
     [
         (0, 1, 1, b"x" * 32),

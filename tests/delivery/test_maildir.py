@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from merpati.delivery.maildir import Maildirs, MaildirSettings, headers
 from merpati.delivery.naming import directory_name
 from merpati.mail.address import Address
+from tests.cases import each
 
 ANN = Address("ann", "a.test")
 
@@ -82,7 +83,7 @@ def test_a_link_is_not_followed(maildirs, tmp_path, link):
     assert not list(outside.iterdir())
 
 
-@pytest.mark.parametrize(
+@each(
     ("name", "directory"),
     [
         ("ann", "ann"),

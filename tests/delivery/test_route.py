@@ -7,13 +7,14 @@ import pytest
 from merpati.delivery.route import BY_MX, KEEP, MAILBOX, Kind, RouteError, Routes, parse_route
 from merpati.delivery.transaction import Switches, TlsDemand
 from merpati.testing.residents import Residents
+from tests.cases import each
 
 
 def here(*domains):
     return Residents(domains=set(domains))
 
 
-@pytest.mark.parametrize(
+@each(
     ("to", "host", "port", "lmtp", "implicit"),
     [
         ("smtp://mx.a.test", "mx.a.test", 25, False, False),
@@ -29,7 +30,7 @@ def test_a_host_is_named_by_scheme_host_and_port(to, host, port, lmtp, implicit)
     assert (route.lmtp, route.implicit_tls) == (lmtp, implicit)
 
 
-@pytest.mark.parametrize(
+@each(
     ("to", "says"),
     [
         ("", "is no route"),

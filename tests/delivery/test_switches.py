@@ -1,13 +1,12 @@
 """What an operator says of a host bounds what it taught us, and never the other way round."""
 
-import pytest
-
 from merpati.delivery.lesson import SiteMemory, Waived, limited
 from merpati.delivery.transaction import Switches
 from merpati.smtp.rung import Rung
+from tests.cases import each
 
 
-@pytest.mark.parametrize(
+@each(
     ("known", "switches", "expected"),
     [
         (SiteMemory(), Switches(), SiteMemory()),

@@ -13,6 +13,7 @@ from merpati.diagnosis.replies import Meaning, Refusal, Stage, causes
 from merpati.journal.events import Deferred, Delivered, Failed, SenderHeld
 from merpati.queue.entry import Selection
 from merpati.testing.deliveries import ScriptedHost, an_entry, delivered
+from tests.cases import each
 
 SMARTHOST = "smtp://192.0.2.1:25"
 SITE = parse_route(SMARTHOST).site()
@@ -66,7 +67,7 @@ def test_behind_a_hold_one_refusal_is_enough_for_an_hour(after):
     assert len(tenants.holds()) == (after < HOUR)
 
 
-@pytest.mark.parametrize("cause", sorted(causes() - COUNTED))
+@each("cause", sorted(causes() - COUNTED))
 def test_what_does_not_lie_with_the_sender_is_not_counted(cause):
     tenants = Tenants()
     refused(tenants, "1", "2", "3", cause=cause)

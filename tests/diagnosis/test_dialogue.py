@@ -1,12 +1,11 @@
 """Lines of a conversation, told in plain words."""
 
-import pytest
-
 from merpati.diagnosis.dialogue import annotate, reply_parts
 from merpati.diagnosis.texts import explain
+from tests.cases import each
 
 
-@pytest.mark.parametrize(
+@each(
     ("sent", "reply", "told"),
     [
         ("", "220 mx.b.test ESMTP", "The server greets us: it is ready."),

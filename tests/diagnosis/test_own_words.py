@@ -1,13 +1,12 @@
 """What our own words about a failed connection mean."""
 
-import pytest
-
 from merpati.diagnosis.own_words import cause_of, translated
 from merpati.diagnosis.texts import known_causes
 from merpati.wire import errors
+from tests.cases import each
 
 
-@pytest.mark.parametrize(
+@each(
     ("reason", "cause"),
     [
         ("the connection was refused", "connection-refused"),
@@ -38,7 +37,7 @@ def test_a_host_that_an_operator_named_is_theirs_to_mend() -> None:
     assert cause_of("TLS is not offered", on_a_route=True) == "tls-unavailable"
 
 
-@pytest.mark.parametrize(
+@each(
     "error",
     [
         errors.from_os_error(ConnectionRefusedError()),
@@ -47,7 +46,6 @@ def test_a_host_that_an_operator_named_is_theirs_to_mend() -> None:
         errors.TlsError("TLS failed: wrong version number"),
         *map(errors.WireError, (*errors._LOST.values(), *errors._UNREACHABLE.values())),
     ],
-    ids=str,
 )
 def test_every_word_of_the_wire_is_known_in_indonesian(error: errors.WireError) -> None:
     assert cause_of(error.cause) in known_causes()

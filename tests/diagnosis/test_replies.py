@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from merpati.diagnosis.replies import Meaning, Refusal, Stage, classify
+from tests.cases import each
 
 CASES = [
     (Stage.RCPT, 550, "5.1.1", "<x@a.test>: Recipient address rejected", "unknown-user"),
@@ -54,7 +55,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("stage", "code", "status", "text", "cause"), CASES)
+@each(("stage", "code", "status", "text", "cause"), CASES)
 def test_known_reply_has_its_cause(
     stage: Stage, code: int, status: str, text: str, cause: str
 ) -> None:

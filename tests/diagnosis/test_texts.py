@@ -9,6 +9,7 @@ import merpati
 from merpati.diagnosis.cause import Fault
 from merpati.diagnosis.replies import Stage, causes
 from merpati.diagnosis.texts import LANGUAGES, explain, explain_reply, known_causes
+from tests.cases import each
 
 SOURCE = Path(merpati.__file__).parent
 
@@ -33,7 +34,7 @@ def test_every_cause_that_the_code_names_has_texts() -> None:
     assert causes() | named_in_code() <= known_causes()
 
 
-@pytest.mark.parametrize("cause", sorted(known_causes()))
+@each("cause", sorted(known_causes()))
 def test_cause_is_told_in_every_language_in_words_of_its_own(cause: str) -> None:
     told = [explain(cause, language) for language in LANGUAGES]
     assert len({diagnosis.summary for diagnosis in told}) == len(LANGUAGES)

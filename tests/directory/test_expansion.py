@@ -6,6 +6,7 @@ from merpati.directory.expansion import Expander
 from merpati.mail.address import Address
 from merpati.mail.envelope import DEFAULT_NOTIFY, Notify, Recipient
 from merpati.testing.residents import Residents
+from tests.cases import each
 
 
 def a_recipient(address: str, notify: Notify | None = None) -> Recipient:
@@ -21,8 +22,8 @@ def expanded(*recipients: Recipient) -> tuple[Recipient, ...]:
     return Expander(residents, "mx.a.test").expand(recipients).recipients
 
 
-@pytest.mark.parametrize("turned", [False, True])
-@pytest.mark.parametrize(
+@each("turned", [False, True])
+@each(
     ("bob", "sales", "notify", "named"),
     [
         (None, None, DEFAULT_NOTIFY, False),

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from merpati.dns.key import Algorithm, KeyFileError, key_of, read_key
+from tests.cases import each
 
 SECRET = "MTIzNDU2Nzg5MDEyMzQ1Ng=="
 
@@ -36,7 +37,7 @@ def test_a_comment_does_not_begin_within_a_secret() -> None:
     assert read_key(a_key(secret="A" * 20 + "//8=")).secret[-2:] == b"\xff\xff"
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "told"),
     [
         ("", "not one key"),

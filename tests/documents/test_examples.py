@@ -5,7 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ import pytest
 from merpati.cli.main import merpati
 from merpati.config.settings import load
 from merpati.testing.process import free_port
+from tests.cases import Test, each
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -47,10 +48,10 @@ def of(page: Path) -> Iterator[Block]:
 BLOCKS = [block for page in PAGES for block in of(page)]
 
 
-def every(*languages: str) -> pytest.MarkDecorator:
-    """The test is repeated for each example in these languages."""
-    chosen = [block for block in BLOCKS if block.language in languages]
-    return pytest.mark.parametrize("block", chosen, ids=str)
+def every(*languages: str) -> Callable[[Test], Test]:
+    """The test looks at each example in these languages."""
+    chosen = [pytest.param(block, id=str(block)) for block in BLOCKS if block.language in languages]
+    return each("block", chosen)
 
 
 def commands(block: Block) -> Iterator[list[str]]:
@@ -93,6 +94,7 @@ def test_every_merpati_command_exists_with_its_options(block: Block) -> None:
             command, context = found, click.Context(found, parent=context)
 
 
+@pytest.mark.slow
 @every("sh")
 def test_the_shell_accepts_every_script(block: Block) -> None:
     done = subprocess.run(
@@ -103,7 +105,7 @@ def test_the_shell_accepts_every_script(block: Block) -> None:
 
 @every("toml")
 def test_every_configuration_is_good(block: Block, tmp_path: Path) -> None:
-    file = tmp_path / "merpati.toml"
+    file = tmp_path / f"{block}.toml"
     file.write_text(block.text, "utf-8")
     load(file)
 
@@ -113,7 +115,7 @@ def test_every_program_compiles(block: Block) -> None:
     compile(block.text, str(block), "exec")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@each("page", PAGES)
 def test_links_lead_to_a_heading_that_exists(page: Path) -> None:
     for target, anchor in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text("utf-8")):
         there = page.parent / target if target else page

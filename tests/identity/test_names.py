@@ -4,11 +4,12 @@ import pytest
 
 from merpati.identity.ldap.names import TemplateError, fill_filter, fill_name
 from merpati.mail.address import Address
+from tests.cases import each
 
 ANN = Address("ann", "a.test")
 
 
-@pytest.mark.parametrize(
+@each(
     ("local", "name"),
     [
         ("ann", "uid=ann,dc=a"),
@@ -32,7 +33,7 @@ def test_a_name_may_have_the_whole_address_and_its_domain() -> None:
 UID = b"\x04\x03uid"
 
 
-@pytest.mark.parametrize(
+@each(
     ("template", "octets"),
     [
         ("(uid={local})", b"\xa3\x0a" + UID + b"\x04\x03ann"),
@@ -53,7 +54,7 @@ def test_a_filter_is_written_as_rfc_4511_has_it(template: str, octets: bytes) ->
     assert fill_filter(template, ANN) == octets
 
 
-@pytest.mark.parametrize("local", ["*", "a)(uid=*", "a*b", "\\2a", "{domain}", "\0", "(|(uid=*"])
+@each("local", ["*", "a)(uid=*", "a*b", "\\2a", "{domain}", "\0", "(|(uid=*"])
 def test_what_a_client_says_is_compared_with_and_nothing_else(local: str) -> None:
     said = local.encode()
     value = b"\x04" + bytes([len(said)]) + said
@@ -61,7 +62,7 @@ def test_what_a_client_says_is_compared_with_and_nothing_else(local: str) -> Non
     assert fill_filter("(uid={local})", Address(local, "a.test")) == expected
 
 
-@pytest.mark.parametrize(
+@each(
     "template",
     [
         *("", "uid=x", "(uid=x", "(uid=x))", "(&)", "(=x)", "(uid={name})", "(uid=\\zz)", "()"),

@@ -10,6 +10,7 @@ from merpati.journal.store import JournalSettings, JournalStore
 from merpati.storage.connection import StorageSettings
 from merpati.storage.database import Database
 from merpati.storage.errors import StorageError
+from tests.cases import each
 
 
 async def test_a_damaged_event_stops_neither_the_story_nor_the_log_nor_retention(
@@ -30,7 +31,7 @@ async def test_a_damaged_event_stops_neither_the_story_nor_the_log_nor_retention
     await database.close()
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"kind":"unheard of","at":1}', b"\xff"])
+@each("body", [b"", b"{", b"[]", b'{"kind":"unheard of","at":1}', b"\xff"])
 def test_what_is_no_event_is_called_damaged(body: bytes) -> None:
     with pytest.raises(StorageError, match="an event cannot be read") as refused:
         decode(body)

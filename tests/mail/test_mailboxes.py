@@ -1,10 +1,10 @@
 """Lists of mailboxes (RFC 5322 §3.4): whom a message names, and whom it must never be taken to."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from merpati.mail.mailboxes import MAX_COMMENT_DEPTH, parse_mailboxes
+from tests.cases import each
 
 
 def addresses(text: str) -> list[str]:
@@ -28,7 +28,7 @@ CASES = [
 ]
 
 
-@pytest.mark.parametrize(("text", "expected"), CASES)
+@each(("text", "expected"), CASES)
 def test_list_names_these_addresses(text: str, expected: list[str]) -> None:
     mailboxes = parse_mailboxes(text)
     assert [str(address) for address in mailboxes.addresses] == expected
@@ -40,7 +40,7 @@ def test_an_at_sign_inside_quotes_does_not_count() -> None:
     assert addresses('"a@evil.test" <ann@a.test>') == ["ann@a.test"]
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         "ann",

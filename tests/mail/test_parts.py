@@ -3,12 +3,12 @@
 from email.message import EmailMessage
 from email.policy import SMTP
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from merpati.mail.mime import attachment, message, multipart, text_part
 from merpati.mail.parts import MAX_DEPTH, MAX_PARTS, read_parts
+from tests.cases import each
 
 
 def whole(*parts: bytes) -> bytes:
@@ -55,7 +55,7 @@ def test_a_message_without_mime_is_one_text() -> None:
     assert (part.media_type, part.text) == ("text/plain", "Halo\r\n")
 
 
-@pytest.mark.parametrize(
+@each(
     ("charset", "octets", "text"),
     [
         ("iso-8859-1", b"caf\xe9", "café"),
@@ -72,9 +72,7 @@ def test_text_is_decoded_by_its_charset_or_by_the_next_best(
     assert read_parts(head + octets)[0].text == text
 
 
-@pytest.mark.parametrize(
-    "name", ["../../etc/passwd", "C:\\boot.ini", "a\u202egnp.exe", "..", "a\x00b"]
-)
+@each("name", ["../../etc/passwd", "C:\\boot.ini", "a\u202egnp.exe", "..", "a\x00b"])
 def test_a_file_name_is_never_a_path_or_a_trick(name: str) -> None:
     head = f'Content-Disposition: attachment; filename="{name}"\r\n\r\n'.encode()
     got = read_parts(head)[0].filename

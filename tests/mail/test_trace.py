@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from merpati.mail.address import Address
 from merpati.mail.envelope import Envelope, Recipient
 from merpati.mail.trace import Client, Tls, date_time, received
+from tests.cases import each
 
 TLS = Tls("TLSv1.3", "TLS_AES_256_GCM_SHA384")
 
@@ -86,7 +87,7 @@ def test_an_address_in_utf8_is_named_only_where_the_message_may_hold_it() -> Non
     assert "for <añn@a.test>".encode() in utf8
 
 
-@pytest.mark.parametrize(
+@each(
     ("role", "extended", "tls", "login", "name"),
     [
         ("mx", False, TLS, "", "SMTP"),

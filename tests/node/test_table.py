@@ -7,6 +7,7 @@ import pytest
 
 from merpati.node.board import Board
 from merpati.node.table import Row, Table, TableSettings
+from tests.cases import each
 
 
 def a_table(rows: int = 64, workers: int = 3) -> Table:
@@ -111,7 +112,7 @@ def test_the_sharers_of_a_row_are_counted() -> None:
     assert row.sharers == 2
 
 
-@pytest.mark.parametrize("key", ["", "a", "\udcff", "ключ", "x" * 5000])
+@each("key", ["", "a", "\udcff", "ключ", "x" * 5000])
 def test_any_text_is_a_key(key: str) -> None:
     table = a_table()
     row_of(table, key).add()

@@ -1,9 +1,8 @@
 """Whose turn it is among what goes to one site."""
 
-import pytest
-
 from merpati.queue.flow import Flow, bulk_share
 from merpati.queue.turns import Turns
+from tests.cases import each
 
 NEWS = Flow("news", is_bulk=True)
 
@@ -84,6 +83,6 @@ def test_what_is_removed_has_no_turn() -> None:
     assert not turns
 
 
-@pytest.mark.parametrize("room", [1, 2, 4, 5, 20, 33])
+@each("room", [1, 2, 4, 5, 20, 33])
 def test_bulk_mail_has_a_fifth_of_any_room_in_the_long_run(room: int) -> None:
     assert sum(bulk_share(room, turn) for turn in range(5)) == room

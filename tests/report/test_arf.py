@@ -8,6 +8,7 @@ from merpati.feedback.complaint import Complaint
 from merpati.mail.address import Address
 from merpati.mail.headers import Headers
 from merpati.report.arf import MAX_VALUES, failure_message, read_complaint
+from tests.cases import each
 
 HEAD = (
     b"From: <abuse@b.test>\r\nMIME-Version: 1.0\r\n"
@@ -71,7 +72,7 @@ def test_the_message_is_told_of_by_its_header(returned: bytes) -> None:
     assert Headers.scan(feedback.original).get("subject") == "Offer"
 
 
-@pytest.mark.parametrize("incidents", [b"", b"x", b"0", b"-1", b"9" * 30])
+@each("incidents", [b"", b"x", b"0", b"-1", b"9" * 30])
 def test_incidents_are_a_number(incidents: bytes) -> None:
     assert read(b"Feedback-Type: abuse\r\nIncidents: " + incidents + b"\r\n").incidents == 1
 

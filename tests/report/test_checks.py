@@ -10,6 +10,7 @@ from merpati.authenticity.dmarc.author import AuthorFlaw
 from merpati.authenticity.dmarc.verdict import Alignment
 from merpati.journal.events import Check
 from merpati.report.checks import told
+from tests.cases import each
 
 SOURCES = Path(merpati.authenticity.__file__).parent
 SAID = re.compile(r'(?:Result\.[A-Z]+, |ChainError\(|\bwhy = )f?"([^"]+)"')
@@ -36,7 +37,7 @@ def reasons() -> set[str]:
     return found | {each.value for each in (*Alignment, *AuthorFlaw)}
 
 
-@pytest.mark.parametrize("why", sorted(reasons()))
+@each("why", sorted(reasons()))
 def test_every_reason_is_said_in_indonesian(why: str) -> None:
     said = re.sub(r"\{[^{}]*\}", "7", why)
     _, text = told(Check(method="dkim", result="fail", why=said), "id")

@@ -35,6 +35,7 @@ from merpati.journal.events import (
 from merpati.report.sentences import REASONS
 from merpati.report.story import chapters, tell
 from merpati.report.waiting import Waits
+from tests.cases import each
 
 ATTEMPT = Attempt(
     route="mx",
@@ -93,8 +94,8 @@ EVERY: list[Event] = [
 ]
 
 
-@pytest.mark.parametrize("language", ["en", "id"])
-@pytest.mark.parametrize("event", EVERY, ids=lambda event: type(event).__name__)
+@each("language", ["en", "id"])
+@each("event", EVERY)
 def test_every_event_can_be_told_in_every_language(event: Event, language: str) -> None:
     assert tell([event], language).strip()
 
@@ -224,7 +225,7 @@ def test_a_refusal_says_who_was_refused_what_and_what_to_do() -> None:
     assert "What to do: Log in on port 587 or 465." in told
 
 
-@pytest.mark.parametrize(
+@each(
     ("rule", "reply", "cause"),
     [
         ("relay", "530 5.7.0 Authentication required", "our-login-needed"),
@@ -241,7 +242,7 @@ def test_every_rule_of_ours_is_explained(rule: str, reply: str, cause: str) -> N
     assert chapter.diagnosis.cause == cause
 
 
-@pytest.mark.parametrize(
+@each(
     ("why", "cause"),
     [
         ("wrong password or unknown user", "our-login"),

@@ -1,13 +1,12 @@
 """What is written into a zone, and what is left there."""
 
-import pytest
-
 from merpati.dns.update import RecordSet
 from merpati.setup.difference import Difference, Reason, difference
 from merpati.setup.finding import Finding, State
 from merpati.setup.plan import Subject
 from merpati.setup.record import Kind, Purpose, Record
 from merpati.setup.sts import OwnPolicy
+from tests.cases import each
 
 A_TEST = Subject("a.test", "mx.a.test", OwnPolicy(("mx.a.test",)))
 SPF = Record(Purpose.SPF, Kind.TXT, "a.test", "v=spf1 mx ~all")
@@ -66,7 +65,7 @@ def test_what_is_there_is_not_written_again() -> None:
     assert between(SPF, State.WRONG, '"v=spf1 mx ~all"').steps == ()
 
 
-@pytest.mark.parametrize(
+@each(
     ("record", "state", "there", "reason"),
     [
         (MX, State.WRONG, RecordSet("a.test", "MX", ("10 b.test.",)), Reason.OTHERS),

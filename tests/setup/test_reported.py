@@ -16,6 +16,7 @@ from merpati.setup.reported import (
     standing,
     step_words,
 )
+from tests.cases import each
 
 DAY = 86400.0
 GOOD = Source("a.test", "192.0.2.1", 1000, 1000, 1000, 1000, 0, 0, 0, "", "", 2, 30 * DAY)
@@ -35,7 +36,7 @@ def alignment(messages: int = 1000, doubtful: int = 0, days: float = 20) -> Alig
     return Alignment("a.test", messages, messages - doubtful, doubtful, 9, reporters, 0, *dates, ())
 
 
-@pytest.mark.parametrize("found", Standing)
+@each("found", Standing)
 def test_how_a_source_stands(found: Standing) -> None:
     assert standing(SOURCES[found]) is found
 
@@ -77,18 +78,18 @@ class TestAdvice:
 
 @pytest.mark.parametrize("language", ["en", "id"])
 class TestWords:
-    @pytest.mark.parametrize("found", Standing)
+    @each("found", Standing)
     def test_of_every_source(self, found: Standing, language: str) -> None:
         what, do = source_words(SOURCES[found], language)
         assert what
         assert bool(do) is (found is not Standing.GOOD)
         assert "{" not in what + do
 
-    @pytest.mark.parametrize("step", Step)
+    @each("step", Step)
     def test_of_every_step(self, step: Step, language: str) -> None:
         assert "{" not in step_words(step, alignment(), language)
 
-    @pytest.mark.parametrize("result", [*(one.value for one in ResultType), "what nobody knows"])
+    @each("result", [*(one.value for one in ResultType), "what nobody knows"])
     def test_of_every_fault(self, result: str, language: str) -> None:
         assert all(fault_words(Fault(result, 1, "mx.a.test", "", 1, 0.0), language))
 

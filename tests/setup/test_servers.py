@@ -12,6 +12,7 @@ from merpati.setup.seen import Place, Seen
 from merpati.setup.servers import ServersWitness, Trouble, ZoneFinding
 from merpati.setup.texts import trouble
 from merpati.testing.zone import ZoneServer, serve_zone
+from tests.cases import each
 
 SOA = "a.test SOA ns.a.test. postmaster.a.test. 7 7200 900 86400 60"
 ZONE = f"""
@@ -72,8 +73,8 @@ def test_an_answer_that_is_too_long_for_udp_is_seen() -> None:
     assert seen.large == {(Kind.TXT, "a.test")}
 
 
-@pytest.mark.parametrize("language", ["en", "id"])
-@pytest.mark.parametrize("kind", list(Trouble))
+@each("language", ["en", "id"])
+@each("kind", list(Trouble))
 def test_every_trouble_says_what_it_costs(language: str, kind: Trouble) -> None:
     told = trouble(ZoneFinding("a.test", kind), language)
     assert told.endswith((".", "?"))

@@ -22,6 +22,7 @@ from merpati.setup.sts import Mode, OwnPolicy
 from merpati.setup.survey import survey
 from merpati.setup.texts import cost, why
 from merpati.testing.zone import Fault, serve_zone
+from tests.cases import each
 
 KEY = ("one._domainkey.a.test", "v=DKIM1; k=ed25519; p=AAAA")
 POLICY = OwnPolicy(("mx.a.test",))
@@ -180,7 +181,7 @@ def test_what_is_there_and_good_is_kept() -> None:
     assert values[Purpose.TLS_REPORTS] == "v=TLSRPTv1; rua=mailto:tls@a.test"
 
 
-@pytest.mark.parametrize(
+@each(
     ("there", "expected"),
     [
         ([], "v=spf1 mx ~all"),

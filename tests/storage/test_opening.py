@@ -10,6 +10,7 @@ from merpati.storage.connection import Kind, StorageSettings, connect
 from merpati.storage.errors import StorageError
 from merpati.storage.library import check_library, is_safe
 from merpati.storage.lock import Lock
+from tests.cases import each
 
 
 def refused(path: Path, kind: Kind = Kind.SHARD) -> str:
@@ -57,7 +58,7 @@ def test_a_new_file_is_synced_fully_and_written_ahead(tmp_path: Path) -> None:
     connection.close()
 
 
-@pytest.mark.parametrize(
+@each(
     ("version", "safe"),
     [
         ("3.40.1", False),

@@ -11,6 +11,7 @@ from merpati.wire.dial import SocketDialer
 from merpati.wire.endpoint import Endpoint
 from merpati.wire.errors import WireLocal, WireRefused, WireTimeout, from_os_error
 from merpati.wire.loop import Wire
+from tests.cases import each
 
 
 async def test_a_process_without_descriptors_blames_no_host():
@@ -26,7 +27,7 @@ async def test_a_process_without_descriptors_blames_no_host():
         resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
-@pytest.mark.parametrize(
+@each(
     ("number", "kind"),
     [
         (errno.ENFILE, WireLocal),

@@ -14,6 +14,7 @@ from aiohttp import web
 from merpati.wire.errors import CertificateError, WireError
 from merpati.wire.https import HttpsClient, HttpsSettings
 from merpati.wire.public import is_public
+from tests.cases import each
 
 HOST = "mta-sts.a.test"
 CA = trustme.CA()
@@ -133,7 +134,7 @@ async def test_a_proxy_of_the_environment_is_not_asked(
     assert await server.read() == b"x"
 
 
-@pytest.mark.parametrize(
+@each(
     "ip",
     [
         "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1",

@@ -26,6 +26,7 @@ from merpati.wire.errors import (
 from merpati.wire.listen import Arrival, Crowd, Listener, ListenSettings
 from merpati.wire.loop import Wire
 from merpati.wire.sockets import bind, bound_to
+from tests.cases import each
 
 
 async def tell_crowd(arrival: Arrival) -> None:
@@ -240,7 +241,7 @@ def test_endpoint_reads_what_it_writes(text: str) -> None:
     assert str(Endpoint.parse(text)) == text
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         "",

@@ -12,6 +12,7 @@ from merpati.wire.endpoint import Endpoint
 from merpati.wire.errors import ProxyError
 from merpati.wire.listen import Arrival, Crowd, ListenSettings
 from merpati.wire.proxy import V1_LIMIT, V2_LIMIT, Header, parse_header
+from tests.cases import each
 
 SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
 TEXT = b"PROXY TCP4 192.0.2.1 198.51.100.2 40000 25\r\n"
@@ -47,7 +48,7 @@ def test_ipv6_in_both_versions() -> None:
         )
 
 
-@pytest.mark.parametrize(
+@each(
     "header",
     [
         b"PROXY UNKNOWN\r\n",
@@ -61,7 +62,7 @@ def test_proxy_that_speaks_for_itself_names_nobody(header: bytes) -> None:
     assert parse_header(header) == Header(None, None, len(header))
 
 
-@pytest.mark.parametrize(
+@each(
     "header",
     [
         b"EHLO a.test\r\n",

@@ -16,6 +16,7 @@ from merpati.dns.errors import DnsError, DnsTimeout
 from merpati.mail.headers import Headers
 from merpati.testing.answers import Answers
 from tests.authenticity.dkim.signed import AT, MESSAGE, a_key, name, pair, signed, zone
+from tests.cases import each
 
 HOSTS = ("one.test", "two.test", "three.test")
 RESULTS = "mx.{}; spf=pass smtp.mailfrom=a.test;\r\n\tdkim=pass header.d=a.test"
@@ -177,7 +178,7 @@ def test_a_chain_that_did_not_pass_is_sealed_as_broken_once() -> None:
         seal(broken, "three.test", Result.FAIL)
 
 
-@pytest.mark.parametrize("found", ["a\r\nb", "a\nb", "a\r\n ", "a\0", "x" * 9000])
+@each("found", ["a\r\nb", "a\nb", "a\r\n ", "a\0", "x" * 9000])
 def test_what_was_found_cannot_begin_a_field(found: str) -> None:
     sealer = Sealer()
     sealer.update(MESSAGE)
@@ -185,7 +186,7 @@ def test_what_was_found_cannot_begin_a_field(found: str) -> None:
         sealer.fields(key("one.test"), found, Result.NONE, AT)
 
 
-@pytest.mark.parametrize(
+@each(
     ("parts", "instance"),
     [
         (b"ARC-Seal: i=1; cv=none\r\n", 2),

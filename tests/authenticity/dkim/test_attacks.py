@@ -1,13 +1,12 @@
 """What others have tried on verifiers of DKIM (espoofer's cases a8 to a12, l= and BIMI 2024)."""
 
-import pytest
-
 from merpati.authenticity.dkim.result import Result
 from merpati.authenticity.dkim.signer import sign
 from tests.authenticity.dkim.signed import AT, BODY, HEAD, MESSAGE, a_key, crafted, signed, verdict
+from tests.cases import each
 
 
-@pytest.mark.parametrize(
+@each(
     "domain",
     [
         "a.test(.b.test",
@@ -23,7 +22,7 @@ def test_a_domain_is_never_read_in_part(domain: str) -> None:
     assert found.evidence.domain != "a.test" or found.result is Result.FAIL
 
 
-@pytest.mark.parametrize("selector", ["x.b.test.\x00", "x.b.test/", "x.b.test.%00", "x\\.b", "*"])
+@each("selector", ["x.b.test.\x00", "x.b.test/", "x.b.test.%00", "x\\.b", "*"])
 def test_a_selector_leads_to_no_other_domain(selector: str) -> None:
     assert verdict(crafted(s=selector)).result is Result.NEUTRAL
 

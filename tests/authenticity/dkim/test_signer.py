@@ -27,6 +27,7 @@ from tests.authenticity.dkim.signed import (
     verdict,
     zone,
 )
+from tests.cases import each
 
 
 def tags_of(message: bytes) -> Tags:
@@ -82,7 +83,7 @@ def test_fields_are_signed_once_more_than_they_are_there() -> None:
     assert "received" not in names
 
 
-@pytest.mark.parametrize("name", OVERSIGNED)
+@each("name", OVERSIGNED)
 def test_no_field_of_those_can_be_added(name: str) -> None:
     assert verdict(name.encode() + b": x@y.test\r\n" + signed()).result is Result.FAIL
 

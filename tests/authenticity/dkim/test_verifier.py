@@ -30,6 +30,7 @@ from tests.authenticity.dkim.signed import (
     verdict,
     zone,
 )
+from tests.cases import each
 
 P = pair().record.partition(b"p=")[2]
 
@@ -87,7 +88,7 @@ def test_white_space_at_line_ends_and_empty_lines_behind_do_no_harm() -> None:
     check(message.replace(b"Subject: ", b"SUBJECT:\t"), Result.PASS, "")
 
 
-@pytest.mark.parametrize(
+@each(
     ("tags", "result", "why"),
     [
         ({"v": None}, Result.PERMERROR, "lacks v="),
@@ -141,7 +142,7 @@ def test_a_signature_is_read_as_the_rfc_says(
     check(crafted(**tags), result, why)
 
 
-@pytest.mark.parametrize("value", [b"", b"v=1; v=1", b"\x00", b"v=\xff;", b"v" * 40_000])
+@each("value", [b"", b"v=1; v=1", b"\x00", b"v=\xff;", b"v" * 40_000])
 def test_what_is_no_list_of_tags_is_neutral(value: bytes) -> None:
     check(b"DKIM-Signature: " + value + b"\r\n" + MESSAGE, Result.NEUTRAL, "cannot be read")
 
@@ -181,7 +182,7 @@ EC_RECORD = b"p=" + b64encode(
 )
 
 
-@pytest.mark.parametrize(
+@each(
     ("record", "result", "why"),
     [
         (b"p=" + P, Result.PASS, ""),

@@ -6,6 +6,7 @@ import pytest
 
 from merpati.authenticity.dmarc.author import MAX_FIELD, Author, AuthorFlaw, find_author
 from merpati.mail.headers import Headers
+from tests.cases import each
 
 ENCODED = b"=?utf-8?B?" + base64.b64encode(b"<admin@bank.test>") + b"?="
 
@@ -14,7 +15,7 @@ def author(fields: bytes) -> Author:
     return find_author(Headers.scan(fields + b"\r\n\r\nHi\r\n"))
 
 
-@pytest.mark.parametrize(
+@each(
     ("fields", "domain"),
     [
         (b"From: ann@a.test", "a.test"),
@@ -35,7 +36,7 @@ def test_a_plain_from_has_one_author(fields: bytes, domain: str) -> None:
     assert author(fields) == Author(domain)
 
 
-@pytest.mark.parametrize(
+@each(
     ("fields", "flaw"),
     [
         (b"To: bob@b.test", AuthorFlaw.NO_FIELD),
@@ -64,7 +65,7 @@ class TestEspoofer:
     `bank.test` is whom the forger wants to be, `evil.test` is what SPF and DKIM pass for.
     """
 
-    @pytest.mark.parametrize(
+    @each(
         "fields",
         [
             pytest.param(b"From: <x@evil.test>\r\nFrom: <admin@bank.test>", id="a8"),

@@ -8,6 +8,7 @@ from merpati.authenticity.dmarc.record import Policy
 from merpati.authenticity.dmarc.verdict import Alignment, Identifier, Method, Result, Verdict
 from merpati.dns.errors import DnsError, DnsTimeout
 from merpati.testing.answers import Answers
+from tests.cases import each
 
 SILENT = DnsTimeout("nobody answered")
 
@@ -56,7 +57,7 @@ class TestAlignment:
         assert verdict.aligned(Method.DKIM)
         assert not verdict.aligned(Method.SPF)
 
-    @pytest.mark.parametrize("found", ["b.test", "aa.test", "test", "a.test.b.example", "example"])
+    @each("found", ["b.test", "aa.test", "test", "a.test.b.example", "example"])
     def test_another_organization_fails(self, found: str) -> None:
         verdict = check("a.test", spf(found), dkim(found), a__test="p=reject")
         assert (verdict.result, verdict.disposition) == (Result.FAIL, Policy.REJECT)
@@ -85,7 +86,7 @@ class TestAlignment:
         assert (verdict.result, verdict.disposition) == (Result.FAIL, Policy.REJECT)
         assert check("a.test", dkim("m.a.test"), **records).result is Result.PASS
 
-    @pytest.mark.parametrize("result", ["fail", "softfail", "neutral", "none", "permerror"])
+    @each("result", ["fail", "softfail", "neutral", "none", "permerror"])
     def test_only_a_pass_counts(self, result: str) -> None:
         verdict = check("a.test", spf("a.test", result), a__test="p=quarantine")
         assert (verdict.result, verdict.disposition) == (Result.FAIL, Policy.QUARANTINE)

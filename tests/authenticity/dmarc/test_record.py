@@ -10,6 +10,7 @@ from merpati.authenticity.dmarc.record import (
     mail_address,
     read_record,
 )
+from tests.cases import each
 
 
 def a_record(text: str) -> Record:
@@ -21,13 +22,11 @@ def a_record(text: str) -> Record:
 class TestVersion:
     """v must be first, and its value is exact."""
 
-    @pytest.mark.parametrize(
-        "text", ["v=DMARC1", "v=DMARC1;", "v = DMARC1 ; p=none", " v=DMARC1;p=none", "V=DMARC1"]
-    )
+    @each("text", ["v=DMARC1", "v=DMARC1;", "v = DMARC1 ; p=none", " v=DMARC1;p=none", "V=DMARC1"])
     def test_a_record_begins_with_it(self, text: str) -> None:
         assert read_record(text.encode())
 
-    @pytest.mark.parametrize(
+    @each(
         "octets",
         [
             b"",
@@ -96,7 +95,7 @@ class TestTags:
         record = a_record("v=DMARC1; p=none; rua=mailto:a@a.test!10m,mailto:b@a.test!")
         assert record.aggregate == ("mailto:a@a.test", "mailto:b@a.test")
 
-    @pytest.mark.parametrize(
+    @each(
         ("size", "octets"),
         [("!500", 500), ("!10k", 10_240), ("!10M", 10 * 2**20), ("!1g", 2**30), ("!1t", 2**40)],
     )
@@ -126,7 +125,7 @@ class TestVoidPolicies:
         assert record.policy_for(below=False, exists=True) == ("p", Policy.NONE)
         assert record.policy_for(below=True, exists=False) == ("p", Policy.NONE)
 
-    @pytest.mark.parametrize("text", ["", "p=x", "p=reject; np=x", "sp=reject", "p=; rua=x"])
+    @each("text", ["", "p=x", "p=reject; np=x", "sp=reject", "p=; rua=x"])
     def test_without_one_it_does_not_apply(self, text: str) -> None:
         assert not a_record(f"v=DMARC1; {text}").applies
 
@@ -134,7 +133,7 @@ class TestVoidPolicies:
 class TestPolicyFor:
     """RFC 9989 §4.10.1: p, sp and np."""
 
-    @pytest.mark.parametrize(
+    @each(
         ("text", "below", "exists", "decides"),
         [
             ("p=reject; sp=quarantine; np=none", False, True, ("p", Policy.REJECT)),
@@ -167,7 +166,7 @@ class TestDestinations:
     def test_mail_goes_to(self, uri: str, address: str) -> None:
         assert str(mail_address(uri)) == address
 
-    @pytest.mark.parametrize(
+    @each(
         "uri",
         [
             "https://a.test",

@@ -5,6 +5,7 @@ import pytest
 from merpati.authenticity.dmarc.walk import MAX_QUESTIONS, Walk, Walks, steps
 from merpati.dns.errors import DnsFailure
 from merpati.testing.answers import Answers
+from tests.cases import each
 
 
 def walked(start: str, **records: str) -> Walk:
@@ -77,7 +78,7 @@ class TestOrganizationalDomain:
 class TestPolicy:
     """RFC 9989 §4.10.1: which record applies."""
 
-    @pytest.mark.parametrize(
+    @each(
         ("records", "domain"),
         [
             ({"a__b__example__com": "p=none", "example__com": "p=none"}, "a.b.example.com"),

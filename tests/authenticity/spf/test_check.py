@@ -14,6 +14,7 @@ from merpati.dns.resolver import Mx
 from merpati.mail.address import Address
 from merpati.testing.answers import Answers
 from merpati.testing.zone import Fault, serve_zone
+from tests.cases import each
 
 Zone = Mapping[str, object]
 IP = "192.0.2.7"
@@ -83,9 +84,7 @@ def test_the_helo_name_is_an_identity_of_its_own() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    "helo", ["", "localhost", "[192.0.2.7]", "a..test", "x" * 300 + ".test", "ü..test"]
-)
+@each("helo", ["", "localhost", "[192.0.2.7]", "a..test", "x" * 300 + ".test", "ü..test"])
 def test_a_helo_that_is_no_domain_has_no_result(helo: str) -> None:
     zone = Answers({})
     verdict = zone.answer(check_helo(Client(IP, helo)))
@@ -118,9 +117,7 @@ def test_an_explanation_tells_of_the_client_and_of_us() -> None:
     assert verdict.explanation == "192.0.2.7 is not a.test at mx.b.test, 1600000000 ann%40a.test"
 
 
-@pytest.mark.parametrize(
-    "records", [[], [b"a", b"b"], [b"\xc3\xbc"], [b"a\x1bb"], [b"%{x}"], DnsTimeout("none")]
-)
+@each("records", [[], [b"a", b"b"], [b"\xc3\xbc"], [b"a\x1bb"], [b"%{x}"], DnsTimeout("none")])
 def test_a_faulty_explanation_is_none_and_changes_no_result(records: object) -> None:
     verdict = of("v=spf1 -all exp=e.test", **{"TXT e.test": records})
     assert (verdict.result, verdict.explanation) == (Result.FAIL, "")
@@ -202,10 +199,10 @@ def test_all_records_together_are_bounded() -> None:
     assert verdict.lookups == 3
 
 
-@pytest.mark.parametrize(
+@each(
     ("count", "result"), [(100, Result.NEUTRAL), (101, Result.PERMERROR), (1000, Result.PERMERROR)]
 )
-@pytest.mark.parametrize("record", ["v=spf1 a ?all", "v=spf1 mx ?all"])
+@each("record", ["v=spf1 a ?all", "v=spf1 mx ?all"])
 def test_the_addresses_of_a_name_are_bounded(record: str, count: int, result: Result) -> None:
     addresses = [f"10.0.{n >> 8}.{n & 255}" for n in range(count)]
     verdict = of(record, **{"A a.test": addresses, "MX a.test": [Mx(1, "a.test")]})

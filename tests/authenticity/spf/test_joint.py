@@ -14,6 +14,7 @@ from merpati.mail.headers import Headers
 from merpati.policy.evidence import checks_of
 from merpati.testing.answers import Answers
 from merpati.testing.clock import VirtualClock
+from tests.cases import each
 
 MESSAGE = b"From: ann@a.test\r\n\r\n"
 RECORD = b"v=spf1 ip4:192.0.2.7 -all"
@@ -46,7 +47,7 @@ def kept_of(judgement: Judgement) -> Check:
     return next(one for one in checks_of(judgement) if one.method == "spf")
 
 
-@pytest.mark.parametrize(
+@each(
     ("ip", "sender", "helo", "spf", "dmarc"),
     [
         pytest.param(LISTED, "eve@a.test", "client.test", "pass", "pass", id="the author's domain"),

@@ -12,6 +12,7 @@ from merpati.authenticity.spf.check import Client, Here, check_host
 from merpati.authenticity.spf.result import Identity, Verdict
 from merpati.dns.errors import DnsError, DnsTimeout
 from merpati.dns.resolver import Answer, Found, Mx
+from tests.cases import each
 
 SCENARIOS = json.loads((Path(__file__).parent / "rfc7208/suite.json").read_bytes())
 CASES = [
@@ -77,7 +78,7 @@ def _value(kind: str, told: Any) -> object:
     return str(ipaddress.ip_address(told)) if kind in ("A", "AAAA") else told
 
 
-@pytest.mark.parametrize(("scenario", "case"), CASES)
+@each(("scenario", "case"), CASES)
 def test_the_public_suite_passes(scenario: dict[str, Any], case: dict[str, Any]) -> None:
     zone = Zone(scenario["zonedata"])
     sender = case["mailfrom"] or f"postmaster@{case['helo']}"

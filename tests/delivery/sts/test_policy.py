@@ -7,6 +7,7 @@ import pytest
 from merpati.delivery.backing import StsMode
 from merpati.delivery.sts.policy import MAX_LINES, PolicyError, StsPolicy, parse_policy
 from merpati.delivery.sts.record import policy_id
+from tests.cases import each
 
 EXAMPLE = (
     b"version: STSv1\nmode: enforce\nmx: mail.example.com\nmx: *.example.net\nmax_age: 604800\n"
@@ -14,7 +15,7 @@ EXAMPLE = (
 READ = StsPolicy(StsMode.ENFORCE, 604_800, ("mail.example.com", "*.example.net"))
 
 
-@pytest.mark.parametrize(
+@each(
     ("records", "ident"),
     [
         ([b"v=STSv1; id=20160831085700Z;"], "20160831085700Z"),
@@ -41,7 +42,7 @@ def test_one_record_with_one_id_says_that_there_is_a_policy(
     assert policy_id(records) == ident
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         EXAMPLE,
@@ -58,7 +59,7 @@ def test_a_policy_is_read(text: bytes) -> None:
     assert parse_policy(text) == READ
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "why"),
     [
         (b"", "version"),
@@ -88,7 +89,7 @@ def test_a_policy_that_ends_one_names_no_hosts() -> None:
     assert parse_policy(b"version: STSv1\nmode: none\nmax_age: 86400\n").mode is StsMode.NONE
 
 
-@pytest.mark.parametrize(
+@each(
     ("host", "allowed"),
     [
         ("mail.example.com", True),

@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import pytest
-
 from merpati.feedback.aggregate import AggregateReport, DkimTold, Override, Period
 from merpati.feedback.received import Kind
 from merpati.feedback.tallies import DAY, Due, Subject
@@ -14,6 +12,7 @@ from merpati.report.dmarc.reading import read_report
 from merpati.report.dmarc.tallying import DmarcTally
 from merpati.report.dmarc.writing import write_report
 from merpati.report.outgoing import Identity
+from tests.cases import each
 
 WHO = Identity("B", Address.parse("dmarc@b.test"), "postmaster@b.test")
 RECORD = "_dmarc.a.test: v=DMARC1; p=reject; sp=none; rua=mailto:r@a.test; adkim=s"
@@ -153,7 +152,7 @@ def test_a_report_alone_is_no_reason_for_a_report() -> None:
     assert sum(count for _, count in due.rows) == 2
 
 
-@pytest.mark.parametrize(
+@each(
     ("event", "disposition", "overrides"),
     [
         (refused(SPF, dmarc()), "reject", ()),
@@ -186,7 +185,7 @@ def test_recipients_of_several_domains_are_not_told() -> None:
     assert report.rows[0].recipient == ""
 
 
-@pytest.mark.parametrize(
+@each(
     "event",
     [
         accepted(),

@@ -23,6 +23,7 @@ from merpati.report.archive import MAX_OCTETS, open_archive
 from merpati.report.dmarc.document import MAX_DEPTH, MAX_IN_CHILD
 from merpati.report.dmarc.reading import MAX_SIGNATURES, find_report, read_report
 from merpati.report.errors import ReportError
+from tests.cases import each
 
 SAMPLE = b"""\
 <feedback xmlns="urn:ietf:params:xml:ns:dmarc-2.0" xmlns:ext="urn:x">
@@ -161,7 +162,7 @@ class TestReading:
     def test_addresses_have_one_form(self, ip: str) -> None:
         assert read_report(old(row(ip))).rows[0].ip == ip.lower()
 
-    @pytest.mark.parametrize(
+    @each(
         ("ip", "count"),
         [("", "1"), ("x", "1"), ("192.0.2.999", "1"), ("192.0.2.1", ""), ("192.0.2.1", "-1")],
     )
@@ -185,7 +186,7 @@ class TestReading:
 
 
 class TestRefused:
-    @pytest.mark.parametrize(
+    @each(
         "xml",
         [
             b"",
@@ -299,7 +300,7 @@ class TestArchives:
             with pytest.raises(ReportError, match="within"):
                 open_archive(octets)
 
-    @pytest.mark.parametrize(
+    @each(
         "octets",
         [
             b"\x1f\x8b",

@@ -23,6 +23,7 @@ from merpati.report.tlsrpt import tallying
 from merpati.report.tlsrpt.document import read_report, write_report
 from merpati.report.tlsrpt.outgoing import tls_report
 from merpati.report.tlsrpt.tallying import Memory, TlsTally
+from tests.cases import each
 
 WHO = Identity("Us", Address.parse("tls@us.test"), "postmaster@us.test")
 POLICY = "version: STSv1\nmode: testing\nmx: *.a.test\nmax_age: 86400\n"
@@ -107,7 +108,7 @@ def test_a_session_counts_for_each_domain() -> None:
     ]
 
 
-@pytest.mark.parametrize(
+@each(
     ("cause", "result"),
     [
         ("policy-needs-tls", "starttls-not-supported"),

@@ -13,6 +13,7 @@ from merpati.report.errors import ReportError
 from merpati.report.tlsrpt.document import read_report, write_report
 from merpati.report.tlsrpt.record import MAX_URIS, report_uris
 from merpati.report.tlsrpt.writing import report_message
+from tests.cases import each
 
 EXAMPLE = {
     "organization-name": "Company-X",
@@ -48,7 +49,7 @@ EXAMPLE = {
 }
 
 
-@pytest.mark.parametrize(
+@each(
     ("records", "uris"),
     [
         ([b"v=TLSRPTv1; rua=mailto:r@a.test"], ("mailto:r@a.test",)),
@@ -96,7 +97,7 @@ def changed(*path: str | int, value: object) -> bytes:
     return json.dumps(whole).encode()
 
 
-@pytest.mark.parametrize(
+@each(
     "octets",
     [
         b"",

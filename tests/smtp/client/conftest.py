@@ -10,8 +10,11 @@ from merpati.testing.dialogue import WAYS
 
 MakeCaller = Callable[..., Caller]
 
+# One random way is enough for a quick run.
+_LATER = [pytest.param(way, marks=pytest.mark.slow) for way in WAYS[3:]]
 
-@pytest.fixture(name="way", params=WAYS)
+
+@pytest.fixture(name="way", params=[*WAYS[:3], *_LATER])
 def _way(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 

@@ -1,11 +1,11 @@
 """RFC 5321 §4.2, RFC 2034: replies as they come, within bounds."""
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from merpati.smtp.answers import MAX_LINE, MAX_OCTETS, Answer, AnswerReader, Nonsense
 from merpati.smtp.status import Status
+from tests.cases import each
 
 
 def read(octets: bytes) -> list[Answer | Nonsense]:
@@ -36,7 +36,7 @@ def _drain(reader: AnswerReader) -> list[Answer | Nonsense]:
     return found
 
 
-@pytest.mark.parametrize(
+@each(
     ("octets", "code", "text"),
     [
         (b"250 ok\r\n", 250, "ok"),
@@ -59,7 +59,7 @@ def test_replies(octets: bytes, code: int, text: str) -> None:
     assert answer.is_positive == (code < 400)
 
 
-@pytest.mark.parametrize(
+@each(
     ("octets", "status"),
     [
         (b"550 5.1.1 no\r\n", Status(5, 1, 1)),
@@ -75,7 +75,7 @@ def test_the_enhanced_status_code(octets: bytes, status: Status | None) -> None:
     assert answer.status == status
 
 
-@pytest.mark.parametrize(
+@each(
     ("octets", "line"),
     [
         (b"550 5.1.1 no such user \r\n", "550 5.1.1 no such user"),
@@ -95,7 +95,7 @@ def test_several_replies_in_one_segment() -> None:
     assert [one.code for one in found] == [250, 550, 354]
 
 
-@pytest.mark.parametrize(
+@each(
     "octets",
     [
         b"hello\r\n",

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from merpati.smtp.answers import Answer
 from merpati.smtp.capabilities import Capabilities, parse
 from merpati.testing.caller import hello_reply
+from tests.cases import each
 
 
 def offered(*lines: str, ignored: tuple[str, ...] = ()) -> Capabilities:
@@ -20,12 +21,12 @@ def test_keywords_have_no_case_and_unknown_ones_do_no_harm() -> None:
     assert found.name == "mx.b.test"
 
 
-@pytest.mark.parametrize("line", ["", " ", "=x", "-SIZE 5", "SIZE\u00e9 5", "?"])
+@each("line", ["", " ", "=x", "-SIZE 5", "SIZE\u00e9 5", "?"])
 def test_what_is_no_keyword_is_not_said(line: str) -> None:
     assert offered(line).keywords == frozenset()
 
 
-@pytest.mark.parametrize(
+@each(
     ("line", "size"),
     [
         ("SIZE 1000", 1000),
@@ -55,7 +56,7 @@ def test_auth(lines: list[str], mechanisms: tuple[str, ...]) -> None:
     assert offered(*lines).mechanisms == mechanisms
 
 
-@pytest.mark.parametrize(
+@each(
     ("line", "limits"),
     [
         ("LIMITS MAILMAX=5 RCPTMAX=100", (5, 100)),

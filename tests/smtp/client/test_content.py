@@ -14,6 +14,7 @@ from merpati.smtp.content import (
     DottedContent,
     MiscountError,
 )
+from tests.cases import each
 
 LINES = st.lists(
     st.binary(max_size=20).map(lambda line: re.sub(rb"[\r\n\0]", b"", line))
@@ -60,7 +61,7 @@ def test_any_octets_leave_as_lines_or_not_at_all(body: bytes, cuts: list[int]) -
             assert not re.search(rb"\r(?!\n)|(?<!\r)\n|\0", wire)
 
 
-@pytest.mark.parametrize(
+@each(
     ("parts", "wire"),
     [
         ([], b".\r\n"),
@@ -77,7 +78,7 @@ def test_dots_are_stuffed_across_pieces(parts: list[bytes], wire: bytes) -> None
     assert write(DottedContent(sum(map(len, parts))), parts) == wire
 
 
-@pytest.mark.parametrize(
+@each(
     "parts",
     [
         [b"x\n.\n"],

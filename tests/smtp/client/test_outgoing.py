@@ -19,6 +19,7 @@ from merpati.smtp.outgoing import (
     utf8_address,
 )
 from merpati.testing.caller import an_outgoing
+from tests.cases import each
 
 BOB = Address.parse("bob@b.test")
 ALL = ("SIZE", "8BITMIME", "SMTPUTF8", "CHUNKING", "BINARYMIME", "DSN", "DELIVERBY", "REQUIRETLS")
@@ -36,7 +37,7 @@ def without(*keywords: str) -> Capabilities:
     return offers(*(set(EVERYTHING) - set(keywords)))
 
 
-@pytest.mark.parametrize(
+@each(
     ("keyword", "wishes", "parameter"),
     [
         ("SIZE", {"size": 7}, "SIZE=7"),
@@ -108,7 +109,7 @@ def test_bare_leaves_out_all_that_can_be_done_without() -> None:
     assert rcpt_command(wished, offers("DSN"), bare=True) == b"RCPT TO:<bob@b.test>\r\n"
 
 
-@pytest.mark.parametrize(
+@each(
     ("recipient", "said"),
     [
         (Recipient(BOB), ""),
@@ -179,7 +180,7 @@ def test_a_control_character_in_an_address_is_refused(local: str) -> None:
         mail_command(Outgoing(Envelope(Address(local, "b.test")), (), 0), offers())
 
 
-@pytest.mark.parametrize(
+@each(
     ("wishes", "offered", "status"),
     [
         ({"size": 11}, offers("SIZE", size=10), "5.3.4"),

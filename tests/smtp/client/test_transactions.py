@@ -11,6 +11,7 @@ from merpati.smtp.content import ContentError
 from merpati.smtp.errors import ProtocolError
 from merpati.smtp.rung import Rung
 from merpati.testing.caller import BODY, Caller
+from tests.cases import each
 
 MakeCaller = Callable[..., Caller]
 
@@ -67,7 +68,7 @@ def test_the_dot_makes_data_final(a_caller: MakeCaller) -> None:
     assert caller.hear(OK) == [VerdictGiven(mailing)]
 
 
-@pytest.mark.parametrize("rung", list(Rung)[:4])
+@each("rung", list(Rung)[:4])
 def test_rset_stands_before_every_mail_but_the_first(a_caller: MakeCaller, rung: Rung) -> None:
     # Exim queues a message with the sender of the refused one before it otherwise.
     caller = a_caller(rung=rung)
@@ -273,7 +274,7 @@ def test_a_refusal_behind_the_dot_is_a_verdict_and_no_more(a_caller: MakeCaller)
     assert caller.client.phase is Phase.READY
 
 
-@pytest.mark.parametrize("at", range(4))
+@each("at", range(4))
 def test_421_anywhere_in_an_envelope(a_caller: MakeCaller, at: int) -> None:
     caller = a_caller(rung=Rung.DATA_LOOKAHEAD)
     delivered_by_data(caller)
@@ -409,7 +410,7 @@ def test_a_chunk_of_another_length_than_announced_is_never_finished(a_caller: Ma
     assert not mailing.finished
 
 
-@pytest.mark.parametrize(
+@each(
     ("reply", "is_void"),
     [
         ("500 5.5.2 what?", True),

@@ -27,6 +27,7 @@ from merpati.smtp.sasl.exchange import (
 )
 from merpati.smtp.sasl.mechanisms import ClientSide, Credentials, begin, choose, offered
 from merpati.smtp.sasl.preparation import prepare
+from tests.cases import each
 
 ALL = ("SCRAM-SHA-256-PLUS", "SCRAM-SHA-256", "OAUTHBEARER", "XOAUTH2", "PLAIN", "LOGIN")
 SERVERS = (*ALL, "EXTERNAL")
@@ -185,7 +186,7 @@ def test_a_server_that_proves_nothing_is_not_trusted() -> None:
         client.succeeded()
 
 
-@pytest.mark.parametrize(
+@each(
     "first",
     [
         b"r=other,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096",
@@ -204,7 +205,7 @@ def test_a_client_refuses_a_bad_server_first(first: bytes) -> None:
         client.respond(first)
 
 
-@pytest.mark.parametrize(
+@each(
     ("mechanism", "response"),
     [
         ("PLAIN", b"ann\0pencil"),
@@ -234,7 +235,7 @@ def test_a_malformed_response_ends_the_exchange(mechanism: str, response: bytes)
     assert step.malformed
 
 
-@pytest.mark.parametrize("mechanism", SERVERS)
+@each("mechanism", SERVERS)
 def test_a_client_may_cancel(mechanism: str) -> None:
     server = a_server(mechanism)
     assert isinstance(server.step(None), Challenge)
@@ -333,7 +334,7 @@ def test_an_unknown_mechanism_has_no_exchange() -> None:
     assert begin("CRAM-MD5", ServerSide("n", b"s")) is None
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "prepared"),
     [("I\u00adX", "IX"), ("user", "user"), ("\u00aa", "a"), ("\u2168", "IX"), ("a\u00a0b", "a b")],
 )

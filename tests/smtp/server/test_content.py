@@ -16,6 +16,7 @@ from merpati.smtp.replies import BARE_NEWLINE, OK, Reply
 from merpati.smtp.settings import Protocol
 from merpati.smtp.states import State
 from merpati.testing.dialogue import SETTINGS, Player, a_player
+from tests.cases import each
 
 Check = Callable[..., Player]
 
@@ -35,7 +36,7 @@ def content_of(check: Check, wire: bytes) -> bytes:
     return bytes(check(ENVELOPE, DATA, (wire, "250")).content)
 
 
-@pytest.mark.parametrize("end", FALSE_ENDS, ids=repr)
+@each("end", FALSE_ENDS)
 def test_nothing_but_crlf_dot_crlf_ends_data_and_the_rest_is_refused(
     check: Check, end: bytes
 ) -> None:
@@ -46,7 +47,7 @@ def test_nothing_but_crlf_dot_crlf_ends_data_and_the_rest_is_refused(
     assert player.connection.state is State.READY
 
 
-@pytest.mark.parametrize("start", [b"\n.\n", b"\n.\r\n", b"\r.\r", b".\n", b".\r", b"\r\n.\n"])
+@each("start", [b"\n.\n", b"\n.\r\n", b"\r.\r", b".\n", b".\r", b"\r\n.\n"])
 def test_no_false_end_at_the_very_start(check: Check, start: bytes) -> None:
     player = check(ENVELOPE, DATA, (start + SMUGGLED + TRUE_END, "550 5.5.2"))
     assert len(player.events) == 4
@@ -60,7 +61,7 @@ def test_a_crlf_before_the_first_dot_is_content(check: Check) -> None:
     assert content_of(check, b"\r\n.\r\n") == b"\r\n"
 
 
-@pytest.mark.parametrize(
+@each(
     ("wire", "content"),
     [
         (b"..\r\n.\r\n", b".\r\n"),
@@ -76,7 +77,7 @@ def test_the_first_dot_of_a_line_is_taken_away(check: Check, wire: bytes, conten
     assert content_of(check, wire) == content
 
 
-@pytest.mark.parametrize("bare", [b"a\nb", b"a\rb", b"\n", b"a\r\r\n", b"a\n\r\n", b"a\r\n\rb"])
+@each("bare", [b"a\nb", b"a\rb", b"\n", b"a\r\r\n", b"a\n\r\n", b"a\r\n\rb"])
 def test_bare_cr_or_lf_is_refused_at_the_true_end(check: Check, bare: bytes) -> None:
     player = check(ENVELOPE, DATA, (b"x\r\n" + bare + b"\r\nafter\r\n.\r\n", "550 5.5.2"), ENVELOPE)
     assert player.events[3] == ContentReceived(player.events[3].size, BARE_NEWLINE)
@@ -191,7 +192,7 @@ def test_a_later_chunk_that_is_refused_ends_the_transaction(check: Check) -> Non
     check(ENVELOPE, (b"BDAT 2\r\nabBDAT 2 LAST\r\ncd", "452|503"), ENVELOPE, answers=answers)
 
 
-@pytest.mark.parametrize("size", [b"", b" x", b" -1", b" 1 FIRST", b" 1 LAST x", b" " + b"9" * 21])
+@each("size", [b"", b" x", b" -1", b" 1 FIRST", b" 1 LAST x", b" " + b"9" * 21])
 def test_an_unreadable_chunk_size_ends_the_connection(check: Check, size: bytes) -> None:
     player = check(ENVELOPE, (b"BDAT" + size + b"\r\nNOOP\r\n", "501 5.5.4"))
     assert player.connection.is_closed

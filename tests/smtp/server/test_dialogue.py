@@ -25,6 +25,7 @@ from merpati.smtp.replies import OK, SHUTTING_DOWN, Reply
 from merpati.smtp.settings import Protocol
 from merpati.smtp.states import State
 from merpati.testing.dialogue import SETTINGS, Player, a_player
+from tests.cases import each
 
 Check = Callable[..., Player]
 
@@ -90,7 +91,7 @@ def test_postmaster_needs_no_domain_as_recipient_and_cannot_send_so(check: Check
     assert player.events[-1] == RcptTo(Address("postmaster", ""))
 
 
-@pytest.mark.parametrize(
+@each(
     ("turns", "expected"),
     [
         ([b"MAIL FROM:<a@a.test>\r\n"], "503 5.5.1 Say hello"),
@@ -111,7 +112,7 @@ def test_out_of_order(check: Check, turns: list[bytes], expected: str) -> None:
     check(*((turn, "250") for turn in before), (last, expected), greeted=False)
 
 
-@pytest.mark.parametrize("line", [b"NOOP", b"NOOP x", b"VRFY ann", b"EXPN all", b"HELP", b"RSET"])
+@each("line", [b"NOOP", b"NOOP x", b"VRFY ann", b"EXPN all", b"HELP", b"RSET"])
 def test_what_needs_no_hello(check: Check, line: bytes) -> None:
     check((line + b"\r\n", "502" if line[:4] == b"EXPN" else "2"), greeted=False)
 
@@ -178,7 +179,7 @@ def test_without_the_extension_smtputf8_is_a_word_like_any_other(check: Check) -
     assert player.events == [Verify("ann SMTPUTF8")]
 
 
-@pytest.mark.parametrize(
+@each(
     ("line", "expected"),
     [
         (b"FOO", "500 5.5.1"),

@@ -16,13 +16,14 @@ from merpati.smtp.parameters import parse_rcpt_parameters
 from merpati.smtp.server import ServerConnection
 from merpati.smtp.settings import ServerSettings
 from merpati.testing.dialogue import SETTINGS, TLS, Player, a_player
+from tests.cases import each
 
 Check = Callable[..., Player]
 
 SECURE = {"tls": TLS}
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "expected"),
     [
         ("SIZE=1000", MailParameters(size=1000)),
@@ -48,7 +49,7 @@ def test_what_mail_may_say(check: Check, text: str, expected: MailParameters) ->
     assert player.events[0].parameters == expected
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         "SIZE",
@@ -105,7 +106,7 @@ def test_unknown_parameters_of_rcpt_get_555(check: Check, text: str) -> None:
     check((b"MAIL FROM:<>\r\n", "250"), (rcpt, "555 5.5.4"), **SECURE)
 
 
-@pytest.mark.parametrize(
+@each(
     ("text", "expected"),
     [
         ("NOTIFY=NEVER", RcptParameters(notify=Notify.NEVER)),
@@ -121,7 +122,7 @@ def test_what_rcpt_may_say(check: Check, text: str, expected: RcptParameters) ->
     assert player.events[1].parameters == expected
 
 
-@pytest.mark.parametrize(
+@each(
     "text",
     [
         "NOTIFY=NEVER,DELAY",
@@ -188,7 +189,7 @@ def test_utf8_addresses_need_smtputf8(check: Check) -> None:
     check((both, "250|250"))
 
 
-@pytest.mark.parametrize("extension", list(Extension))
+@each("extension", list(Extension))
 def test_what_is_not_offered_is_not_understood(check: Check, extension: Extension) -> None:
     said = {
         Extension.SIZE: "SIZE=1",

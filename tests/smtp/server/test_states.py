@@ -4,6 +4,7 @@ import pytest
 
 from merpati.smtp.commands import LMTP_COMMANDS, SMTP_COMMANDS
 from merpati.smtp.states import ALONE, TABLE, TRANSACTION, State, Step
+from tests.cases import each
 
 READING_COMMANDS = [
     State.GREETED,
@@ -41,7 +42,7 @@ def test_auth_begins_only_between_transactions() -> None:
     assert [state for state in State if Step.AUTH in TABLE[state]] == [State.READY]
 
 
-@pytest.mark.parametrize("state", READING_COMMANDS)
+@each("state", READING_COMMANDS)
 def test_whoever_reads_commands_lets_the_client_go_and_begin_anew(state: State) -> None:
     assert TABLE[state][Step.QUIT].yes is State.CLOSED
     assert TABLE[state][Step.HELLO].yes is State.READY

@@ -22,6 +22,7 @@ from merpati.smtp.replies import OK, OUT_OF_TURN, READY_FOR_TLS, Reply
 from merpati.smtp.server import ServerConnection
 from merpati.smtp.states import State
 from merpati.testing.dialogue import SETTINGS, TLS, Player, a_player
+from tests.cases import each
 
 Check = Callable[..., Player]
 
@@ -54,7 +55,7 @@ def test_speaking_before_the_greeting_ends_the_session() -> None:
     assert connection.is_closed
 
 
-@pytest.mark.parametrize(
+@each(
     "group",
     [
         b"EHLO c\r\nMAIL FROM:<>\r\n",
@@ -222,13 +223,13 @@ def test_a_failed_auth_may_be_tried_again(check: Check) -> None:
     assert not player.connection.is_authenticated
 
 
-@pytest.mark.parametrize("said", [b"!!!", b"YW5", b"YW5u=", b"YW 5u", b"Y=Wu", b"\xff", b"a\0b"])
+@each("said", [b"!!!", b"YW5", b"YW5u=", b"YW 5u", b"Y=Wu", b"\xff", b"a\0b"])
 def test_what_is_not_base64_ends_the_exchange(check: Check, said: bytes) -> None:
     player = check((b"AUTH LOGIN\r\n", "334"), (said + b"\r\n", "50"), ENVELOPE, tls=TLS)
     assert player.events[1].line == b""
 
 
-@pytest.mark.parametrize(
+@each(
     ("line", "expected"),
     [
         (b"AUTH", "501"),
@@ -289,9 +290,7 @@ def test_xclient_from_a_stranger_is_refused(check: Check) -> None:
     assert not any(isinstance(event, Xclient) for event in player.events)
 
 
-@pytest.mark.parametrize(
-    "text", [b"", b" FOO=1", b" NAME", b" NAME=", b" NAME=a+0Ab", b" NAME=a=b"]
-)
+@each("text", [b"", b" FOO=1", b" NAME", b" NAME=", b" NAME=a+0Ab", b" NAME=a=b"])
 def test_malformed_xclient(check: Check, text: bytes) -> None:
     check((b"XCLIENT" + text + b"\r\n", "501"), xclient=True)
 
