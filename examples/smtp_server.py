@@ -38,8 +38,8 @@ def answer_to(event: Event, content: bytearray, deliver: Callable[[bytes], None]
         case BodyOctets(octets):
             content += octets
             return None
-        case ContentReceived(flaw=None):
-            deliver(bytes(content))
+        case ContentReceived(flaw=None, octets=last):
+            deliver(bytes(content + last))
             content.clear()
             return OK
         case ContentReceived(flaw=flaw):

@@ -195,4 +195,4 @@ def test_reception_writes_only_what_the_protocol_gives() -> None:
         & {ast.unparse(name) for name in getattr(node, "targets", [getattr(node, "target", None)])}
     }
     assert written == {"octets", "self._smtp.take()"}
-    assert sources == {"smtp.take()"}
+    assert sources == {"self._smtp.take()"}

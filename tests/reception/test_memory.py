@@ -1,6 +1,7 @@
 """What a session costs while it serves (promise 4)."""
 
 import tracemalloc
+from collections.abc import Callable
 
 import pytest
 
@@ -59,6 +60,10 @@ class Source:
     async def read(self) -> bytes:
         # A copy each time, as a socket gives.
         return bytes(bytearray(next(self._steps)))
+
+    async def feed(self, take: Callable[[bytes], bool]) -> None:
+        while take(octets := await self.read()) and octets:
+            pass
 
     def write(self, octets: bytes) -> None:
         self.said += octets

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from collections.abc import Callable
 
 import pytest
 
@@ -188,28 +189,75 @@ async def test_thousand_connections_leave_nothing_behind(serving_port) -> None:
     assert not [o for o in gc.get_objects() if isinstance(o, Connection)]
 
 
+async def fed(stream: Connection, answer: Callable[[bytes], bool]) -> list[bytes]:
+    """What `feed` gives to `answer`."""
+    pieces: list[bytes] = []
+
+    def take(octets: bytes) -> bool:
+        pieces.append(octets)
+        return answer(octets)
+
+    await stream.feed(take)
+    return pieces
+
+
+async def test_what_arrives_is_fed_until_it_is_enough_and_the_rest_can_be_read(
+    serving_port,
+) -> None:
+    async with serving_port(echo) as port:
+        stream = await port.dial()
+
+        def answer(octets: bytes) -> bool:
+            stream.write(octets + b"!")
+            return len(octets) < 3
+
+        stream.write(b"a")
+        assert await fed(stream, answer) == [b"a", b"a!", b"a!!"]
+        assert await stream.read() == b"a!!!"
+        await stream.close()
+
+
+async def test_the_end_is_the_last_that_is_fed(serving_port) -> None:
+    async def say_goodbye(arrival: Arrival) -> None:
+        arrival.stream.write(b"bye")
+        await arrival.stream.close()
+
+    async with serving_port(say_goodbye) as port:
+        stream = await port.dial()
+        assert await fed(stream, lambda octets: True) == [b"bye", b""]
+        await stream.close()
+
+
+async def test_what_taking_raises_is_raised_by_feeding(serving_port) -> None:
+    def fail(octets: bytes) -> bool:
+        raise KeyError(octets)
+
+    async with serving_port(echo) as port:
+        stream = await port.dial()
+        stream.write(b"a")
+        with pytest.raises(KeyError):
+            await fed(stream, fail)
+        await stream.close()
+
+
+async def test_a_deadline_ends_feeding(serving_port) -> None:
+    async with serving_port(echo) as port:
+        stream = await port.dial()
+        stream.deadline = port.wire.clock.monotonic()
+        with pytest.raises(WireTimeout):
+            await fed(stream, lambda octets: True)
+        await stream.close()
+
+
 async def test_short_writes_leave_together_when_the_turn_is_over(serving_port) -> None:
     async with serving_port(echo) as port:
         stream = await port.dial()
         stream._transport = Written(stream._transport, sent := [])
-        port.wire.woken = 1
         stream.write(b"one ")
         stream.write(b"two")
         assert sent == []
         assert await read_exactly(stream, 7) == b"one two"
         assert sent == [b"one two"]
-        await stream.close()
-
-
-async def test_short_writes_leave_at_once_when_nobody_else_has_something_to_do(
-    serving_port,
-) -> None:
-    async with serving_port(echo) as port:
-        stream = await port.dial()
-        stream._transport = Written(stream._transport, sent := [])
-        stream.write(b"one ")
-        stream.write(b"two")
-        assert sent == [b"one ", b"two"]
         await stream.close()
 
 

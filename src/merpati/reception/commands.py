@@ -1,7 +1,11 @@
-"""What a session does about each event: check, ask the rules, proceed. One function an event."""
+"""What a session does about each event: check, ask the rules, proceed. One function an event.
+
+A function answers at once where nothing waits, as is usual, so that most commands cost no coroutine
+and no turn of the loop; else it gives back what to await.
+"""
 
 import ipaddress
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +59,9 @@ from merpati.wire.listen import Crowd
 
 if TYPE_CHECKING:
     from merpati.reception.session import Session
+
+Answer = Reply | Coroutine[Any, Any, Reply | None] | None
+"""What to say, or what to await for it; None to octets of content."""
 
 _CROWDED = Verdict(
     Reply(421, "Too many connections, try again later", Status(4, 7, 0)), "crowd", close=True
@@ -114,7 +121,7 @@ async def hello(session: "Session", event: Hello) -> Reply:
     return verdict.reply if verdict else event.reply
 
 
-async def start_tls(session: "Session", event: StartTls) -> Reply:
+def start_tls(session: "Session", event: StartTls) -> Reply:
     """What follows in plain text is not what the client sent (threats: STARTTLS injection)."""
     if session.arrival.stream.pending:
         session.refuse("hello", _PLAIN_TEXT_BEHIND)
@@ -157,7 +164,7 @@ async def _continue_login(session: "Session", response: bytes | None) -> Reply:
     return reply
 
 
-async def mail_from(session: "Session", event: MailFrom) -> Reply:
+def mail_from(session: "Session", event: MailFrom) -> Answer:
     """A transaction begins if sender, size and rate are right."""
     port, facts = session.port, session.facts
     if port.is_stopping:
@@ -166,33 +173,54 @@ async def mail_from(session: "Session", event: MailFrom) -> Reply:
     facts.envelope = transaction.envelope
     facts.size = event.parameters.size or 0
     judged = session.judge(MAIL)
-    verdict = await judged if judged else None
-    if verdict is not None:
-        facts.envelope = None
-        return _waste(session) or verdict.reply
+    return (
+        _begin(session, transaction) if judged is None else _may_begin(session, transaction, judged)
+    )
+
+
+async def _may_begin(
+    session: "Session", transaction: Transaction, judged: Awaitable[Verdict | None]
+) -> Reply:
+    verdict = await judged
+    if verdict is None:
+        return _begin(session, transaction)
+    session.facts.envelope = None
+    return _waste(session) or verdict.reply
+
+
+def _begin(session: "Session", transaction: Transaction) -> Reply:
     session.transaction = transaction
-    return _lower_priority(session, transaction) or SENDER_OK
+    if transaction.envelope.priority > 0:
+        return _lower_priority(session, transaction)
+    return SENDER_OK
 
 
-def _lower_priority(session: "Session", transaction: Transaction) -> Reply | None:
+def _lower_priority(session: "Session", transaction: Transaction) -> Reply:
     """RFC 6710: a stranger does not push ahead, and is told so; to stand back is everybody's."""
-    may_ask = session.facts.login is not None or session.facts.trusted
-    if may_ask or transaction.envelope.priority <= 0:
-        return None
+    if session.facts.login is not None or session.facts.trusted:
+        return SENDER_OK
     transaction.envelope = session.facts.envelope = replace(transaction.envelope, priority=0)
     return _PRIORITY_LOWERED
 
 
-async def rcpt_to(session: "Session", event: RcptTo) -> Reply:
+def rcpt_to(session: "Session", event: RcptTo) -> Answer:
     """A recipient is taken, or refused for itself alone."""
     session.facts.recipient = event.recipient
     judged = session.judge(RCPT)
-    verdict = await judged if judged else None
+    return _add(session, event) if judged is None else _may_add(session, event, judged)
+
+
+def _add(session: "Session", event: RcptTo) -> Reply:
+    _transaction(session).add(event)
+    session.facts.known_recipients += 1
+    session.meet(event.recipient)
+    return RECIPIENT_OK
+
+
+async def _may_add(session: "Session", event: RcptTo, judged: Awaitable[Verdict | None]) -> Reply:
+    verdict = await judged
     if verdict is None:
-        _transaction(session).add(event)
-        session.facts.known_recipients += 1
-        session.meet(event.recipient)
-        return RECIPIENT_OK
+        return _add(session, event)
     if verdict.rule == recipients.NAME:
         session.facts.unknown_recipients += 1  # That rule has a limit of its own for them.
         return verdict.reply
@@ -202,17 +230,15 @@ async def rcpt_to(session: "Session", event: RcptTo) -> Reply:
     return _waste(session) or verdict.reply
 
 
-async def content_started(session: "Session", event: ContentStarted) -> Reply:
+def content_started(session: "Session", event: ContentStarted) -> Reply:
     """The envelope is complete."""
     session.begin_content(_transaction(session))
     return START_MAIL_INPUT
 
 
-async def body_octets(session: "Session", event: BodyOctets) -> None:
+def body_octets(session: "Session", event: BodyOctets) -> Answer:
     """A piece of content; the next is read when this one is put away."""
-    waiting = _transaction(session).write(event.octets, session.facts)
-    if waiting is not None:
-        await waiting
+    return _transaction(session).write(event.octets, session.facts)
 
 
 async def chunk_received(session: "Session", event: ChunkReceived) -> Reply:
@@ -235,7 +261,7 @@ async def content_received(session: "Session", event: ContentReceived) -> Reply:
 
 
 async def _take(session: "Session", transaction: Transaction, event: ContentReceived) -> Reply:
-    content = await transaction.finish(session.facts, event.flaw)
+    content = await transaction.finish(session.facts, event)
     if isinstance(content, Verdict):
         session.refuse("data", content)
         return content.reply
@@ -253,27 +279,27 @@ async def reset(session: "Session", event: Reset) -> Reply:
     return _waste(session) or OK
 
 
-async def noop(session: "Session", event: Noop) -> Reply:
+def noop(session: "Session", event: Noop) -> Reply:
     """NOOP."""
     return _waste(session) or OK
 
 
-async def verify(session: "Session", event: Verify) -> Reply:
+def verify(session: "Session", event: Verify) -> Reply:
     """VRFY tells nobody who lives here (RFC 5321 §3.5.3, §7.3)."""
     return _waste(session) or CANNOT_VERIFY
 
 
-async def expand(session: "Session", event: Expand) -> Reply:
+def expand(session: "Session", event: Expand) -> Reply:
     """EXPN is not for strangers."""
     return _waste(session) or NOT_IMPLEMENTED
 
 
-async def help_(session: "Session", event: Help) -> Reply:
+def help_(session: "Session", event: Help) -> Reply:
     """HELP."""
     return _waste(session) or _HELP
 
 
-async def quit_(session: "Session", event: Quit) -> Reply:
+def quit_(session: "Session", event: Quit) -> Reply:
     """QUIT."""
     return CLOSING
 
@@ -315,7 +341,7 @@ def _become(session: "Session", said: dict[str, str]) -> None:
     session.introduce(name, login, extended=known.get("PROTO", "ESMTP") != "SMTP")
 
 
-async def mistake(session: "Session", event: Mistake) -> Reply:
+def mistake(session: "Session", event: Mistake) -> Reply:
     """Something malformed; the core counts these and closes after too many."""
     session.refuse("command", Verdict(event.reply, "syntax"), event.line)
     return event.reply
@@ -337,7 +363,7 @@ def _waste(session: "Session") -> Reply | None:
     return _IDLE.reply
 
 
-COMMANDS: dict[type[Event], Callable[["Session", Any], Awaitable[Reply | None]]] = {
+COMMANDS: dict[type[Event], Callable[["Session", Any], Answer]] = {
     Connected: connected,
     Hello: hello,
     StartTls: start_tls,

@@ -130,8 +130,7 @@ class Port:
     async def _serve(self, arrival: Arrival) -> None:
         tls = None
         if self.settings.role is Role.SUBMISSIONS:
-            patience = self.patience(in_transaction=False)
-            arrival.stream.deadline = self.clock.monotonic() + patience
+            arrival.stream.deadline = self.deadline(in_transaction=False)
             tls = await self.secure(arrival)
         session = Session(self, arrival, tls)
         self._sessions.add(session)
@@ -192,6 +191,10 @@ class Port:
     def max_failed_logins(self) -> int:
         """In one session."""
         return self.logins.failures.settings.per_session if self.logins else 0
+
+    def deadline(self, *, in_transaction: bool) -> float:
+        """When a wait for a command, or a piece of content, ends that begins now."""
+        return self.clock.monotonic() + self.patience(in_transaction=in_transaction)
 
     def patience(self, *, in_transaction: bool) -> float:
         """Seconds that the next command, or piece of content, may take."""

@@ -1,19 +1,21 @@
 """One connection: moves octets between the stream and the protocol, and events to the commands.
 
+Most of what is asked is answered within the call that brings the octets (`_take`); only what has to
+wait, for the disk or for a rule, wakes the session's task.
+
 Deadlines. A command has five minutes in all (RFC 5321 §4.5.3.2.7), however it trickles in; content
 has that between pieces and a least rate besides, so that no slot is held by dripping. When slots
 are short the patience is short.
 """
 
-from collections.abc import Awaitable
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 from merpati.mail.address import Address
 from merpati.mail.trace import Tls
 from merpati.policy.rule import Moment
 from merpati.policy.verdict import Verdict
 from merpati.reception.commands import COMMANDS
-from merpati.smtp.events import Event
 from merpati.smtp.replies import SHUTTING_DOWN, TIMED_OUT, Reply
 from merpati.smtp.server import ServerConnection
 from merpati.smtp.status import Status
@@ -54,6 +56,8 @@ class Session:
         self._content_since: float | None = None
         self._content_octets = 0
         self._hangs_up = False
+        self._awaited: Coroutine[Any, Any, Reply | None] | None = None
+        """Answers the event that was asked last."""
 
     async def run(self) -> None:
         """Serve until either side ends it. The stream is closed then."""
@@ -71,20 +75,74 @@ class Session:
             self._smtp.close(SHUTTING_DOWN if self.port.is_stopping else _DEFECT)
             raise
         finally:
+            if self._awaited is not None:
+                self._awaited.close()
             await self.end_transaction()
             self._stream.write(self._smtp.take())
             await self._stream.close()
 
     async def _pump(self) -> None:
-        smtp, served = self._smtp, 0
-        while (event := smtp.next_event() or await self._wait_event()) is not None:
-            smtp.answer(await COMMANDS[type(event)](self, event))
-            if self._hangs_up and not smtp.is_closed:
-                smtp.close()
-            served += 1
+        smtp, stream = self._smtp, self._stream
+        while True:
+            while self._awaited is not None or not self._serve():
+                await self._go_on()
+            self._send()
+            if smtp.wants_octets:
+                if stream.is_congested:
+                    await stream.drain()
+                await stream.feed(self._take)
+            elif smtp.wants_tls:
+                # No await stands between the 220 and this: nothing slips in as plain text.
+                await self._secure()
+            else:
+                return
+
+    def _take(self, octets: bytes) -> bool:
+        """Take in what has arrived, and answer it if nothing has to be waited for; then more may
+        come."""
+        self._content_octets += len(octets)
+        self._smtp.receive(octets)
+        if not self._serve() or not self._smtp.wants_octets:
+            return False
+        self._send()
+        return not self._stream.is_congested
+
+    def _serve(self) -> bool:
+        """Answer all that was asked; False when there is something to be waited for first."""
+        smtp = self._smtp
+        for _ in range(_FAIR_EVENTS):
+            event = smtp.next_event()
+            if event is None:
+                return True
+            answer = COMMANDS[type(event)](self, event)
+            if answer is not None and not isinstance(answer, Reply):
+                self._awaited = answer
+                return False
+            self._answer(answer)
+        return False
+
+    async def _go_on(self) -> None:
+        awaited, self._awaited = self._awaited, None
+        if awaited is None:
             # 64 KiB of tiny commands would hold the loop for tens of milliseconds.
-            if served % _FAIR_EVENTS == 0:
-                await self.port.clock.sleep(0)
+            await self.port.clock.sleep(0)
+        else:
+            self._answer(await awaited)
+
+    def _answer(self, reply: Reply | None) -> None:
+        self._smtp.answer(reply)
+        if self._hangs_up and not self._smtp.is_closed:
+            self._smtp.close()
+
+    def _send(self) -> None:
+        """Write what was answered. The wait that begins then has a deadline of its own."""
+        octets = self._smtp.take()
+        if octets:
+            self._stream.write(octets)
+        if self._content_since is not None:
+            self._stream.deadline = self._content_deadline(self._content_since)
+        elif octets:
+            self._stream.deadline = self.port.deadline(in_transaction=self.transaction is not None)
 
     def judge(self, moment: Moment) -> Awaitable[Verdict | None] | None:
         """Ask the rules; a refusal is journaled. None when all let it pass at once, as most do."""
@@ -135,8 +193,8 @@ class Session:
         self._content_since = None
         self.facts.envelope = self.facts.recipient = self.facts.judgement = None
         self.facts.known_recipients = 0
-        if transaction is not None:
-            await transaction.discard()
+        if transaction is not None and (waiting := transaction.discard()) is not None:
+            await waiting
 
     def interrupt(self) -> None:
         """Shutdown: stop waiting for commands, but let a transaction come to its end."""
@@ -149,30 +207,6 @@ class Session:
         if self._content_since is None and (self._stream.deadline or latest) > latest:
             self._stream.deadline = latest
 
-    async def _wait_event(self) -> Event | None:
-        """Send what waits and read on until something is asked; None: the session is over."""
-        smtp, stream, port = self._smtp, self._stream, self.port
-        patience = port.patience(in_transaction=self.transaction is not None)
-        stream.deadline = port.clock.monotonic() + patience
-        while True:
-            if octets := smtp.take():
-                stream.write(octets)
-            if smtp.wants_octets:
-                if octets and stream.is_congested:
-                    await stream.drain()
-                if self._content_since is not None:
-                    stream.deadline = self._content_deadline(self._content_since)
-                arrived = await stream.read()
-                self._content_octets += len(arrived)
-                smtp.receive(arrived)
-            elif smtp.wants_tls:
-                # No await stands between the 220 and this: nothing slips in as plain text.
-                await self._secure()
-            else:
-                return None
-            if (event := smtp.next_event()) is not None:
-                return event
-
     async def _secure(self) -> None:
         tls = await self.port.secure(self.arrival)
         # RFC 3207 §4.2: all that was said before is forgotten; what was guessed is still known.
@@ -183,6 +217,6 @@ class Session:
         self._smtp.secured(tls)
 
     def _content_deadline(self, since: float) -> float:
-        patience, now = self.port.patience(in_transaction=True), self.port.clock.monotonic()
+        patience = self.port.patience(in_transaction=True)
         earned = self._content_octets / self.port.settings.least_rate
-        return min(now + patience, since + patience + earned)
+        return min(self.port.clock.monotonic(), since + earned) + patience

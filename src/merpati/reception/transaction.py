@@ -4,7 +4,8 @@ Small content stays in memory. What is larger waits for its share of it, and goe
 by part, each waited for, so that a message of any size costs the memory of a few parts.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Coroutine
+from typing import Any
 
 from merpati.authenticity.judgement import Examination
 from merpati.intake import TOO_MANY_HEADERS, Intake, Stamp, Stamped, storage_verdict
@@ -15,7 +16,7 @@ from merpati.policy.rule import Facts
 from merpati.policy.verdict import Verdict
 from merpati.queue.queue import Draft
 from merpati.reception.room import SMALL, Room
-from merpati.smtp.events import MailFrom, RcptTo
+from merpati.smtp.events import ContentReceived, MailFrom, RcptTo
 from merpati.smtp.replies import Reply
 from merpati.smtp.status import Status
 from merpati.storage.errors import StorageError
@@ -84,7 +85,7 @@ class Transaction:
         self.envelope = self.envelope.addressed_to(tuple(self.recipients))
         facts.envelope = self.envelope
 
-    def write(self, octets: bytes, facts: Facts) -> Awaitable[None] | None:
+    def write(self, octets: bytes, facts: Facts) -> Coroutine[Any, Any, None] | None:
         """Take the next octets of the content; what to await until memory is bounded again.
 
         None, as for all small mail: it is.
@@ -102,11 +103,14 @@ class Transaction:
         if self._held_size >= PART:
             await self._flush(facts)
 
-    async def finish(self, facts: Facts, flaw: Reply | None = None) -> Body | Stamped | Verdict:
+    async def finish(self, facts: Facts, event: ContentReceived) -> Body | Stamped | Verdict:
         """The whole content, with `facts` about it; or why it cannot be taken."""
+        waiting = self.write(event.octets, facts)
+        if waiting is not None:
+            await waiting
         facts.size = self._size
-        if flaw is not None:
-            return Verdict(flaw, "content")
+        if event.flaw is not None:
+            return Verdict(event.flaw, "content")
         octets = b"".join(self._held)
         if self._draft is None:
             octets = self._look_at(octets, facts)
@@ -118,12 +122,17 @@ class Transaction:
             return Body((octets,), len(octets))
         return Stamped(self._draft, self._stamp, self._written, self._eight_bit)
 
-    async def discard(self) -> None:
-        """Forget the content, unless it was put."""
+    def discard(self) -> Awaitable[None] | None:
+        """Forget the content, unless it was put. What to await: None for small mail."""
         self._held.clear()
+        if self._draft is not None:
+            return self._discard(self._draft)
+        self._give_share_back()
+        return None
+
+    async def _discard(self, draft: Draft) -> None:
         try:
-            if self._draft is not None:
-                await self._draft.discard()
+            await draft.discard()
         finally:
             self._give_share_back()
 

@@ -104,7 +104,7 @@ class ContentStarted(msgspec.Struct, frozen=True):
 
 
 class BodyOctets(msgspec.Struct, frozen=True):
-    """A piece of content: undotted, right across splits. Answer None."""
+    """A piece of content before its end: undotted, right across splits. Answer None."""
 
     octets: bytes
 
@@ -129,6 +129,8 @@ class ContentReceived(msgspec.Struct, frozen=True):
 
     size: int
     flaw: Reply | None = None
+    octets: bytes = b""
+    """The last piece of the content: all of it, if it came in one."""
 
 
 @dataclass(frozen=True, slots=True)

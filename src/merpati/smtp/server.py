@@ -301,20 +301,21 @@ class ServerConnection:
             return self._mistake(error, b"")
 
     def _read_content(self) -> Event | None:
-        source = self._source
+        source, inspector = self._source, self._inspector
         octets = source.read()
-        if octets and (octets := self._inspector.inspect(octets)):
-            return self._asks(Step.OCTETS, BodyOctets(octets))
-        if not source.has_ended:
-            return None
-        if isinstance(source, ChunkReader) and not source.is_last:
-            received = ChunkReceived(source.size, self._inspector.flaw)
-            return self._asks(Step.CHUNK_END, received)
-        ending = self._inspector.finish()
-        if ending:
-            return self._asks(Step.OCTETS, BodyOctets(ending))
-        end = ContentReceived(self._inspector.size, self._inspector.flaw)
-        return self._asks(Step.END, end)
+        if octets:
+            octets = inspector.inspect(octets)
+        if source.has_ended and source.is_last:
+            octets += inspector.finish()
+            if inspector.flaw is not None:
+                octets = b""
+            received = ContentReceived(inspector.size, inspector.flaw, octets)
+            return self._asks(Step.END, received)
+        if octets:
+            return self._asks(_OCTETS, BodyOctets(octets))
+        if isinstance(source, ChunkReader) and source.has_ended:
+            return self._asks(Step.CHUNK_END, ChunkReceived(source.size, inspector.flaw))
+        return None
 
     def _read_swallowed(self) -> Event | None:
         """The octets of a refused chunk, which must not be taken for commands."""

@@ -64,6 +64,8 @@ class Player:
             self.content += event.octets
             self.connection.answer(None)
             return
+        if isinstance(event, happened.ContentReceived):
+            self.content += event.octets
         self.events.append(event)
         reply = self._reply_to(event)
         if isinstance(reply, Reply):

@@ -91,6 +91,11 @@ class PipeStream:
         self._other._changed.set()
         return octets
 
+    async def feed(self, take: Callable[[bytes], bool]) -> None:
+        """Piece by piece."""
+        while take(octets := await self.read()) and octets:
+            pass
+
     def unread(self, octets: bytes) -> None:
         """Give octets back: the next `read` yields them first."""
         self._inbox.appendleft(octets)

@@ -1,8 +1,9 @@
 """A stream over a socket: the only class that the event loop calls back.
 
 Reading. The kernel fills the one buffer that all connections share (`loop.py`), and the octets
-are copied out within the same callback. Octets that arrive while nobody waits are kept and
-reading pauses, so a connection holds at most one read that was not asked for.
+are copied out within the same callback; whoever has asked by `feed` is given them there. Octets
+that arrive while nobody waits are kept and reading pauses, so a connection holds at most one read
+that was not asked for.
 
 Writing. Octets go to the transport, which sends at once what the kernel takes; `drain` waits
 while more than the high mark is left over. Short writes wait until the turn of the loop is over
@@ -16,6 +17,7 @@ was begun are fed to the handshake and never read as commands.
 
 import asyncio
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from typing import cast
 
@@ -49,6 +51,7 @@ class Connection(asyncio.BufferedProtocol):
         "_outgoing",
         "_paused",
         "_readable",
+        "_take",
         "_transport",
         "_unread",
         "_wire",
@@ -73,9 +76,10 @@ class Connection(asyncio.BufferedProtocol):
         self._ended = self._paused = self._closing = False
         self.is_congested = False
         self._error: WireError | None = None
-        self._readable: asyncio.Future[None] | None = None
-        self._drained: asyncio.Future[None] | None = None
-        self._closed: asyncio.Future[None] | None = None
+        self._readable: asyncio.Future[bool] | None = None
+        self._take: Callable[[bytes], bool] | None = None
+        self._drained: asyncio.Future[bool] | None = None
+        self._closed: asyncio.Future[bool] | None = None
 
     # What others call.
 
@@ -87,21 +91,23 @@ class Connection(asyncio.BufferedProtocol):
     async def read(self) -> bytes:
         """The octets that have arrived, at least one; b"" at the peer's orderly end."""
         while not self._unread and not self._ended:
-            if self._filter is not None:
-                await self.drain()  # Reading makes TLS write (key updates): the peer must take it.
-            self._check()
-            if self._paused:
-                self._paused = False
-                self._transport.resume_reading()
-            self._readable = self._loop.create_future()
-            try:
-                await self._readable
-            finally:
-                self._readable = None
-                if self._wire.woken:
-                    self._wire.woken -= 1
+            await self._wait()
         octets, self._unread = self._unread, b""
         return octets
+
+    async def feed(self, take: Callable[[bytes], bool]) -> None:
+        """Give `take` what arrives, within the callback that brings it, until it says False."""
+        wants_more = True
+        while wants_more:
+            if self._unread or self._ended:
+                octets, self._unread = self._unread, b""
+                wants_more = take(octets) and bool(octets)
+            else:
+                self._take = take
+                try:
+                    wants_more = await self._wait()
+                finally:
+                    self._take = None
 
     def unread(self, octets: bytes) -> None:
         """Give octets back: the next `read` yields them first."""
@@ -197,15 +203,21 @@ class Connection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         raw = self._wire.buffer[:nbytes]
         try:
-            self._unread += self._decrypt(self._filter, raw) if self._filter else bytes(raw)
+            octets = self._decrypt(self._filter, raw) if self._filter else bytes(raw)
         except TlsError as error:
             self._break(error)
             return
-        if self._wake(self._readable):
-            self._wire.woken += 1
-        elif not self._paused:
-            self._paused = True
-            self._transport.pause_reading()
+        readable = self._readable
+        if readable is None or readable.done():
+            self._unread += octets
+            if not self._paused:
+                self._paused = True
+                self._transport.pause_reading()
+        elif self._take is None or not octets:
+            self._unread += octets
+            readable.set_result(True)
+        else:
+            self._feed(self._take, octets, readable)
 
     def eof_received(self) -> bool:
         # TCP's end without close_notify is an end as well: SMTP has its own end of data and QUIT.
@@ -239,12 +251,36 @@ class Connection(asyncio.BufferedProtocol):
 
     # How it is done.
 
+    async def _wait(self) -> bool:
+        """Until there is something to look for; False when `feed` is to end."""
+        if self._filter is not None:
+            await self.drain()  # Reading makes TLS write (key updates): the peer must take it.
+        self._check()
+        if self._paused:
+            self._paused = False
+            self._transport.resume_reading()
+        self._readable = self._loop.create_future()
+        try:
+            return await self._readable
+        finally:
+            self._readable = None
+
+    def _feed(
+        self, take: Callable[[bytes], bool], octets: bytes, readable: asyncio.Future[bool]
+    ) -> None:
+        try:
+            wants_more = take(octets)
+        except Exception as error:
+            readable.set_exception(error)  # Raised by `feed`, where it can be seen.
+        else:
+            # Whoever it wrote to may have broken the connection, and woken the reader.
+            if not wants_more and not readable.done():
+                readable.set_result(False)
+
     @staticmethod
-    def _wake(future: asyncio.Future[None] | None) -> bool:
-        if future is None or future.done():
-            return False
-        future.set_result(None)
-        return True
+    def _wake(future: asyncio.Future[bool] | None) -> None:
+        if future is not None and not future.done():
+            future.set_result(True)
 
     def _post(self, octets: bytes) -> None:
         waits = bool(self._outgoing)

@@ -48,8 +48,6 @@ class Wire:
         self._due = 0.0
         self.lag = 0.0
         """Seconds that the last sweep came late: how far the loop is behind its work."""
-        self.woken = 0
-        """Readers that have their octets and have not run yet."""
         self._posted: list[Sender] = []
 
     def __len__(self) -> int:
@@ -75,20 +73,16 @@ class Wire:
             self.lag = 0.0
 
     def post(self, sender: Sender) -> None:
-        """Let it send when all that is ready now has run; at once when nobody else is.
+        """Let it send when all that is ready now has run.
 
         A peer that sleeps is woken by a write, and on a busy machine takes this processor. When
         the replies of a turn leave one behind the other, it is awake for all but the first.
         """
-        if not self.woken and not self._posted:
-            sender.send()
-            return
         if not self._posted:
             asyncio.get_running_loop().call_soon(self._send_posted)
         self._posted.append(sender)
 
     def _send_posted(self) -> None:
-        self.woken = 0  # All have run; who did not come to its read is not waited for.
         posted, self._posted = self._posted, []
         for sender in posted:
             sender.send()

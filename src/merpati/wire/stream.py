@@ -1,5 +1,6 @@
 """One connection as the rest of Merpati sees it."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from merpati.mail.trace import Tls
@@ -30,6 +31,11 @@ class Stream(Protocol):
 
     async def read(self) -> bytes:
         """The octets that have arrived, at least one; b"" at the peer's orderly end."""
+        ...
+
+    async def feed(self, take: Callable[[bytes], bool]) -> None:
+        """Give `take` what arrives, piece by piece, until it says False: as if it were read, but
+        without a turn of the loop for each piece. b"" is the peer's orderly end, and the last."""
         ...
 
     def write(self, octets: bytes) -> None:

@@ -137,7 +137,7 @@ def test_chunks_may_be_pipelined_with_everything(check: Check) -> None:
 def test_a_last_line_that_has_no_end_is_given_one(check: Check) -> None:
     player = check(ENVELOPE, (b"BDAT 5 LAST\r\nhello", "250"))
     assert player.content == b"hello\r\n"
-    assert player.events[-1] == ContentReceived(7)
+    assert player.events[-1] == ContentReceived(7, octets=b"hello\r\n")
 
 
 def test_the_end_that_a_last_line_is_given_counts_with_its_length(check: Check) -> None:

@@ -95,6 +95,11 @@ class SimulatedStream:
         self._other._wake()
         return octets
 
+    async def feed(self, take: Callable[[bytes], bool]) -> None:
+        """Piece by piece."""
+        while take(octets := await self.read()) and octets:
+            pass
+
     def write(self, octets: bytes) -> None:
         """On their way; for nothing, if the connection is broken."""
         if self._error is not None or not octets:
