@@ -51,10 +51,13 @@ def test_a_directory_is_no_shard(tmp_path: Path) -> None:
 
 
 def test_a_new_file_is_synced_fully_and_written_ahead(tmp_path: Path) -> None:
-    connection = connect(StorageSettings(tmp_path / "0.db"))
+    settings = StorageSettings(tmp_path / "0.db")
+    connection = connect(settings)
     assert connection.pragma("journal_mode") == "wal"
     assert connection.pragma("synchronous") == 2
     assert connection.pragma("page_size") == 4096
+    assert connection.pragma("cache_size") == -settings.cache
+    assert connection.pragma("journal_size_limit") == 64 * 1024 * 1024
     connection.close()
 
 

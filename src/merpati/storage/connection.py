@@ -60,7 +60,7 @@ class StorageSettings:
     """That much of it is committed without waiting any longer."""
     batch: int = 256
     """Jobs of one commit at most."""
-    cache: int = 64_000
+    cache: int = 16_000
     """KiB of pages that the writer keeps in memory."""
     vfs: str = ""
     """The name of an apsw VFS; empty for the system's. Tests let the disk fail with it."""
@@ -137,7 +137,8 @@ def _open(settings: StorageSettings, flags: int) -> apsw.Connection:
 def _prepare(connection: apsw.Connection, settings: StorageSettings) -> apsw.Connection:
     try:
         version = check_identity(connection, settings)
-        connection.execute(_PRAGMAS.format(cache=settings.cache))
+        # All of them: each that answers keeps those behind it waiting until its rows are fetched.
+        connection.execute(_PRAGMAS.format(cache=settings.cache)).fetchall()
         if version:
             _check_integrity(connection, settings)
         _migrate(connection, settings.kind, version)
