@@ -20,6 +20,7 @@ from urllib.request import Request, urlopen
 import dns.message
 import dns.query
 import dns.rdatatype
+import dns.rdtypes.dnskeybase
 
 from merpati.testing.process import wait_port
 
@@ -115,13 +116,25 @@ class Postfix:
     Sends everything else to `relayhost`.
     """
 
-    def __init__(self, folder: Path, port: int, *, relay_to: int, smtp_tls: str = "may") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        port: int,
+        *,
+        relay_to: int = 9,
+        smtp_tls: str = "may",
+        more: dict[str, str] | None = None,
+    ) -> None:
+        """`more` are lines of main.cf that stand in the place of ours."""
         self.folder = folder
         self.port = port
         owner = pwd.getpwnam("postfix")
-        self._main = POSTFIX_MAIN.format(
+        text = POSTFIX_MAIN.format(
             folder=folder, uid=owner.pw_uid, gid=owner.pw_gid, smtp_tls=smtp_tls, relay_to=relay_to
         )
+        lines = text.splitlines(keepends=True)
+        kept = [line for line in lines if line.partition(" = ")[0] not in (more or {})]
+        self._main = "".join(kept) + "".join(f"{k} = {v}\n" for k, v in (more or {}).items())
 
     def start(self) -> None:
         for name in ("etc", "spool", "data", "mail/bob", "mail/carol"):
@@ -443,6 +456,17 @@ class Named(Daemon):
         wait_port(self.port)
         for zone in self._more:
             self._wait_signed(zone)
+
+    def anchor(self, zone: str) -> None:
+        """Have a zone believed that the server signs by itself: its keys are made at the start."""
+        question = dns.message.make_query(zone, "DNSKEY")
+        answer = dns.query.tcp(question, "127.0.0.1", port=self.port, timeout=5)
+        self.anchors += [
+            f"{zone}. DNSKEY {key.to_text()}"
+            for rrset in answer.answer
+            for key in rrset
+            if key.flags & dns.rdtypes.dnskeybase.Flag.SEP
+        ]
 
     def _wait_signed(self, zone: str, seconds: float = 20) -> None:
         """Until then it takes no changes: it is making keys."""
