@@ -8,6 +8,7 @@ import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
 from merpati.api import http
+from merpati.api.questions import Health
 from merpati.config.settings import load
 from merpati.setup.sts import PATH
 from merpati.system.office import own_counter
@@ -58,8 +59,8 @@ async def test_what_is_no_operation_is_not_found(client: TestClient) -> None:  #
 async def test_health_follows_the_server_and_nothing_else_is_there() -> None:
     why = ""
 
-    async def trouble() -> str:
-        return why
+    async def health() -> Health:
+        return Health(trouble=why, notices=("reports were set aside",))
 
     async def metrics() -> bytes:
         return b"merpati 1\n"
@@ -70,9 +71,10 @@ async def test_health_follows_the_server_and_nothing_else_is_there() -> None:
     async def challenge(token: str) -> str:
         return f"{token}.print" if token == "t0ken" else ""
 
-    app = http.public(trouble, metrics, policy, challenge)
+    app = http.public(health, metrics, policy, challenge)
     async with TestClient(TestServer(app)) as client:
-        assert (await client.get("/healthz")).status == 200
+        answer = await client.get("/healthz")
+        assert (answer.status, await answer.text()) == (200, "ok\nreports were set aside\n")
         assert await (await client.get("/metrics")).read() == b"merpati 1\n"
         assert (await client.post("/v1/stop")).status == 404
         assert (await client.get(PATH, headers={"Host": "a.test"})).status == 404

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from merpati.api.errors import Mistaken, Unknown
 from merpati.api.operations import OPERATIONS, Counter, Operation
-from merpati.api.questions import Question
+from merpati.api.questions import Health, Question
 from merpati.errors import MerpatiError
 from merpati.setup.sts import PATH
 
@@ -61,20 +61,22 @@ def _error(status: int, text: str) -> web.Response:
 
 
 def public(
-    trouble: Callable[[], Awaitable[str]],
+    health: Callable[[], Awaitable[Health]],
     metrics: Callable[[], Awaitable[bytes]],
     policy: Callable[[str], Awaitable[str]],
     challenge: Callable[[str], Awaitable[str]],
 ) -> web.Application:
     """The application on `[http] listen`: some pages, and nothing that changes anything.
 
-    `/healthz` is 200 while mail is accepted, and 503 with the `trouble` otherwise, so that a
-    balancer can tell. `policy` takes the host that was asked and gives its text of MTA-STS.
+    `/healthz` is 200 while mail is accepted, and 503 with the trouble otherwise, so that a
+    balancer can tell; notices follow, a line each. `policy` takes the host that was asked and
+    gives its text of MTA-STS.
     """
 
     async def healthz(_: web.Request) -> web.Response:
-        why = await trouble()
-        return web.Response(status=503 if why else 200, text=f"{why or 'ok'}\n")
+        told = await health()
+        lines = [told.trouble or "ok", *told.notices]
+        return web.Response(status=503 if told.trouble else 200, text="\n".join([*lines, ""]))
 
     async def exposition(_: web.Request) -> web.Response:
         headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}

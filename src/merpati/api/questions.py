@@ -391,6 +391,8 @@ class Health(Answer, frozen=True):
     """What keeps it from being; empty for nothing."""
     stopping: bool = False
     """Whether only that: this worker ends, in order."""
+    notices: tuple[str, ...] = ()
+    """As in `Status`."""
 
 
 class WorkerLine(Answer, frozen=True):
@@ -465,6 +467,8 @@ class Status(Answer, frozen=True):
     """How often each limit turned somebody away since the start."""
     certificates: tuple[CertificateLine, ...] = ()
     """Those that somebody should look at."""
+    notices: tuple[str, ...] = ()
+    """What keeps no mail from going, and somebody should look at some day."""
     workers: tuple[WorkerLine, ...] = ()
 
 

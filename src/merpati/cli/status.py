@@ -55,6 +55,8 @@ async def status(ctx: click.Context, as_json: bool) -> None:
         click.echo(f"  certificate {clean(one.name)}: {clean(trouble)}")
     if told.certificates:
         click.echo("    more: merpati certificate list")
+    for text in told.notices:
+        click.echo(f"  {clean(text)}")
     _say_suspended(told.suspended)
 
 

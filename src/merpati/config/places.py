@@ -42,6 +42,11 @@ class Places:
         """What others report of us."""
         return self.data / "feedback.db"
 
+    def damaged_feedback(self) -> list[Path]:
+        """Earlier ones that were set aside."""
+        name = re.compile(rf"{re.escape(self.feedback.name)}\.damaged-[0-9TZ-]+")
+        return sorted(one for one in self._files() if name.fullmatch(one.name))
+
     @property
     def mail(self) -> Path:
         """Mailboxes: `mail/<domain>/<local part>/{new,cur,tmp}`."""

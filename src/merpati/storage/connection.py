@@ -164,6 +164,7 @@ def check_identity(connection: apsw.Connection, settings: StorageSettings) -> in
             f"{settings.path} is a database of another program or purpose; "
             "move it away or name another data directory",
             is_damaged=True,
+            is_foreign=True,
         )
     newest = newest_schema(settings.kind)
     if version > newest:
@@ -171,6 +172,7 @@ def check_identity(connection: apsw.Connection, settings: StorageSettings) -> in
             f"{settings.path} was written by a newer Merpati (schema {version}, this one knows "
             f"{newest}); run that version, or restore a backup made before the upgrade",
             is_damaged=True,
+            is_foreign=True,
         )
     return int(version)
 

@@ -9,9 +9,18 @@ class StorageError(MerpatiError):
     Temporary for whoever waits: answer 452 when `is_full`, else 451.
     """
 
-    def __init__(self, text: str, *, is_full: bool = False, is_damaged: bool = False) -> None:
+    def __init__(
+        self,
+        text: str,
+        *,
+        is_full: bool = False,
+        is_damaged: bool = False,
+        is_foreign: bool = False,
+    ) -> None:
         super().__init__(text)
         self.is_full = is_full
         """No space is left on the device, or the file's own limit is reached."""
         self.is_damaged = is_damaged
         """The file is no database, is corrupt, is foreign or newer than this program."""
+        self.is_foreign = is_foreign
+        """It is foreign or newer: for another program it may be whole."""

@@ -19,6 +19,7 @@ class Damage(Enum):
     DIRECTORY = "directory"
     MAILBOX = "mailbox"
     REPORT = "report"
+    REPORTS = "reports"
 
     @property
     def lost(self) -> str:
@@ -80,6 +81,11 @@ _TEXTS = {
     Damage.REPORT: (
         "What another host reported of us, or a part of it; no mail.",
         "Nothing needs to be done: new reports come every day, and old ones go by themselves.",
+    ),
+    Damage.REPORTS: (
+        "What other hosts reported of us, some of it or all; no mail.",
+        "Check the disk. Stop the server and move feedback.db and feedback.db-wal away, or put "
+        "back those of a backup. One that cannot be opened at all is set aside by the next start.",
     ),
     Damage.MAILBOX: (
         "A message in a mailbox, or a part of it.",

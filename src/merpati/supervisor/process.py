@@ -33,6 +33,7 @@ from merpati.supervisor.keeper import Keeper, is_needed
 from merpati.supervisor.notify import Notifier
 from merpati.supervisor.privileges import PrivilegeError, drop, find_user, give
 from merpati.supervisor.sockets import listen
+from merpati.system.aside import set_aside
 from merpati.system.certificate import open_configured, open_own
 from merpati.system.log import Log
 from merpati.system.server import Assignment, Server, bind_private, opened
@@ -102,6 +103,7 @@ class Process:
         give(self._places.lock, user)
         drop(user)
         open_own(watch, self._settings, self._clock)
+        set_aside(self._places, self._clock, self._log)
         return self._inheritance(sockets, watch)
 
     def _watch(self, user: str) -> Watch:

@@ -38,8 +38,10 @@ from merpati.policy.rule import Facts
 from merpati.queue.ids import IdMaker
 from merpati.report.metrics import Series
 from merpati.storage.lock import Lock
+from merpati.system.aside import notices, set_aside
 from merpati.system.blueprint import Blueprint
 from merpati.system.doors import IntakeParts, intake_of
+from merpati.system.log import Log
 from merpati.system.renewing import desk_of
 from merpati.system.stores import Stores, open_all
 
@@ -196,6 +198,7 @@ class ClosedDoors:
             queue=await self.stores.queue.count(),
             held_sites=len(await self.stores.queue.held()),
             suspended=await suspended(self.stores),
+            notices=notices(Places(self.settings.data)),
         )
 
     async def health(self, _: ask.Nothing) -> ask.Health:
@@ -249,6 +252,7 @@ async def _own_counter(
         yield None
         return
     with lock:
+        set_aside(places, clock, Log(clock))
         async with open_all(places, clock, places.shards() or [0]) as stores:
             ids = IdMaker(clock.now, secrets.token_bytes)
             counters = {

@@ -44,6 +44,7 @@ from merpati.node.memory import SharedMemory
 from merpati.reception.port import Port
 from merpati.report.metrics import Series, exposition
 from merpati.setup.autoconfig import MailHosts
+from merpati.system.aside import EVENT, notices
 from merpati.system.blueprint import Blueprint
 from merpati.system.certificate import take_up
 from merpati.system.chores import keep_on
@@ -354,8 +355,8 @@ class Server:
             await opened.enter_async_context(site)
 
     def _public(self, node: Node) -> Application:
-        async def trouble() -> str:
-            return (await node.ask(operations.HEALTH, ask.Nothing())).trouble
+        async def health() -> ask.Health:
+            return await node.ask(operations.HEALTH, ask.Nothing())
 
         async def page() -> bytes:
             found: list[Series] = await node.ask(operations.METRICS, ask.Nothing())
@@ -369,7 +370,7 @@ class Server:
             domains = await node.ask(operations.DOMAINS, ask.Nothing())
             return mail_hosts(self._settings, domain, domains)
 
-        app = http.public(trouble, page, policy, self._showing.challenge)
+        app = http.public(health, page, policy, self._showing.challenge)
         if self._settings.document.http and self._settings.document.http.tls_reports:
             add_tls_reports(app, self._own.delivering.receiver.take_posted)
         add_autoconfig(app, hosts_of)
@@ -393,6 +394,9 @@ class Server:
         text = ", ".join(self._ports())
         self._given.ready(text)
         self._showing.announce()
+        if self._speaks_for_all:
+            for text in notices(self._places):
+                self._note(Lifecycle(at=self._given.clock.now(), what=EVENT, detail=text))
         for shard in self._shards:
             shard.house.stores.journal.note(
                 Lifecycle(at=self._given.clock.now(), what="started", detail=__version__)
@@ -445,6 +449,7 @@ class Server:
             suspended=await suspended(shard.house.stores),
             limits=dict(self._house.limits.totals) if is_own else {},
             certificates=await self._showing.ailing() if is_own else (),
+            notices=notices(self._places),
             workers=(line,),
         )
 
@@ -452,7 +457,8 @@ class Server:
         """Whether a shard can store mail."""
         if self._stop.is_set():
             return ask.Health(trouble="stopping", stopping=True)
-        return ask.Health(trouble=await shard.health.trouble())
+        told = notices(self._places)
+        return ask.Health(trouble=await shard.health.trouble(), notices=told)
 
     async def metrics(self, shard: Shard) -> list[Series]:
         """Of one shard, with its number where there are several."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from merpati.config.places import Places
@@ -41,7 +41,15 @@ def verify(places: Places, seen: Seen) -> Iterator[Found]:
     if places.directory.exists():
         yield from _database(places.directory, Kind.DIRECTORY, seen)
     if places.feedback.exists():
-        yield from _database(places.feedback, Kind.FEEDBACK, seen)
+        for found in _database(places.feedback, Kind.FEEDBACK, seen):
+            yield _of_reports(found)
+
+
+def _of_reports(found: Found) -> Found:
+    """Damage that is no reason to restore what mail lies in."""
+    if found.finding.damage not in {Damage.FILE, Damage.ROWS}:
+        return found
+    return replace(found, finding=replace(found.finding, damage=Damage.REPORTS))
 
 
 def _database(file: Path, kind: Kind, seen: Seen) -> Iterator[Found]:
