@@ -1,5 +1,6 @@
 """Files that change under a server: both at once, one after the other, and never together."""
 
+import errno
 import os
 import ssl
 from pathlib import Path
@@ -149,3 +150,15 @@ def test_a_directory_has_its_certificates_as_programs_put_them(tmp_path: Path) -
         (Path("c.test/tls.crt"), "tls.key"),
     ]
     assert sources_in(tmp_path / "not there") == ()
+
+
+def test_a_system_without_descriptors_makes_no_directory_empty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def starved(_: Path) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    made(tmp_path, "a.test")
+    monkeypatch.setattr(os, "scandir", starved)
+    with pytest.raises(TlsError, match="Too many open files"):
+        sources_in(tmp_path)

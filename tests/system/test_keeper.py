@@ -1,6 +1,7 @@
 """Keys for root's eyes alone, in a server that is root no more."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -37,7 +38,10 @@ watch = Watch(SystemClock(), reader=keeper)
 drop("nobody")
 
 def look():
-    watch.look(sources(settings, keeper))
+    try:
+        watch.look(sources(settings, keeper))
+    except TlsError as error:
+        print(error)
     names = sorted(pair.shown.names[0] for pair in watch.shown)
     print(*names, flush=True)
     sys.stdin.readline()
@@ -111,4 +115,41 @@ def test_where_another_user_could_choose_the_file_nothing_is_read(folder: Path, 
         assert server.stdout
         assert server.stdout.readline() == "needed True\n"
         assert server.stdout.readline() == "\n"
+        server.kill()
+
+
+def test_a_link_that_leads_to_itself_ends_nobody(folder: Path) -> None:
+    for name in ("own", "live"):
+        (folder / name).mkdir(mode=0o700)
+    a_pair(folder / "own", "a.test")
+    (folder / "live" / "loop.pem").symlink_to("loop.pem")
+    (folder / "live" / "loop.key").symlink_to("loop.pem")
+    with started(folder) as server:
+        assert server.stdin
+        assert server.stdout
+        assert server.stdout.readline() == "needed True\n"
+        assert server.stdout.readline() == "a.test\n"
+        a_pair(folder / "live", "b.test")
+        server.stdin.write("\n")
+        server.stdin.flush()
+        assert server.stdout.readline() == "a.test b.test\n"
+        server.kill()
+
+
+def test_what_is_shown_stays_when_whoever_reads_the_keys_is_gone(folder: Path) -> None:
+    for name in ("own", "live"):
+        (folder / name).mkdir(mode=0o700)
+    a_pair(folder / "own", "a.test")
+    a_pair(folder / "live", "b.test")
+    with started(folder) as server:
+        assert server.stdin
+        assert server.stdout
+        assert server.stdout.readline() == "needed True\n"
+        assert server.stdout.readline() == "a.test b.test\n"
+        children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text()
+        os.kill(int(children), signal.SIGKILL)
+        server.stdin.write("\n")
+        server.stdin.flush()
+        assert "cannot be looked into" in server.stdout.readline()
+        assert server.stdout.readline() == "a.test b.test\n"
         server.kill()

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from merpati.wire.errors import TlsError
+
 LONGEST = 1024 * 1024
 """Octets of a file that are read: a chain of ten certificates takes 20 KB."""
 MAX_SOURCES = 10_000
@@ -48,7 +50,8 @@ class Reader(Protocol):
         ...
 
     def sources_in(self, folder: Path) -> tuple[Source, ...]:
-        """Every certificate in a directory (`sources_in`). Blocks."""
+        """Every certificate in a directory (`sources_in`). TlsError where that cannot be learned
+        now: none would mean that they are gone. Blocks."""
         ...
 
 
@@ -86,12 +89,15 @@ def sources_in(folder: Path) -> tuple[Source, ...]:
     """Every certificate in a directory, by name: `NAME.pem` beside `NAME.key`, or a directory NAME
     with `fullchain.pem` and `privkey.pem`, or `tls.crt` and `tls.key`.
 
-    None where it cannot be looked into.
+    None where there is no such directory, or it is not for us. TlsError where the system is in need
+    (of descriptors, say): for want of an answer nothing is gone.
     """
     try:
         names = sorted(one.name for one in os.scandir(folder))[:MAX_SOURCES]
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return ()
+    except OSError as error:
+        raise TlsError(f"{folder} cannot be looked into: {error.strerror}") from error
     return tuple(source for name in names for source in _named(folder, name, set(names)))
 
 

@@ -18,9 +18,12 @@ from pathlib import Path
 import msgspec
 
 from merpati.certificates.source import Files, OwnReader, Signature, Source
+from merpati.clock import SystemClock
 from merpati.config.advice import may_read
 from merpati.config.certificates import operators
 from merpati.config.settings import Settings
+from merpati.system.log import Log
+from merpati.wire.errors import TlsError
 
 _LONGEST = 4 * 1024 * 1024
 _PATIENCE = 10.0
@@ -61,6 +64,7 @@ class Keeper:
     def __init__(self, settings: Settings) -> None:
         self._own = OwnReader()
         self._line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._line.settimeout(_PATIENCE)
         if not os.fork():
             self._line.close()
             _live(settings, theirs)
@@ -82,8 +86,12 @@ class Keeper:
         """See `Reader`."""
         if os.access(folder, os.R_OK | os.X_OK):
             return self._own.sources_in(folder)
-        told = (Source(Path(chain), Path(key)) for chain, key in self._ask(_Wish()).sources)
-        return tuple(one for one in told if folder in one.chain.parents)
+        try:
+            told = self._ask(_Wish()).sources
+        except OSError as error:
+            raise TlsError(f"{folder} cannot be looked into: {error.strerror or error}") from error
+        found = (Source(Path(chain), Path(key)) for chain, key in told)
+        return tuple(one for one in found if folder in one.chain.parents)
 
     def _ask(self, wish: _Wish) -> _Answer:
         """Over a socket made for this answer, so that several processes and threads can ask."""
@@ -115,6 +123,9 @@ def _live(settings: Settings, line: socket.socket) -> None:
         _close_all_but(line.fileno())
         Path("/proc/self/comm").write_text("merpati keys")
         _serve(settings, line)
+    except Exception as error:
+        # Nobody can make another, being root no longer.
+        Log(SystemClock()).defect("keys", error)
     finally:
         os._exit(0)
 
@@ -135,7 +146,8 @@ def _serve(settings: Settings, line: socket.socket) -> None:
                 asker.settimeout(_PATIENCE)
                 try:
                     answer = _answer(settings, msgspec.msgpack.decode(octets, type=_Wish))
-                except (msgspec.MsgspecError, OSError) as error:
+                except (msgspec.MsgspecError, OSError, RuntimeError) as error:
+                    # RuntimeError: a link that leads to itself, before Python 3.13.
                     answer = _Answer(error=str(error))
                 try:
                     asker.sendall(_encode(answer))

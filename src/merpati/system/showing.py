@@ -9,7 +9,7 @@ from typing import Protocol
 
 from merpati.api import questions as ask
 from merpati.api.certificates import certificate_line
-from merpati.certificates.desk import Origin
+from merpati.certificates.desk import Kept, Origin
 from merpati.certificates.renewal import News, Renewal
 from merpati.certificates.source import Source
 from merpati.certificates.watch import Told, Watch
@@ -22,6 +22,7 @@ from merpati.system.certificate import all_sources
 from merpati.system.chores import keep_on
 from merpati.system.log import Log
 from merpati.system.renewing import acme_settings, desk_of
+from merpati.wire.errors import TlsError
 
 _DAY = 86_400.0
 
@@ -75,8 +76,7 @@ class Showing:
 
     async def ailing(self) -> tuple[ask.CertificateLine, ...]:
         """Certificates that somebody should look at."""
-        kept = await asyncio.to_thread(self.desk.all)
-        found = [one for one in kept if one.trouble or one.state.rolling]
+        found = [one for one in await self._kept() if one.trouble or one.state.rolling]
         return tuple(map(certificate_line, found[: ask.MAX_LISTED]))
 
     def gauges(self) -> dict[tuple[str, str, str], Gauge]:
@@ -92,8 +92,14 @@ class Showing:
         return {pair.shown.name: (pair.shown.ends - now) / _DAY for pair in shown}
 
     async def _failures(self) -> dict[str, float]:
-        kept = await asyncio.to_thread(self.desk.all)
+        kept = await self._kept()
         return {one.name: float(one.state.failures) for one in kept if one.origin is Origin.CA}
+
+    async def _kept(self) -> list[Kept]:
+        try:
+            return await asyncio.to_thread(self.desk.all)
+        except TlsError:
+            return []  # Whoever watches the same files has told it; all else is to be seen.
 
     def _sources(self) -> Sequence[Source]:
         return all_sources(self._watch, self._settings())
