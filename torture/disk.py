@@ -103,8 +103,12 @@ class History:
             at += length
         return cls(log, tuple(writes), tuple(n for n, one in enumerate(writes) if not one[2]))
 
-    def cut(self, place: int, image: Path, chance: random.Random) -> None:
-        """Write the image that a power cut behind entry `place` leaves."""
+    def cut(self, place: int, folder: Path, chance: random.Random) -> Path:
+        """Write the image that a power cut behind entry `place` leaves; its file, in `folder`.
+
+        Each has a file of its own: while somebody in another namespace holds what was mounted from
+        a file, mounting that file again gives the old file system, not what is in the file now.
+        """
         octets = bytearray(SIZE)
         flushed = self.flushes[bisect_right(self.flushes, place - 1) - 1] if self.flushes else 0
         for offset, start, length in self.writes[:flushed]:
@@ -114,11 +118,18 @@ class History:
             for first, last in pairwise([*range(0, length, _SECTOR), length]):
                 if chance.random() < mercy:
                     octets[offset + first : offset + last] = self.log[start + first : start + last]
-        with image.open("wb") as file:
+        image = folder / image_name(place)
+        with image.open("xb") as file:
             for at in range(0, SIZE, _PIECE):
                 if (piece := octets[at : at + _PIECE]) != _EMPTY:
                     os.pwrite(file.fileno(), piece, at)
             file.truncate(SIZE)
+        return image
+
+
+def image_name(place: int) -> str:
+    """Of the file that a cut there leaves."""
+    return f"image-{place}"
 
 
 @contextlib.contextmanager

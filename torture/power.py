@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from merpati.api.errors import ApiError
-from torture.disk import RecordedDisk, missing, mounted
+from torture.disk import RecordedDisk, image_name, missing, mounted
 from torture.generator import GOOD, Generator, Pace, Sent
 from torture.oracle import Verdict, compare
 from torture.server import Setup, Victim
@@ -74,12 +74,11 @@ class Life:
     def places(self, count: int) -> list[int]:
         """Where to cut: anywhere from the first start to the end."""
         end = len(self.history.writes)
-        return sorted(self.chance.randrange(self._begun, end) for _ in range(count))
+        return sorted(self.chance.sample(range(self._begun, end), count))
 
     async def cut(self, place: int) -> Verdict:
         """Cut, mount, start, drain, compare."""
-        image = self.folder / "image"
-        await asyncio.to_thread(self.history.cut, place, image, self.chance)
+        image = await asyncio.to_thread(self.history.cut, place, self.folder, self.chance)
         noticed = Counter(local for local, at in self.noticed_at.items() if at <= place)
         self.sink.taken, self.sink.notices = [], noticed
         with mounted(image, self.folder / "disk"):
@@ -92,7 +91,10 @@ class Life:
         past = [one for one in self.before if one.place <= place]
         self.sink.taken = [*past, *(replace(one, epoch=1) for one in self.sink.taken)]
         owed = {key: at for key, at in self.sent.acknowledged.items() if at <= place}
-        return compare(replace(self.sent, acknowledged=owed), self.sink, boxed)
+        verdict = compare(replace(self.sent, acknowledged=owed), self.sink, boxed)
+        if verdict.holds:
+            image.unlink()
+        return verdict
 
 
 async def run(batch: Batch) -> Outcome:
@@ -131,6 +133,7 @@ async def control(batch: Batch) -> int:
             lost += sum(at <= place for at in life.sent.acknowledged.values())
         else:
             lost += len(verdict.lost)
+        (life.folder / image_name(place)).unlink(missing_ok=True)
     await life.sink.stop()
     return lost
 
