@@ -123,6 +123,10 @@ class Victim(MerpatiProcess):
             await asyncio.sleep(1)
         return tree
 
+    def busy(self) -> float:
+        """Seconds of CPU that all of them have had."""
+        return sum(map(_busy, self.tree()))
+
     def worker(self, chance: random.Random) -> int:
         """One process that takes and sends mail."""
         first, *others = self.tree()
@@ -232,6 +236,12 @@ def _descendants(pid: int) -> list[int]:
         for task in Path(f"/proc/{pid}/task").iterdir():
             children += map(int, (task / "children").read_text().split())
     return [one for child in children for one in (child, *_descendants(child))]
+
+
+def _busy(pid: int) -> float:
+    # proc(5): utime and stime are the 14th and the 15th field, the name in brackets the second.
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _is_alive(pid: int) -> bool:
