@@ -18,7 +18,7 @@ from merpati.delivery.mailboxes import MailboxParts
 from merpati.delivery.maildir import Maildirs, MaildirSettings
 from merpati.delivery.mx import HostFinder, MxSettings
 from merpati.delivery.pacing import Paces, PacingSettings
-from merpati.delivery.pool import PoolParts
+from merpati.delivery.pool_parts import PoolParts
 from merpati.delivery.route import Routes, parse_route
 from merpati.delivery.security import decide
 from merpati.delivery.settling import Settling, SettlingSettings

@@ -14,7 +14,7 @@ from merpati.delivery.mailboxes import MailboxParts
 from merpati.delivery.maildir import Maildirs, MaildirSettings
 from merpati.delivery.mx import HostFinder, MxSettings
 from merpati.delivery.pacing import Paces, PacingSettings
-from merpati.delivery.pool import PoolParts
+from merpati.delivery.pool_parts import PoolParts
 from merpati.delivery.route import Routes, parse_route
 from merpati.delivery.settling import Settling, SettlingSettings
 from merpati.delivery.signing import Signing, SigningParts
@@ -46,6 +46,7 @@ class World:
     site_permits: int = 20
     cap: int = 10
     """Connections to a site."""
+    bounce_listed_after: float | None = None
     signing: Signing | None = None
     demands: Demands | None = None
     """None: no domain has a key."""
@@ -66,7 +67,12 @@ class World:
             routes=Routes(self.directory, routes, self.keep_all),
             siting=Siting(SitingSettings(), finder, self.queue, self.clock, self.demands),
             paces=Paces(PacingSettings(cap=self.cap), lambda: 0.5),
-            pools=PoolParts(finder, self.talker.talk, permits=self.site_permits),
+            pools=PoolParts(
+                finder,
+                self.talker.talk,
+                permits=self.site_permits,
+                bounce_listed_after=lambda: self.bounce_listed_after,
+            ),
             settling=Settling(SettlingSettings(), lambda attempts: 60.0 * attempts),
             mailboxes=MailboxParts(self.maildirs, self.directory, self.executor, self.clock),
             clock=self.clock,

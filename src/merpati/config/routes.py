@@ -38,6 +38,7 @@ def _switches(table: RouteTable) -> Switches:
         connections=table.connections,
         max_messages=table.max_messages,
         max_recipients=table.max_recipients,
+        bounce_listed_after=table.bounce_listed_after,
     )
 
 

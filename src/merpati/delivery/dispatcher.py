@@ -21,7 +21,8 @@ from merpati.delivery.mailboxes import Mailboxes, MailboxParts
 from merpati.delivery.mx import Exchanges, NoHosts
 from merpati.delivery.outcome import Outcome, Result
 from merpati.delivery.pacing import Paces
-from merpati.delivery.pool import PoolParts, SitePool, for_each, nothing
+from merpati.delivery.pool import SitePool, for_each, nothing
+from merpati.delivery.pool_parts import PoolParts
 from merpati.delivery.route import Kind, Route, RouteError, Routes
 from merpati.delivery.settler import Settler, set_aside
 from merpati.delivery.settling import Settled, Settling, is_over

@@ -21,6 +21,7 @@ from merpati.delivery.lesson import (
     SiteMemory,
     Waive,
 )
+from merpati.delivery.listed import Listed
 from merpati.delivery.transaction import Host
 from merpati.diagnosis.replies import Refusal
 
@@ -104,6 +105,8 @@ class Pace:
         self.bucket = Bucket()
         self.paused_for = ""
         """Why it rests: kept here, since a pool that has nothing to do is let go of."""
+        self.listed: Listed | None = None
+        """What it said when it last refused us for who we are, until a connection stands."""
         self._hold = _Setbacks()
         self._down = _Setbacks()
         self._hosts: OrderedDict[str, _Setbacks] = OrderedDict()
@@ -223,19 +226,22 @@ class Pace:
         factor = 1 + self._settings.spread * (2 * self._chance() - 1)
         return self._down.add(now, self._settings.probe, self._settings.longest_probe, factor)
 
-    def refused_our_address(self, now: float) -> float:
+    def refused_our_address(self, now: float, listed: Listed | None = None) -> float:
         """The site speaks ill of our address: leave it alone; until when."""
+        self.listed = listed
         shortest, longest = self._settings.reputation
         self._down.until = now + shortest + (longest - shortest) * self._chance()
         return self._down.until
 
     def suspend(self, until: float, why: str) -> None:
         """An operator wants the site left alone, also by mail that comes later; the last word."""
+        self.listed = None
         self._down.until = until
         self.paused_for = why
 
     def resume(self) -> None:
         """An operator, or the end of the hold, lets the site be tried now."""
+        self.listed = None
         self._hold.until = self._down.until = -math.inf
         self._hosts.clear()
 

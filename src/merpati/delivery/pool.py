@@ -15,30 +15,29 @@ takes over each message (`_may_take`, `_wants_connection`).
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
 
 from msgspec.structs import replace
 
 from merpati.delivery.allotment import Allotment
 from merpati.delivery.detour import Detours
 from merpati.delivery.ending import End, Ending
-from merpati.delivery.families import Families
 from merpati.delivery.floor import Floor, Rest
 from merpati.delivery.in_hand import Share
-from merpati.delivery.lesson import Lesson, Setback, SiteMemory, Waive, limited
+from merpati.delivery.lesson import Lesson, Setback, Waive, limited
 from merpati.delivery.line import Line, Ready, Report
-from merpati.delivery.mx import Exchanges, HostFinder, NoHosts
+from merpati.delivery.listed import Listed, judged
+from merpati.delivery.mx import Exchanges, NoHosts
 from merpati.delivery.outcome import Outcome, Result
 from merpati.delivery.pacing import Pace
+from merpati.delivery.pool_parts import PoolParts
 from merpati.delivery.route import Kind, Route
 from merpati.delivery.settling import is_over
-from merpati.delivery.tenants import TenantHold, Tenants
-from merpati.delivery.transaction import Host, Source, Transaction, Way
+from merpati.delivery.tenants import TenantHold
+from merpati.delivery.transaction import Host, Transaction
 from merpati.diagnosis.replies import Refusal, Stage
 from merpati.journal.events import Attempt
-from merpati.node.table import Table, TableSettings
 from merpati.queue.flow import flow_of, kept_from_bulk
 from merpati.queue.turns import Turns
 
@@ -49,39 +48,6 @@ _HELD_BACK = "not tried, after three refusals of this sender in an hour"
 """In `diagnosis.own_words` too."""
 _OVER = Outcome(0, Result.DEFERRED)
 """Settled for what has no time left: it expires."""
-
-
-class Talk(Protocol):
-    """A conversation: `open` once, then `run` once."""
-
-    async def open(self) -> End | None:
-        """None when it stands, else why not."""
-        ...
-
-    async def run(self, source: Source) -> End:
-        """Draw transactions until a reason to end."""
-        ...
-
-
-Talker = Callable[[Way, Host, SiteMemory, Callable[[Lesson], None]], Talk]
-"""Makes the conversation with a host."""
-
-
-@dataclass(frozen=True, slots=True)
-class PoolParts:
-    """What every pool of a worker is made from."""
-
-    finder: HostFinder
-    talker: Talker
-    families: Families = field(default_factory=Families)
-    max_rcpt: int = 50
-    """Recipients a transaction, unless the site bears less."""
-    permits: int = 32
-    """Of the worker's 64: for each of ten connections a verdict to come and one to be written."""
-    table: Table = field(default_factory=lambda: Table(TableSettings()))
-    """What the workers of the node know of sites together."""
-    tenants: Tenants = field(default_factory=Tenants)
-    """What this worker knows of whom the sites refuse."""
 
 
 @dataclass(slots=True)
@@ -377,6 +343,7 @@ class SitePool:
         self._pace.opened_after(self.monotonic() - began)
         self._pace.host_works(host.ip)
         self._pace.paused_for = ""
+        self._pace.listed = None
         self._parts.families.reached(host.ip)
         self._opening -= 1
         self._live += 1
@@ -420,7 +387,8 @@ class SitePool:
             self._pace.paused_for = failure.why
             self._pace.pause_for_us(now)
         elif refusal is Refusal.REPUTATION:
-            self._rest(self._pace.refused_our_address(now), failure.why)
+            cause = failure.meaning.cause if failure.meaning else ""
+            self._refused_for_who_we_are(Listed(failure.why, cause), now)
         elif failure.meaning and failure.meaning.permanent and refusal is Refusal.RECIPIENT:
             # RFC 7504 §4: 521 from every host: this domain takes no mail.
             self._settle_all(self._outcome(failure, host, Result.FAILED))
@@ -468,7 +436,10 @@ class SitePool:
         elif lesson.meaning.refusal is Refusal.SENDER:
             self._parts.tenants.learn(self.site, lesson, now)
         elif lesson.meaning.refusal is Refusal.REPUTATION and lesson.stage not in _OPENING:
-            self._rest(self._pace.refused_our_address(now), lesson.reply)
+            self._refused_for_who_we_are(Listed(lesson.reply, lesson.meaning.cause), now)
+
+    def _refused_for_who_we_are(self, listed: Listed, now: float) -> None:
+        self._rest(self._pace.refused_our_address(now, listed), listed.reply)
 
     def report(self, report: Report) -> None:
         """A transaction was finished: learn from it, and settle it or take it up again."""
@@ -526,8 +497,23 @@ class SitePool:
         clock = self._floor.clock
         now = clock.monotonic()
         transactions = tuple(self._pop(now).transaction for _ in range(len(self._ready)))
-        at = clock.now() + max(0.0, until - now)
-        self._floor.rest(Rest(self.site, at, why, transactions, outcome))
+        left = max(0.0, until - now)
+        if self._pace.listed and self._return_old(self._pace.listed, transactions, left):
+            return
+        self._floor.rest(Rest(self.site, clock.now() + left, why, transactions, outcome))
+
+    def _return_old(self, listed: Listed, ready: Sequence[Transaction], left: float) -> bool:
+        """Return what a site has not wanted of us for too long; whether there was any."""
+        patience = self._way.switches.bounce_listed_after
+        if patience is None:
+            patience = self._parts.bounce_listed_after()
+        if patience is None:
+            return False
+        attempt = Attempt(route=self._route.name, site=self.site)
+        outcomes = judged(ready, listed, self._floor.clock.now() - patience, left, attempt)
+        for one, outcome in zip(ready, outcomes, strict=False):
+            self._settle(one, outcome)
+        return bool(outcomes)
 
     def _settle_all(self, outcome: Outcome) -> None:
         now = self.monotonic()

@@ -53,6 +53,8 @@ class Switches:
     """At most so many a connection."""
     max_recipients: int | None = None
     """At most so many a transaction."""
+    bounce_listed_after: float | None = None
+    """Seconds; mail that old is returned where the site refuses this server. None: as usual."""
 
     def __str__(self) -> str:
         """Those that differ from the defaults, for the name of a site: `lookahead=no&…`."""
@@ -62,8 +64,13 @@ class Switches:
             "connections": self.connections,
             "max_messages": self.max_messages,
             "max_recipients": self.max_recipients,
+            "bounce_listed_after": _seconds(self.bounce_listed_after),
         }
         return "&".join(f"{name}={value}" for name, value in told.items() if value)
+
+
+def _seconds(time: float | None) -> str:
+    return "" if time is None else f"{time:g}"
 
 
 NO_SWITCHES = Switches()

@@ -98,6 +98,11 @@ _PHRASES = (
         "sender-held",
         "tidak dicoba, setelah tiga penolakan terhadap pengirim ini dalam satu jam",
     ),
+    _Phrase(
+        "given up, since this site goes on refusing this server",
+        "ip-listed",
+        "dihentikan, karena situs ini terus menolak server ini",
+    ),
     _Phrase("every host rests", "site-down", "semua host sedang dibiarkan"),
     _Phrase("the site is left alone", "site-down", "situs ini sedang dibiarkan"),
     _Phrase("the content of .* is damaged", "damaged-here", "isi pesan rusak di disk"),

@@ -20,7 +20,7 @@ from merpati.delivery.mailboxes import MailboxParts
 from merpati.delivery.maildir import Maildirs, MaildirSettings
 from merpati.delivery.mx import Exchanges, HostFinder, NoHosts
 from merpati.delivery.pacing import Paces, PacingSettings
-from merpati.delivery.pool import PoolParts
+from merpati.delivery.pool_parts import PoolParts
 from merpati.delivery.route import Route, Routes
 from merpati.delivery.security import Decider
 from merpati.delivery.settling import Settling, SettlingSettings
@@ -172,6 +172,7 @@ class Delivering:
         self._schedule = blueprint.schedule()
         self._decider = Decider(Dane(self._resolver) if blueprint.uses_dane else None)
         self._uses_sts = settings.document.delivery.mta_sts
+        self._bounce_listed_after = settings.document.delivery.bounce_listed_after
         self._settling.settings = blueprint.settling()
         self._notices.take_up(self._own_intake(blueprint), blueprint.notices())
 
@@ -185,7 +186,12 @@ class Delivering:
             routes=self._routes,
             siting=Siting(SitingSettings(), finder, stores.queue, clock, self._demands),
             paces=Paces(PacingSettings(), _CHANCE.random),
-            pools=PoolParts(finder, self._talk, table=self._sites),
+            pools=PoolParts(
+                finder,
+                self._talk,
+                table=self._sites,
+                bounce_listed_after=lambda: self._bounce_listed_after,
+            ),
             settling=self._settling,
             mailboxes=self._mailboxes(threads.mailboxes),
             signing=self._signing(threads.signatures),

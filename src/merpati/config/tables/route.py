@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from merpati.config.table import Table, key
-from merpati.config.values import Domain, Target
+from merpati.config.values import Domain, Duration, Target
 from merpati.delivery.mx import MxSettings
 from merpati.delivery.transaction import TlsDemand
 
@@ -72,11 +72,22 @@ class RouteTable(Table, frozen=True):
         Annotated[int, Meta(ge=1)] | None,
         key("Recipients in one transaction, if fewer than 50."),
     ] = None
+    bounce_listed_after: Annotated[
+        Duration | None, key("As in `[delivery]`, for the sites of this route.")
+    ] = None
 
 
 class DeliveryTable(Table, frozen=True):
     """How mail leaves."""
 
+    bounce_listed_after: Annotated[
+        Duration | None,
+        key(
+            "Mail for a site that refuses this server as such (its address is on a blocklist or of "
+            "poor reputation, or has no reverse name) is returned once it is so old. Without it "
+            "such mail waits like any other, as long as `[queue] expire` says."
+        ),
+    ] = None
     mx_port: Annotated[
         int,
         Meta(ge=1, le=65535),
