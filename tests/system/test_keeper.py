@@ -2,16 +2,21 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from merpati.clock import SystemClock
+from merpati.config.settings import load
+from merpati.supervisor import keeper
 from merpati.wire.certificates import make_self_signed
+from merpati.wire.errors import TlsError
 
 pytestmark = [
     pytest.mark.slow,
@@ -153,3 +158,18 @@ def test_what_is_shown_stays_when_whoever_reads_the_keys_is_gone(folder: Path) -
         assert "cannot be looked into" in server.stdout.readline()
         assert server.stdout.readline() == "a.test b.test\n"
         server.kill()
+
+
+def test_a_system_in_need_ends_nobody(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def starved(*_: object) -> None:
+        raise TlsError("live cannot be looked into: Too many open files")
+
+    monkeypatch.setattr(keeper, "operators", starved)
+    (folder / "merpati.toml").write_text("")
+    line, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    mine, asker = socket.socketpair()
+    with mine, theirs:
+        with line, asker:
+            socket.send_fds(line, [msgspec.msgpack.encode(keeper._Wish())], [asker.fileno()])
+        keeper._serve(load(folder / "merpati.toml"), theirs)
+        assert b"Too many open files" in mine.recv(1000)

@@ -146,7 +146,7 @@ def _serve(settings: Settings, line: socket.socket) -> None:
                 asker.settimeout(_PATIENCE)
                 try:
                     answer = _answer(settings, msgspec.msgpack.decode(octets, type=_Wish))
-                except (msgspec.MsgspecError, OSError, RuntimeError) as error:
+                except (msgspec.MsgspecError, OSError, RuntimeError, TlsError) as error:
                     # RuntimeError: a link that leads to itself, before Python 3.13.
                     answer = _Answer(error=str(error))
                 try:
