@@ -1,6 +1,7 @@
 """Each rule by itself."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -185,6 +186,25 @@ async def test_a_stolen_login_sends_only_so_much() -> None:
         await check(rule, Moment.RCPT, facts, "")
     await check(rule, Moment.RCPT, facts, "450 4.7.0")
     await check(rule, Moment.RCPT, some_facts(to="x@c.test", login="bob@a.test"), "")
+
+
+def trusted(ip: str) -> Facts:
+    return replace(some_facts(to="x@c.test", ip=ip), trusted=True)
+
+
+async def test_a_host_that_is_trusted_sends_only_so_much_where_the_operator_says_so() -> None:
+    rule = limits(trusted_recipients_per_hour=2)
+    facts = trusted("10.0.0.1")
+    for _ in range(2):
+        await check(rule, Moment.RCPT, facts, "")
+    await check(rule, Moment.RCPT, facts, "450 4.7.0")
+    others = [
+        trusted("10.0.0.2"),
+        some_facts(to="x@c.test", ip="10.0.0.1", login="ann@a.test"),
+        some_facts(to="ann@a.test", ip="10.0.0.1"),
+    ]
+    for other in others:
+        await check(rule, Moment.RCPT, other, "")
 
 
 @pytest.mark.parametrize(

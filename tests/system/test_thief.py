@@ -96,6 +96,44 @@ def test_a_thief_is_stopped_the_owner_told_and_the_mail_goes_on_when_it_is_resum
             assert len(server.inbox("ann")) == 1
 
 
+class Front(Submission):
+    """With an `mx` port beside, where a front on this machine names the logins."""
+
+    def __init__(self, folder: Path, far: int) -> None:
+        super().__init__(folder, far)
+        port = f'listen = "127.0.0.1:{self.mx}"\n'
+        text = self.config.read_text()
+        self.config.write_text(text.replace(port, f'{port}xclient = ["127.0.0.1/32"]\n'))
+
+    def send_as_ann(self, to: str, sender: str = "ann@a.test") -> str:
+        with smtplib.SMTP("127.0.0.1", self.mx, timeout=10) as client:
+            client.ehlo()
+            code, text = client.docmd("XCLIENT ADDR=198.51.100.9 LOGIN=ann@a.test")
+            assert code == 220, text
+            client.ehlo()
+            for command in (f"MAIL FROM:<{sender}>", f"RCPT TO:<{to}>", "DATA"):
+                code, text = client.docmd(command)
+                if code >= 400:
+                    return f"{code} {text.decode()}"
+            client.send(b"Subject: x\r\n\r\nhello\r\n.\r\n")
+            code, text = client.getreply()
+            return "" if code == 250 else f"{code} {text.decode()}"
+
+
+def test_whom_a_front_names_is_held_to_quotas_and_suspension_like_who_logs_in(
+    tmp_path: Path,
+) -> None:
+    with Far(Accepting) as far, Front(tmp_path, far.port) as server:
+        assert [server.send_as_ann(f"{n}@far.test") for n in (1, 2, 3)] == [""] * 3
+        refusal = server.send_as_ann("4@far.test")
+        assert refusal.startswith("550 5.7.13 ann@a.test may not send: more than 3 recipients")
+        wait_for(lambda: server.send_as_ann("bob@a.test").startswith("550 5.7.13"))
+        server.ask("user", "resume", "ann@a.test")
+        server.ask("user", "quotas", "ann@a.test", "--messages", "1")
+        assert server.send_as_ann("bob@a.test") == ""
+        assert server.send_as_ann("bob@a.test").startswith("452 4.7.1 ann@a.test may send no more")
+
+
 def test_what_an_administrator_granted_may_be_sent_as_and_counts_survive_a_restart(
     tmp_path: Path,
 ) -> None:

@@ -67,6 +67,7 @@ class Blueprint:
         return RuleSettings(
             self.limits(table.message_size),
             login_required=table.role in _LOGIN_ROLES,
+            names_logins=bool(table.xclient),
             port=str(table.listen),
             free_space=self.settings.document.limits.free_space,
             dmarc=self._dmarc() if self.examines(table) else None,
@@ -103,7 +104,7 @@ class Blueprint:
     def own_rules(self) -> RuleSettings:
         """Of what programs on this machine hand in; rates are for strangers, who are not here."""
         return RuleSettings(
-            self.limits(None),
+            replace(self.limits(None), trusted_recipients_per_hour=0),
             free_space=self.settings.document.limits.free_space,
             inbox=self.settings.is_inbox,
         )
@@ -117,6 +118,7 @@ class Blueprint:
             connections_per_minute=limits.connections_per_minute,
             messages_per_minute=limits.messages_per_minute,
             recipients_per_hour=limits.recipients_per_hour,
+            trusted_recipients_per_hour=limits.trusted_recipients_per_hour,
         )
 
     def guard(self) -> GuardSettings:

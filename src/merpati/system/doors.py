@@ -123,7 +123,7 @@ class Household:
         self, blueprint: Blueprint, rules: RuleSettings, examiner: Examiner | None = None
     ) -> Intake:
         """The door into the queue behind one set of rules."""
-        guard = self.guard if rules.login_required and not rules.inbox else None
+        guard = self.guard if rules.has_accounts else None
         parts = IntakeParts(
             self.stores, self.clock, self.new_id, self.memory.meters, examiner, guard
         )

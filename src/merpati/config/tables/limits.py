@@ -39,6 +39,14 @@ class LimitsTable(Table, frozen=True):
     recipients_per_hour: Annotated[
         int, Meta(ge=0), key("Recipients of one login: what a stolen password can send.")
     ] = _RULES.recipients_per_hour
+    trusted_recipients_per_hour: Annotated[
+        int,
+        Meta(ge=0),
+        key(
+            "Recipients of one address of `trusted` networks without a login (IPv6: one /64): what "
+            "a program that was taken over can send."
+        ),
+    ] = _RULES.trusted_recipients_per_hour
     free_space: Annotated[
         Size | None,
         key(

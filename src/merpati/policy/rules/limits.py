@@ -19,7 +19,7 @@ _CONNECTIONS = Verdict(
     Reply(421, "Too many connections from you, slow down", Status(4, 7, 0)), NAME, close=True
 )
 _MESSAGES = Verdict(Reply(450, "Too much mail from you, slow down", Status(4, 7, 0)), NAME)
-_ACCOUNT = Verdict(Reply(450, "Too many recipients in an hour", Status(4, 7, 0)), NAME)
+_TOO_MANY = Verdict(Reply(450, "Too many recipients in an hour", Status(4, 7, 0)), NAME)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,8 @@ class LimitSettings:
     """From one such address."""
     recipients_per_hour: int = 0
     """Of one login: what a stolen password can send."""
+    trusted_recipients_per_hour: int = 0
+    """Of one address of trusted networks, this machine's too: what a program there can send."""
 
 
 class Limits:
@@ -54,6 +56,8 @@ class Limits:
         self._messages = Meters(settings.messages_per_minute / 60, table, f"messages {port}")
         per_second = settings.recipients_per_hour / 3600
         self._recipients = Meters(per_second, table, f"recipients {port}")
+        per_second = settings.trusted_recipients_per_hour / 3600
+        self._trusted = Meters(per_second, table, f"trusted recipients {port}")
         self._judges = {
             Moment.CONNECT: self._connect,
             Moment.MAIL: self._mail,
@@ -81,10 +85,18 @@ class Limits:
     def _rcpt(self, facts: Facts) -> Verdict | None:
         if facts.known_recipients >= self._settings.max_recipients:
             return _TOO_MANY_RECIPIENTS
+        if facts.login is None:
+            return self._rcpt_of_nobody(facts)
         rate = self._settings.recipients_per_hour
-        if facts.login is None or not rate:
+        is_above = rate and self._is_above(self._recipients, rate, facts.login)
+        return _TOO_MANY if is_above else None
+
+    def _rcpt_of_nobody(self, facts: Facts) -> Verdict | None:
+        rate = self._settings.trusted_recipients_per_hour
+        if not rate or not facts.trusted:
             return None
-        return _ACCOUNT if self._is_above(self._recipients, rate, facts.login) else None
+        host = neighbourhoods(facts.client.ip)[0]
+        return _TOO_MANY if self._is_above(self._trusted, rate, host) else None
 
     def _message(self, facts: Facts) -> Verdict | None:
         return _TOO_BIG if facts.size > self._settings.max_size else None

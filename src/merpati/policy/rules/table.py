@@ -26,6 +26,8 @@ class RuleSettings:
     limits: LimitSettings = field(default_factory=LimitSettings)
     login_required: bool = False
     """A submission port."""
+    names_logins: bool = False
+    """A port where a front may say who has logged in (XCLIENT)."""
     max_hops: int = 50
     max_unknown: int = 20
     """Unknown recipients in a stranger's session."""
@@ -37,6 +39,11 @@ class RuleSettings:
     """What is made of judgements about strangers' mail; None: nothing."""
     inbox: bool = False
     """The developer's inbox: any sender, any recipient, failures by magic names."""
+
+    @property
+    def has_accounts(self) -> bool:
+        """Whether what comes here can be an account's, with quotas."""
+        return (self.login_required or self.names_logins) and not self.inbox
 
 
 @dataclass(frozen=True, slots=True)
