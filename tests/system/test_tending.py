@@ -6,6 +6,8 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,7 @@ class Machine:
     def __init__(self) -> None:
         self.has_room = True
         self.made: list[int] = []
+        self.ended: list[int] = []
         self.killed: list[int] = []
 
     def fork(self) -> int:
@@ -49,6 +52,10 @@ class Machine:
             raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
         self.made.append(4_000_000 + len(self.made))
         return self.made[-1]
+
+    def waitpid(self, which: int, how: int) -> tuple[int, int]:
+        assert (which, how) == (-1, os.WNOHANG)
+        return (self.ended.pop(0) if self.ended else 0), 0
 
     def kill(self, pid: int, name: int) -> None:
         assert name == signal.SIGKILL
@@ -60,6 +67,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     made = Machine()
     monkeypatch.setattr(fleet.os, "fork", made.fork)
     monkeypatch.setattr(fleet.os, "kill", made.kill)
+    monkeypatch.setattr(fleet.os, "waitpid", made.waitpid)
     return made
 
 
@@ -145,6 +153,35 @@ def test_a_machine_without_room_for_a_process_is_asked_again(node: Fleet, machin
     machine.has_room = True
     tend_for(node, 30)
     assert node._workers[1].pid == machine.made[2]
+
+
+def test_children_of_workers_that_were_left_to_us_are_buried_too(
+    node: Fleet, machine: Machine
+) -> None:
+    machine.ended = [7, machine.made[1], 8]
+    node._reap()
+    assert machine.ended == []
+    assert [worker.pid for worker in node._workers] == [machine.made[0], 0]
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_a_reload_in_the_middle_of_the_start_is_not_the_end_of_it(
+    node: Fleet, tmp_path: Path, complete: bool
+) -> None:
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as ear:
+        ear.bind(path)
+        node.given = replace(node.given, notifier=Notifier({"NOTIFY_SOCKET": path}, 1))
+        node._is_complete, node.settings = complete, replace(node.settings, file=None)
+        node._reload()
+        heard = list(all_of(ear))
+    assert [one.partition(b"=")[0] for one in heard] == ([b"RELOADING", b"READY"] * complete)
+
+
+def all_of(ear: socket.socket) -> Iterator[bytes]:
+    with suppress(BlockingIOError):
+        while True:
+            yield ear.recv(500)
 
 
 def test_where_not_even_the_first_can_be_made_all_ends(node: Fleet, machine: Machine) -> None:

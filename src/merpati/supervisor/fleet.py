@@ -277,12 +277,12 @@ class Fleet:
         )
 
     def _reap(self) -> None:
-        """Learn who has ended."""
-        for worker in self._workers:
-            if worker.pid:
-                pid, status = os.waitpid(worker.pid, os.WNOHANG)
-                if pid:
-                    self._ended(worker, os.waitstatus_to_exitcode(status))
+        """Learn who has ended: in a container the first process inherits all orphans."""
+        with suppress(ChildProcessError):
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                for worker in self._workers:
+                    if worker.pid == ended[0]:
+                        self._ended(worker, os.waitstatus_to_exitcode(ended[1]))
 
     def _ended(self, worker: _Worker, status: int) -> None:
         if worker.line is not None:
@@ -349,14 +349,16 @@ class Fleet:
 
     def _reload(self) -> None:
         """SIGHUP. A file with a mistake is refused: the server goes on with what it has."""
-        self.given.notifier.reloading(self.given.clock.monotonic())
+        if self._is_complete:
+            self.given.notifier.reloading(self.given.clock.monotonic())
         try:
             if self._take_up():
                 for worker in self._workers:
                     if worker.line is not None:
                         worker.line.say(bus.Reload())
         finally:
-            self.given.notifier.ready("running")
+            if self._is_complete:  # Else it would be taken for the end of the start.
+                self.given.notifier.ready(self._ports)
 
     def _take_up(self) -> bool:
         """Workers that are made from now on use the file as it is; False when it is refused."""
