@@ -17,8 +17,10 @@ from merpati.clock import SystemClock
 from merpati.config.settings import load
 from merpati.node.memory import share
 from merpati.supervisor import bus, fleet
-from merpati.supervisor.fleet import Fleet, Inheritance
+from merpati.supervisor.fleet import Fleet
+from merpati.supervisor.inheritance import Inheritance
 from merpati.supervisor.notify import Notifier
+from merpati.supervisor.subordinate import Subordinate
 from merpati.system.log import Log
 from merpati.system.server import Assignment
 
@@ -210,37 +212,37 @@ def test_a_worker_that_is_made_in_a_year_begins_with_the_time_of_the_others(node
 
 
 @pytest.fixture
-def worker(given: Inheritance, tmp_path: Path) -> Iterator[tuple[fleet._Subordinate, bus.Line]]:
+def worker(given: Inheritance, tmp_path: Path) -> Iterator[tuple[Subordinate, bus.Line]]:
     """One that does not serve yet, and its supervisor's end of the line."""
     file = tmp_path / "merpati.toml"
     file.write_text('hostname = "mx.a.test"\nworkers = 2\n')
     mine, theirs = bus.lines()
-    yield fleet._Subordinate(load(file), given, theirs, Assignment(own=0)), mine
+    yield Subordinate(load(file), given, theirs, Assignment(own=0)), mine
     mine.close()
     theirs.close()
 
 
 @pytest.mark.parametrize("told", [True, False], ids=["told", "orphaned"])
 def test_a_worker_that_waits_for_room_ends_when_it_is(
-    worker: tuple[fleet._Subordinate, bus.Line],
+    worker: tuple[Subordinate, bus.Line],
     monkeypatch: pytest.MonkeyPatch,
     told: bool,
 ) -> None:
     def leave(status: int) -> None:
         raise SystemExit(status)
 
-    monkeypatch.setattr(fleet.os, "_exit", leave)
+    monkeypatch.setattr(os, "_exit", leave)
     early: list[bus.Message] = []
-    subordinate, supervisor = worker
+    ours, supervisor = worker
     supervisor.say(bus.Reload())
-    subordinate._listen_early(early, subordinate.given.log)
+    ours._listen_early(early, ours.given.log)
     assert early == [bus.Reload()], "it is obeyed when it serves"
     if told:
         supervisor.say(bus.Stop())
     else:
         supervisor.close()
     with pytest.raises(SystemExit):
-        subordinate._listen_early(early, subordinate.given.log)
+        ours._listen_early(early, ours.given.log)
 
 
 def test_the_longest_text_is_one_packet() -> None:

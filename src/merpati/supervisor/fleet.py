@@ -8,36 +8,28 @@ A worker that dies is made again at once, and after ever longer pauses when it d
 start; the others go on meanwhile. Only when the very first start fails does everything end.
 """
 
-import asyncio
 import os
 import select
 import signal
 import socket
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
-from merpati.certificates.watch import Watch
-from merpati.clock import SystemClock
 from merpati.config.errors import ConfigError
 from merpati.config.files import look
 from merpati.config.places import Places
 from merpati.config.settings import Settings, load
 from merpati.errors import MerpatiError
-from merpati.node.memory import SharedMemory
 from merpati.storage.errors import StorageError
 from merpati.supervisor import bus
-from merpati.supervisor.notify import Notifier
+from merpati.supervisor.inheritance import Inheritance
+from merpati.supervisor.subordinate import NewLoop, Subordinate
 from merpati.system.certificate import take_up
 from merpati.system.full import turn_away
-from merpati.system.log import Log
 from merpati.system.reload import unchangeable
-from merpati.system.server import Assignment, Server, Superior, Surroundings, opened
+from merpati.system.server import Assignment
 from merpati.system.stores import make_shared
-from merpati.wire.handover import Handover
 
-NewLoop = Callable[[], asyncio.AbstractEventLoop]
 _STOP = 75.0
 """Seconds after which a worker that was told to stop is killed: sessions and deliveries have 30
 each, and the stores have to close."""
@@ -50,59 +42,6 @@ machine that is moved), and nobody hangs who could not run."""
 _SHORT_LIFE = 10.0
 _FIRST_PAUSE = 0.5
 _LONGEST_PAUSE = 30.0
-_ORPHAN = 1.0
-"""Seconds that sessions get when the supervisor is gone: another may be waiting for the data."""
-_ORPHANED = "the supervisor is gone: this worker stops"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inheritance:
-    """What every worker has from the process that the command started."""
-
-    ports: Sequence[socket.socket]
-    web: socket.socket | None
-    challenges: socket.socket | None
-    control: socket.socket
-    local: socket.socket
-    watch: Watch
-    memory: SharedMemory
-    handover: Handover | None
-    clock: SystemClock
-    log: Log
-    notifier: Notifier
-
-    def surroundings(
-        self,
-        assignment: Assignment,
-        superior: Superior,
-        pid: int,
-        told: tuple[Callable[[str], None], Callable[[], None]],
-        log: Log | None = None,
-    ) -> Surroundings:
-        """The same for one worker; `told` are called when it is ready, and when it stops."""
-        return Surroundings(
-            ports=self.ports,
-            web=self.web,
-            challenges=self.challenges,
-            control=self.control,
-            local=self.local,
-            watch=self.watch,
-            memory=self.memory,
-            handover=self.handover,
-            assignment=assignment,
-            superior=superior,
-            pid=pid,
-            clock=self.clock,
-            log=log or self.log,
-            ready=told[0],
-            stopping=told[1],
-        )
-
-    def sockets(self) -> Iterator[socket.socket]:
-        """Everything that listens."""
-        yield from self.ports
-        yield from (self.control, self.local)
-        yield from (one for one in (self.web, self.challenges) if one is not None)
 
 
 @dataclass(slots=True)
@@ -263,7 +202,7 @@ class Fleet:
             others = [one.line for one in self._workers if one.line is not None]
             for line in (mine, *others):
                 line.close()
-            _Subordinate(self.settings, self.given, theirs, assignment).live(self.new_loop)
+            Subordinate(self.settings, self.given, theirs, assignment).live(self.new_loop)
         theirs.close()
         return pid, mine
 
@@ -394,99 +333,3 @@ class Fleet:
         worker.told_to_stop = self.given.clock.monotonic()
         if worker.line is not None:
             worker.line.say(bus.Stop())
-
-
-@dataclass(frozen=True, slots=True)
-class _Subordinate:
-    """A worker's own side, in its own process. It is the `Superior` that the worker knows."""
-
-    settings: Settings
-    given: Inheritance
-    line: bus.Line
-    assignment: Assignment
-
-    def live(self, new_loop: NewLoop | None) -> None:
-        """The whole life of the process; does not return."""
-        status = 1
-        log = Log(self.given.clock, worker=self.assignment.own)
-        try:
-            self._begin()
-            with asyncio.Runner(loop_factory=new_loop) as runner:
-                runner.run(self._work(log))
-            status = 0
-        except MerpatiError as error:
-            self.line.say(bus.Failed(str(error)[: bus.MAX_TEXT]))
-        except BaseException as error:
-            log.defect("defect", error)
-            self.line.say(bus.Failed("it ended by a defect of its own; its log says where"))
-        finally:
-            os._exit(status)
-
-    def _begin(self) -> None:
-        signal.set_wakeup_fd(-1)
-        # Ctrl-C and a hang-up reach every process of a terminal: the supervisor decides.
-        for name in (signal.SIGINT, signal.SIGHUP):
-            signal.signal(name, signal.SIG_IGN)
-        # Until it serves, an end loses nothing: a service manager tells every process at once.
-        for name in (signal.SIGTERM, signal.SIGCHLD):
-            signal.signal(name, signal.SIG_DFL)
-        self.given.memory.become(self.assignment.own)
-        with suppress(OSError):
-            Path("/proc/self/comm").write_text(f"merpati {self.assignment.own}")
-
-    async def _work(self, log: Log) -> None:
-        told = (lambda ports: self.line.say(bus.Ready(ports)), _nothing)
-        given = self.given.surroundings(self.assignment, self, os.getppid(), told, log)
-        loop, early = asyncio.get_running_loop(), list[bus.Message]()
-        loop.add_reader(self.line.fileno(), self._listen_early, early, log)
-        async with opened(self.settings, given) as server:
-            loop.add_signal_handler(signal.SIGTERM, server.begin_stop)
-            loop.add_reader(self.line.fileno(), self._listen, server, log)
-            self._obey(early, server, log)
-            await server.run()
-            loop.remove_reader(self.line.fileno())
-
-    def _listen_early(self, early: list[bus.Message], log: Log) -> None:
-        """Before it serves: it may be waiting for room on the disk, for as long as that takes."""
-        heard = self.line.hear()
-        if heard is None:
-            log.error("orphaned", _ORPHANED)
-        if heard is None or bus.Stop() in heard:
-            os._exit(0)  # Nothing was taken yet that an end could lose.
-        early += heard
-
-    def _listen(self, server: Server, log: Log) -> None:
-        heard = self.line.hear()
-        if heard is None:
-            asyncio.get_running_loop().remove_reader(self.line.fileno())
-            log.error("orphaned", _ORPHANED)
-            server.begin_stop(_ORPHAN)
-        self._obey(heard or (), server, log)
-
-    def _obey(self, messages: Iterable[bus.Message], server: Server, log: Log) -> None:
-        for message in messages:
-            if isinstance(message, bus.Stop):
-                server.begin_stop()
-            elif isinstance(message, bus.Reload):
-                self._reload(server, log)
-
-    def _reload(self, server: Server, log: Log) -> None:
-        if self.settings.file is None:
-            return
-        try:
-            server.take_up(load(self.settings.file))
-        except MerpatiError as error:
-            log.error("reload refused", str(error))
-
-    def stop(self) -> None:
-        self.line.say(bus.StopAll())
-
-    def restart(self) -> None:
-        self.line.say(bus.RestartAll())
-
-    def reloaded(self) -> None:
-        self.line.say(bus.Reloaded())
-
-
-def _nothing() -> None:
-    """The supervisor has told it."""

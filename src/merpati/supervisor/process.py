@@ -28,7 +28,8 @@ from merpati.node.memory import SharedMemory, share
 from merpati.storage.errors import StorageError
 from merpati.storage.lock import Lock
 from merpati.supervisor.descriptors import raise_limit, shortage
-from merpati.supervisor.fleet import Fleet, Inheritance
+from merpati.supervisor.fleet import Fleet
+from merpati.supervisor.inheritance import Inheritance
 from merpati.supervisor.keeper import Keeper, is_needed
 from merpati.supervisor.notify import Notifier
 from merpati.supervisor.privileges import PrivilegeError, drop, find_user, give
