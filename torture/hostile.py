@@ -1,10 +1,10 @@
 """G8: a thousand destinations that hold connections up, beside ten that work.
 
-Tarpits speak an octet a second, say nothing, say 421 at each step, or cut the connection at each
-step, before and behind the final dot. Of two servers one has mail for them. Both are given the same
-mail for healthy hosts in turns of a second, for longer than a host that failed once is left alone;
-all turns together may not take the one a tenth longer than the other. In turns as short as that
-whatever else the machine does strikes both alike.
+Tarpits speak an octet a second, say nothing, say nothing more behind the final dot, say 421 at each
+step, or cut the connection at each step, before and behind the dot. Of two servers one has mail for
+them. Both are given the same mail for healthy hosts, which they know, in turns of a second, for
+longer than a host that failed once is left alone; all turns together may not take the one a tenth
+longer than the other. In turns as short as that whatever else the machine does strikes both alike.
 """
 
 import asyncio
@@ -44,6 +44,7 @@ class Way(Enum):
 
     DRIP = "an octet a second"
     SILENCE = "nothing at all"
+    LATE = "nothing more behind the final dot"
     BUSY = "421 at one step"
     CUT = "the connection ends at one step"
 
@@ -65,11 +66,11 @@ class Hosts(Sink):
 async def _torment(
     way: Way, step: bytes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> None:
-    while way is Way.SILENCE:
-        if not await reader.read(65536):
-            return
     verb, line = b"greeting", b""
     while True:
+        while way is Way.SILENCE:
+            if not await reader.read(65536):
+                return
         if verb == step and way is Way.CUT:
             return
         reply = b"421 4.3.2 busy" if verb == step and way is Way.BUSY else _reply(verb)
@@ -81,6 +82,7 @@ async def _torment(
         if not line:
             return
         verb = b"dot" if is_body else line[:4].upper()
+        way = Way.SILENCE if way is Way.LATE and is_body else way
 
 
 def _reply(verb: bytes) -> bytes:
@@ -104,6 +106,10 @@ async def run(batch: Batch) -> Outcome:
         standing(batch.folder / "without", 0) as without,
         standing(batch.folder / "beside", batch.count) as beside,
     ):
+        for side in (without, beside):
+            await side.load(-1, _MESSAGES // 5)
+            side.seconds = side.busy = 0.0
+        await beside.feed(batch.count)
         await asyncio.sleep(3)
         for turn in range(_TURNS if is_whole else 1):
             for side in (without, beside):
@@ -156,6 +162,10 @@ class Side:
         self.seconds += time.monotonic() - begun
         self.busy += self._server.busy() - busy
 
+    async def feed(self, tarpits: int) -> None:
+        """Mail for so many tarpits."""
+        self.stuck = await _feed(self._server, tarpits)
+
     def verdict(self) -> Verdict:
         """What healthy hosts were sent has come, once each."""
         sent = self._generator.sent
@@ -166,7 +176,7 @@ class Side:
 
 @asynccontextmanager
 async def standing(folder: Path, tarpits: int) -> AsyncIterator[Side]:
-    """A server that has a message for each of so many tarpits."""
+    """A server, in a world with so many tarpits."""
     hosts = Hosts()
     await hosts.start(host="0.0.0.0")
     async with serve_zone(_zone(tarpits)) as dns:
@@ -177,7 +187,6 @@ async def standing(folder: Path, tarpits: int) -> AsyncIterator[Side]:
         await asyncio.to_thread(server.start)
         await asyncio.to_thread(server.wait_greeting)
         try:
-            side.stuck = await _feed(server, tarpits)
             yield side
         finally:
             await asyncio.to_thread(server.kill_all)
@@ -199,8 +208,6 @@ def _zone(tarpits: int) -> str:
 async def _feed(server: Victim, tarpits: int) -> Sent:
     """A message for each tarpit."""
     sent = Sent()
-    if not tarpits:
-        return sent
     reader, writer = await asyncio.open_connection("127.0.0.1", server.doors[0].port)
     talk = Talk(reader, writer, sent)
     await talk.expect(b"220")

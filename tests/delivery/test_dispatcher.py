@@ -374,7 +374,7 @@ async def test_a_conversation_with_a_defect_is_journaled_and_mail_goes_on(make_w
     async with world.running() as dispatcher:
         await world.put(an_entry(1, "ann@a.test"))
         await world.clock.advance(2)
-        assert dispatcher.permits._value == 64
+        assert dispatcher.permits.all._value == 64
         await world.put(an_entry(2, "bob@a.test"))
         await world.clock.advance(2000)
     assert [event.what for event in await world.events(Lifecycle)] == ["delivery-defect"]
@@ -595,7 +595,7 @@ async def test_a_connection_lost_behind_the_last_octets_leaves_doubt_about_one_a
         await doubt_one_of_ten(world)
         (deferred,) = await world.events(Deferred)
         assert (deferred.in_doubt, deferred.attempts) == (True, 1)
-        assert dispatcher.permits._value == 64
+        assert dispatcher.permits.all._value == 64
         listed = await world.queue.search(Selection(), 20)
         assert {line.site_why for line in listed} == {"the connection was reset"}
         assert sum(line.waiting.attempts for line in listed) == 1

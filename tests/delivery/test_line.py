@@ -2,9 +2,9 @@
 
 import asyncio
 
-from merpati.delivery.in_hand import Share
 from merpati.delivery.line import Line, Ready
 from merpati.delivery.outcome import Outcome, Result
+from merpati.delivery.permits import Share
 from merpati.delivery.transaction import Host, Transaction
 from merpati.queue.entry import State, Waiting
 from merpati.testing.deliveries import A_BODY, START, an_entry
@@ -72,7 +72,7 @@ async def test_a_line_that_breaks_off_doubts_only_what_had_a_permit():
 
 async def test_a_site_that_withholds_its_verdicts_keeps_no_other_from_its_permits():
     everybodys = asyncio.Semaphore(8)
-    silent, other = Share(everybodys, 2), Share(everybodys, 2)
+    silent, other = (Share(everybodys, asyncio.Semaphore(2)) for _ in range(2))
     waiting = [asyncio.create_task(silent.acquire()) for _ in range(20)]
     await asyncio.sleep(0)
     async with asyncio.timeout(1):
@@ -89,7 +89,7 @@ async def test_a_site_that_withholds_its_verdicts_keeps_no_other_from_its_permit
 
 async def test_who_gives_up_waiting_for_a_permit_leaves_the_share_whole():
     everybodys = asyncio.Semaphore(0)
-    share = Share(everybodys, 1)
+    share = Share(everybodys, asyncio.Semaphore(1))
     waiting = asyncio.create_task(share.acquire())
     await asyncio.sleep(0)
     waiting.cancel()

@@ -376,7 +376,7 @@ class World:
         counts = {
             "recipients": dispatcher._in_hand.count,
             "octets": dispatcher.octets,
-            "permits out": self.plan.permits - dispatcher.permits._value,
+            "permits out": self.plan.permits - dispatcher.permits.all._value,
             "connections": dispatcher._connections,
             "look-ups": len(dispatcher._looking_up),
             "claimed": len(store._in_hand._claimed),

@@ -115,7 +115,7 @@ def lose_a_settlement(worker: Worker) -> None:
 
 
 def keep_a_permit(worker: Worker) -> None:
-    permits = worker.dispatcher.permits
+    permits = worker.dispatcher.permits.all
     release, count = permits.release, 0
 
     def release_most() -> None:
@@ -131,8 +131,8 @@ def send_without_a_permit(worker: Worker) -> None:
     async def acquire() -> None:
         return
 
-    worker.dispatcher.permits.acquire = acquire
-    worker.dispatcher.permits.release = lambda: None
+    worker.dispatcher.permits.all.acquire = acquire
+    worker.dispatcher.permits.all.release = lambda: None
 
 
 def forget_to_sign(worker: Worker) -> None:

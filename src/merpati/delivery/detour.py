@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from merpati.delivery.in_hand import Permits
 from merpati.delivery.line import Line, Pool, Ready, Report
 from merpati.delivery.outcome import Outcome, Result
+from merpati.delivery.permits import Permits
 from merpati.delivery.transaction import Host
 
 

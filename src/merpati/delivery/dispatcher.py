@@ -16,11 +16,12 @@ from functools import partial
 from merpati.clock import Clock
 from merpati.delivery.allotment import Allotment
 from merpati.delivery.floor import Rest
-from merpati.delivery.in_hand import InHand, Permits, merge
+from merpati.delivery.in_hand import InHand, merge
 from merpati.delivery.mailboxes import Mailboxes, MailboxParts
 from merpati.delivery.mx import Exchanges, NoHosts
 from merpati.delivery.outcome import Outcome, Result
 from merpati.delivery.pacing import Paces
+from merpati.delivery.permits import WorkerPermits
 from merpati.delivery.pool import SitePool, for_each, nothing
 from merpati.delivery.pool_parts import PoolParts
 from merpati.delivery.route import Kind, Route, RouteError, Routes
@@ -120,7 +121,7 @@ class Dispatcher:
         parts.queue.on_ready(self._wake.set)
 
     @property
-    def permits(self) -> Permits:
+    def permits(self) -> WorkerPermits:
         """One for each transaction between its final octets and the commit of its verdict."""
         return self._in_hand.permits
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from merpati.clock import Clock
-from merpati.delivery.in_hand import Permits
 from merpati.delivery.outcome import Outcome
+from merpati.delivery.permits import WorkerPermits
 from merpati.delivery.transaction import Transaction
 
 
@@ -31,8 +31,8 @@ class Floor(Protocol):
         ...
 
     @property
-    def permits(self) -> Permits:
-        """One for each transaction between its final octets and the commit of its verdict."""
+    def permits(self) -> WorkerPermits:
+        """To send the last octets of a message."""
         ...
 
     def may_connect(self, opened: int) -> bool:

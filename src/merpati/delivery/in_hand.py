@@ -1,50 +1,12 @@
 """What is out of the queue at this moment, bounded in count and octets, and the permits to send."""
 
-import asyncio
 from collections.abc import Iterable
-from typing import Protocol
 
+from merpati.delivery.permits import WorkerPermits
 from merpati.delivery.transaction import Transaction
 from merpati.mail.address import Address
 from merpati.mail.envelope import Body
 from merpati.queue.entry import Entry
-
-
-class Permits(Protocol):
-    """Places to send from, each taken and given back."""
-
-    async def acquire(self) -> object:
-        """Wait for one."""
-        ...
-
-    def release(self) -> None:
-        """Give one back."""
-        ...
-
-
-class Share:
-    """At most so many of the worker's permits, for one site.
-
-    A site that keeps its verdicts to itself would hold all of them, and stop all other mail.
-    """
-
-    def __init__(self, permits: Permits, most: int) -> None:
-        self._permits = permits
-        self._own = asyncio.Semaphore(most)
-
-    async def acquire(self) -> None:
-        """First of the share: who waits there keeps nobody else waiting."""
-        await self._own.acquire()
-        try:
-            await self._permits.acquire()
-        except BaseException:
-            self._own.release()
-            raise
-
-    def release(self) -> None:
-        """Give one back to both."""
-        self._permits.release()
-        self._own.release()
 
 
 class InHand:
@@ -53,8 +15,7 @@ class InHand:
     def __init__(self, recipients: int, octets: int, permits: int) -> None:
         self._recipients = recipients
         self._octets = octets
-        self.permits = asyncio.Semaphore(permits)
-        """One for each transaction between its final octets and the commit of its verdict."""
+        self.permits = WorkerPermits(permits)
         self.count = 0
         self.octets = 0
 

@@ -7,8 +7,8 @@ from typing import Protocol
 
 import msgspec
 
-from merpati.delivery.in_hand import Permits
 from merpati.delivery.outcome import Outcome, Result
+from merpati.delivery.permits import Permits
 from merpati.delivery.transaction import Host, Transaction
 
 
@@ -30,6 +30,8 @@ class Report(msgspec.Struct, frozen=True):
     done: Callable[[], None]
     """Gives the permit back, if one was taken; called when the outcomes are on disk."""
     host: Host
+    waited: float | None = None
+    """Seconds from the last octets to their verdict; None where none was waited for."""
 
 
 class Pool(Protocol):
@@ -68,6 +70,7 @@ class _Taken:
     at: float
     permits: Permits | None = None
     """Where it has its permit from, once it has one."""
+    permitted_at: float = 0.0
 
 
 class Line:
@@ -103,7 +106,7 @@ class Line:
         taken = next(one for one in self._taken.values() if one.permits is None)
         permits = self._pool.bulk_permits if taken.ready.is_bulk else self._pool.permits
         await permits.acquire()
-        taken.permits = permits
+        taken.permits, taken.permitted_at = permits, self._pool.monotonic()
 
     def finished(self, transaction: Transaction, outcomes: Sequence[Outcome]) -> None:
         """Leave the results."""
@@ -111,9 +114,10 @@ class Line:
         now = self._pool.monotonic()
         seconds = now - max(taken.at, self._last_end)
         self._last_end = now
-        self._pool.report(
-            Report(taken.ready, outcomes, seconds, self._giving_back(taken, outcomes), self.host)
-        )
+        was_sent = taken.permits is not None and not _is_untouched(outcomes)
+        waited = now - taken.permitted_at if was_sent else None
+        done = self._giving_back(taken, outcomes)
+        self._pool.report(Report(taken.ready, outcomes, seconds, done, self.host, waited))
 
     def close(self, reply: str) -> None:
         """The conversation is over; what it should have finished and did not is deferred.
@@ -139,10 +143,14 @@ class Line:
         """The permit of a transaction whose final octets may have left goes with its verdict."""
         if taken.permits is None:
             return _nothing
-        if all(one.result is Result.UNTOUCHED for one in outcomes):
+        if _is_untouched(outcomes):
             taken.permits.release()
             return _nothing
         return taken.permits.release
+
+
+def _is_untouched(outcomes: Sequence[Outcome]) -> bool:
+    return all(one.result is Result.UNTOUCHED for one in outcomes)
 
 
 def _nothing() -> None:

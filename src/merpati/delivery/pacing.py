@@ -22,6 +22,7 @@ from merpati.delivery.lesson import (
     Waive,
 )
 from merpati.delivery.listed import Listed
+from merpati.delivery.permits import Promptness
 from merpati.delivery.transaction import Host
 from merpati.diagnosis.replies import Refusal
 
@@ -63,6 +64,8 @@ class PacingSettings:
     can break one handshake, or a restart that does, must not have the mail of a day in the clear.
     For as long a certificate is not looked at that is only reported on.
     """
+    prompt: float = 5.0
+    """A verdict that comes within it comes soon."""
     sites: int = 10_000
     """Sites that are remembered; the longest unused one is forgotten first."""
     hosts: int = 64
@@ -107,6 +110,7 @@ class Pace:
         """Why it rests: kept here, since a pool that has nothing to do is let go of."""
         self.listed: Listed | None = None
         """What it said when it last refused us for who we are, until a connection stands."""
+        self.promptness = Promptness.UNPROVEN
         self._hold = _Setbacks()
         self._down = _Setbacks()
         self._hosts: OrderedDict[str, _Setbacks] = OrderedDict()
@@ -180,6 +184,11 @@ class Pace:
     def done_after(self, seconds: float) -> None:
         """A transaction took so long."""
         self._message.add(seconds)
+
+    def judged_after(self, seconds: float) -> None:
+        """So long after its last octets a message had its verdict, or was given up on."""
+        soon = seconds <= self._settings.prompt
+        self.promptness = Promptness.PROMPT if soon else Promptness.SLOW
 
     def went_well(self, now: float, opened: int) -> None:
         """A transaction ended well while so many connections were open, of all workers."""

@@ -24,13 +24,13 @@ from merpati.delivery.allotment import Allotment
 from merpati.delivery.detour import Detours
 from merpati.delivery.ending import End, Ending
 from merpati.delivery.floor import Floor, Rest
-from merpati.delivery.in_hand import Share
 from merpati.delivery.lesson import Lesson, Setback, Waive, limited
 from merpati.delivery.line import Line, Ready, Report
 from merpati.delivery.listed import Listed, judged
 from merpati.delivery.mx import Exchanges, NoHosts
 from merpati.delivery.outcome import Outcome, Result
 from merpati.delivery.pacing import Pace
+from merpati.delivery.permits import Permits, Share
 from merpati.delivery.pool_parts import PoolParts
 from merpati.delivery.route import Kind, Route
 from merpati.delivery.settling import is_over
@@ -64,8 +64,9 @@ class SitePool:
         self.site = site
         self.exchanges = Exchanges(())
         """Set by the dispatcher whenever the domain's hosts were looked up."""
-        self.permits = Share(floor.permits, parts.permits)
-        self.bulk_permits = Share(self.permits, parts.permits - kept_from_bulk(parts.permits))
+        self._own_permits = asyncio.Semaphore(parts.permits)
+        for_bulk = parts.permits - kept_from_bulk(parts.permits)
+        self._permits_for_bulk = asyncio.Semaphore(for_bulk)
         self._route = route
         self._way = route.way(site)
         self._pace = pace
@@ -113,6 +114,16 @@ class SitePool:
     def _room_for_single(self, now: float) -> int:
         room = self._pace.room(now)
         return room - min(self._bulk, room - kept_from_bulk(room))
+
+    @property
+    def permits(self) -> Permits:
+        """The site's share of those of the worker that it may have now."""
+        return Share(self._floor.permits.of(self._pace.promptness), self._own_permits)
+
+    @property
+    def bulk_permits(self) -> Permits:
+        """The part of them that bulk mail may have."""
+        return Share(self.permits, self._permits_for_bulk)
 
     def monotonic(self) -> float:
         """The time."""
@@ -447,6 +458,8 @@ class SitePool:
             self._go_elsewhere(report)
             return
         self._pace.done_after(report.seconds)
+        if report.waited is not None:
+            self._pace.judged_after(report.waited)
         if any(outcome.result is Result.DELIVERED for outcome in report.outcomes):
             opened = self._live + self._opening + self._allotment.elsewhere
             if report.ready.is_bulk:  # It uses the window up when it has all that it may have.
