@@ -133,6 +133,21 @@ def test_a_worker_that_does_not_move_is_killed(node: Fleet, machine: Machine) ->
     assert machine.killed == machine.made
 
 
+def test_a_worker_that_somebody_else_told_to_stop_may_not_take_for_ever(
+    node: Fleet, machine: Machine
+) -> None:
+    node._understand(node._workers[1], bus.Ready("mx 127.0.0.1:25"))
+    live(node)
+    node.given.memory.board.leave()
+    for _ in range(76):
+        node.given.memory.board.worker = 0
+        node.given.memory.board.live(node.given.clock.monotonic())
+        tend_for(node, 1)
+    assert machine.killed == []
+    tend_for(node, 1)
+    assert machine.killed == [machine.made[1]]
+
+
 def test_workers_that_stood_still_with_their_supervisor_do_not_hang(
     node: Fleet, machine: Machine
 ) -> None:

@@ -169,6 +169,8 @@ class Fleet:
 
     def _watch(self, worker: _Worker, now: float) -> None:
         alive = self.given.memory.board.alive(worker.number)
+        if worker.is_ready and not alive and not worker.told_to_stop:
+            worker.told_to_stop = now  # By somebody else, with SIGTERM: it has left the board.
         if worker.told_to_stop:
             if now > max(worker.told_to_stop, self._awake_since) + _STOP:
                 self._kill(worker, "did not stop in time")
