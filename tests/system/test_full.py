@@ -1,8 +1,9 @@
 """A start on a full disk: callers are told to come later, and mail is taken once there is room."""
 
+import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
@@ -61,6 +62,27 @@ async def test_callers_hear_421_until_there_is_room(
     with socket.create_connection(door.getsockname()) as caller:
         assert await enter(Store(1, StorageError("full", is_full=True)), door) == "the store"
         assert caller.recv(100).startswith(b"421 4.3.1 No space left")
+
+
+async def test_who_waits_for_room_can_be_ended_at_any_moment(
+    door: socket.socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("merpati.system.full._EVERY", 0.0)
+    seen = []
+
+    class Slow(Store):
+        def open(self) -> AbstractAsyncContextManager[str]:
+            seen.append(signal.getsignal(signal.SIGTERM))
+            return super().open()
+
+    before = signal.getsignal(signal.SIGTERM)
+    signal.signal(signal.SIGTERM, remember := lambda *_: None)
+    try:
+        await enter(Slow(2, StorageError("full", is_full=True)), door)
+        assert seen == [remember, signal.SIG_DFL, signal.SIG_DFL]
+        assert signal.getsignal(signal.SIGTERM) is remember
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 async def test_with_room_nobody_is_turned_away(door: socket.socket) -> None:

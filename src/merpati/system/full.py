@@ -9,7 +9,13 @@ import selectors
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, contextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    ExitStack,
+    contextmanager,
+    suppress,
+)
 from typing import Protocol, TypeVar
 
 from merpati.clock import Clock
@@ -48,17 +54,18 @@ async def when_there_is_room(
     Any other StorageError is raised at once.
     """
     told = False
-    while True:
-        try:
-            return await opened.enter_async_context(open_())
-        except StorageError as error:
-            if not error.is_full:
-                raise
-            if not told:
-                given.log.error("full", f"{error}; nothing is taken until there is room")
-                told = True
-        # Nothing else runs yet, and nothing was taken that an end could lose.
-        with _ended_by_signals():
+    with ExitStack() as waiting:
+        while True:
+            try:
+                return await opened.enter_async_context(open_())
+            except StorageError as error:
+                if not error.is_full:
+                    raise
+                if not told:
+                    given.log.error("full", f"{error}; nothing is taken until there is room")
+                    # Nothing else runs yet, and nothing was taken that an end could lose.
+                    waiting.enter_context(_ended_by_signals())
+                    told = True
             await asyncio.to_thread(turn_away, doors, given.clock)
 
 
