@@ -7,7 +7,7 @@ import pytest
 
 from merpati.api import operations as op
 from merpati.api import questions as ask
-from merpati.api.errors import Late, Unreachable
+from merpati.api.errors import Unreachable
 from merpati.api.node import Node
 from merpati.report.metrics import Series
 from merpati.testing.clock import VirtualClock
@@ -84,7 +84,8 @@ async def test_one_shard_alone_needs_no_telling_whether_it_is_up() -> None:
     assert await at_once(a_node([a_counter("")]), op.METRICS) == [a_counter("")]
 
 
-async def test_each_shard_is_named_by_its_own_number() -> None:
+@pytest.mark.parametrize("ill", [GONE, None], ids=["away", "hangs"])
+async def test_each_shard_is_named_by_its_own_number(ill: object) -> None:
     line = ask.WorkerLine(shard=0, running=True)
     told = ask.Status(
         running=True,
@@ -98,6 +99,6 @@ async def test_each_shard_is_named_by_its_own_number() -> None:
         held_sites=0,
         workers=(line,),
     )
-    node = a_node(told, Late("it hangs"), numbers=(0, 7))
+    node = a_node(told, ill, numbers=(0, 7))
     status = await at_once(node, op.STATUS)
     assert [(one.shard, one.running) for one in status.workers] == [(0, True), (7, False)]

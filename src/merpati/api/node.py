@@ -72,13 +72,19 @@ class _Asked:
             self.node.ask_shard(shard, self.operation, question) for shard in self.numbers
         )
 
-    async def now(self, question: Any) -> list[Any]:
-        return await _together(self._glance(shard, question) for shard in self.numbers)
+    async def now(self, question: Any, *, waits: bool = False) -> list[Any]:
+        ask = self.node.ask_shard if waits else self._ask
+        return await _together(
+            self._glance(shard, ask(shard, self.operation, question)) for shard in self.numbers
+        )
 
-    async def _glance(self, shard: int, question: Any) -> Any:
+    async def _ask(self, shard: int, operation: Operation[Any, Any], question: Any) -> Any:
+        return await self.node.shards[shard].ask(operation, question)
+
+    async def _glance(self, shard: int, asked: Awaitable[Any]) -> Any:
         try:
             async with asyncio.timeout(self.node.glance):
-                return await self.node.shards[shard].ask(self.operation, question)
+                return await asked
         except TimeoutError as error:
             text = f"worker {shard} gave no answer for {self.node.glance:g} s"
             raise Late(text) from error

@@ -37,9 +37,9 @@ class Shards(Protocol[Q, A]):
         """Theirs, in the order of their answers."""
         ...
 
-    async def now(self, question: Q) -> list[A | Exception]:
-        """The same of this moment: nobody is waited for who is being restarted, and whoever does
-        not answer within seconds is Late."""
+    async def now(self, question: Q, *, waits: bool = False) -> list[A | Exception]:
+        """The same of this moment: whoever does not answer within seconds is Late, and nobody is
+        waited for who is being restarted, unless it `waits` for that within the same seconds."""
         ...
 
     def of(self, operation: Any) -> "Shards[Any, Any]":
@@ -148,13 +148,13 @@ def status(sites_held: Any) -> Spread:
     """
 
     async def spread(shards: Shards[ask.Nothing, ask.Status], question: ask.Nothing) -> ask.Status:
-        answers = await shards.each(question)
+        answers = await shards.now(question, waits=True)
         told = [answer for answer in answers if isinstance(answer, ask.Status)]
         if not told:
             _whole(answers)
         sites = {
             site.site
-            for answer in await shards.of(sites_held).each(question)
+            for answer in await shards.of(sites_held).now(question)
             if not isinstance(answer, Exception)
             for site in answer
         }
