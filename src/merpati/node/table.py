@@ -6,8 +6,9 @@ and what all may write are single numbers, whose last writer wins. A limit is ke
 and looking at the sum then: two workers that come at once may both step back, but never both go on.
 
 The table cannot grow. A row that nobody counts in gives way to a new key, the longest unused one
-first. Two workers that take the same row for different keys at once share it until they let go,
-which makes a limit tighter and never wider.
+first. Two workers that take the same row for different keys at once share it until they let go:
+that makes the limit of the key that was written last tighter, and lets the other, which begins anew
+in another row, have what was counted in that moment beyond its own.
 """
 
 import mmap
