@@ -50,6 +50,21 @@ def test_a_validating_resolver_here_switches_dane_on(tmp_path: Path) -> None:
         assert Blueprint(load(file)).uses_dane is uses
 
 
+@pytest.mark.parametrize(
+    ("table", "told"),
+    [
+        ("", "http: opens no door"),
+        ('https = "127.0.0.1:2525"', "http, https: port 1 listens there already"),
+        ('listen = "127.0.0.1:1"\nhttps = "127.0.0.1:1"', "https: is the same as listen"),
+        ('https = "unix:run/https"', "https: is no address with a port"),
+    ],
+)
+def test_http_doors_that_cannot_be_opened_are_refused(
+    table: str, told: str, tmp_path: Path
+) -> None:
+    assert told in refused(tmp_path, f"{PORT}[http]\n{table}\n")
+
+
 def test_the_http_door_and_a_port_cannot_share_an_address(tmp_path: Path) -> None:
     told = refused(tmp_path, f'{PORT}[http]\nlisten = "127.0.0.1:2525"\n')
     assert "merpati.toml:5: http, listen: port 1 listens there already" in told

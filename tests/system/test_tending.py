@@ -80,7 +80,7 @@ def given() -> Iterator[Inheritance]:
     with control, local:
         yield Inheritance(
             ports=(),
-            web=None,
+            web=(),
             challenges=None,
             control=control,
             local=local,

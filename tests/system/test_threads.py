@@ -45,7 +45,7 @@ async def test_a_password_is_checked_while_every_write_to_a_maildir_hangs(tmp_pa
     with bind_private(places.control) as control, bind_private(places.smtp) as local:
         given = Surroundings(
             ports=(),
-            web=None,
+            web=(),
             control=control,
             local=local,
             watch=Watch(clock),

@@ -1,4 +1,4 @@
-"""The HTTP doors: the control socket with every operation, and the public one with two pages.
+"""The HTTP doors: the control socket with every operation, and the public ones with some pages.
 
 On the control socket each operation of the table is `POST /v1/{name}`; an error is
 `{"error": "what is wrong and what to do"}` with 404, 409 or 422. Who may open the socket's file
@@ -69,8 +69,7 @@ def public(
     """The application on `[http] listen`: some pages, and nothing that changes anything.
 
     `/healthz` is 200 while mail is accepted, and 503 with the trouble otherwise, so that a
-    balancer can tell; notices follow, a line each. `policy` takes the host that was asked and
-    gives its text of MTA-STS.
+    balancer can tell; notices follow, a line each.
     """
 
     async def healthz(_: web.Request) -> web.Response:
@@ -82,17 +81,30 @@ def public(
         headers = {"Content-Type": "text/plain; version=0.0.4; charset=utf-8"}
         return web.Response(body=await metrics(), headers=headers)
 
+    app = challenges(challenge)
+    app.router.add_get("/healthz", healthz)
+    app.router.add_get("/metrics", exposition)
+    _add_policy(app, policy)
+    return app
+
+
+def strangers(policy: Callable[[str], Awaitable[str]]) -> web.Application:
+    """The application on `[http] https`: what everybody may ask, and nothing about ourselves."""
+    app = web.Application(client_max_size=1024)
+    _add_policy(app, policy)
+    return app
+
+
+def _add_policy(app: web.Application, policy: Callable[[str], Awaitable[str]]) -> None:
+    """`policy` takes the host that was asked and gives its text of MTA-STS."""
+
     async def sts(request: web.Request) -> web.Response:
         if text := await policy(request.host):
             # RFC 8461 §3.2: the media type is text/plain.
             return web.Response(text=text)
         return web.Response(status=404, text="no policy of MTA-STS here\n")
 
-    app = challenges(challenge)
-    app.router.add_get("/healthz", healthz)
-    app.router.add_get("/metrics", exposition)
     app.router.add_get(PATH, sts)
-    return app
 
 
 def challenges(answer: Callable[[str], Awaitable[str]]) -> web.Application:

@@ -48,14 +48,14 @@ def _names(acme: AcmeTable) -> Found:
 
 
 def _by_http(document: Document, acme: AcmeTable) -> Found:
-    if acme.listen is None and document.http is None:
-        yield ("acme",), "nobody would answer the CA", 'Write listen = "[::]:80", or [http]'
+    if acme.listen is None and not (document.http and document.http.listen):
+        yield ("acme",), "nobody would answer the CA", 'Write listen = "[::]:80" here or in [http]'
     for names in (acme.names, *(order.names for order in acme.certificate)):
         for name in names:
             if name.startswith("*."):
                 # RFC 8555 §7.1.3, CA/B: a wildcard is proven by the DNS alone.
                 yield ("acme",), f"{name} cannot be proven by HTTP", 'Use challenge = "dns"'
     taken = [port.listen for port in document.port]
-    taken += [document.http.listen] if document.http else []
+    taken += [end for _, end in document.http.doors()] if document.http else []
     if acme.listen and acme.listen.port and acme.listen in taken:
         yield ("acme", "listen"), "another door listens there already", ""

@@ -137,7 +137,7 @@ def _ports(settings: Settings) -> Found:
         (("port", n, "listen"), port.listen) for n, port in enumerate(document.port)
     ]
     if document.http:
-        doors.append((("http", "listen"), document.http.listen))
+        doors += [(("http", name), end) for name, end in document.http.doors()]
     for place, end in doors:
         if not end.ip:
             continue  # A Unix socket is replaced by binding it, which is not for a look.

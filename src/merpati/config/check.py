@@ -11,6 +11,7 @@ from merpati.config.locate import Lines, Path
 from merpati.config.logins import check_templates, ldap_server, web_url
 from merpati.config.read import say
 from merpati.config.routes import configured
+from merpati.config.tables.http import HttpTable
 from merpati.config.tables.login import LoginLdapTable, LoginOauthTable, LoginTable
 from merpati.config.tables.port import PortTable
 from merpati.config.tables.route import RouteTable
@@ -68,8 +69,20 @@ def _ports(document: Document) -> Found:
         if first != n and port.listen.port:
             yield ("port", n, "listen"), f"port {first + 1} listens there already", ""
         yield from _port(n, port)
-    if (http := document.http) and http.listen.port and http.listen in taken:
-        yield ("http", "listen"), f"port {taken[http.listen] + 1} listens there already", ""
+    if document.http is not None:
+        yield from _http(document.http, taken)
+
+
+def _http(http: HttpTable, taken: dict[Endpoint, int]) -> Found:
+    if not http.doors():
+        yield ("http",), "opens no door", 'Write listen = "127.0.0.1:8025", https = "[::]:443"'
+    for name, end in http.doors():
+        if end.port and end in taken:
+            yield ("http", name), f"port {taken[end] + 1} listens there already", ""
+    if http.https and http.https.port and http.https == http.listen:
+        yield ("http", "https"), "is the same as listen, which has no TLS", ""
+    if http.https and http.https.path:
+        yield ("http", "https"), "is no address with a port", 'Example: https = "[::]:443"'
 
 
 def _port(n: int, port: PortTable) -> Found:

@@ -18,7 +18,7 @@ class Inheritance:
     """Sockets, keys, memory; one for all."""
 
     ports: Sequence[socket.socket]
-    web: socket.socket | None
+    web: Sequence[socket.socket]
     challenges: socket.socket | None
     control: socket.socket
     local: socket.socket
@@ -58,6 +58,6 @@ class Inheritance:
 
     def sockets(self) -> Iterator[socket.socket]:
         """Everything that listens."""
-        yield from self.ports
-        yield from (self.control, self.local)
-        yield from (one for one in (self.web, self.challenges) if one is not None)
+        yield from (*self.ports, *self.web, self.control, self.local)
+        if self.challenges is not None:
+            yield self.challenges

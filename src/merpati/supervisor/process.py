@@ -123,11 +123,12 @@ class Process:
         document, workers = self._settings.document, self._settings.workers
         ports = len(document.port)
         others = list(sockets[ports:])
+        doors = len(document.http.doors()) if document.http else 0
         memory = share(workers)
         return Inheritance(
             ports=sockets[:ports],
-            web=others.pop(0) if document.http else None,
-            challenges=others.pop(0) if others else None,
+            web=others[:doors],
+            challenges=others[doors] if others[doors:] else None,
             control=own[0],
             local=own[1],
             watch=watch,
@@ -224,7 +225,7 @@ class Process:
 
     def _endpoints(self) -> list[Endpoint]:
         document = self._settings.document
-        web = [document.http.listen] if document.http else []
+        web = [end for _, end in document.http.doors()] if document.http else []
         ca = [document.acme.listen] if document.acme and document.acme.listen else []
         return [*(port.listen for port in document.port), *web, *ca]
 
@@ -247,6 +248,8 @@ class Process:
         document = self._settings.document
         general = document.limits.connections
         wanted = [port.connections or general for port in document.port]
+        if document.http:
+            wanted += [document.http.connections for _ in document.http.doors()]
         if text := shortage(limit, wanted):
             self._log.warning("descriptors", text)
 

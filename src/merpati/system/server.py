@@ -10,7 +10,7 @@ import os
 import socket
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
@@ -18,19 +18,16 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from aiohttp.web import Application
 from msgspec import structs
 
 from merpati import __version__
 from merpati.api import http, operations
 from merpati.api import questions as ask
-from merpati.api.autoconfig import add_autoconfig
 from merpati.api.client import RemoteCounter, short_path
 from merpati.api.errors import Mistaken
 from merpati.api.moments import day_number, moment
 from merpati.api.node import Node
 from merpati.api.operations import OwnCounter
-from merpati.api.tls_reports import add_tls_reports
 from merpati.certificates.watch import Watch
 from merpati.clock import Clock
 from merpati.config.errors import ConfigError
@@ -42,8 +39,7 @@ from merpati.delivery.route import Route
 from merpati.journal.events import Lifecycle
 from merpati.node.memory import SharedMemory
 from merpati.reception.port import Port
-from merpati.report.metrics import Series, exposition
-from merpati.setup.autoconfig import MailHosts
+from merpati.report.metrics import Series
 from merpati.system.aside import EVENT, notices
 from merpati.system.blueprint import Blueprint
 from merpati.system.certificate import take_up
@@ -54,16 +50,17 @@ from merpati.system.full import when_there_is_room
 from merpati.system.identity import Outsiders, outsiders
 from merpati.system.log import Log
 from merpati.system.office import submit, suspended
-from merpati.system.publishing import mail_hosts, served_policy
+from merpati.system.pages import Pages
 from merpati.system.reload import unchangeable
 from merpati.system.secret import installation_secret
 from merpati.system.shard import Shard, ShardParts
 from merpati.system.showing import Showing
 from merpati.system.stores import Stores, open_all
 from merpati.system.web import serving
+from merpati.system.webdoor import WebDoor, WebParts
 from merpati.wire.endpoint import Endpoint
 from merpati.wire.handover import Handover
-from merpati.wire.listen import ListenSettings
+from merpati.wire.listen import Listener, ListenSettings
 from merpati.wire.sockets import bind, bound_to
 
 # Threads: hashes and file writes release the interpreter's lock, so that two cores serve.
@@ -108,8 +105,8 @@ class Surroundings:
 
     ports: Sequence[socket.socket]
     """Listening, in the order of the configuration's ports."""
-    web: socket.socket | None
-    """The same of the HTTP door, if there is one."""
+    web: Sequence[socket.socket]
+    """The same of the HTTP doors."""
     challenges: socket.socket | None = None
     """The same of the door for a CA."""
     control: socket.socket
@@ -151,6 +148,7 @@ class Server:
         self._stop = asyncio.Event()
         self._grace = GRACE
         self._doors: list[Door] = []
+        self._web: list[WebDoor] = []
         self._showing = Showing(given, lambda: self._settings, self._note)
         gauges = {
             ("connections_open", "Connections that stand, by port role.", "role"): self._open,
@@ -235,10 +233,14 @@ class Server:
     async def _open(self) -> dict[str, float]:
         return {name: float(number) for name, number in self._standing().items()}
 
+    def _listeners(self) -> Iterator[tuple[str, Listener]]:
+        yield from ((door.name, door.listener) for door in [*self._doors, self._local])
+        yield from ((door.name, door.listener) for door in self._web)
+
     def _standing(self) -> Counter[str]:
         standing = Counter[str]()
-        for door in [*self._doors, self._local]:
-            standing[door.name] += len(door.listener)
+        for name, listener in self._listeners():
+            standing[name] += len(listener)
         return standing
 
     @property
@@ -262,8 +264,8 @@ class Server:
 
     async def _dropped(self) -> dict[str, float]:
         dropped = Counter[str]()
-        for door in self._doors:
-            dropped[door.name] += door.listener.dropped
+        for name, listener in self._listeners():
+            dropped[name] += listener.dropped
         return dict(dropped)
 
     async def _octets(self) -> dict[str, float]:
@@ -347,34 +349,29 @@ class Server:
         node = Node(counters, self._own.number, self._given.clock)
         control = serving(http.control(node), self._given.control, GRACE)
         await opened.enter_async_context(control)
-        if self._given.web is not None:
-            site = serving(self._public(node), self._given.web, GRACE)
-            await opened.enter_async_context(site)
-        if self._given.challenges is not None:
-            site = serving(http.challenges(self._showing.challenge), self._given.challenges, GRACE)
-            await opened.enter_async_context(site)
+        await self._open_web(opened, node)
 
-    def _public(self, node: Node) -> Application:
-        async def health() -> ask.Health:
-            return await node.ask(operations.HEALTH, ask.Nothing())
+    async def _open_web(self, opened: AsyncExitStack, node: Node) -> None:
+        receiver = self._own.delivering.receiver
+        pages = Pages(node, lambda: self._settings, self._showing.challenge, receiver.take_posted)
+        given = self._given
+        made = pages.doors(given.web, given.challenges, self._web_parts, given.watch.tls)
+        for door, listening in made:
+            self._web.append(door)
+            await opened.enter_async_context(door.open(listening, GRACE))
 
-        async def page() -> bytes:
-            found: list[Series] = await node.ask(operations.METRICS, ask.Nothing())
-            return exposition(found)
-
-        async def policy(host: str) -> str:
-            domains = await node.ask(operations.DOMAINS, ask.Nothing())
-            return served_policy(self._settings, host, domains)
-
-        async def hosts_of(domain: str) -> MailHosts | None:
-            domains = await node.ask(operations.DOMAINS, ask.Nothing())
-            return mail_hosts(self._settings, domain, domains)
-
-        app = http.public(health, page, policy, self._showing.challenge)
-        if self._settings.document.http and self._settings.document.http.tls_reports:
-            add_tls_reports(app, self._own.delivering.receiver.take_posted)
-        add_autoconfig(app, hosts_of)
-        return app
+    def _web_parts(self, name: str) -> WebParts:
+        house = self._house
+        counted = partial(self._own.reporting.metrics.connections_in.add, name)
+        return WebParts(
+            name,
+            house.wire,
+            house.memory.addresses,
+            house.limits,
+            house.clock,
+            counted,
+            self._session_failed,
+        )
 
     @property
     def _places(self) -> Places:
@@ -409,8 +406,13 @@ class Server:
             f"{port.role.value} {_bound(port.listen, listening)}"
             for port, listening in zip(document.port, self._given.ports, strict=True)
         ]
-        if document.http and self._given.web is not None:
-            ports.append(f"http {_bound(document.http.listen, self._given.web)}")
+        if document.http:
+            ports += [
+                f"{'https' if key == 'https' else 'http'} {_bound(end, listening)}"
+                for (key, end), listening in zip(
+                    document.http.doors(), self._given.web, strict=True
+                )
+            ]
         return tuple(ports)
 
     async def submit(self, question: ask.Submission) -> ask.Queued:

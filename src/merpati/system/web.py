@@ -12,7 +12,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 IDLE = 75.0
 """Seconds that a connection may stand without a whole request, the first one included. By itself
 the library lets strangers keep our descriptors for an hour each. Proxies end theirs after 60."""
-_LAST = 0.1
+LAST = 0.1
 """Seconds that who was accepted as we stop has to ask: another worker would have answered."""
 
 
@@ -21,14 +21,7 @@ async def serving(
     app: web.Application, listening: socket.socket, grace: float, idle: float = IDLE
 ) -> AsyncIterator[None]:
     """Answer requests until left; requests that run then have `grace` seconds to end."""
-    runner = web.AppRunner(
-        app,
-        access_log=None,
-        handle_signals=False,
-        shutdown_timeout=grace,
-        logger=_logger(),
-        keepalive_timeout=idle,
-    )
+    runner = runner_of(app, grace, idle)
     await runner.setup()
     site = web.SockSite(runner, listening)
     try:
@@ -36,9 +29,21 @@ async def serving(
         yield
         await site.stop()
         if runner.server is not None and runner.server.connections:
-            await asyncio.sleep(_LAST)
+            await asyncio.sleep(LAST)
     finally:
         await runner.cleanup()
+
+
+def runner_of(app: web.Application, grace: float, idle: float) -> web.AppRunner:
+    """Who answers requests by an application, in our manner."""
+    return web.AppRunner(
+        app,
+        access_log=None,
+        handle_signals=False,
+        shutdown_timeout=grace,
+        logger=_logger(),
+        keepalive_timeout=idle,
+    )
 
 
 def _logger() -> logging.Logger:

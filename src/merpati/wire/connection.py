@@ -136,8 +136,10 @@ class Connection(asyncio.BufferedProtocol):
         """Return when the write buffer is below its high mark."""
         self._check()
         while self.is_congested:
-            self._drained = self._loop.create_future()
-            await self._drained
+            # Who reads may wait here as well (TLS): for the same, and neither ends the other's.
+            if self._drained is None or self._drained.done():
+                self._drained = self._loop.create_future()
+            await asyncio.shield(self._drained)
             self._check()
 
     async def secure(self, context: object, server_name: str | None = None) -> Tls:

@@ -1,6 +1,8 @@
-"""What the HTTP door serves: `[http]`, `[mta_sts]`, `[autoconfig]`."""
+"""What the HTTP doors serve: `[http]`, `[mta_sts]`, `[autoconfig]`."""
 
 from typing import Annotated
+
+from msgspec import Meta
 
 from merpati.config.table import Table, key
 from merpati.config.values import Domain, DomainName, Duration
@@ -9,9 +11,28 @@ from merpati.wire.endpoint import Endpoint
 
 
 class HttpTable(Table, frozen=True):
-    """The HTTP door: `/healthz`, `/metrics`, and with `[mta_sts]` the policy of MTA-STS."""
+    """The HTTP doors. At `listen`: `/healthz`, `/metrics` and all that strangers ask for; at
+    `https` the latter alone: the policy of `[mta_sts]`, `[autoconfig]`, and `tls_reports`."""
 
-    listen: Annotated[Endpoint, key('Address and port, `"127.0.0.1:8025"`.')]
+    listen: Annotated[
+        Endpoint | None,
+        key('Address and port without TLS, `"127.0.0.1:8025"`: for you, and for a proxy of yours.'),
+    ] = None
+    https: Annotated[
+        Endpoint | None,
+        key(
+            'Address and port with TLS, `"[::]:443"`: for everybody. It shows the certificates '
+            "of the doors for mail, to each client that of the name that it asks for."
+        ),
+    ] = None
+    connections: Annotated[
+        int,
+        Meta(ge=1),
+        key("At a time at each of the doors; more are answered 503, or closed where TLS is."),
+    ] = 200
+    connections_per_address: Annotated[
+        int, Meta(ge=1), key("The same from one address; a proxy is one, too.")
+    ] = 50
     tls_reports: Annotated[
         bool,
         key(
@@ -20,11 +41,17 @@ class HttpTable(Table, frozen=True):
         ),
     ] = False
 
+    def doors(self) -> tuple[tuple[str, Endpoint], ...]:
+        """Those that there are, by the key that names them."""
+        both = (("listen", self.listen), ("https", self.https))
+        return tuple((name, end) for name, end in both if end is not None)
+
 
 class MtaStsTable(Table, frozen=True):
     """The policy of MTA-STS of all domains here: what other servers are asked for that send to
     them. With this table it is served on `[http]`, as `/.well-known/mta-sts.txt` for `mta-sts.`
-    and the domain. Senders ask by HTTPS: a web server in front has the certificate."""
+    and the domain. Senders ask by HTTPS: `https` of `[http]`, or a web server in front of it, has
+    a certificate for `mta-sts.` and the domain."""
 
     mode: Annotated[
         Mode,
@@ -44,8 +71,8 @@ class MtaStsTable(Table, frozen=True):
 class AutoconfigTable(Table, frozen=True):
     """What mail programs are told who ask for the settings of the domains here. With this table
     `[http]` serves it: `/mail/config-v1.1.xml` for Thunderbird and others, and
-    `/autodiscover/autodiscover.xml` for Outlook. Programs ask by HTTPS: a web server in front has
-    the certificate for `autoconfig.` and the domain."""
+    `/autodiscover/autodiscover.xml` for Outlook. Programs ask by HTTPS: `https` of `[http]`,
+    or a web server in front of it, has a certificate for `autoconfig.` and the domain."""
 
     imap: Annotated[
         DomainName | None,
