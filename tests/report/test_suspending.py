@@ -1,19 +1,22 @@
 """Whoever is suspected is suspended once, and told once, whatever crashes in between."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
+from merpati.directory.directory import Suspension
 from merpati.directory.usage import DAY
 from merpati.journal.events import AccountSuspended
 from merpati.mail.address import Address
 from merpati.mail.envelope import Body, Envelope
 from merpati.mail.headers import Headers
+from merpati.mail.trace import Client
 from merpati.policy.guard import Guard, GuardSettings
 from merpati.report.dsn import NoticeSettings
 from merpati.report.suspending import Suspending, SuspendingParts
 from merpati.storage.errors import StorageError
 from merpati.testing.clock import VirtualClock
+from merpati.testing.deliveries import A_BODY, an_entry
 from merpati.testing.memory import MemoryJournal, MemoryQueue
 from merpati.testing.memory_directory import MemoryDirectory, MemoryUsage
 
@@ -42,12 +45,13 @@ class World:
         self.directory, self.journal, self.door = MemoryDirectory(), MemoryJournal(), Door()
         books = (self.directory, MemoryUsage(self.directory))
         self.guards = [Guard(GuardSettings(), books, self.clock, b"secret") for _ in range(2)]
+        self.queues = [MemoryQueue(self.clock, self.journal) for _ in range(2)]
         self.workers = [
             Suspending(
                 SuspendingParts(
                     self.directory,
                     guard,
-                    MemoryQueue(self.clock, self.journal),
+                    self.queues[n],
                     self.journal,
                     self.clock,
                     tells=n == 0,
@@ -103,6 +107,21 @@ async def test_a_mail_that_cannot_be_stored_is_written_later(world: World) -> No
     await world.look()
     assert len(world.door.mails) == 1
     assert len(await world.suspensions()) == 1
+
+
+async def test_an_address_that_is_made_anew_does_not_let_the_old_ones_mail_go(world: World) -> None:
+    queue = world.queues[0]
+    entry = an_entry(1, "zoe@far.test")
+    entry = replace(entry, received=world.clock.now(), client=Client("::1", login=str(ANN)))
+    await queue.put(entry, A_BODY)
+    await world.directory.suspend(ANN, Suspension(world.clock.now(), "stolen"))
+    await world.look()
+    assert (await queue.count())["held"] == 1
+    await world.clock.advance(10)
+    await world.directory.remove_user(ANN)
+    await world.directory.add_user(ANN, None, world.clock.now())
+    await world.look()
+    assert (await queue.count())["held"] == 1
 
 
 async def test_a_suspect_is_not_forgotten_while_storage_has_no_room(world: World) -> None:

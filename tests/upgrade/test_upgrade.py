@@ -88,3 +88,18 @@ def test_every_earlier_schema_has_a_sample(name: str, kind: Kind, tmp_path: Path
         kept.add(connection.execute("PRAGMA user_version").get)
         connection.close()
     assert kept >= set(range(1, newest_schema(kind)))
+
+
+@pytest.mark.parametrize("schema", [1, 5])
+async def test_who_was_suspended_by_an_earlier_version_may_not_send(
+    tmp_path: Path, schema: int
+) -> None:
+    sample.unpack(Path(__file__).parent / f"0.1.0-schema-{schema}", tmp_path)
+    connection = apsw.Connection(str(tmp_path / "directory.db"))
+    connection.execute("UPDATE user SET suspended = 1")
+    connection.close()
+    async with open_stores(Places(tmp_path), VirtualClock(sample.RECEIVED + 60)) as stores:
+        ((user, is_told),) = await stores.directory.suspensions()
+    assert (user.address, user.suspended, is_told) == (sample.ANN, True, True)
+    assert user.suspension is not None
+    assert user.suspension.at > sample.RECEIVED - 1e9

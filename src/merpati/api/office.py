@@ -258,7 +258,7 @@ class DirectoryOffice:
         secret = None
         if not question.elsewhere:
             secret = await self._secret(address, "", question.password)
-        await self.registrar.add_user(address, secret)
+        await self.registrar.add_user(address, secret, self.clock.now())
         return ask.Done()
 
     async def remove_user(self, question: ask.Named) -> ask.Done:

@@ -40,6 +40,8 @@ class User:
     quotas: Quotas = Quotas()
     since: float = 0.0
     """What it sent before this time is no part of its quotas."""
+    made: float = 0.0
+    """Mail from before this time is that of an earlier account of the same name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +125,11 @@ class Registrar(Protocol):
 
     async def domains(self) -> list[str]: ...
 
-    async def add_user(self, address: Address, secret: Secret | None) -> None:
-        """Without a secret somebody else knows the password, or issues tokens or certificates."""
+    async def add_user(self, address: Address, secret: Secret | None, at: float = 0.0) -> None:
+        """Without a secret somebody else knows the password, or issues tokens or certificates.
+
+        `at` is now: what came before is not its mail.
+        """
         ...
 
     async def remove_user(self, address: Address) -> None:

@@ -10,7 +10,7 @@ from merpati.directory.following import CATCH_ALL, check_alias
 from merpati.mail.address import Address
 from merpati.storage.rows import rows
 
-_WHOLE = "shown, domain, suspended, stopped, why, messages, recipients, strangers, since"
+_WHOLE = "shown, domain, suspended, stopped, why, messages, recipients, strangers, since, made"
 _USER = f"SELECT id, {_WHOLE} FROM user WHERE domain = ? AND local = ?"  # noqa: S608 - constants
 _OLDEST = "FROM user WHERE ?1 IN ('', domain) AND NOT suspended ORDER BY id LIMIT 1"
 _FIRST_USER = f"SELECT {_WHOLE} {_OLDEST}"
@@ -116,13 +116,13 @@ class Rows:
             raise DirectoryError(f"the domain {domain} still has users or aliases")
         self._connection.execute("DELETE FROM domain WHERE name = ?", (domain,))
 
-    def add_user(self, address: Address, secret: Secret | None) -> None:
+    def add_user(self, address: Address, secret: Secret | None, at: float) -> None:
         """A new one, with a password if it is kept here."""
         self._need_domain(address.domain)
         self._need_free(address)
         self._connection.execute(
-            "INSERT INTO user (domain, local, shown) VALUES (?, ?, ?)",
-            (*_name(address), address.local),
+            "INSERT INTO user (domain, local, shown, made) VALUES (?, ?, ?, ?)",
+            (*_name(address), address.local, at),
         )
         if secret is not None:
             self.set_secret(address, secret)
@@ -269,12 +269,13 @@ def _user(  # noqa: PLR0913, PLR0917 - one argument a column
     recipients: int | None,
     strangers: int | None,
     since: float,
+    made: float,
 ) -> User:
     suspension = None
     if suspended or stopped is not None:
         suspension = Suspension(stopped or 0.0, why)
     quotas = Quotas(messages, recipients, strangers)
-    return User(Address(shown, domain), bool(suspended), suspension, quotas, since)
+    return User(Address(shown, domain), bool(suspended), suspension, quotas, since, made)
 
 
 def _name(address: Address) -> tuple[str, str]:

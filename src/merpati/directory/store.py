@@ -119,10 +119,10 @@ class DirectoryStore:
         """See `Registrar`."""
         return await self._database.read(lambda connection: Rows(connection).domains())
 
-    async def add_user(self, address: Address, secret: Secret | None) -> None:
+    async def add_user(self, address: Address, secret: Secret | None, at: float = 0.0) -> None:
         """See `Registrar`."""
         check_login_name(address)
-        await self._change(lambda rows: rows.add_user(address, secret))
+        await self._change(lambda rows: rows.add_user(address, secret, at))
 
     async def remove_user(self, address: Address) -> None:
         """See `Registrar`."""

@@ -297,6 +297,8 @@ def _conditions(page: Page) -> tuple[str, list[object]]:
     terms += _state(page)
     if selection.older_than is not None:
         terms.append(("m.received < ?", (selection.older_than,)))
+    if selection.not_before is not None:
+        terms.append(("m.received >= ?", (selection.not_before,)))
     if page.after is not None:
         terms.append(("(m.public, r.n) > (?, ?)", page.after))
     text = " AND ".join(term for term, _ in terms)

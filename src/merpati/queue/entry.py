@@ -174,6 +174,8 @@ class Selection:
     state: State | None = None
     older_than: float | None = None
     """Received before this time, seconds since 1970 UTC."""
+    not_before: float | None = None
+    """Received at this time or later."""
     login: str = ""
     """Who logged in to send it, in lower case."""
     cause: str = ""

@@ -146,10 +146,11 @@ class Desk(Protocol):
         ...
 
     async def stop_senders(
-        self, logins: Collection[str], is_gone: Callable[[str], bool] = lambda _: False
+        self, logins: Collection[str], made: Callable[[str], float | None] = lambda _: 0.0
     ) -> int:
         """Hold what waits of these logins; what is held for this reason alone of any other login
-        waits again, due now, but that of accounts that are gone. How many were changed.
+        waits again, due now, but what is older than the account, whose time `made` says; None for
+        one that is gone. How many were changed.
 
         An operator's holds stay as they are. Said again, it changes only what is new.
         """

@@ -34,6 +34,7 @@ def means(selection: Selection, entry: Entry, waiting: Waiting) -> bool:
         and selection.login in ("", login_key(entry.client.login))
         and selection.cause in ("", waiting.cause)
         and (selection.older_than is None or entry.received < selection.older_than)
+        and (selection.not_before is None or entry.received >= selection.not_before)
     )
 
 

@@ -393,15 +393,15 @@ class QueueStore:
                 return changed
 
     async def stop_senders(
-        self, logins: Collection[str], is_gone: Callable[[str], bool] = lambda _: False
+        self, logins: Collection[str], made: Callable[[str], float | None] = lambda _: 0.0
     ) -> int:
         """See `Desk`."""
         changed = 0
         logins = set(map(login_key, logins))
         for login in sorted(await self._database.read(desk.stopped) - logins):
-            if is_gone(login):
+            if (since := made(login)) is None:
                 continue
-            selection = Selection(login=login, state=State.HELD, cause=STOPPED)
+            selection = Selection(login=login, state=State.HELD, cause=STOPPED, not_before=since)
             changed += await self.alter(selection, "go", resumed(login))
         if not logins:
             return changed

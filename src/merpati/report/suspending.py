@@ -103,12 +103,14 @@ class Suspending:
     async def _hold(self, accounts: frozenset[str]) -> None:
         # To find that nothing is held for nobody costs as much as is held at all.
         if accounts or not self._is_settled:
-            changed = await self._parts.desk.stop_senders(accounts, self._is_gone)
+            changed = await self._parts.desk.stop_senders(accounts, self._made)
             self._is_settled = not accounts and not changed
 
-    def _is_gone(self, login: str) -> bool:
-        """Whether an account is no more: nobody said that its mail is good, so it stays held."""
-        return self._parts.guard.directory.user(Address.parse(login)) is None
+    def _made(self, login: str) -> float | None:
+        """Since when an account is there. Of one that is no more, or was before another of its
+        name, nobody said that its mail is good: it stays held."""
+        user = self._parts.guard.directory.user(Address.parse(login))
+        return None if user is None else user.made
 
     async def _suspend(self, account: Address, why: str) -> None:
         parts, now = self._parts, self._parts.clock.now()

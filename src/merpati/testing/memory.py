@@ -444,7 +444,7 @@ class MemoryQueue:
         )
 
     async def stop_senders(
-        self, logins: Collection[str], is_gone: Callable[[str], bool] = lambda _: False
+        self, logins: Collection[str], made: Callable[[str], float | None] = lambda _: 0.0
     ) -> int:
         """By going through everything."""
         logins = set(map(login_key, logins))
@@ -455,9 +455,9 @@ class MemoryQueue:
         }
         changed = 0
         for login in sorted(held - logins):
-            if is_gone(login):
+            if (since := made(login)) is None:
                 continue
-            selection = Selection(login=login, state=State.HELD, cause=STOPPED)
+            selection = Selection(login=login, state=State.HELD, cause=STOPPED, not_before=since)
             changed += await self.alter(selection, "go", resumed(login))
         for login in sorted(logins):
             changed += await self.alter(Selection(login=login), "stop", suspended(login))

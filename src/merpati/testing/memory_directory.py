@@ -52,11 +52,11 @@ class MemoryDirectory:
         """See `Registrar`."""
         return self._rows.domains()
 
-    async def add_user(self, address: Address, secret: Secret | None) -> None:
+    async def add_user(self, address: Address, secret: Secret | None, at: float = 0.0) -> None:
         """See `Registrar`."""
         check_login_name(address)
         with self.connection:
-            self._rows.add_user(address, secret)
+            self._rows.add_user(address, secret, at)
 
     async def remove_user(self, address: Address) -> None:
         """See `Registrar`."""

@@ -198,6 +198,15 @@ async def a_login_sends_as_what_it_was_granted_until_that_is_taken_away(engine: 
     assert await engine.grants(ANN) == []
 
 
+async def an_account_knows_since_when_it_is_there(engine: Engine) -> None:
+    await _settled(engine)
+    await engine.remove_user(ANN)
+    await engine.add_user(ANN, None, 70.0)
+    ann = engine.user(ANN)
+    assert ann is not None
+    assert ann.made == 70.0
+
+
 async def who_may_not_send_logs_in_all_the_same(engine: Engine) -> None:
     await _settled(engine)
     assert await engine.suspend(ANN, WHY, told=False)
@@ -257,6 +266,7 @@ CHECKS: tuple[Check, ...] = (
     the_first_user_is_the_oldest_who_is_not_suspended,
     a_login_sends_as_itself_its_details_and_its_aliases,
     a_login_sends_as_what_it_was_granted_until_that_is_taken_away,
+    an_account_knows_since_when_it_is_there,
     who_may_not_send_logs_in_all_the_same,
     quotas_are_a_users_own,
     lists_are_by_name_and_by_domain,
