@@ -7,9 +7,10 @@ notices of our own come in by `accept_notice`. One Intake serves one set of rule
 import io
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import msgspec
+from msgspec import structs
 
 from merpati.authenticity.examiner import Examiner
 from merpati.authenticity.judgement import Examination, Origin, is_here
@@ -189,7 +190,7 @@ class Intake:
         facts = Facts(OURSELVES, envelope=envelope, headers=header_section(content))
         stamped = _stamped(content, self.stamp(facts, message))
         entry, accepted = self._entry_of_ours(facts, stamped)
-        entry = replace(entry, expires=min(entry.expires, entry.received + _REPORT_AGE))
+        entry = structs.replace(entry, expires=min(entry.expires, entry.received + _REPORT_AGE))
         await self.queue.put(entry, stamped.content, [accepted, event])
 
     def examination(self, facts: Facts) -> Examination | None:
@@ -391,7 +392,7 @@ def _with_smtputf8(envelope: Envelope, headers: Headers) -> Envelope:
         addresses.append(envelope.sender)
     if all(address.is_ascii for address in addresses) and headers.is_ascii:
         return envelope
-    return replace(envelope, smtputf8=True)
+    return structs.replace(envelope, smtputf8=True)
 
 
 def _stamped(content: Body, stamp: Stamp, head: bytes = b"") -> Stamped:

@@ -4,6 +4,7 @@ waives their demands goes by none of them."""
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from merpati.delivery.backing import UNBACKED, Backing, StsMode
 from merpati.delivery.mx import Exchanges, NoHosts
@@ -57,7 +58,7 @@ async def test_mail_waits_where_the_domain_allows_no_host(make_world) -> None:
 
 
 def a_waiver(n: int, *to: str) -> Entry:
-    return replace(an_entry(n, *to), waives_tls=True)
+    return structs.replace(an_entry(n, *to), waives_tls=True)
 
 
 async def test_what_waives_tls_goes_where_nothing_is_demanded(make_world) -> None:

@@ -1,9 +1,9 @@
 """From the queue to the hosts and back, in virtual time."""
 
 import asyncio
-from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from merpati.delivery.dispatcher import DispatcherSettings
 from merpati.delivery.ending import End, Ending
@@ -55,7 +55,7 @@ async def test_the_recipients_of_one_message_share_transactions_of_fifty(make_wo
 async def test_a_newsletter_does_not_stand_before_a_single_message(make_world):
     host = ScriptedHost(seconds=0.2)
     world = make_world(hosts={"192.0.2.1": host}, routes=(SMARTHOST,))
-    news = [replace(an_entry(n, f"u{n}@a.test"), is_bulk=True) for n in range(300)]
+    news = [structs.replace(an_entry(n, f"u{n}@a.test"), is_bulk=True) for n in range(300)]
     async with world.running():
         await world.put(*news)
         await world.clock.advance(1)
@@ -73,7 +73,7 @@ async def test_a_single_message_waits_for_no_bulk_mail_that_has_every_connection
     """The host takes minutes over each message, and much bulk mail was taken out for it."""
     host = ScriptedHost(seconds=500.0)
     world = make_world(hosts={"192.0.2.1": host}, routes=(SMARTHOST,), cap=cap)
-    news = [replace(an_entry(n, f"u{n}@a.test"), is_bulk=True) for n in range(300)]
+    news = [structs.replace(an_entry(n, f"u{n}@a.test"), is_bulk=True) for n in range(300)]
     async with world.running() as dispatcher:
         await world.put(*news)
         await world.clock.advance(30)
@@ -90,7 +90,7 @@ async def test_a_single_message_waits_for_no_bulk_mail_that_has_every_connection
 async def test_bulk_mail_alone_leaves_a_quarter_of_the_connections(make_world):
     host = ScriptedHost(seconds=5.0)
     world = make_world(hosts={"192.0.2.1": host}, routes=(SMARTHOST,))
-    news = [replace(an_entry(n, f"u{n}@a.test"), is_bulk=True) for n in range(600)]
+    news = [structs.replace(an_entry(n, f"u{n}@a.test"), is_bulk=True) for n in range(600)]
     async with world.running() as dispatcher:
         await world.put(*news)
         await world.clock.advance(300)
@@ -310,7 +310,7 @@ async def test_a_stop_releases_what_was_not_sent_untouched(make_world):
 async def test_what_is_over_expires_without_an_attempt(make_world):
     host = ScriptedHost()
     world = make_world(hosts={"192.0.2.1": host}, routes=(SMARTHOST,))
-    entry = replace(an_entry(1, "ann@a.test"), expires=world.clock.now() - 1)
+    entry = structs.replace(an_entry(1, "ann@a.test"), expires=world.clock.now() - 1)
     async with world.running():
         await world.put(entry)
         await world.clock.advance(2)
@@ -540,11 +540,11 @@ async def test_each_transaction_has_one_sender(make_world):
     entry = an_entry(1, *(f"u{n}@b.test" for n in range(4)), "u4@c.test")
     paths = [None, *map(Address.parse, ("srs0=1@a.test", "srs0=2@a.test"))] * 2
     recipients = tuple(
-        replace(one, return_path=path)
+        structs.replace(one, return_path=path)
         for one, path in zip(entry.envelope.recipients, paths, strict=False)
     )
     async with world.running():
-        await world.put(replace(entry, envelope=entry.envelope.addressed_to(recipients)))
+        await world.put(structs.replace(entry, envelope=entry.envelope.addressed_to(recipients)))
         await world.clock.advance(2)
     told = {
         str(one.return_path): [str(waiting.recipient.address) for waiting in one.recipients]

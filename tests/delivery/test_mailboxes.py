@@ -4,9 +4,9 @@ import asyncio
 import errno
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from merpati.delivery.mailboxes import Mailboxes, MailboxParts
 from merpati.delivery.maildir import Maildirs, MaildirSettings
@@ -42,7 +42,7 @@ def deliver(tmp_path):
 
     async def run(body=A_BODY, to="ann@here.test", body_type=BodyType.SEVEN_BIT, refuse=0, size=0):
         entry = an_entry(1, to, size=size or len(body.octets()))
-        entry = replace(entry, envelope=replace(entry.envelope, body=body_type))
+        entry = structs.replace(entry, envelope=structs.replace(entry.envelope, body=body_type))
         row = Waiting(0, entry.envelope.recipients[0], State.IN_HAND, START)
         maildirs = FullDisk(settings, refuse) if refuse else Maildirs(settings)
         found = asyncio.get_running_loop().create_future()

@@ -1,7 +1,5 @@
 """What an outcome means for a recipient, its journal and its notices."""
 
-from dataclasses import replace
-
 import pytest
 from msgspec import structs
 
@@ -34,14 +32,14 @@ def settle(outcome, *, entry=ENTRY, after=60.0, notify=None, final=False, **wait
     rules = Settling(SettlingSettings(), lambda attempts: 600.0 * attempts)
     recipient = Recipient(Address("ann", "a.test"))
     if notify is not None:
-        recipient = replace(recipient, notify=notify)
+        recipient = structs.replace(recipient, notify=notify)
     row = Waiting(0, recipient, State.IN_HAND, due=START, **waiting)
     return rules.settle(entry, row, outcome, START + after, final)
 
 
 def by(seconds, must_return):
     wish = DeliverBy(START + seconds, must_return)
-    return replace(ENTRY, envelope=replace(ENTRY.envelope, deliver_by=wish))
+    return structs.replace(ENTRY, envelope=structs.replace(ENTRY.envelope, deliver_by=wish))
 
 
 def kinds(settled):
@@ -95,8 +93,8 @@ def test_success_is_told_by_whoever_is_the_last_to_understand_dsn(final, lacks_d
 )
 def test_by_with_trace_is_told_of_every_relay(notify, final, action):
     traced = by(3600.0, must_return=False)
-    wish = replace(traced.envelope.deliver_by, trace=True)
-    traced = replace(traced, envelope=replace(traced.envelope, deliver_by=wish))
+    wish = structs.replace(traced.envelope.deliver_by, trace=True)
+    traced = structs.replace(traced, envelope=structs.replace(traced.envelope, deliver_by=wish))
     notice = settle(DELIVERED, entry=traced, notify=notify, final=final).settlement.notice
     assert (notice.action if notice else None) == action
     assert settle(DELIVERED, entry=by(3600.0, must_return=False)).settlement.notice is None
@@ -137,7 +135,7 @@ def test_never_is_never():
 
 
 @pytest.mark.parametrize(
-    "entry", [an_entry(1, "ann@a.test", sender=""), replace(ENTRY, is_notice=True)]
+    "entry", [an_entry(1, "ann@a.test", sender=""), structs.replace(ENTRY, is_notice=True)]
 )
 def test_no_notice_to_the_null_sender_or_about_a_notice(entry):
     settled = settle(FAILED, entry=entry)
@@ -214,7 +212,7 @@ def test_a_deadline_that_must_return_fails_with_5_4_7():
     missed = settle(DEFERRED, entry=by(60, must_return=True))
     assert soon.settlement.due == START + 120
     assert missed.settlement.state is State.FAILED
-    ends = replace(by(60, must_return=True), expires=START + 60)
+    ends = structs.replace(by(60, must_return=True), expires=START + 60)
     assert settle(DEFERRED, entry=ends).settlement.notice.status == "5.4.7"
     assert (missed.settlement.notice.status, missed.events[0].cause) == (
         "5.4.7",

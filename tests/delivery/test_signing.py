@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 
 import dkim
 import pytest
+from msgspec import structs
 
 from merpati.authenticity.dkim.keypair import KeyKind
 from merpati.authenticity.dkim.result import Result
@@ -96,7 +97,7 @@ class Signatures:
 
 def ours(n: int, *to: str, login: str = "", content: bytes = CONTENT) -> Entry:
     entry = an_entry(n, *(to or (f"bob{n}@b.test",)), size=len(content))
-    return replace(entry, is_ours=True, client=replace(entry.client, login=login))
+    return structs.replace(entry, is_ours=True, client=structs.replace(entry.client, login=login))
 
 
 def verdicts(top: bytes, content: bytes = CONTENT, domain: str = "a.test") -> list[Result]:
@@ -129,7 +130,7 @@ async def test_what_strangers_sent_is_not_signed(make_world):
     signing = await Signatures().begin()
     world = make_world(hosts={"192.0.2.1": host}, routes=(SMARTHOST,), signing=signing)
     async with world.running():
-        await world.queue.put(replace(ours(1), is_ours=False), Body((CONTENT,)))
+        await world.queue.put(structs.replace(ours(1), is_ours=False), Body((CONTENT,)))
         await world.clock.advance(5)
     assert [one.top for one in host.received] == [b""]
 
@@ -289,7 +290,7 @@ async def test_what_cannot_be_signed_leaves_as_it_is_and_is_told_of() -> None:
 async def test_a_signature_is_valid_for_longer_than_the_message_is_tried() -> None:
     signing = await Signatures().begin()
     usual, patient = ours(1), ours(2)
-    patient = replace(patient, expires=patient.received + 30 * DAY)
+    patient = structs.replace(patient, expires=patient.received + 30 * DAY)
     assert f"x={int(START + 14 * DAY)};".encode() in await sign(signing, usual)
     assert f"x={int(START + 32 * DAY)};".encode() in await sign(signing, patient)
 
@@ -318,7 +319,7 @@ class TestSealing:
     def entry(self, chain: str = "none", content: bytes = STRANGE, at: float = AT) -> Entry:
         # dkimpy reads the clock by itself and believes nothing of the future.
         entry = an_entry(1, "x@c.test", size=len(content), now=at)
-        return replace(entry, sealing=Sealing("a.test", self.FOUND, chain))
+        return structs.replace(entry, sealing=Sealing("a.test", self.FOUND, chain))
 
     async def seal(self, content: bytes = STRANGE, chain: str = "none") -> bytes:
         signing = await Signatures().begin(KeyKind.ED25519, KeyKind.RSA_2048)

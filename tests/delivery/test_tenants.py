@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from merpati.delivery.lesson import Setback
 from merpati.delivery.outcome import Outcome, Result
@@ -91,9 +92,9 @@ def test_other_sites_other_tenants_and_nobodys_notices_go_on():
 def test_a_login_is_the_tenant_whatever_it_sends_as():
     entry = an_entry(1, "ann@a.test")
     assert tenant_of(entry) == "b.test"
-    assert tenant_of(replace(entry, client=replace(entry.client, login="bob@d.test"))) == (
-        "bob@d.test"
-    )
+    assert tenant_of(
+        structs.replace(entry, client=structs.replace(entry.client, login="bob@d.test"))
+    ) == ("bob@d.test")
 
 
 def test_what_is_remembered_is_bounded_and_what_is_forgotten_is_told_to_end():

@@ -1,10 +1,9 @@
 """The one door into the queue."""
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from merpati.intake import Intake, Receipt, has_bare_newlines
 from merpati.journal.events import Accepted, Noticed, Refused, Reported
@@ -79,7 +78,7 @@ async def test_a_message_says_itself_that_it_waives_tls_unless_its_envelope_requ
     field: bytes, require_tls: bool, waives: bool
 ) -> None:
     house = House()
-    envelope = replace(an_envelope("bob@a.test"), require_tls=require_tls)
+    envelope = structs.replace(an_envelope("bob@a.test"), require_tls=require_tls)
     await submit(house.intake(), envelope, field + MESSAGE)
     entry, _ = await stored(house)
     assert entry.waives_tls is waives
@@ -88,7 +87,7 @@ async def test_a_message_says_itself_that_it_waives_tls_unless_its_envelope_requ
 @pytest.mark.parametrize(("priority", "is_bulk"), [(-1, True), (0, False), (3, False)])
 async def test_a_low_priority_makes_it_bulk_mail(priority: int, is_bulk: bool) -> None:
     house = House()
-    envelope = replace(an_envelope("bob@a.test"), priority=priority)
+    envelope = structs.replace(an_envelope("bob@a.test"), priority=priority)
     await submit(house.intake(), envelope)
     entry, _ = await stored(house)
     assert entry.is_bulk is is_bulk
@@ -200,7 +199,7 @@ async def test_success_is_told_where_an_alias_leads_to_several(
     house = House()
     house.residents.alias("sales@a.test", *targets)
     wish = Recipient(Address.parse("sales@a.test"), notify=Notify.SUCCESS | Notify.FAILURE)
-    envelope = replace(an_envelope(sender=sender), recipients=(wish,))
+    envelope = structs.replace(an_envelope(sender=sender), recipients=(wish,))
     await submit(house.intake(), envelope)
     entry, _ = await stored(house)
     assert {one.notify for one in entry.envelope.recipients} == {passed_on}
@@ -301,7 +300,7 @@ async def test_a_door_without_a_conversation_is_judged_as_a_whole(
 async def test_nothing_is_held_for_longer_than_is_said() -> None:
     house = House()
     envelope = an_envelope("bob@a.test")
-    late = replace(envelope, release_at=house.clock.now() + 7 * 86400 + 1)
+    late = structs.replace(envelope, release_at=house.clock.now() + 7 * 86400 + 1)
     assert str((await submit(house.intake(), late)).reply).startswith("501 5.5.4")
 
 

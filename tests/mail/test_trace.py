@@ -1,11 +1,11 @@
 """The Received field that this host writes (RFC 5321 §4.4)."""
 
 import re
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
 from merpati.mail.address import Address
 from merpati.mail.envelope import Envelope, Recipient
@@ -111,7 +111,7 @@ def test_a_priority_is_told_to_who_traces(priority: int, clause: str) -> None:
     client = Client("192.0.2.7", helo="me.test", protocol="ESMTP")
     check(
         client,
-        replace(an_envelope("ann@a.test"), priority=priority),
+        structs.replace(an_envelope("ann@a.test"), priority=priority),
         "from me.test ([192.0.2.7]) by mx.a.test with ESMTP id ID1 for <ann@a.test>" + clause,
     )
 

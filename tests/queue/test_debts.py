@@ -1,9 +1,9 @@
 """When a sender is told of a delay, and of what nobody is told."""
 
 import math
-from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from merpati.mail.envelope import DeliverBy, Notify, Recipient
 from merpati.queue.debts import delay_told_at
@@ -21,7 +21,7 @@ def told_at(entry: Entry, notify: Notify = Notify.FAILURE | Notify.DELAY) -> flo
 def by(seconds: float, must_return: bool) -> Entry:
     entry = an_entry(1)
     wish = DeliverBy(NOW + seconds, must_return)
-    return replace(entry, envelope=replace(entry.envelope, deliver_by=wish))
+    return structs.replace(entry, envelope=structs.replace(entry.envelope, deliver_by=wish))
 
 
 def test_a_delay_is_told_after_the_usual_time_to_who_did_not_decline() -> None:
@@ -34,7 +34,9 @@ def test_a_delay_counts_from_the_time_that_a_message_was_to_be_held_until() -> N
     assert told_at(an_entry(1, release_at=NOW + 86_400)) == 86_400 + FOUR_HOURS
 
 
-@pytest.mark.parametrize("entry", [an_entry(1, sender=None), replace(an_entry(1), is_notice=True)])
+@pytest.mark.parametrize(
+    "entry", [an_entry(1, sender=None), structs.replace(an_entry(1), is_notice=True)]
+)
 def test_no_delay_is_told_where_nobody_reads_it(entry: Entry) -> None:
     assert told_at(entry) == math.inf
 

@@ -4,8 +4,9 @@ import asyncio
 import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec import structs
 
 from merpati.journal.store import JournalStore
 from merpati.mail.envelope import Body
@@ -95,7 +96,7 @@ async def test_room_that_is_settled_is_free_again(tmp_path: Path) -> None:
 
 
 async def test_bulk_mail_takes_half_of_the_hand_and_leaves_the_rest(tmp_path: Path) -> None:
-    news = [replace(an_entry(number), is_bulk=True) for number in range(5)]
+    news = [structs.replace(an_entry(number), is_bulk=True) for number in range(5)]
     async with a_queue(tmp_path, QueueSettings(in_hand=6)) as queue:
         await put(queue, news)
         assert await queue.count() == {"waiting": 2, "in_hand": 3, "held": 0}
@@ -115,7 +116,7 @@ async def test_what_was_in_hand_waits_after_a_restart(tmp_path: Path) -> None:
 
 async def test_a_higher_priority_is_taken_out_before_the_rest(tmp_path: Path) -> None:
     urgent = an_entry(2)
-    urgent = replace(urgent, envelope=replace(urgent.envelope, priority=4))
+    urgent = structs.replace(urgent, envelope=structs.replace(urgent.envelope, priority=4))
     async with a_queue(tmp_path) as queue:
         await put(queue, [an_entry(1), urgent])
         (first,) = await queue.claim(NOW, 1)

@@ -1,11 +1,11 @@
 """Whatever is damaged in a queue is found and named; what is sound is not accused."""
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import replace
 from pathlib import Path
 
 import apsw
 import pytest
+from msgspec import structs
 
 from merpati.config.places import Places
 from merpati.journal.verifying import verify_journal
@@ -76,7 +76,7 @@ async def test_what_stands_on_top_of_a_streamed_message_is_counted_apart(tmp_pat
     places = Places(tmp_path)
     head, octets = b"X: y\r\n", bytes(2 * CHUNK)
     whole = sample.entry(0, next(iter(sample.MESSAGES)))
-    entry = replace(whole, size=len(head) + len(octets), head=head)
+    entry = structs.replace(whole, size=len(head) + len(octets), head=head)
     async with open_stores(places, VirtualClock(sample.RECEIVED)) as stores:
         draft = stores.queue.draft()
         await draft.write(octets)
@@ -84,6 +84,8 @@ async def test_what_stands_on_top_of_a_streamed_message_is_counted_apart(tmp_pat
     assert found_in(places.queue()) == []
 
 
+PAGE = 8192
+"""Octets; `storage.connection` says why."""
 CHUNK_OF = "(SELECT id << 16 FROM message WHERE public = '{}')"
 ENVELOPE_OF = "UPDATE message SET entry = CAST(replace(entry, {}) AS BLOB) WHERE public = '{}'"
 
@@ -197,8 +199,8 @@ def test_pages_that_cannot_be_read_are_named_and_the_rest_is_looked_at(
     page = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)).get
     connection.close()
     with shard.open("r+b") as file:
-        file.seek((int(page) - 1) * 4096)
-        file.write(b"\xff" * 4096)
+        file.seek((int(page) - 1) * PAGE)
+        file.write(b"\xff" * PAGE)
     looked_at.clear()
     findings = found_in(shard)
     assert Damage.FILE in {one.damage for one in findings}

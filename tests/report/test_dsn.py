@@ -3,10 +3,10 @@
 import email
 import email.policy
 from collections.abc import Callable
-from dataclasses import replace
 from email.message import EmailMessage
 
 import pytest
+from msgspec import structs
 
 from merpati.diagnosis.texts import explain
 from merpati.mail.envelope import BodyType, DeliverBy, Return
@@ -132,7 +132,7 @@ def test_a_notice_stands_in_the_thread_of_its_message(owed: Builder, original: b
 def test_an_address_behind_an_alias_is_told_beside_the_one_that_was_written_to(
     owed: Builder, original: bytes
 ) -> None:
-    _, _, status, _ = read([replace(owed(), final_address="carol@c.test")], original)
+    _, _, status, _ = read([structs.replace(owed(), final_address="carol@c.test")], original)
     about_bob = status_blocks(status)[1]
     assert about_bob["Original-Recipient"] == "rfc822; robert@b.test"
     assert about_bob["Final-Recipient"] == "rfc822; carol@c.test"
@@ -225,8 +225,8 @@ def test_a_utf8_address_is_escaped_where_only_ascii_may_stand(
     owed: Builder, original: bytes
 ) -> None:
     known_as = owed()
-    recipient = replace(known_as.recipient, original="utf-8;jü+x=y@b.test")
-    report = build([replace(known_as, recipient=recipient)], original, SETTINGS, 0.0)
+    recipient = structs.replace(known_as.recipient, original="utf-8;jü+x=y@b.test")
+    report = build([structs.replace(known_as, recipient=recipient)], original, SETTINGS, 0.0)
     expected = rb"Original-Recipient: utf-8; j\x{FC}\x{2B}x\x{3D}y@b.test"
     assert expected in report.content.octets()
 
@@ -242,8 +242,10 @@ def test_no_reply_is_too_long_for_a_notice(
     owed: Builder, original: bytes, said: str, smtputf8: bool
 ) -> None:
     long = owed(reply=f"550 5.7.1 {said}", host=said, smtputf8=smtputf8)
-    recipient = replace(long.recipient, original=f"utf-8;{said[:490]}")
-    octets = build([replace(long, recipient=recipient)], original, SETTINGS, 0.0).content.octets()
+    recipient = structs.replace(long.recipient, original=f"utf-8;{said[:490]}")
+    octets = build(
+        [structs.replace(long, recipient=recipient)], original, SETTINGS, 0.0
+    ).content.octets()
     assert max(map(len, octets.split(b"\r\n"))) <= 998
 
 

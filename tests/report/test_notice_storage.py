@@ -1,7 +1,8 @@
 """A failure becomes a notice in the queue, through the real intake, and its debt is gone."""
 
 from collections.abc import Callable
-from dataclasses import replace
+
+from msgspec import structs
 
 from merpati.journal.events import Noticed, Unnoticed
 from merpati.mail.envelope import Body
@@ -35,7 +36,7 @@ async def test_a_failure_becomes_a_notice_and_a_failed_notice_becomes_none(
         NoticeSettings(HOSTNAME),
     )
     now = house.clock.now()
-    entry = replace(owed().entry, received=now, expires=now + 1000)
+    entry = structs.replace(owed().entry, received=now, expires=now + 1000)
     await house.queue.put(entry, Body((original,)))
     assert await fail_all(house) == 1
 

@@ -3,9 +3,9 @@
 import asyncio
 import errno
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import replace
 
 import pytest
+from msgspec import structs
 
 from merpati.errors import MerpatiError
 from merpati.journal.events import Event, Lifecycle, Unnoticed
@@ -104,7 +104,9 @@ async def test_who_is_named_in_forged_mail_hears_nothing_and_that_is_written_dow
     owed: Builder, original: bytes, action: str
 ) -> None:
     debt = owed(action)
-    office = Office([replace(debt, entry=replace(debt.entry, is_disproved=True))], original)
+    office = Office(
+        [structs.replace(debt, entry=structs.replace(debt.entry, is_disproved=True))], original
+    )
     assert await office.notices.pay() == 1
     [told] = office.books.told
     assert isinstance(told, Unnoticed)
@@ -210,7 +212,7 @@ async def test_the_sender_is_told_without_a_word_of_what_is_damaged(
 async def test_a_debt_about_nobody_knows_whom_is_kept_and_blocks_no_other(
     owed: Builder, original: bytes
 ) -> None:
-    lost = replace(owed(sender=None), damage="an entry cannot be read")
+    lost = structs.replace(owed(sender=None), damage="an entry cannot be read")
     office = Office([lost, owed("delayed", id_=2)], original)
     assert await office.notices.pay() == 1
     assert [one.id for one in office.books.debts] == [1]

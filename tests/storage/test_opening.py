@@ -55,7 +55,7 @@ def test_a_new_file_is_synced_fully_and_written_ahead(tmp_path: Path) -> None:
     connection = connect(settings)
     assert connection.pragma("journal_mode") == "wal"
     assert connection.pragma("synchronous") == 2
-    assert connection.pragma("page_size") == 4096
+    assert connection.pragma("page_size") == 8192
     assert connection.pragma("cache_size") == -settings.cache
     assert connection.pragma("journal_size_limit") == 64 * 1024 * 1024
     connection.close()

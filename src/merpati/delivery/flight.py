@@ -1,7 +1,7 @@
 """A transaction on its way over one connection, and how its end is told to its source."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from msgspec import structs
 
@@ -62,7 +62,7 @@ def outgoing_of(
     envelope = entry.envelope
     by = envelope.deliver_by
     if (path := transaction.return_path) is not None:
-        envelope = replace(envelope, sender=path)
+        envelope = structs.replace(envelope, sender=path)
     return Outgoing(
         envelope=envelope,
         recipients=tuple([waiting.recipient for waiting in recipients]),

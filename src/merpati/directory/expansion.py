@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 import msgspec
+from msgspec import structs
 
 from merpati.directory.directory import Directory, Resolution
 from merpati.directory.errors import DirectoryError
@@ -127,7 +128,7 @@ class Expander:
             if found.via and len(found.targets) > 1 and Notify.SUCCESS in recipient.notify:
                 expanded.append(recipient)
                 # RFC 3461 §5.2.7.3 (c): told as expanded here, and asked of nobody behind it.
-                recipient = replace(recipient, notify=recipient.notify & ~Notify.SUCCESS)
+                recipient = structs.replace(recipient, notify=recipient.notify & ~Notify.SUCCESS)
             for target in found.targets:
                 _merge(merged, _sent_on(recipient, target, named=bool(found.via)))
             for target in found.forwards:
@@ -185,7 +186,7 @@ def _sent_on(recipient: Recipient, target: Address, *, named: bool) -> Recipient
     if original is None and named:
         address = str(recipient.address)
         original = f"{'rfc822' if address.isascii() else 'utf-8'};{address}"
-    return replace(recipient, address=target, original=original)
+    return structs.replace(recipient, address=target, original=original)
 
 
 def _merge(merged: dict[Address, Recipient], recipient: Recipient) -> None:
@@ -193,7 +194,7 @@ def _merge(merged: dict[Address, Recipient], recipient: Recipient) -> None:
     if known is not None:
         # RFC 3461 §4.1: who said no NOTIFY means failures and delays; it has to be said now, or
         # the next host would not hear of what the other one wished.
-        recipient = replace(
+        recipient = structs.replace(
             known,
             notify=known.notify | recipient.notify,
             named_notify=known.named_notify or recipient.named_notify,

@@ -1,7 +1,13 @@
-"""The envelope: who sends, who receives, and what was asked of the transport (RFC 5321 §2.3.1)."""
+"""The envelope: who sends, who receives, and what was asked of the transport (RFC 5321 §2.3.1).
 
-from dataclasses import dataclass, field
+Structs and not dataclasses, here and where else one is made for each message: a frozen dataclass
+costs ten times as much to make (2.5 us with eleven fields).
+"""
+
 from enum import Enum, Flag
+
+import msgspec
+from msgspec.structs import force_setattr
 
 from merpati.mail.address import Address
 
@@ -33,8 +39,7 @@ class Notify(Flag):
 DEFAULT_NOTIFY = Notify.FAILURE | Notify.DELAY
 
 
-@dataclass(frozen=True, slots=True)
-class DeliverBy:
+class DeliverBy(msgspec.Struct, frozen=True):
     """BY= (RFC 2852 §4): the time by which to deliver, and what to do when it is missed."""
 
     deadline: float
@@ -44,8 +49,7 @@ class DeliverBy:
     trace: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Recipient:
+class Recipient(msgspec.Struct, frozen=True):
     """One forward-path with its own wishes."""
 
     address: Address
@@ -60,8 +64,7 @@ class Recipient:
     sender all the same."""
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(msgspec.Struct, frozen=True):
     """What one transaction carries besides the content."""
 
     sender: Address | None
@@ -83,7 +86,7 @@ class Envelope:
 
     def addressed_to(self, recipients: tuple[Recipient, ...]) -> "Envelope":
         """The same for these recipients."""
-        # Twice as fast as `dataclasses.replace`, and done for every message.
+        # A third of the time of `replace`, and done for every message.
         return Envelope(
             self.sender,
             recipients,
@@ -99,19 +102,18 @@ class Envelope:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(msgspec.Struct, frozen=True):
     """Content in memory, in parts: joined they are the octets as they go over the wire, undotted.
 
     Every line ends in CRLF unless the body is BINARYMIME.
     """
 
     parts: tuple[bytes, ...]
-    size: int = field(default=-1)
+    size: int = -1
 
     def __post_init__(self) -> None:
         if self.size < 0:
-            object.__setattr__(self, "size", sum(map(len, self.parts)))
+            force_setattr(self, "size", sum(map(len, self.parts)))
 
     def octets(self) -> bytes:
         """All of it in one piece; only for what is known to be small."""

@@ -5,8 +5,12 @@ Lines may end in CRLF or bare LF here: `sendmail` and programs hand in either.
 """
 
 import re
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import msgspec
+from msgspec.structs import force_setattr
 
 from merpati.mail.mailboxes import Mailboxes, parse_mailboxes
 from merpati.mail.words import decode_words
@@ -47,8 +51,7 @@ class Field:
         return decode_words(self.value)
 
 
-@dataclass(frozen=True, slots=True)
-class Headers:
+class Headers(msgspec.Struct, frozen=True):
     """The fields of one header section, in their order.
 
     Kept as octets: most messages are asked for three names, and are not taken apart for that.
@@ -60,11 +63,11 @@ class Headers:
     """Where the body begins: behind the blank line, if there is one."""
     truncated: bool = False
     """The section goes on beyond what may be scanned; `fields` are its beginning."""
-    _lower: bytes = field(init=False, repr=False, compare=False)
+    lower: bytes = b""
     """The section in lower case behind a line end, where a name can be found as it is."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_lower", b"\n" + self.section.lower())
+        force_setattr(self, "lower", b"\n" + self.section.lower())
 
     @classmethod
     def scan(cls, octets: bytes) -> "Headers":
@@ -127,18 +130,25 @@ class Headers:
         dropped = {name.lower() for name in names}
         return b"".join(field.raw for field in self.fields if field.name.lower() not in dropped)
 
-    def _find(self, name: str) -> list[re.Match[bytes]]:
-        wanted = b"\n" + name.lower().encode()
+    def _find(self, name: str) -> Sequence[re.Match[bytes]]:
+        wanted = _wanted(name)
+        at = self.lower.find(wanted)
+        if at < 0:
+            return ()  # as for most names that are asked for
         matches: list[re.Match[bytes]] = []
-        at = self._lower.find(wanted)
         while at >= 0:
             # Behind a line end stands a field's name or the blank of a fold, so this is a name
             # or the beginning of a longer one.
             found = _FIELD.match(self.section, at)
             if found and len(found[1]) == len(name):
                 matches.append(found)
-            at = self._lower.find(wanted, at + 1)
+            at = self.lower.find(wanted, at + 1)
         return matches
+
+
+@lru_cache(maxsize=64)
+def _wanted(name: str) -> bytes:
+    return b"\n" + name.lower().encode()
 
 
 def _value(found: re.Match[bytes]) -> str:

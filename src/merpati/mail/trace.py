@@ -1,9 +1,12 @@
 """Where a message came from: the facts that the Received field and the journal tell."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
+
+import msgspec
+from msgspec import structs
 
 from merpati.mail.envelope import Envelope
 
@@ -26,8 +29,7 @@ class Tls:
     """(type, data) usable by SCRAM-PLUS: `tls-exporter`, `tls-server-end-point`, `tls-unique`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Client:
+class Client(msgspec.Struct, frozen=True):
     """Who is on the other end of a received session."""
 
     ip: str
@@ -46,7 +48,7 @@ class Client:
     def introduced(self, helo: str, login: str, *, extended: bool) -> "Client":
         """The same by the name it says and the login it proved; `protocol` follows from them."""
         protocol = _protocol(self.role, extended, is_secure=bool(self.tls), has_login=bool(login))
-        return replace(self, helo=helo, login=login, protocol=protocol)
+        return structs.replace(self, helo=helo, login=login, protocol=protocol)
 
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")

@@ -10,8 +10,11 @@ DMARC by *our* SPF. Where nothing proves such a From, we do not lend it our name
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import Enum
+
+import msgspec
+from msgspec import structs
 
 from merpati.authenticity.dkim.result import Result as Signed
 from merpati.authenticity.dmarc.verdict import Method, Result
@@ -71,8 +74,7 @@ class Kept(Enum):
     """No path has room for the rewritten one."""
 
 
-@dataclass(frozen=True, slots=True)
-class SentOn:
+class SentOn(msgspec.Struct, frozen=True):
     """How the recipients of a message go on."""
 
     expansion: Expansion
@@ -194,7 +196,7 @@ def _sent_on(
     path = chosen.get(recipient.address)
     if path is None:
         return recipient
-    return replace(
+    return structs.replace(
         recipient,
         return_path=path if isinstance(path, Address) else None,
         notify=Notify.NEVER if forged else recipient.notify,

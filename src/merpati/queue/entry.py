@@ -30,8 +30,7 @@ class State(Enum):
         """Finished: the row leaves the queue, the journal remembers."""
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """A message as the queue keeps it. Made once by intake; never changes."""
 
     id: str
@@ -79,8 +78,6 @@ class Entry:
         return self.envelope.recipients + self.expanded
 
 
-# Structs and not dataclasses where one is made for each message on the hot path: a frozen
-# dataclass of eight fields costs ten times as much to make.
 class Waiting(msgspec.Struct, frozen=True):
     """One unfinished recipient."""
 
@@ -109,8 +106,7 @@ class Claim(msgspec.Struct, frozen=True):
     """In memory when the message is fresh and small, else read it with `Queue.read`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Owed:
+class Owed(msgspec.Struct, frozen=True):
     """A notice that is due about one recipient; kept until the notice itself is stored."""
 
     id: int
@@ -135,8 +131,7 @@ class Owed:
     all."""
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(msgspec.Struct, frozen=True):
     """A debt to be written with a settlement: the fields of Owed that the queue does not know."""
 
     action: str
@@ -182,8 +177,7 @@ class Selection:
     """Why it waits or is held, as `Waiting` has it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listed:
+class Listed(msgspec.Struct, frozen=True):
     """One line of `queue list`."""
 
     entry: Entry

@@ -9,6 +9,8 @@ from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from msgspec import structs
+
 from merpati.mail.address import Address, AddressError
 from merpati.policy.prefix import without_zone
 from merpati.policy.rule import AUTH, CONNECT, HELLO, MAIL, RCPT
@@ -169,7 +171,7 @@ def mail_from(session: "Session", event: MailFrom) -> Answer:
     port, facts = session.port, session.facts
     if port.is_stopping:
         return SHUTTING_DOWN
-    transaction = Transaction(port.intake, port.room, event, port.clock.now())
+    transaction = Transaction(port.intake, port.room, event)
     facts.envelope = transaction.envelope
     facts.size = event.parameters.size or 0
     judged = session.judge(MAIL)
@@ -199,7 +201,8 @@ def _lower_priority(session: "Session", transaction: Transaction) -> Reply:
     """RFC 6710: a stranger does not push ahead, and is told so; to stand back is everybody's."""
     if session.facts.login is not None or session.facts.trusted:
         return SENDER_OK
-    transaction.envelope = session.facts.envelope = replace(transaction.envelope, priority=0)
+    lowered = structs.replace(transaction.envelope, priority=0)
+    transaction.envelope = session.facts.envelope = lowered
     return _PRIORITY_LOWERED
 
 
@@ -324,13 +327,13 @@ def _become(session: "Session", said: dict[str, str]) -> None:
     client = session.facts.client
     if ip := known.get("ADDR", ""):
         plain = without_zone(ip.upper().removeprefix("IPV6:"))
-        client = replace(client, ip=str(ipaddress.ip_address(plain)))
-    client = replace(
+        client = structs.replace(client, ip=str(ipaddress.ip_address(plain)))
+    client = structs.replace(
         client, port=int(known.get("PORT", client.port)), name=known.get("NAME", client.name)
     )
     if client.tls is not None:
         # It was the front that showed a certificate, not the one it speaks for.
-        client = replace(client, tls=replace(client.tls, verified=False, chain=()))
+        client = structs.replace(client, tls=replace(client.tls, verified=False, chain=()))
     login = Address.parse(known["LOGIN"]) if known.get("LOGIN") else None
     # Nothing is believed of a command that is refused for one of its attributes.
     session.facts.client = client

@@ -114,7 +114,8 @@ class Port:
         self.greeting = _greeting(settings, is_lmtp=self.is_lmtp)
         self._sessions: set[Session] = set()
         self._standing = 0
-        self._was_short = False
+        self.is_short = False
+        """Whether more than three quarters of the slots are taken."""
         self._has_trust = lru_cache(maxsize=4096)(self._trusts)
 
     async def serve(self, arrival: Arrival) -> None:
@@ -125,7 +126,7 @@ class Port:
             await self._serve(arrival)
         finally:
             self._standing -= 1
-            self._was_short = self.is_short
+            self.is_short = self._has_few_slots()
 
     async def _serve(self, arrival: Arrival) -> None:
         tls = None
@@ -141,15 +142,13 @@ class Port:
 
     def _look_at_slots(self) -> None:
         """When slots become short, those who stand idle since before have to hurry as well."""
-        if self.is_short and not self._was_short:
+        was_short, self.is_short = self.is_short, self._has_few_slots()
+        if self.is_short and not was_short:
             self.hits("slots are short")
             for session in self._sessions:
                 session.hurry()
-        self._was_short = self.is_short
 
-    @property
-    def is_short(self) -> bool:
-        """Whether more than three quarters of the slots are taken."""
+    def _has_few_slots(self) -> bool:
         return self._standing * 4 > self.settings.connections * 3
 
     def hits(self, limit: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Coroutine
 from typing import Any
 
 from merpati.authenticity.judgement import Examination
+from merpati.clock import Clock
 from merpati.intake import TOO_MANY_HEADERS, Intake, Stamp, Stamped, storage_verdict
 from merpati.mail.envelope import DEFAULT_NOTIFY, Body, DeliverBy, Envelope, Recipient
 from merpati.mail.headers import Headers
@@ -49,12 +50,12 @@ class Transaction:
         "recipients",
     )
 
-    def __init__(self, intake: Intake, room: Room, event: MailFrom, now: float) -> None:
+    def __init__(self, intake: Intake, room: Room, event: MailFrom) -> None:
         self._intake = intake
         self._room = room
         self._share: str | None = None
         """In whose name a share of the room is held."""
-        self.envelope = _envelope(event, now)
+        self.envelope = _envelope(event, intake.clock)
         self.recipients: list[Recipient] = []
         self.flaw: Verdict | None = None
         """Why the content cannot be taken; what still comes of it is thrown away."""
@@ -197,12 +198,12 @@ class Transaction:
         self._give_share_back()  # What still comes is thrown away and needs no memory.
 
 
-def _envelope(event: MailFrom, now: float) -> Envelope:
+def _envelope(event: MailFrom, clock: Clock) -> Envelope:
     wishes = event.parameters
     by = wishes.deliver_by
     release_at = wishes.hold_until
     if wishes.hold_for is not None:
-        release_at = now + wishes.hold_for
+        release_at = clock.now() + wishes.hold_for
     return Envelope(
         sender=event.sender,
         body=wishes.body,
@@ -212,7 +213,7 @@ def _envelope(event: MailFrom, now: float) -> Envelope:
         envelope_id=wishes.envelope_id,
         require_tls=wishes.require_tls,
         # The core knows no time: BY= is counted from now.
-        deliver_by=DeliverBy(now + by.deadline, by.must_return, by.trace) if by else None,
+        deliver_by=DeliverBy(clock.now() + by.deadline, by.must_return, by.trace) if by else None,
         release_at=release_at,
         priority=wishes.priority or 0,
     )

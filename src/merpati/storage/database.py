@@ -74,7 +74,7 @@ class Database:
 
     @property
     def log_octets(self) -> int:
-        """Size of the write-ahead log. It is folded back at 4 MB; at hundreds, somebody's long
+        """Size of the write-ahead log. It is folded back at 8 MB; at hundreds, somebody's long
         question keeps it from being, and a gauge should tell."""
         log = self.settings.path.with_name(self.settings.path.name + "-wal")
         return log.stat().st_size if log.exists() else 0

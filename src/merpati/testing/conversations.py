@@ -3,8 +3,10 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Protocol
+
+from msgspec import structs
 
 from merpati.delivery.conversation import Conversation, Surroundings
 from merpati.delivery.dane import Tlsas
@@ -41,7 +43,7 @@ def a_message(
 ) -> Transaction:
     """A transaction; `changes` are fields of its entry."""
     to = to or (f"bob{n}@b.test",)
-    entry = replace(an_entry(n, *to, size=len(body)), **changes)  # type: ignore[arg-type]  # as given
+    entry = structs.replace(an_entry(n, *to, size=len(body)), **changes)
     waiting = tuple(
         Waiting(at, recipient, State.IN_HAND, 0.0)
         for at, recipient in enumerate(entry.envelope.recipients)

@@ -1,8 +1,7 @@
 """Each broken server of docs/delivery.md §2 against a conversation."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec import structs
 
 from merpati.delivery.ending import Ending
 from merpati.delivery.lesson import (
@@ -260,7 +259,7 @@ async def test_too_many_recipients_are_split(refusal: str) -> None:
 
 async def test_555_is_met_with_fewer_parameters() -> None:
     scene = Scene(broken.NoParameters)
-    envelope = replace(a_message(1).entry.envelope, ret=Return.FULL)
+    envelope = structs.replace(a_message(1).entry.envelope, ret=Return.FULL)
     await scene.play(a_message(1, envelope=envelope), a_message(2, envelope=envelope))
     assert scene.source.results() == [[D], [D]]
     mails = [line.partition("> ")[2] for line in scene.ledger.commands if line[:4] == "MAIL"]

@@ -381,7 +381,7 @@ async def test_deliver_by_is_passed_on_as_what_is_left() -> None:
     scene = Scene(offering("PIPELINING", "DELIVERBY"))
     message = a_message(1)
     by = DeliverBy(scene.clock.now() + 100, must_return=True)
-    envelope = replace(message.entry.envelope, deliver_by=by)
+    envelope = structs.replace(message.entry.envelope, deliver_by=by)
     await scene.play(a_message(1, envelope=envelope))
     assert scene.source.results() == [[D]]
     assert any(line.endswith("BY=100;R") for line in scene.ledger.commands)
@@ -392,7 +392,7 @@ async def test_a_host_that_does_not_know_of_deadlines_is_remembered(offers: tupl
     scene = Scene(offering(*offers))
     message = a_message(1)
     wish = DeliverBy(scene.clock.now() + 100, must_return=False)
-    envelope = replace(message.entry.envelope, deliver_by=wish)
+    envelope = structs.replace(message.entry.envelope, deliver_by=wish)
     await scene.play(a_message(1, envelope=envelope))
     assert outcome_of(scene).result is D
     assert outcome_of(scene).relayed_without_deadline is ("DELIVERBY" not in offers)
@@ -770,7 +770,7 @@ async def test_who_was_not_opened_cannot_run() -> None:
 
 async def test_requiretls_goes_only_where_the_certificate_was_checked() -> None:
     message = a_message(1)
-    strict = a_message(1, envelope=replace(message.entry.envelope, require_tls=True))
+    strict = a_message(1, envelope=structs.replace(message.entry.envelope, require_tls=True))
     for demand, result in ((TlsDemand.OPPORTUNISTIC, F), (TlsDemand.REQUIRED, D)):
         scene = Scene(offering("STARTTLS", "REQUIRETLS"), replace(WAY, tls=demand))
         if demand is TlsDemand.REQUIRED:
@@ -803,7 +803,7 @@ async def test_requiretls_takes_the_proof_of_dane_and_of_sts(
     offers: tuple[str, ...], tlsa: Tlsas | None, backing: Backing, proof: str, result: Result
 ) -> None:
     message = a_message(1)
-    strict = a_message(1, envelope=replace(message.entry.envelope, require_tls=True))
+    strict = a_message(1, envelope=structs.replace(message.entry.envelope, require_tls=True))
     way = replace(WISHING, backing=backing)
     scene = Scene(offering("STARTTLS", *offers), way, tlsa=tlsa, prepare=_showing)
     await scene.play(strict)

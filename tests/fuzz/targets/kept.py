@@ -2,7 +2,8 @@
 
 import json
 import re
-from dataclasses import replace
+
+from msgspec import structs
 
 from merpati.diagnosis.texts import LANGUAGES, known_causes
 from merpati.journal.events import Refused
@@ -92,9 +93,9 @@ def notice(octets: bytes) -> None:
 
 def _owed(reply: str, host: str, cause: str, envelope_id: str, original: str) -> Owed:
     recipient = Recipient(Address.parse("bob@b.test"), original=original or None)
-    entry = replace(an_entry(1, "bob@b.test", sender="ann@a.test"), size=100)
+    entry = structs.replace(an_entry(1, "bob@b.test", sender="ann@a.test"), size=100)
     envelope = Envelope(entry.envelope.sender, (recipient,), envelope_id=envelope_id or None)
-    entry = replace(entry, envelope=envelope)
+    entry = structs.replace(entry, envelope=envelope)
     at = 1_700_000_000.0
     return Owed(1, entry, recipient, "failed", at, "5.1.1", reply, host, cause=cause)
 

@@ -2,8 +2,10 @@
 
 from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import structs
 
 from merpati.journal.events import (
     Accepted,
@@ -120,7 +122,7 @@ async def what_is_put_is_in_hand_with_its_body(bench: Bench) -> None:
 def _sent_by(login: str, first: int, count: int, *, is_bulk: bool = False) -> list[Entry]:
     client = Client("::1", login=login)
     entries = [an_entry(number) for number in range(first, first + count)]
-    return [replace(one, client=client, is_ours=True, is_bulk=is_bulk) for one in entries]
+    return [structs.replace(one, client=client, is_ours=True, is_bulk=is_bulk) for one in entries]
 
 
 async def _firsts(bench: Bench, *entries: Entry, waits: bool) -> "Counter[str]":
@@ -165,7 +167,7 @@ async def tenants_take_turns_with_what_was_put_off(bench: Bench) -> None:
 
 async def tenants_take_turns_by_head_however_many_domains_one_writes_to(bench: Bench) -> None:
     mass = _sent_by("mass", 1, 40)
-    mass = [replace(one, envelope=_to(f"u@d{n}.test")) for n, one in enumerate(mass)]
+    mass = [structs.replace(one, envelope=_to(f"u@d{n}.test")) for n, one in enumerate(mass)]
     domains = ["b.test", *(f"d{n}.test" for n in range(40))]
     for domain in domains:
         await bench.queue.assign(domain, "smarthost")
@@ -299,7 +301,7 @@ async def a_streamed_message_is_one_like_any_other(bench: Bench) -> None:
 
 async def what_is_known_at_the_end_stands_on_top(bench: Bench) -> None:
     head, octets = b"X: y\r\n", bytes(range(256)) * 3000
-    entry = replace(an_entry(1, size=len(head) + len(octets)), head=head)
+    entry = structs.replace(an_entry(1, size=len(head) + len(octets)), head=head)
     draft = bench.queue.draft()
     await draft.write(octets)
     await bench.queue.put(entry, draft, [accepted(entry)])
@@ -413,7 +415,7 @@ async def a_cause_is_kept_until_a_debt_needs_it(bench: Bench) -> None:
 
 async def an_expanded_alias_is_owed_a_notice_from_the_start(bench: Bench) -> None:
     sales = Recipient(Address("sales", "a.test"), original="rfc822;sales@a.test")
-    await _put(bench, replace(an_entry(1), expanded=(sales,)))
+    await _put(bench, structs.replace(an_entry(1), expanded=(sales,)))
     (owed,) = await bench.queue.owed(10)
     assert (owed.action, owed.status, owed.final_address) == ("expanded", "2.0.0", "sales@a.test")
     for claim in await bench.queue.claim(NOW, 10):
@@ -458,8 +460,8 @@ async def an_end_that_nobody_can_be_told_of_is_in_the_journal(bench: Bench) -> N
 async def a_missed_deadline_is_a_failure(bench: Bench) -> None:
     entry = an_entry(1)
     wish = DeliverBy(NOW + 50, must_return=True)
-    envelope = replace(entry.envelope, deliver_by=wish)
-    await _waiting(bench, replace(entry, envelope=envelope, expires=NOW + 50))
+    envelope = structs.replace(entry.envelope, deliver_by=wish)
+    await _waiting(bench, structs.replace(entry, envelope=envelope, expires=NOW + 50))
     assert await bench.queue.expire(NOW + 50, 10) == 1
     (owed,) = await bench.queue.owed(10)
     assert (owed.action, owed.status) == ("failed", "5.4.7")
@@ -550,7 +552,7 @@ async def a_login_beyond_ascii_is_held_like_any_other(bench: Bench) -> None:
 
 def replace_client(entry: Entry, login: str) -> Entry:
     """The same message, of somebody who logged in."""
-    return replace(entry, client=Client("::1", login=login), is_ours=True)
+    return structs.replace(entry, client=Client("::1", login=login), is_ours=True)
 
 
 async def fresh_mail_can_be_held_until_it_is_claimed(bench: Bench) -> None:
