@@ -1,8 +1,9 @@
 """Whoever is suspected is suspended once, and told once, whatever crashes in between."""
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import pytest
+from msgspec import structs
 
 from merpati.directory.directory import Suspension
 from merpati.directory.usage import DAY
@@ -112,7 +113,7 @@ async def test_a_mail_that_cannot_be_stored_is_written_later(world: World) -> No
 async def test_an_address_that_is_made_anew_does_not_let_the_old_ones_mail_go(world: World) -> None:
     queue = world.queues[0]
     entry = an_entry(1, "zoe@far.test")
-    entry = replace(entry, received=world.clock.now(), client=Client("::1", login=str(ANN)))
+    entry = structs.replace(entry, received=world.clock.now(), client=Client("::1", login=str(ANN)))
     await queue.put(entry, A_BODY)
     await world.directory.suspend(ANN, Suspension(world.clock.now(), "stolen"))
     await world.look()
