@@ -298,8 +298,11 @@ class Server:
     async def _beat(self) -> None:
         """Show that the loop turns, until it is told to stop."""
         while not self._stop.is_set():
-            self._given.memory.board.live(self._given.clock.monotonic())
+            self._live()
             await self._given.clock.sleep(_BEAT)
+
+    def _live(self) -> None:
+        self._given.memory.board.live(self._given.clock.monotonic())
 
     async def _serve(self) -> None:
         """Open every door, wait for the end, and return when the last session is over."""
@@ -310,6 +313,7 @@ class Server:
             sessions.create_task(self._local.run(self._given.local))
             self._take_over()
             self._settle_down()
+            self._live()  # Nothing above has to wait, and whoever is ready is seen to live.
             self._announce()
             await self._stop.wait()
             self._given.stopping()
