@@ -9,7 +9,7 @@ from merpati.feedback.tallies import Tallies
 from merpati.feedback.tally_store import TallyStore
 from merpati.storage.connection import Kind, StorageSettings
 from merpati.storage.database import Database
-from merpati.testing.conformance.tallies import BOUNDS, CHECKS, Check, tally
+from merpati.testing.conformance.tallies import BOUNDS, CHECKS, SCARCE, SCARCE_CHECKS, Check, tally
 from merpati.testing.memory_tallies import MemoryTallies
 
 
@@ -29,6 +29,12 @@ def engine(request: pytest.FixtureRequest, database: Database) -> Tallies:
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
 async def test_a_store_of_tallies(check: Check, engine: Tallies) -> None:
     await check(engine)
+
+
+@pytest.mark.parametrize("check", SCARCE_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("kind", ["memory", "sqlite"])
+async def test_room_is_shared_fairly(check: Check, kind: str, database: Database) -> None:
+    await check(MemoryTallies(SCARCE) if kind == "memory" else TallyStore(database, SCARCE))
 
 
 async def test_two_workers_share_one_file(tmp_path: Path) -> None:

@@ -14,6 +14,8 @@ from typing import Protocol
 from merpati.feedback.received import Kind
 
 DAY = 86_400
+_SHARE = 10
+"""Of what is left of the common half one family of names may have so much: one part of ten."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,22 @@ class Bounds:
     """Of one domain."""
     all_rows: int = 100_000
     """Of all domains of a kind: a stranger can send mail of which each makes a row."""
+
+    @property
+    def own_rows(self) -> int:
+        """Of each domain, for which there is room whatever comes of others: half of all."""
+        return self.all_rows // (2 * self.domains)
+
+    def room(self, of_day: int, of_domain: int, of_family: int) -> int:
+        """How many rows more a domain may have, by how many there are.
+
+        Beyond its own few it has a share of what is left of the other half, together with all
+        names below the same: the more there is already, the less anybody may add.
+        """
+        own = self.own_rows - of_domain
+        shared = (self.all_rows // 2 - of_day) // _SHARE - of_family
+        left = min(self.rows - of_domain, self.all_rows - of_day)
+        return max(0, min(left, max(own, shared)))
 
 
 @dataclass(frozen=True, slots=True)

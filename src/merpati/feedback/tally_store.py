@@ -193,7 +193,7 @@ class _Addition:
         )
 
     def _add_rows(self, id_: int, of_subject: int, of_all: int) -> int:
-        room = min(self._bounds.rows - of_subject, self._bounds.all_rows - of_all)
+        room = self._room(of_subject, of_all)
         added = 0
         for row, count in self._tally.rows.items():
             self._db.execute(
@@ -208,6 +208,19 @@ class _Addition:
             else:
                 self._left_out += count
         return added
+
+    def _room(self, of_subject: int, of_all: int) -> int:
+        wanted, bounds = of_subject + len(self._tally.rows), self._bounds
+        of_family = of_subject
+        # Most have few, and then their family makes no difference.
+        if wanted > bounds.own_rows:
+            name = self._tally.subject.family
+            query = (
+                "SELECT coalesce(sum(rows), 0) FROM tally WHERE day = ?1 AND kind = ?2 "
+                "AND (domain = ?3 OR substr(domain, -length(?4)) = ?4)"
+            )
+            ((of_family,),) = rows(self._db, query, (*self._of_day, name, f".{name}"))
+        return bounds.room(of_all, of_subject, of_family)
 
     def _tell(self, id_: int, added: int) -> None:
         tally = self._tally

@@ -54,13 +54,24 @@ class MemoryTallies:
         kept.record = tally.record
         kept.reasons += tally.reasons
         kept.left_out += tally.left_out
+        family = sum(len(one.rows) for one in self._family(tally.subject))
+        room = self._bounds.room(self._rows[of_day], len(kept.rows), family)
         for row, count in tally.rows.items():
-            is_full = len(kept.rows) >= self._bounds.rows
-            if row not in kept.rows and (is_full or self._rows[of_day] >= self._bounds.all_rows):
+            if row not in kept.rows and not room:
                 kept.left_out += count
                 continue
+            room -= row not in kept.rows
             self._rows[of_day] += row not in kept.rows
             kept.rows[row] += count
+
+    def _family(self, subject: Subject) -> list[_Kept]:
+        """Those of the same day and kind whose last two labels are the same."""
+        return [
+            one
+            for one in self._kept.values()
+            if (one.subject.day, one.subject.kind) == (subject.day, subject.kind)
+            and f".{one.subject.domain}".endswith(f".{subject.family}")
+        ]
 
     def _open(self, tally: Tally) -> _Kept | None:
         of_day = (tally.subject.day, tally.subject.kind)
@@ -78,13 +89,7 @@ class MemoryTallies:
         return kept
 
     def _has_family_room(self, tally: Tally) -> bool:
-        day, kind, name = tally.subject.day, tally.subject.kind, tally.subject.family
-        of_day = [
-            one
-            for one in (kept.subject for kept in self._kept.values() if not kept.token)
-            if (one.day, one.kind) == (day, kind)
-        ]
-        family = [one for one in of_day if f".{one.domain}".endswith(f".{name}")]
+        family = [one for one in self._family(tally.subject) if not one.token]
         return len(family) < self._bounds.family
 
     async def take(self, shard: int, now: float, until: float) -> Due | None:
