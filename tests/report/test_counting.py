@@ -9,6 +9,7 @@ from merpati.journal.events import Accepted, Failed, Refused
 from merpati.mail.address import Address
 from merpati.policy.guard import Guard, GuardSettings
 from merpati.report.counting import Counting, CountingParts, CountingSettings
+from merpati.storage.errors import StorageError
 from merpati.testing.clock import VirtualClock
 from merpati.testing.memory import MemoryJournal
 from merpati.testing.memory_directory import MemoryDirectory, MemoryUsage
@@ -91,6 +92,36 @@ async def test_a_list_here_is_one_recipient_and_strangers_mail_is_nobodys(world:
     world.accept("x@b.test", login="")
     await world.counting.finish()
     assert world.usage.used(ANN, TODAY) == Used(1, 1, 0)
+
+
+async def test_what_is_read_again_when_storage_fails_makes_nobody_suspect_twice(
+    world: World,
+) -> None:
+    now = world.clock.now()
+    world.accept("x@b.test", message="01A")
+    for _ in range(2):
+        world.journal.note(
+            Failed(at=now, message="01A", address="x@b.test", reply="550", cause="unknown-user")
+        )
+    add = world.usage.add
+
+    async def full(*_: object) -> None:
+        raise StorageError("full", is_full=True)
+
+    world.usage.add = full  # type: ignore[method-assign]
+    for _ in range(3):
+        with pytest.raises(StorageError):
+            await world.counting.gather()
+        await world.counting._begin()
+    world.usage.add = add  # type: ignore[method-assign]
+    await world.counting.gather()
+    assert world.guard.suspects() == {}
+    assert world.usage.used(ANN, TODAY) == Used(1, 1, 1)
+    world.journal.note(
+        Failed(at=now, message="01A", address="x@b.test", reply="550", cause="unknown-user")
+    )
+    await world.counting.gather()
+    assert list(world.guard.suspects()) == [ANN]
 
 
 async def test_members_of_a_list_whom_nobody_knows_are_not_the_senders_doing(

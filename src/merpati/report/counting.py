@@ -70,6 +70,10 @@ class Counting:
         """Who sent a message, and whom of its recipients only a list here names."""
         self._written = 0.0
         self._cursor = 0
+        self._noticed = 0
+        """Failures up to here were told to the guard, who forgets nothing when storage fails."""
+        self._has_noticed = False
+        """Some of them since the last write."""
 
     async def run(self) -> None:
         """Count until cancelled. Raises StorageError; begin again then."""
@@ -110,11 +114,14 @@ class Counting:
         count = _COUNTS.get(type(event))
         if count is not None:
             count(self, event)
+        # The reader stands at the event before this one until it was taken.
+        self._noticed = max(self._noticed, self._reader.cursor + 1)
 
     async def pause(self) -> None:
         """Write, if it is time."""
         elapsed = self._clock.monotonic() - self._written
-        is_time = elapsed >= self._settings.interval and self._sent
+        has_news = self._sent or self._has_noticed
+        is_time = elapsed >= self._settings.interval and has_news
         is_far = self._reader.cursor - self._cursor >= self._settings.unwritten
         if is_time or is_far or len(self._sent) >= self._settings.messages:
             await self._write()
@@ -126,6 +133,7 @@ class Counting:
             return
         await self._usage.add(self._shard, cursor, sent)
         self._cursor = cursor
+        self._has_noticed = False
         self._sent.clear()
         for account in {one.account for one in sent}:
             self._guard.learn(account)
@@ -159,7 +167,9 @@ class Counting:
                 self._fail(account, event.at)
 
     def _fail(self, account: Address | None, at: float) -> None:
-        if account is not None and self._clock.now() - at < _HOUR:
+        is_new = self._reader.cursor >= self._noticed
+        if account is not None and is_new and self._clock.now() - at < _HOUR:
+            self._has_noticed = True
             self._guard.failed(account)
 
 
