@@ -236,3 +236,5 @@ _HELLO = Command(Step.HELLO, _hello)
 SMTP_COMMANDS: Mapping[str, Command] = {**_BOTH, "EHLO": _HELLO, "HELO": _HELLO}
 # RFC 2033 §4.1: LHLO takes the place of both, which are not known then.
 LMTP_COMMANDS: Mapping[str, Command] = {**_BOTH, "LHLO": _HELLO}
+VERBS = frozenset({*SMTP_COMMANDS, *LMTP_COMMANDS, *_UNIMPLEMENTED, "BDAT"})
+"""Whatever begins with one of these was meant as a command, whether it is one here or not."""

@@ -182,7 +182,7 @@ class Mistake:
 
     reply: Reply
     line: bytes = b""
-    """What was said, cut to 512 octets; for the journal. Never holds AUTH lines."""
+    """What was said, for the journal: see `lines.quote_line`. Never holds a password."""
     fatal: bool = False
     """The connection closes after the reply: what follows cannot be trusted."""
 

@@ -4,11 +4,14 @@ A bare LF or CR is fatal at once: whoever reads it as the end of a line and whoe
 see different commands behind it (SMTP smuggling).
 """
 
+from collections.abc import Container
+
 from merpati.smtp.errors import CommandError
 from merpati.smtp.grammar import CONTROL
 from merpati.smtp.replies import BARE_NEWLINE_IN_COMMAND, LINE_TOO_LONG, NOT_TEXT
 
 _MAX_QUOTED = 512
+_MAX_VERB = 8
 
 
 class LineReader:
@@ -65,7 +68,15 @@ def decode_line(line: bytearray) -> str:
     return text
 
 
-def quote_line(line: bytes | bytearray) -> bytes:
-    """What the journal may keep of a line: 512 octets, and never a password."""
-    is_auth = line.lstrip()[:4].upper() == b"AUTH"
-    return b"AUTH" if is_auth else bytes(line[:_MAX_QUOTED])
+def quote_line(line: bytes | bytearray, verbs: Container[str]) -> bytes:
+    """What the journal may keep of a line: 512 octets of one with a verb that we know.
+
+    Of any other it keeps the length alone: a client that goes on behind a refused AUTH sends its
+    password as such a line, and behind a refused DATA the message.
+    """
+    verb = bytes(line[: _MAX_VERB + 1]).partition(b" ")[0].upper()
+    if verb == b"AUTH" or not line:
+        return verb
+    if verb.decode("latin-1") in verbs:
+        return bytes(line[:_MAX_QUOTED])
+    return b"(%d octets, no command)" % len(line)

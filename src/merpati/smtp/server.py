@@ -14,6 +14,7 @@ from merpati.smtp.body import ChunkReader, DotReader, Inspector
 from merpati.smtp.commands import (
     LMTP_COMMANDS,
     SMTP_COMMANDS,
+    VERBS,
     Command,
     parse_auth_response,
     parse_chunk,
@@ -397,7 +398,7 @@ class ServerConnection:
         elif self._errors >= self.settings.max_errors:
             reply, fatal = TOO_MANY_ERRORS, True
         self._row = FATAL if fatal else self._rows[_MISTAKE]
-        return Mistake(reply, quote_line(line), fatal)
+        return Mistake(reply, quote_line(line, VERBS), fatal)
 
     def _check_rcpt(self, event: Event) -> None:
         recipient = cast(RcptTo, event).recipient  # Step.RCPT makes nothing else

@@ -211,7 +211,9 @@ def test_without_the_extension_smtputf8_is_a_word_like_any_other(check: Check) -
 )
 def test_malformed_commands(check: Check, line: bytes, expected: str) -> None:
     player = check((line + b"\r\n", expected), (b"NOOP\r\n", "250"))
-    assert player.events[0].line == line
+    is_known = not expected.startswith("500 5.5.1")
+    hidden = b"(%d octets, no command)" % len(line) if line else b""
+    assert player.events[0].line == (line if is_known else hidden)
 
 
 @pytest.mark.parametrize("text", [b"TO:<bob>", b"TO:<b@@b.test>", b'TO:<"b@b.test>', b"TO:<>"])

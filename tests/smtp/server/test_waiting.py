@@ -246,7 +246,21 @@ def test_malformed_auth_is_not_quoted(check: Check, line: bytes, expected: str) 
 
 def test_auth_behind_a_space_is_no_command_and_not_quoted_either(check: Check) -> None:
     player = check((b" AUTH PLAIN AGFubgBzZWNyZXQ=\r\n", "500"), tls=TLS)
-    assert player.events[0].line == b"AUTH"
+    assert player.events[0].line == b"(28 octets, no command)"
+
+
+@pytest.mark.parametrize("verb", [b"\0AUTH", b"AUTH\t", b"XAUTH", b"AUHT", b"\xffAUTH"])
+def test_what_is_nearly_auth_is_not_quoted(check: Check, verb: bytes) -> None:
+    player = check((verb + b" PLAIN AGFubgBzZWNyZXQ=\r\n", "500"), tls=TLS)
+    assert b"AGFubg" not in player.events[0].line
+
+
+def test_who_goes_on_behind_a_refused_auth_tells_no_secret(check: Check) -> None:
+    player = check(
+        (b"AUTH LOGIN\r\n", "5"), (b"YW5uQGEudGVzdA==\r\n", "500"), (b"c2VjcmV0\r\n", "500")
+    )
+    lines = [event.line for event in player.events]
+    assert lines == [b"AUTH", b"(16 octets, no command)", b"(8 octets, no command)"]
 
 
 def test_no_auth_in_the_clear(check: Check) -> None:
