@@ -12,10 +12,10 @@ IN_MEMORY := $(shell df -k /dev/shm 2>/dev/null | awk '$$1 == "tmpfs" && $$4 > 1
 
 # Two plain processes, each with rooms of its own, take half of what pytest-xdist takes for tests as short as these:
 # no report travels, and nothing is collected twice. New rooms come to the second until somebody weighs them again.
-UNIT := $(IN_MEMORY) $(BIN)/pytest -q -n 0 -m "not interop and not slow" --hypothesis-profile quick -p no:logging \
+UNIT := $(IN_MEMORY) $(BIN)/pytest -q -p no:xdist -p no:logging -m "not interop and not slow" --hypothesis-profile quick \
 	-o tmp_path_retention_policy=failed
-FIRST := $(addprefix tests/,api certificates cli config delivery diagnosis documents fuzz identity inbox mail performance policy \
-	setup simulation storage torture)
+FIRST := $(addprefix tests/,api authenticity certificates cli config delivery diagnosis directory documents identity inbox \
+	mail policy setup storage torture)
 
 SECONDS ?= 60
 

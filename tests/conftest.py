@@ -30,7 +30,6 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 def pytest_collection_finish() -> None:
     """The thousands of items stay to the end: the collector need never look at them."""
-    gc.collect()
     gc.freeze()
     gc.enable()
 

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from functools import cache
 from pathlib import Path
 
 import apsw
@@ -19,9 +20,13 @@ def is_quick(config: pytest.Config) -> bool:
     return bool(config.getoption("--hypothesis-profile") == "quick")
 
 
-def is_left_out(file: Path) -> bool:
-    """Whether all of a file waits for `make test`: its import alone would take long."""
-    return file.suffix == ".py" and _WHOLE_FILE.search(file.read_text("utf-8")) is not None
+@cache
+def is_left_out(path: Path) -> bool:
+    """Whether all of a file or folder waits for `make test`: its import alone would take long."""
+    if path.is_dir():
+        tests = list(path.rglob("test_*.py"))
+        return bool(tests) and all(map(is_left_out, tests))
+    return path.suffix == ".py" and _WHOLE_FILE.search(path.read_text("utf-8")) is not None
 
 
 def hash_at_no_cost(patch: pytest.MonkeyPatch) -> None:

@@ -46,6 +46,7 @@ async def test_a_question_is_read_strictly(client: TestClient, body: bytes, stat
     assert ("error" in await answer.json()) == (status != 200)
 
 
+@pytest.mark.slow
 async def test_a_question_has_a_size(client: TestClient) -> None:  # type: ignore[type-arg]
     answer = await client.post("/v1/queue/list", data=io.BytesIO(b" " * (1024 * 1024 + 1)))
     assert answer.status == 413

@@ -104,6 +104,7 @@ def test_adding_a_user_says_what_comes_next(run: Run) -> None:
     assert "Next: merpati inbox list ann@a.test" in told
 
 
+@pytest.mark.slow
 def test_a_user_whose_password_others_know_is_asked_for_none(run: Run) -> None:
     ok(run("domain", "add", "a.test"))
     assert "logs in as [login] says" in ok(run("user", "add", "ann@a.test", "--no-password"))
@@ -187,6 +188,7 @@ def test_an_age_is_written_as_in_the_configuration(run: Run, age: str) -> None:
     assert "4h" in result.output
 
 
+@pytest.mark.slow
 def test_the_older_filter_looks_at_the_time_of_receipt(populated: Run) -> None:
     ok(populated("send", "--from", "ann@a.test", "--to", "budi@b.test", "--text", "x"))
     assert json.loads(ok(populated("queue", "list", "--older", "1h", "--json"))) == []
@@ -307,6 +309,7 @@ def test_a_hold_and_its_reason_stand_below_the_list_and_after_a_retry(populated:
         assert "moving (merpati queue resume b.test)" in told
 
 
+@pytest.mark.slow
 def test_in_a_pipe_each_line_of_the_list_is_a_recipient(populated: Run) -> None:
     ok(populated("send", "--from", "ann@a.test", "--to", "budi@b.test", "--text", "x"))
     ok(populated("queue", "suspend", "b.test"))

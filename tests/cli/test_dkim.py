@@ -105,11 +105,13 @@ def test_a_key_that_is_published_takes_over(run: Run) -> None:
         assert "signs mail" in ok(run("rotate", "a.test", servers=servers))
 
 
+@pytest.mark.slow
 def test_without_a_next_key_nothing_takes_over(one: Run) -> None:
     assert "no key to take over" in refused(one("rotate", "a.test", "--unchecked"))
     assert "has no key: merpati dkim add" in refused(one("rotate", "b.test"))
 
 
+@pytest.mark.slow
 def test_the_records_are_shown_as_a_zone_has_them(one: Run) -> None:
     told = ok(one("show", "a.test"))
     assert "ed25519, active since" in told

@@ -95,6 +95,7 @@ def test_reports_are_listed(filled: Run) -> None:
     assert ok(filled("reports", "list", "--since", "5s")) == ""
 
 
+@pytest.mark.slow
 def test_a_summary_says_what_passed_and_what_to_do(filled: Run) -> None:
     told = ok(filled("reports", "summary"))
     assert "a.test: 994 messages in 1 reports of google.com; 990 (99.6 %) passed DMARC" in told
@@ -126,6 +127,7 @@ def test_a_summary_in_indonesian(filled: Run) -> None:
     assert "1 surat ke alamat laporan tidak dapat dibaca" in told
 
 
+@pytest.mark.slow
 def test_programs_are_given_json(filled: Run) -> None:
     (one,) = json.loads(ok(filled("reports", "summary", "--json", "--since", "99999d")))
     assert (one["domain"], one["policy"], one["dmarc"]["messages"]) == ("a.test", "none", 994)

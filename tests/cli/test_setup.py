@@ -57,6 +57,7 @@ def test_every_fault_is_told_with_its_cost_and_the_status_is_one(run: Run) -> No
     assert "TLS-RPT (optional): missing" in told.stdout
 
 
+@pytest.mark.slow
 def test_programs_are_given_json(run: Run) -> None:
     told = setup(run, "a.test", "--check", "--json")
     assert told.exit_code == 1
@@ -67,6 +68,7 @@ def test_programs_are_given_json(run: Run) -> None:
     assert (mx["state"], mx["seen"]) == ("missing", [])
 
 
+@pytest.mark.slow
 def test_a_zone_has_records_and_comments_alone(run: Run) -> None:
     zone = "mx.a.test A 192.0.2.1"
     lines = setup(run, "a.test", "--zone", zone=zone).stdout.splitlines()
@@ -74,6 +76,7 @@ def test_a_zone_has_records_and_comments_alone(run: Run) -> None:
     assert "; 1.2.0.192.in-addr.arpa. 3600 IN PTR mx.a.test." in lines
 
 
+@pytest.mark.slow
 def test_a_terminal_is_never_given_what_a_stranger_would_do_to_it(run: Run) -> None:
     told = setup(run, "a.test", "--check", zone='a.test TXT "v=spf1 \\027[2J"')
     assert "\x1b" not in told.stdout
@@ -127,5 +130,6 @@ class TestAdvice:
         (line,) = [one for one in json.loads(self.told(run, "--json"))["records"] if one["advice"]]
         assert line["purpose"] == "DMARC"
 
+    @pytest.mark.slow
     def test_without_a_policy_there_is_no_step(self, run: Run) -> None:
         assert "report about" not in self.told(run, zone="x.test A 192.0.2.9")

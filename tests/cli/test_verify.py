@@ -93,6 +93,7 @@ def test_what_is_damaged_is_held_on_demand_and_still_counts(
     assert json.loads(run("verify", "--hold-damaged", "--json").stdout)["held"] == 0
 
 
+@pytest.mark.slow
 def test_counts_are_made_anew_only_while_nobody_else_works_on_them(
     run: Run, message: str, tmp_path: Path
 ) -> None:
@@ -137,6 +138,7 @@ def test_a_file_that_is_no_database_is_named(run: Run, message: str, tmp_path: P
     assert "merpati restore" in done.stdout
 
 
+@pytest.mark.slow
 def test_files_of_mailboxes_are_read_on_demand(run: Run, message: str, tmp_path: Path) -> None:
     new = tmp_path / "var/mail/a.test/ann/new"
     new.mkdir(parents=True)

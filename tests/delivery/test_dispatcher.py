@@ -317,6 +317,7 @@ async def test_what_is_over_expires_without_an_attempt(make_world):
     assert (len(await world.events(Expired)), host.received) == (1, [])
 
 
+@pytest.mark.slow
 async def test_what_is_in_hand_is_bounded(make_world):
     world = make_world(
         hosts={"192.0.2.1": ScriptedHost(seconds=1.0)},

@@ -102,6 +102,7 @@ async def test_what_we_lack_ourselves_is_held_against_no_host(make_world):
     assert await world.events(Deferred) == []
 
 
+@pytest.mark.slow
 async def test_the_connections_of_a_worker_are_bounded(make_world):
     names = [f"d{n}.test" for n in range(12)]
     dns = ScriptedDns(v4={name: (f"192.0.2.{n}",) for n, name in enumerate(names)})

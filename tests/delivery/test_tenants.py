@@ -178,6 +178,7 @@ async def test_what_waits_in_memory_when_the_hold_begins_is_not_tried_either(mak
         assert await world.waiting() == 30 - len(host.received)
 
 
+@pytest.mark.slow
 async def test_an_hour_later_it_is_tried_again_and_one_refusal_holds_the_rest(make_world):
     host = suspicious()
     world = make_world(hosts={"192.0.2.1": host}, routes=(SMARTHOST,))

@@ -3,6 +3,7 @@
 from email.message import EmailMessage
 from email.policy import SMTP
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -101,6 +102,7 @@ def test_very_many_parts_are_cut_off() -> None:
     assert len(read_parts(head + b"--b\r\n\r\nx\r\n" * 50_000)) == MAX_PARTS
 
 
+@pytest.mark.slow
 def test_nested_multiparts_that_share_everything_end() -> None:
     bomb = b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n" * 2000
     assert len(read_parts(bomb)) <= MAX_PARTS

@@ -49,6 +49,7 @@ def units(tmp_path: Path) -> list[str]:
     return [str(tmp_path / unit.name) for unit in (SERVICE, SOCKET)]
 
 
+@pytest.mark.slow
 @needs_systemd
 def test_systemd_accepts_the_units(units: list[str]) -> None:
     done = systemd("verify", "--man=no", *units)

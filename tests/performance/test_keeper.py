@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 
 def wait_for(condition: Callable[[], int]) -> int:
     """What it gives as soon as that is true."""
@@ -40,7 +42,6 @@ def test_what_left_its_parent_ends_with_the_keeper(tmp_path: Path) -> None:
     assert not Path(f"/proc/{pid}").exists()
 
 
-@pytest.mark.slow
 def test_the_command_joins_the_group_before_it_begins(tmp_path: Path) -> None:
     procs = tmp_path / "procs"
     subprocess.run(

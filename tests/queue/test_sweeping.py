@@ -43,6 +43,7 @@ async def swept(database: Database) -> None:
             await asyncio.sleep(0)
 
 
+@pytest.mark.slow
 async def test_large_content_is_stored_whole(tmp_path: Path) -> None:
     database, queue = await opened(tmp_path / "0.db")
     await queue.put(an_entry(1, size=LARGE.size), LARGE)
@@ -50,6 +51,7 @@ async def test_large_content_is_stored_whole(tmp_path: Path) -> None:
     await database.close()
 
 
+@pytest.mark.slow
 async def test_a_delivered_large_message_is_gone_with_all_its_content(tmp_path: Path) -> None:
     database, queue = await opened(tmp_path / "0.db")
     await queue.put(an_entry(1, size=LARGE.size), LARGE)
@@ -60,6 +62,7 @@ async def test_a_delivered_large_message_is_gone_with_all_its_content(tmp_path: 
     await database.close()
 
 
+@pytest.mark.slow
 async def test_one_transaction_removes_one_chunk_and_each_sweep_one_slice(tmp_path: Path) -> None:
     database, queue = await opened(tmp_path / "0.db")
     await queue.put(an_entry(1, size=LARGE.size), LARGE)
@@ -102,6 +105,7 @@ async def test_a_draft_that_is_written_is_left_alone_by_the_sweep(tmp_path: Path
     await database.close()
 
 
+@pytest.mark.slow
 async def test_content_with_a_piece_gone_is_never_read_as_a_shorter_one(tmp_path: Path) -> None:
     database, queue = await opened(tmp_path / "0.db")
     await queue.put(an_entry(1, size=LARGE.size), LARGE)

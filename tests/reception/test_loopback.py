@@ -54,6 +54,7 @@ def send(at: Endpoint, *, encrypted: bool) -> None:
             client.sendmail("eve@b.test", [to], b"Subject: Hi\r\n\r\n" + b"x" * 70 + b"\r\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encrypted", [False, True])
 async def test_smtplib_sends_two_messages_over_one_connection(
     tls: TlsContext, encrypted: bool

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from _pytest.mark import ParameterSet
 from msgspec import structs
 from msgspec.structs import replace
 
@@ -25,6 +24,8 @@ from tests.simulation.run import run
 from tests.simulation.shrink import shrink
 from tests.simulation.worker import Worker
 
+pytestmark = pytest.mark.slow
+
 SEEDS = int(os.environ.get("MERPATI_SEEDS", "16"))
 KEPT = sorted((Path(__file__).parent / "kept").glob("*.json"))
 _TRACES = """
@@ -34,13 +35,7 @@ print(*(run(draw(seed)).trace for seed in (3, 13)))
 """
 
 
-def of_a_seed(seed: int) -> ParameterSet:
-    """The first show in `make check` that promises are kept; each further one is a rarer case."""
-    return pytest.param(seed, marks=[pytest.mark.slow] if seed >= 2 else [])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", [of_a_seed(seed) for seed in range(SEEDS)])
+@pytest.mark.parametrize("seed", range(SEEDS))
 def test_every_promise_is_kept(seed: int) -> None:
     result = run(draw(seed))
     assert result.violation is None, f"python -m tests.simulation --seed {seed} --verbose"
@@ -51,7 +46,6 @@ def test_what_was_found_once_is_mended(file: Path) -> None:
     assert run(msgspec.json.decode(file.read_bytes(), type=Plan)).violation is None
 
 
-@pytest.mark.slow
 def test_a_seed_tells_the_same_story_each_time() -> None:
     # Our own hash seed is drawn, so is our heap: it holds what the tests before left behind.
     other = subprocess.run(
@@ -206,7 +200,6 @@ WAITING = [HOST_DOWN, *messages(4)]
 DIES_WITH_A_COPY = Crash(at=0.5, cut=False, down=1.0, on="kept")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("spoil", "steps", "promise"),
     [
@@ -232,7 +225,6 @@ def test_what_is_broken_on_purpose_is_found(
     assert promise_broken(plan, spoil) == promise
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("back", [HOUR, TEN_YEARS])
 def test_a_wait_that_a_jump_makes_longer_is_found(back: float) -> None:
     # The operator, who lets everything go at the end, comes late.
@@ -242,7 +234,6 @@ def test_a_wait_that_a_jump_makes_longer_is_found(back: float) -> None:
     assert promise_broken(plan, follow_every_jump) == "gap"
 
 
-@pytest.mark.slow
 def test_what_an_operator_cancels_waits_for_nothing() -> None:
     steps = (*WAITING, Alter(at=9, action="cancel", domain="d0.test"))
     assert promise_broken(replace(a_plan(*steps), ends=2 * HOUR, max_age=3 * HOUR)) == ""
@@ -254,7 +245,6 @@ def test_fresh_mail_goes_at_once_behind_a_step_back() -> None:
     assert promise_broken(a_plan(*steps)) == ""
 
 
-@pytest.mark.slow
 def test_connections_above_the_window_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = a_plan(*messages(40))
     assert promise_broken(plan) == ""
@@ -268,7 +258,6 @@ def opened_anyway(allotment: Allotment) -> bool:
     return True
 
 
-@pytest.mark.slow
 def test_a_disk_that_does_not_sync_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = a_plan(HOST_DOWN, *messages(4), Crash(at=5.0, cut=True, down=1.0))
     assert promise_broken(plan) == ""
@@ -276,7 +265,6 @@ def test_a_disk_that_does_not_sync_is_found(monkeypatch: pytest.MonkeyPatch) -> 
     assert promise_broken(plan) != ""
 
 
-@pytest.mark.slow
 def test_a_failing_plan_is_shrunk_to_what_makes_it_fail() -> None:
     def fails(plan: Plan) -> bool:
         return promise_broken(plan, acknowledge_before_storing) == "lost"

@@ -72,6 +72,7 @@ def test_what_is_no_key_to_sign_with_says_why(text: bytes, why: str) -> None:
         KeyPair.from_pem(text)
 
 
+@pytest.mark.slow
 def test_a_key_of_openssl_is_read() -> None:
     private = pair().private
     assert isinstance(private, rsa.RSAPrivateKey)

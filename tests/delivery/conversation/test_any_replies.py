@@ -82,6 +82,7 @@ def test_every_transaction_is_finished_once(
     assert Result.DELIVERED not in everything or b"2" in b"".join(said)
 
 
+@pytest.mark.slow
 @given(st.lists(st.sampled_from([b"ok", b"no", b"later"]), max_size=12), st.sampled_from(Rung))
 def test_an_honest_server_and_we_agree_on_what_was_delivered(
     kinds: list[bytes], rung: Rung

@@ -108,7 +108,7 @@ def changed(*path: str | int, value: object) -> bytes:
         b'{"x":' * 100_000,
         gzip.compress(b"{}", mtime=0),
         gzip.compress(gzip.compress(b"{}", mtime=0), mtime=0),
-        gzip.compress(b" " * 30_000_000, mtime=0),
+        gzip.compress(b" " * 30_000_000, 1, mtime=0),
         changed("policies", value=[{}]),
         changed("policies", value=EXAMPLE["policies"] * 1001),  # type: ignore[operator]  # a list
         changed("policies", 0, "summary", "total-failure-session-count", value=-1),

@@ -53,6 +53,7 @@ def test_smtplib_sends_a_message(served: tuple[smtplib.SMTP, list[bytes]]) -> No
     assert client.esmtp_features["size"] == "1048576"
 
 
+@pytest.mark.slow
 def test_smtplib_sends_two_and_a_flawed_one_between(
     served: tuple[smtplib.SMTP, list[bytes]],
 ) -> None:
