@@ -324,6 +324,14 @@ async def test_documents_that_cannot_be_believed_let_nobody_in(
             await openid.examine(signed(said(there)))
 
 
+async def test_a_provider_does_not_have_us_knock_at_another_port_beside_him() -> None:
+    async with provider() as (openid, there), provider() as (_, beside):
+        there.configuration["jwks_uri"] = f"{beside.issuer}/keys"
+        with pytest.raises(IdentityUnavailable, match="elsewhere"):
+            await openid.examine(signed(said(there)))
+        assert beside.asked == []
+
+
 async def test_a_redirect_is_not_followed() -> None:
     async with provider() as (openid, there):
         there.status = 302

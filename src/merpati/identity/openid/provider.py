@@ -9,7 +9,7 @@ the others wait for it only while there are no keys at all.
 import asyncio
 from dataclasses import dataclass
 from typing import TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import msgspec
 
@@ -28,6 +28,7 @@ LEAST_WAIT = 60.0
 """Seconds between two looks for a key that is not there."""
 AFTER_FAILURE = 5.0
 """Seconds until a provider that gave no answer is asked again."""
+_PORTS = {"https": 443, "http": 80}
 _OPENID = "/.well-known/openid-configuration"
 _OAUTH = "/.well-known/oauth-authorization-server"
 
@@ -151,15 +152,16 @@ class Provider:
         self, url: str, body: bytes | None = None, form: str = "", authorization: str = ""
     ) -> Ask:
         """A question to a URL that the provider names: as well protected as the provider is, and if
-        at another host, then on the Internet."""
+        at another host or port, then on the Internet: an answer of his must not have us knock at
+        whatever else listens beside him."""
         try:
             there, issuer = urlsplit(url), urlsplit(self.issuer)
-            is_same = (there.scheme, there.hostname) == (issuer.scheme, issuer.hostname)
+            is_same = _origin(there) == _origin(issuer)
             is_good = bool(there.hostname) and (there.scheme == "https" or is_same)
         except ValueError:
             is_good = is_same = False
         if not is_good:
-            raise IdentityUnavailable(f"{self.issuer} names a URL that is not https")
+            raise IdentityUnavailable(f"{self.issuer} names a URL elsewhere that is not https")
         return Ask(url, body, form or "application/json", authorization, public=not is_same)
 
     async def _ask(self, question: Ask) -> Told:
@@ -167,6 +169,11 @@ class Provider:
             return await self._web.ask(question)
         except WireError as error:
             raise IdentityUnavailable(error.cause) from error
+
+
+def _origin(url: SplitResult) -> tuple[str, str | None, int | None]:
+    """Scheme, host and port (RFC 6454 §4). ValueError for a port that is none."""
+    return url.scheme, url.hostname, url.port or _PORTS.get(url.scheme)
 
 
 def _decode(document: bytes) -> _Configuration:
