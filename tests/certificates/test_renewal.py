@@ -16,6 +16,7 @@ from merpati.certificates.rolling import Roller, Tlsa
 from merpati.certificates.source import OwnReader, Source
 from merpati.certificates.transport import LONGEST
 from merpati.certificates.zone import ZoneWriter
+from merpati.dns.errors import DnsError, DnsFailure, DnsTimeout
 from merpati.dns.resolver import Answer as Answered
 from merpati.dns.resolver import Found
 from merpati.storage.lock import Lock
@@ -38,6 +39,9 @@ class World:
         self.cabinet = Cabinet(folder / "certificates")
         self.news: list[News] = []
         self.zone: dict[str, list[Tlsa]] = {}
+        self.is_signed = True
+        """Whether answers are proven (DNSSEC)."""
+        self.dns_failure: DnsError | None = None
         self.orders: tuple[tuple[str, ...], ...] = ((NAME,),)
         self.renewal = Renewal(
             self.cabinet,
@@ -51,7 +55,10 @@ class World:
     def tlsa(self, host: str) -> Answered[Tlsa]:
         """What the DNS has of a host's key."""
         found = self.zone.get(host, [])
-        return Answered(Found.RECORDS if found else Found.NO_DATA, tuple(found), ttl=300.0)
+        if self.dns_failure is not None:
+            raise self.dns_failure
+        kind = Found.RECORDS if found else Found.NO_DATA
+        return Answered(kind, tuple(found), ttl=300.0, secure=self.is_signed)
 
     def pin(self, *digests: str) -> None:
         """Publish these keys and no others."""
@@ -386,6 +393,58 @@ def test_where_no_key_is_pinned_nothing_is_waited_for(world: World, records: lis
     assert world.digest() == rolling.digest
     world.look()
     assert world.desk.find(NAME).state.rolling is None
+
+
+@pytest.mark.parametrize("failure", [DnsTimeout("no server answered"), DnsFailure("SERVFAIL")])
+def test_no_answer_is_no_news_of_a_key(world: World, failure: DnsError) -> None:
+    world.look()
+    old = world.digest()
+    world.dns_failure = failure
+    world.desk.roll(NAME)
+    world.at(30 * DAY)
+    world.look()
+    assert world.digest() == old
+    told = world.desk.find(NAME).state.rolling
+    assert told is not None
+    assert str(failure) in told.trouble
+
+
+def test_that_no_key_is_pinned_is_believed_after_two_hours_where_nothing_proves_it(
+    world: World,
+) -> None:
+    world.look()
+    old = world.digest()
+    world.is_signed = False
+    rolling = world.desk.roll(NAME).state.rolling
+    assert rolling is not None
+    world.look()
+    told = world.desk.find(NAME).state.rolling
+    assert told is not None
+    assert "no DNSSEC proves that there is none" in told.trouble
+    world.at(7199)
+    world.look()
+    assert world.digest() == old
+    # It had only not been heard of.
+    world.pin(old)
+    world.look()
+    world.at(8000)
+    world.pin(old, rolling.digest)
+    world.look()
+    assert world.digest() == old
+    world.at(8601)
+    world.look()
+    assert world.digest() == rolling.digest
+
+
+def test_what_stays_unseen_for_two_hours_is_not_there(world: World) -> None:
+    world.look()
+    world.is_signed = False
+    rolling = world.desk.roll(NAME).state.rolling
+    assert rolling is not None
+    world.look()
+    world.at(7200)
+    world.look()
+    assert world.digest() == rolling.digest
 
 
 def test_a_certificate_is_renewed_while_its_key_waits_to_change(world: World) -> None:

@@ -34,6 +34,8 @@ class Rolling(msgspec.Struct, frozen=True, omit_defaults=True):
     """When the record was first seen beside the old one; 0.0 for not yet."""
     ttl: float = 0.0
     """The longest that was seen of these records, seconds."""
+    absent: float = 0.0
+    """Since when no record is seen, where nothing proves that there is none; 0.0 for never."""
     switched: float = 0.0
     """When the new key was taken into use; 0.0 for not yet."""
     old: str = ""

@@ -15,7 +15,7 @@ from merpati.certificates.cabinet import Rolling
 from merpati.certificates.errors import ProofError
 from merpati.certificates.zone import ZoneWriter
 from merpati.dns.errors import DnsError
-from merpati.dns.resolver import Answer
+from merpati.dns.resolver import Answer, Found
 from merpati.dns.update import RecordSet
 
 Tlsa = tuple[int, int, int, bytes]
@@ -58,6 +58,8 @@ class _Published:
     announced; records of authorities (usage 2) do not."""
     digests: frozenset[str]
     ttl: float
+    is_certain: bool
+    """There is something, or the zone proves that there is nothing (DNSSEC)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,23 +74,32 @@ class Roller:
     def step(self, names: Sequence[str], rolling: Rolling) -> tuple[Rolling, Step]:
         """Do what can be done now; how it stands then, and what comes next."""
         try:
-            found = {host: _published(self.tlsa(host)) for host in hosts_in(names)}
-            found = {host: one for host, one in found.items() if one.pins}
+            told = {host: _published(self.tlsa(host)) for host in hosts_in(names)}
+            found = {host: one for host, one in told.items() if one.pins}
             if rolling.switched:
                 return self._take_out(found, rolling)
-            return self._announce(found, rolling)
+            doubtful = [host for host, one in told.items() if not one.is_certain]
+            return self._announce(found, doubtful, rolling)
         except (DnsError, ProofError) as error:
             return structs.replace(rolling, trouble=str(error)), Step.WAIT
 
-    def _announce(self, found: dict[str, _Published], rolling: Rolling) -> tuple[Rolling, Step]:
+    def _announce(
+        self, found: dict[str, _Published], doubtful: list[str], rolling: Rolling
+    ) -> tuple[Rolling, Step]:
         if missing := [host for host, one in found.items() if rolling.digest not in one.digests]:
             told = "; ".join(self._add(host, found[host], rolling.digest) for host in missing)
             # Whoever took it out again meanwhile begins the time anew.
             return structs.replace(rolling, seen=0.0, trouble=told), Step.WAIT
-        ttl = max([rolling.ttl, *(one.ttl for one in found.values())])
-        rolling = structs.replace(rolling, seen=rolling.seen or self.now(), ttl=ttl, trouble="")
-        is_safe = not found or self.now() >= safe_at(rolling)
-        return rolling, Step.SWITCH if is_safe else Step.WAIT
+        now = self.now()
+        rolling = structs.replace(
+            rolling,
+            seen=(rolling.seen or now) if found else 0.0,
+            ttl=max([rolling.ttl, *(one.ttl for one in found.values())]),
+            absent=(rolling.absent or now) if doubtful else 0.0,
+        )
+        is_safe = now >= safe_at(rolling)
+        why = "" if is_safe else "; ".join(map(_doubt, doubtful))
+        return structs.replace(rolling, trouble=why), Step.SWITCH if is_safe else Step.WAIT
 
     def _take_out(self, found: dict[str, _Published], rolling: Rolling) -> tuple[Rolling, Step]:
         left = [host for host, one in found.items() if rolling.old in one.digests]
@@ -111,8 +122,17 @@ class Roller:
 
 
 def safe_at(rolling: Rolling) -> float:
-    """When everybody who asks the DNS knows of the new key; 0.0 while that is not known."""
-    return rolling.seen + 2 * rolling.ttl if rolling.seen else 0.0
+    """When everybody who asks the DNS knows of the new key; 0.0 while that is not known.
+
+    That there is no record, which nothing proves, is believed after as long: a resolver may not
+    have heard yet of one that was just published, or may not pass on what it does not know.
+    """
+    known = rolling.seen + 2 * rolling.ttl if rolling.seen else 0.0
+    return max(known, rolling.absent + 2 * _TTL if rolling.absent else 0.0)
+
+
+def _doubt(host: str) -> str:
+    return f"no TLSA record of {host} is seen, and no DNSSEC proves that there is none: waits"
 
 
 def _record(host: str, digest: str, ttl: int) -> RecordSet:
@@ -121,7 +141,8 @@ def _record(host: str, digest: str, ttl: int) -> RecordSet:
 
 def _published(answer: Answer[Tlsa]) -> _Published:
     pins = [one for one in answer.records if one[0] == _EE]
-    return _Published(bool(pins), frozenset(_digests(pins)), answer.ttl)
+    is_certain = answer.found is Found.RECORDS or answer.secure
+    return _Published(bool(pins), frozenset(_digests(pins)), answer.ttl, is_certain)
 
 
 def _digests(records: list[Tlsa]) -> Iterator[str]:
