@@ -102,9 +102,18 @@ async def counter_of(settings: Settings, *, only_looks: bool = False) -> AsyncIt
     )
 
 
+def may_enter(settings: Settings) -> bool:
+    """Whether this user may work on the data; cron and PHP of other users may not."""
+    data = settings.data
+    return os.access(data, os.W_OK | os.X_OK) or not data.exists()
+
+
 def become_owner(settings: Settings) -> None:
     """Root makes files as the server's user would, or the server could not open them later."""
     user = settings.document.user
+    if not may_enter(settings):
+        allowed = f"root and the user {user}" if user else "root and the user of the server"
+        raise Refused(f"only {allowed} may work on {settings.data}: try it with sudo")
     if not user or os.geteuid() != 0:
         return
     from merpati.supervisor.privileges import drop, give

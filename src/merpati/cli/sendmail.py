@@ -6,7 +6,6 @@ now, 78 configuration.
 """
 
 import getpass
-import os
 import re
 import sys
 from collections.abc import Iterable
@@ -17,7 +16,15 @@ import click
 
 from merpati.api.operations import SUBMIT
 from merpati.api.questions import Queued, Submission
-from merpati.cli.context import NotNow, Refused, asked, counter_of, insist_on_server, settings_of
+from merpati.cli.context import (
+    NotNow,
+    Refused,
+    asked,
+    counter_of,
+    insist_on_server,
+    may_enter,
+    settings_of,
+)
 from merpati.config.check import is_loopback
 from merpati.config.places import Places
 from merpati.config.settings import Settings
@@ -161,17 +168,11 @@ async def _submit(settings: Settings, chosen: Chosen) -> None:
         else "",
         envelope_id=chosen["envelope_id"],
     )
-    if _may_ask(settings):
+    if may_enter(settings):
         async with counter_of(settings) as counter:
             say_receipt(await counter.ask(SUBMIT, question))
     else:
         say_receipt(await _by_smtp(settings, question))
-
-
-def _may_ask(settings: Settings) -> bool:
-    """Whether this user may enter the data directory; PHP and cron of others may not."""
-    data = settings.data
-    return os.access(data, os.W_OK | os.X_OK) or not data.exists()
 
 
 async def _by_smtp(settings: Settings, question: Submission) -> Queued:
