@@ -1,10 +1,12 @@
 """What is shipped for administrators is accepted by those who will read it."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -130,3 +132,26 @@ def test_the_containers_health_check_tells_a_server_that_answers(server: int) ->
     assert subprocess.run(here, timeout=30, check=False).returncode == 0
     done = subprocess.run(nowhere, timeout=30, capture_output=True, check=False)
     assert done.returncode != 0
+
+
+@pytest.mark.slow
+@pytest.mark.interop
+@pytest.mark.timeout(250)
+@needs_systemd
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can start a systemd in namespaces")
+def test_under_systemd_mail_is_taken_kept_signed_and_sent() -> None:
+    """Notify, sandbox, journal, commands of root and of others, stop; more with no argument."""
+    system = subprocess.run(
+        ["/usr/bin/python3", "-c", "import sys; print(*sys.version_info[:2])"],
+        capture_output=True, text=True, timeout=30, check=True,
+    )  # fmt: skip
+    # Modules in C are made for one Python; for another than Debian's, pip gets them.
+    same = system.stdout.split() == [*map(str, sys.version_info[:2])]
+    site = {"SITE": sysconfig.get_path("platlib")} if same else {"PIP": f"{sys.executable} -m pip"}
+    done = subprocess.run(
+        [PACKAGING / "try-systemd", "--short"],
+        env=os.environ | site,
+        capture_output=True, text=True, timeout=240, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ok: stop ends" in done.stdout
