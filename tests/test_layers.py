@@ -22,7 +22,7 @@ LAYERS = [
     {"smtp"},
     {"mail"},
     {"node"},
-    {"clock", "errors"},
+    {"clock", "errors", "extras"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 IMPORT = re.compile(r"^ *(?:from ([\w.]+) import\b|import ([\w., ]+?) *(?:#.*)?$)", re.M)

@@ -11,6 +11,7 @@ from merpati.config.logins import ldap_settings, read_secret
 from merpati.config.routes import read_routes
 from merpati.config.settings import load
 from merpati.delivery.transaction import TlsDemand
+from merpati.extras import how_to_get
 
 PORT = '[[port]]\nrole = "submission"\nlisten = "127.0.0.1:2525"\n'
 ASKING = PORT + 'client_certificates = "optional"\n'
@@ -127,7 +128,7 @@ def test_a_library_that_is_missing_is_named(
     assert look(load(file)) == []
     monkeypatch.setattr("merpati.config.files.find_spec", lambda name: None)
     [flaw] = look(load(file))
-    assert flaw.allowed == "Run: pip install 'merpati[oauth]'"
+    assert flaw.allowed == how_to_get("oauth")
 
 
 def test_a_route_with_a_certificate_demands_tls_and_shows_it(tmp_path: Path) -> None:

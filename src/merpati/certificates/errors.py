@@ -7,6 +7,7 @@ IssueError       there is no certificate now; the text says why
 """
 
 from merpati.errors import MerpatiError
+from merpati.extras import how_to_get
 
 LONGEST = 500
 """Characters of a stranger's words that are repeated."""
@@ -33,4 +34,4 @@ class AcmeMissing(IssueError):
     """The library for it is not installed."""
 
     def __init__(self) -> None:
-        super().__init__("[acme] needs a library that is not here: pip install 'merpati[acme]'")
+        super().__init__(f"[acme] needs a library that is not here. {how_to_get('acme')}")

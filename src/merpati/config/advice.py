@@ -17,6 +17,7 @@ from merpati.config.errors import Flaw
 from merpati.config.locate import Path as KeyPath
 from merpati.config.read import say
 from merpati.config.settings import Settings
+from merpati.extras import how_to_get
 from merpati.wire.certificates import Shown
 from merpati.wire.endpoint import Endpoint
 from merpati.wire.errors import TlsError, WireTaken
@@ -72,7 +73,7 @@ def _acme(settings: Settings) -> Found:
     if (acme := settings.document.acme) is None:
         return
     if importlib.util.find_spec("acme") is None:
-        yield ("acme",), "needs a library that is not here", "Run: pip install 'merpati[acme]'"
+        yield ("acme",), "needs a library that is not here", how_to_get("acme")
     if acme.authorities and not os.access(settings.path(acme.authorities), os.R_OK):
         yield ("acme", "authorities"), f"{acme.authorities} cannot be read", ""
     if acme.hook and not os.access(acme.hook[0], os.X_OK):

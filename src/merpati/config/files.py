@@ -22,6 +22,7 @@ from merpati.config.settings import Settings
 from merpati.config.tables.route import RouteTable
 from merpati.delivery.route import RouteError
 from merpati.dns.key import KeyFileError, key_of
+from merpati.extras import how_to_get
 from merpati.wire.errors import TlsError
 
 
@@ -122,7 +123,7 @@ def _logins(settings: Settings) -> Found:
         yield (
             ("login", "oauth"),
             "needs a library that is not here",
-            "Run: pip install 'merpati[oauth]'",
+            how_to_get("oauth"),
         )
     if login.oauth and login.oauth.client_secret_file:
         place: KeyPath = ("login", "oauth", "client_secret_file")

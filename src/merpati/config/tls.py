@@ -30,7 +30,7 @@ class OrderTable(Table, frozen=True):
 
 class AcmeTable(Table, frozen=True):
     """Certificates from a CA, got and renewed by itself (ACME), and shown as those of `[tls]` are.
-    Needs `pip install 'merpati[acme]'`. Until there is one, the server shows what else it has."""
+    Needs the extra `acme`. Until there is one, the server shows what else it has."""
 
     terms_agreed: Annotated[
         bool, key("You have read the CA's terms of service and agree: nothing is asked without.")

@@ -82,8 +82,8 @@ class LoginLdapTable(Table, frozen=True):
 
 
 class LoginOauthTable(Table, frozen=True):
-    """Tokens of an OpenID provider, for OAUTHBEARER and XOAUTH2. Needs `pip install
-    merpati[oauth]`. A token has to be signed by the provider's keys, or be known to it."""
+    """Tokens of an OpenID provider, for OAUTHBEARER and XOAUTH2. Needs the extra
+    `oauth`. A token has to be signed by the provider's keys, or be known to it."""
 
     issuer: Annotated[
         str,
