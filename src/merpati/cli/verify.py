@@ -112,7 +112,7 @@ class _Report:
         click.echo(f"{verdict}: looked at {self._amount()}.")
 
     def _amount(self) -> str:
-        shown = ("messages", "recipients", "events", "users", "reports", "mailbox files")
+        shown = ("messages", "recipients", "events", "users", "reports", "keys", "mailbox files")
         numbers = [
             (self._looked_at[things], things) for things in shown if things in self._looked_at
         ]

@@ -20,6 +20,8 @@ class Damage(Enum):
     MAILBOX = "mailbox"
     REPORT = "report"
     REPORTS = "reports"
+    DKIM_KEY = "dkim-key"
+    CERTIFICATE = "certificate"
 
     @property
     def lost(self) -> str:
@@ -86,6 +88,16 @@ _TEXTS = {
         "What other hosts reported of us, some of it or all; no mail.",
         "Check the disk. Stop the server and move feedback.db and feedback.db-wal away, or put "
         "back those of a backup. One that cannot be opened at all is set aside by the next start.",
+    ),
+    Damage.DKIM_KEY: (
+        "A key that signs mail of this domain: signatures fail or are missing.",
+        "`merpati dkim remove` it and `merpati dkim add` another, and publish its record; or "
+        "`merpati dkim import` it from a copy.",
+    ),
+    Damage.CERTIFICATE: (
+        "A certificate or its key: TLS goes with what else there is, or not at all.",
+        "`merpati certificate renew NAME` gets another from the CA. One of our own making is made "
+        "anew at a start when tls/ is moved away.",
     ),
     Damage.MAILBOX: (
         "A message in a mailbox, or a part of it.",

@@ -1,12 +1,13 @@
 """Everything that is kept in a data directory, checked: whether a server works on it or not."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from merpati.config.places import Places
-from merpati.directory.verifying import verify_directory
+from merpati.directory.verifying import verify_directory, verify_keys
 from merpati.feedback.verifying import verify_feedback
 from merpati.journal.verifying import verify_journal
 from merpati.queue.repairing import repair_queue
@@ -16,11 +17,13 @@ from merpati.storage.errors import StorageError
 from merpati.storage.finding import Damage, Finding
 from merpati.storage.inspection import Seen, inspected, integrity
 from merpati.storage.lock import Lock
+from merpati.system.keys import dkim_flaw, verify_certificates
 
 _PIECE = 1024 * 1024
-_CHECKS = {
+_Check = Callable[..., Iterator[Finding]]
+_CHECKS: Mapping[Kind, Sequence[_Check]] = {
     Kind.SHARD: (verify_queue, verify_journal),
-    Kind.DIRECTORY: (verify_directory,),
+    Kind.DIRECTORY: (verify_directory, partial(verify_keys, flaw=dkim_flaw)),
     Kind.FEEDBACK: (verify_feedback,),
 }
 
@@ -43,6 +46,8 @@ def verify(places: Places, seen: Seen) -> Iterator[Found]:
     if places.feedback.exists():
         for found in _database(places.feedback, Kind.FEEDBACK, seen):
             yield _of_reports(found)
+    for file, finding in verify_certificates(places, seen):
+        yield Found(file, finding)
 
 
 def _of_reports(found: Found) -> Found:
