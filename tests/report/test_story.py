@@ -343,3 +343,16 @@ def test_mail_whose_sender_waives_tls_is_told_as_that(language: str, words: str)
 def test_a_connection_that_was_never_made_says_nothing_of_encryption() -> None:
     opened = Opened(at=1.0, connection="c", site="s", host="h", ip="192.0.2.7", error="refused")
     assert "encryption" not in tell([opened])
+
+
+def test_the_dialogue_and_the_diagnosis_say_the_same_of_the_answer_that_decided() -> None:
+    """451 4.7.1 at a first try is greylisting, which its words alone do not tell."""
+    reply = "451 4.7.1 Please try again later"
+    attempt = msgspec.structs.replace(
+        ATTEMPT, dialogue=(Exchange("MAIL FROM:<ann@a.test>", "250 Ok"), Exchange("DATA", reply))
+    )
+    event = Deferred(at=1.0, reply=reply, cause="greylisted", attempt=attempt)
+    (chapter,) = chapters([event], "en")
+    assert chapter.diagnosis is not None
+    assert chapter.dialogue[1].meaning.endswith(chapter.diagnosis.summary)
+    assert not chapter.dialogue[0].meaning.endswith(chapter.diagnosis.summary)

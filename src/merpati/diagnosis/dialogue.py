@@ -69,15 +69,18 @@ _REPLY = re.compile(r"([2-5]\d\d)[ -]?(?:([245]\.\d{1,3}\.\d{1,3})(?: |$))?")
 _END = re.compile(r"\.|\(.*octets?\)|<.*message.*>|BDAT \d+ LAST", re.IGNORECASE)
 
 
-def annotate(sent: str, reply: str, language: str = DEFAULT_LANGUAGE) -> str:
+def annotate(sent: str, reply: str, language: str = DEFAULT_LANGUAGE, cause: str = "") -> str:
     """One sentence about what we said and what the answer means. Empty `sent` is a greeting.
+
+    `cause` is what a refusal is known to mean; without it its words alone are read.
 
     A lone `.`, `BDAT … LAST`, or a note such as `(2,313 octets)` stands for the message itself.
     """
     verb = _verb(sent)
     stage, *said = _COMMANDS.get(verb, _OTHER)
     at = 1 if language == "id" else 0
-    return f"{said[at]}: {_answer(stage, verb, reply, language, at)}"
+    told = explain(cause, language).summary if cause else _answer(stage, verb, reply, language, at)
+    return f"{said[at]}: {told}"
 
 
 def reply_parts(reply: str) -> tuple[int, str, str]:

@@ -1,7 +1,7 @@
 """The story of a message from its journal events: for a person, every line explained."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -123,7 +123,7 @@ def _chapter(event: Event, language: str) -> Chapter:
         kind=kind,
         told=SENTENCES[language][kind].format(**facts | _extra(event, language)),
         details=tuple(_details(event, language)),
-        dialogue=tuple(_line(exchange, language) for exchange in _dialogue(event)),
+        dialogue=tuple(_lines(event, language)),
         diagnosis=_advice(event, language),
     )
 
@@ -284,13 +284,19 @@ def _dialogue(event: Event) -> Sequence[Exchange]:
     return attempt.dialogue if attempt else ()
 
 
-def _line(exchange: Exchange, language: str) -> Line:
-    return Line(
-        sent=shown(exchange.sent),
-        reply=shown(exchange.reply),
-        meaning=annotate(exchange.sent, exchange.reply, language),
-        seconds=exchange.seconds,
-    )
+def _lines(event: Event, language: str) -> Iterator[Line]:
+    """The answer that decided means what was made of it then, which knew more than its words."""
+    refusal, cause = ("", "")
+    if isinstance(event, Deferred | Failed):
+        refusal, cause = event.reply, event.cause
+    for exchange in _dialogue(event):
+        decided = cause if exchange.reply == refusal else ""
+        yield Line(
+            sent=shown(exchange.sent),
+            reply=shown(exchange.reply),
+            meaning=annotate(exchange.sent, exchange.reply, language, decided),
+            seconds=exchange.seconds,
+        )
 
 
 def _advice(event: Event, language: str) -> Advice | None:
