@@ -139,8 +139,9 @@ def _explain(error: ValueError, annotation: object, value: object) -> tuple[str,
         return f"{shown} does not fit", f"Allowed: {error}"
     if allowed := _allowed(annotation):
         return f"{shown} does not fit", allowed
-    text = str(error).partition(" - at ")[0]
-    return f"{shown} does not fit", text.replace("Expected", "Allowed:").replace("`", "")
+    text = str(error).partition(" - at ")[0].partition(", got ")[0]
+    allowed = text.replace("Expected", "Allowed:").replace("`", "").removesuffix(" | null")
+    return f"{shown} does not fit", re.sub(r"\bint\b", _KINDS["int"], allowed)
 
 
 def _allowed(annotation: object) -> str:
