@@ -5,9 +5,10 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -410,3 +411,24 @@ def test_config_explain_tells_of_one_key(run: Run) -> None:
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_is_a_script_for_the_shell(run: Run, shell: str) -> None:
     assert "_MERPATI_COMPLETE" in ok(run("completion", shell))
+
+
+def leaves(command: click.Command, path: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """The paths of all commands that do something themselves."""
+    if not isinstance(command, click.Group):
+        yield path
+        return
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        found = command.get_command(context, name)
+        assert found is not None
+        yield from leaves(found, (*path, name))
+
+
+@pytest.mark.slow
+def test_every_command_shows_an_example_of_itself() -> None:
+    for path in leaves(merpati, ()):
+        if path in {("reload",), ("restart",)}:
+            continue  # Their name alone is the whole command.
+        told = ok(CliRunner().invoke(merpati, [*path, "--help"]))
+        assert " ".join(path) in told.partition("Example")[2], path

@@ -17,6 +17,8 @@ def alias() -> None:
     Examples:
       merpati alias add sales@a.test ann@a.test budi@a.test
       merpati alias add '*@a.test' ann@a.test      (everything that has no other home)
+      merpati alias list a.test
+      merpati alias remove sales@a.test
     """
 
 

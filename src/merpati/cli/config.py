@@ -22,6 +22,7 @@ def config() -> None:
 
     \b
     Examples:
+      merpati config check
       merpati --config merpati.toml config check
       merpati config show
       merpati config explain trusted

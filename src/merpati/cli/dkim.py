@@ -35,6 +35,10 @@ def dkim() -> None:
       merpati dkim add a.test          (then publish the records that it prints)
       merpati dkim rotate a.test       (looks into the DNS first)
       merpati dkim list
+      merpati dkim show a.test 202601-rsa
+      merpati dkim export a.test 202601-rsa --to key.pem
+      merpati dkim import a.test 202601-rsa key.pem
+      merpati dkim remove a.test 202601-rsa
     """
 
 

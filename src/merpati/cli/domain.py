@@ -18,6 +18,8 @@ def domain() -> None:
     Examples:
       merpati domain add a.test
       merpati domain setup a.test      (what to publish in the DNS)
+      merpati domain list
+      merpati domain remove a.test
     """
 
 

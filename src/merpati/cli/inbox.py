@@ -9,6 +9,8 @@ from pathlib import Path
 import click
 import msgspec
 
+from merpati.api.errors import Mistaken
+from merpati.api.names import named_address
 from merpati.cli.context import Refused, json_option, settings_of
 from merpati.cli.mailbox import MailboxError, Stored, find, messages
 from merpati.cli.names import offering, users
@@ -17,7 +19,6 @@ from merpati.cli.reading import PartLine, UnreadableError, parse, part_lines, te
 from merpati.config.places import Places
 from merpati.config.settings import Settings, developer_inbox
 from merpati.delivery.maildir import Maildirs, MaildirSettings
-from merpati.mail.address import Address, AddressError
 from merpati.mail.headers import MAX_OCTETS, Headers
 
 user_option = click.option(
@@ -66,6 +67,7 @@ def inbox() -> None:
       merpati inbox show last
       merpati inbox show 3 --source
       merpati inbox list ann@a.test
+      merpati inbox save 3 message.eml
     """
 
 
@@ -79,8 +81,8 @@ def folder_of(settings: Settings, user: str) -> Path:
             return own.inbox
         raise Refused("whose? Say --user ann@a.test (only the developer's inbox has one for all)")
     try:
-        address = Address.parse(user)
-    except AddressError as error:
+        address = named_address(user)
+    except Mistaken as error:
         raise Refused(str(error)) from error
     return Maildirs(MaildirSettings(places.mail, places.inbox)).path(address)
 

@@ -52,6 +52,8 @@ class Commands(click.Group):
             return None
         module = importlib.import_module(f"merpati.cli.{cmd_name}")
         command: click.Command = getattr(module, cmd_name)
+        if isinstance(command, click.Group):
+            _show_examples(command, f"merpati {cmd_name}", "")
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -66,6 +68,19 @@ class Commands(click.Group):
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             ctx.fail(f"No such command {args[0]!r}.{_suggest(args[0])}")
         return super().resolve_command(ctx, args)
+
+
+def _show_examples(group: click.Group, path: str, above: str) -> None:
+    """A command's help has those examples of its groups that are its own, where it has none."""
+    examples = f"{above}\n{group.help or ''}"
+    for name, command in group.commands.items():
+        own, told = f"{path} {name}", command.help or ""
+        if isinstance(command, click.Group):
+            _show_examples(command, own, examples)
+        elif "Examples:" not in told:
+            lines = [line.strip() for line in examples.splitlines() if f"{own} " in f"{line} "]
+            shown = "\n  ".join(["\b\nExamples:", *dict.fromkeys(lines)])
+            command.help = f"{told}\n\n{shown}" if lines else told
 
 
 def _suggest(name: str) -> str:

@@ -91,6 +91,10 @@ def queue() -> None:
       merpati queue retry --domain b.test
       merpati queue cancel --sender spammer@a.test
       merpati queue suspend b.test --for 2h
+      merpati queue hold --sender ann@a.test
+      merpati queue release --sender ann@a.test
+      merpati queue sites
+      merpati queue resume b.test
     """
 
 

@@ -7,13 +7,15 @@ from typing import TypedDict, Unpack
 
 import click
 
+from merpati.api.errors import Mistaken
+from merpati.api.names import named_address
 from merpati.api.operations import SUBMIT
 from merpati.api.questions import Submission
 from merpati.cli.context import Refused, asked, counter_of, json_option, settings_of
 from merpati.cli.output import say_json
 from merpati.cli.sendmail import say_receipt
 from merpati.mail import mime
-from merpati.mail.address import Address, AddressError
+from merpati.mail.address import Address
 
 
 class Chosen(TypedDict):
@@ -76,8 +78,8 @@ async def send(ctx: click.Context, as_json: bool, **chosen: Unpack[Chosen]) -> N
 
 def _addresses(texts: list[str] | tuple[str, ...]) -> list[Address]:
     try:
-        return [Address.parse(text) for text in texts]
-    except AddressError as error:
+        return [named_address(text) for text in texts]
+    except Mistaken as error:
         raise Refused(str(error)) from error
 
 

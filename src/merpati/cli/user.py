@@ -7,11 +7,11 @@ import click
 
 from merpati.api import operations as op
 from merpati.api import questions as ask
+from merpati.api.names import named_address
 from merpati.cli.context import Refused, asked, counter_of, json_option, settings_of
 from merpati.cli.names import domains, offering, users
 from merpati.cli.output import clean, say_json, say_table, word
 from merpati.config.settings import Settings
-from merpati.mail.address import Address
 
 password_option = click.option(
     "--password-stdin", is_flag=True, help="Read the password from the first line of input."
@@ -31,6 +31,12 @@ def user() -> None:
       echo "$PASSWORD" | merpati user add ann@a.test --password-stdin
       merpati user add bob@a.test --no-password
       merpati user app-password add ann@a.test thunderbird
+      merpati user list a.test
+      merpati user show ann@a.test
+      merpati user passwd ann@a.test
+      merpati user suspend ann@a.test --reason "password stolen"
+      merpati user resume ann@a.test
+      merpati user remove ann@a.test
     """
 
 
@@ -85,7 +91,7 @@ def _ways_in(settings: Settings) -> list[str]:
 
 async def _insist_on_domain(settings: Settings, address: str) -> None:
     """Nobody should think of a password twice for an address that cannot be."""
-    domain = Address.parse(address).domain
+    domain = named_address(address).domain
     async with counter_of(settings) as counter:
         if domain not in await counter.ask(op.DOMAINS, ask.Nothing()):
             raise Refused(f"{domain} is no domain here: merpati domain add {domain}")
@@ -230,6 +236,8 @@ def senders() -> None:
     Examples:
       merpati user senders add ann@a.test office@b.test
       merpati user senders add shop@a.test @a.test      (the whole domain, for a program)
+      merpati user senders list ann@a.test
+      merpati user senders remove ann@a.test office@b.test
     """
 
 
@@ -300,8 +308,10 @@ def app_password() -> None:
     """Passwords for single programs: named, and each can be taken away by itself.
 
     \b
-    Example:
+    Examples:
       merpati user app-password add ann@a.test thunderbird
+      merpati user app-password list ann@a.test
+      merpati user app-password revoke ann@a.test thunderbird
     """
 
 
