@@ -84,7 +84,7 @@ CLAIMED: dict[int, tuple[str, str]] = {
     8601: ("Authentication-Results: the field, and which ones are forged", "done"),
     8555: (
         "ACME: certificates from a CA",
-        "done: proof by HTTP and DNS; accounts are not moved or ended, certificates not revoked",
+        "done: proof by HTTP and DNS, revocation, another key of the account and its end",
     ),
     8617: ("ARC: verifying, and sealing what is forwarded (off by default)", "done"),
     8689: ("REQUIRETLS, and `TLS-Required: No`", "done"),

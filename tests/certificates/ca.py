@@ -98,6 +98,7 @@ class FakeCa:
 
     def _on_dir(self, _: Any) -> Answer:
         names = {"newNonce": "nonce", "newAccount": "account", "newOrder": "order"}
+        names |= {"revokeCert": "revoke", "keyChange": "keychange"}
         found = {name: f"{self.base}/{path}" for name, path in names.items()}
         return told(found | ({"renewalInfo": f"{self.base}/ari"} if self.window else {}))
 
@@ -106,6 +107,15 @@ class FakeCa:
 
     def _on_account(self, _: Any) -> Answer:
         return told({"status": "valid"}, 201, Location=f"{self.base}/me")
+
+    def _on_me(self, payload: Any) -> Answer:
+        return told(payload)
+
+    def _on_revoke(self, _: Any) -> Answer:
+        return Answer(body=b"")
+
+    def _on_keychange(self, _: Any) -> Answer:
+        return told({"status": "valid"})
 
     def _on_ari(self, _: Any) -> Answer:
         assert self.window

@@ -11,6 +11,7 @@ from merpati.certificates.desk import Desk, Origin
 from merpati.certificates.errors import IssueError
 from merpati.certificates.keys import KeyType, digest_of, make_key, read_key, request
 from merpati.certificates.proof import HttpProver
+from merpati.certificates.reason import Reason
 from merpati.certificates.renewal import AcmeSettings, News, Renewal
 from merpati.certificates.rolling import Roller, Tlsa
 from merpati.certificates.source import OwnReader, Source
@@ -88,6 +89,7 @@ class World:
             sources=lambda: (),
             fallback=lambda: nowhere,
             key_type=lambda: KeyType.P384,
+            acme=self.settings,
         )
 
     def at(self, seconds: float) -> None:
@@ -492,3 +494,85 @@ def test_operators_are_told_of_what_is_not_there_and_what_is_not_ours(world: Wor
     world.desk.renew(f"{NAME}.")
     assert world.orders_made == 1
     assert len(world.look()) == 1
+
+
+def payload(world: World, path: str) -> dict[str, object]:
+    """The last that the CA was told there."""
+    found: dict[str, object] = [told for asked, told in world.ca.asked if asked == path][-1]
+    return found
+
+
+def test_what_is_revoked_is_followed_by_another_of_the_same_key(world: World) -> None:
+    world.look()
+    before, digest = world.serial(), world.digest()
+    world.desk.revoke(NAME, Reason.SUPERSEDED)
+    assert payload(world, "/revoke")["reason"] == 4
+    world.look()
+    assert world.serial() != before
+    assert world.digest() == digest
+
+
+def test_a_key_that_others_know_is_changed_at_once_and_its_records_are_told(world: World) -> None:
+    world.look()
+    old = world.digest()
+    world.pin(old)
+    rolling = world.desk.revoke(NAME, Reason.KEY_COMPROMISE).state.rolling
+    assert payload(world, "/revoke")["reason"] == 1
+    assert rolling is not None
+    world.look()
+    assert world.digest() == rolling.digest != old
+    world.look()
+    kept = world.desk.find(NAME).state.rolling
+    assert kept is not None
+    assert f"publish beside what is there: _25._tcp.{NAME}. IN TLSA 3 1 1 {rolling.digest}" in (
+        kept.trouble
+    )
+    assert f"take out of the DNS: _25._tcp.{NAME}. IN TLSA 3 1 1 {old}" in kept.trouble
+    world.pin(rolling.digest)
+    world.look()
+    assert world.desk.find(NAME).state.rolling is None
+
+
+def test_a_key_that_others_know_is_changed_also_while_the_dns_is_silent(world: World) -> None:
+    world.look()
+    old = world.digest()
+
+    def silent(host: str) -> Answered[Tlsa]:
+        raise DnsTimeout(f"{host} TLSA: no answer in time")
+
+    world.tlsa = silent  # type: ignore[method-assign]  # the DNS of this test
+    world.desk.revoke(NAME, Reason.KEY_COMPROMISE)
+    world.look()
+    assert world.digest() != old
+
+
+def test_what_the_ca_does_not_revoke_is_told_and_changes_nothing(world: World) -> None:
+    world.look()
+    world.ca.spoil["/revoke"] = lambda: problem("unauthorized", 403)
+    with pytest.raises(IssueError, match="unauthorized"):
+        world.desk.revoke(NAME, Reason.KEY_COMPROMISE)
+    assert world.desk.find(NAME).state.rolling is None
+    world.ca.spoil["/revoke"] = lambda: problem("alreadyRevoked")
+    assert world.desk.revoke(NAME, Reason.KEY_COMPROMISE).state.rolling is not None
+
+
+def test_an_account_gets_another_key_when_the_ca_has_taken_it(world: World) -> None:
+    world.look()
+    before = world.cabinet.account_key(world.ca.directory)
+    world.ca.spoil["/keychange"] = lambda: problem("malformed")
+    with pytest.raises(IssueError, match="malformed"):
+        world.desk.change_account_key()
+    assert world.cabinet.account_key(world.ca.directory) == before
+    del world.ca.spoil["/keychange"]
+    world.desk.change_account_key()
+    assert world.cabinet.account_key(world.ca.directory) != before
+    assert world.cabinet.next_account_key(world.ca.directory) == b""
+
+
+def test_a_closed_account_is_forgotten(world: World) -> None:
+    with pytest.raises(IssueError, match="we have no account"):
+        world.desk.close_account()
+    world.look()
+    world.desk.close_account()
+    assert payload(world, "/me") == {"status": "deactivated"}
+    assert world.cabinet.account_key(world.ca.directory) == b""

@@ -1,8 +1,11 @@
 """A certificate authority that speaks ACME: Pebble, that of Let's Encrypt's own tests."""
 
 import json
+import ssl
 import subprocess
+import urllib.request
 from pathlib import Path
+from typing import Any
 
 import trustme
 
@@ -19,7 +22,7 @@ class Pebble(Daemon):
     def __init__(self, folder: Path, dns: int, *, nonces_refused: int = 30) -> None:
         super().__init__(folder)
         folder.mkdir()
-        self.port, self.http = free_port(), free_port()
+        self.port, self.http, self._manager = free_port(), free_port(), free_port()
         self._dns = dns
         self._refused = nonces_refused
         self.authorities = folder / "authorities.pem"
@@ -30,6 +33,14 @@ class Pebble(Daemon):
     def directory(self) -> str:
         return f"https://127.0.0.1:{self.port}/dir"
 
+    def status(self, serial: str) -> dict[str, Any]:
+        """What it says of a certificate to whoever runs it."""
+        trust = ssl.create_default_context(cafile=self.authorities)
+        url = f"https://127.0.0.1:{self._manager}/cert-status-by-serial/{serial}"
+        with urllib.request.urlopen(url, context=trust, timeout=20) as answer:
+            told: dict[str, Any] = json.load(answer)
+        return told
+
     def start(self) -> None:
         authority = trustme.CA()
         authority.cert_pem.write_to_path(self.authorities)
@@ -37,6 +48,7 @@ class Pebble(Daemon):
         own.private_key_and_cert_chain_pem.write_to_path(self.folder / "own.pem")
         settings = {
             "listenAddress": f"127.0.0.1:{self.port}",
+            "managementListenAddress": f"127.0.0.1:{self._manager}",
             "certificate": str(self.folder / "own.pem"),
             "privateKey": str(self.folder / "own.pem"),
             "httpPort": self.http,

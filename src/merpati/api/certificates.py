@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from merpati.api import questions as ask
 from merpati.api.errors import Mistaken
@@ -11,6 +12,7 @@ from merpati.certificates.cabinet import Rolling
 from merpati.certificates.desk import Desk, Kept
 from merpati.certificates.errors import IssueError
 from merpati.certificates.rolling import hosts_in, line_of, safe_at
+from merpati.journal.events import Event, Lifecycle
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,8 @@ class CertificateOffice:
     """All that are shown, or are to be."""
 
     desk: Desk
+    note: Callable[[Event], None]
+    """Takes what the journal is to have."""
 
     async def certificates(self, _: ask.Nothing) -> list[ask.CertificateLine]:
         """In the order of their precedence."""
@@ -30,6 +34,26 @@ class CertificateOffice:
     async def roll(self, question: ask.Named) -> ask.CertificateLine:
         """Change its key, a step at a time; how far that is."""
         return await self._done(self.desk.roll, question.name)
+
+    async def revoke(self, question: ask.Revocation) -> ask.CertificateLine:
+        """Have the CA revoke it, and another one got now."""
+        revoke = partial(self.desk.revoke, reason=question.reason)
+        line = await self._done(revoke, question.name)
+        self._note("certificate-revoked", f"{line.name}: {question.reason.value}")
+        return line
+
+    async def account(self, question: ask.CaAccount) -> ask.Done:
+        """Change the key of our account at the CA, or close it."""
+        do = self.desk.close_account if question.close else self.desk.change_account_key
+        try:
+            await asyncio.to_thread(do)
+        except IssueError as error:
+            raise Mistaken(str(error)) from error
+        self._note("ca-account", "is closed" if question.close else "has a new key")
+        return ask.Done()
+
+    def _note(self, what: str, detail: str) -> None:
+        self.note(Lifecycle(at=self.desk.clock.now(), what=what, detail=detail))
 
     async def _done(self, do: Callable[[str], Kept], name: str) -> ask.CertificateLine:
         try:
@@ -67,4 +91,5 @@ def _roll_line(names: tuple[str, ...], rolling: Rolling) -> ask.RollLine:
         safe=moment(safe) if safe else None,
         switched=moment(rolling.switched) if rolling.switched else None,
         trouble=rolling.trouble,
+        hurried=rolling.hurried,
     )

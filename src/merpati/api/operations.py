@@ -245,6 +245,18 @@ CERTIFICATES_ROLL = Operation(
     ask.CertificateLine,
     lambda office, q: office.certificates.roll(q),
 )
+CERTIFICATES_REVOKE = Operation(
+    "certificates/revoke",
+    ask.Revocation,
+    ask.CertificateLine,
+    lambda office, q: office.certificates.revoke(q),
+)
+CERTIFICATES_ACCOUNT = Operation(
+    "certificates/account",
+    ask.CaAccount,
+    ask.Done,
+    lambda office, q: office.certificates.account(q),
+)
 SUBMIT = Operation(
     "submit",
     ask.Submission,
@@ -320,6 +332,8 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     CERTIFICATES,
     CERTIFICATES_RENEW,
     CERTIFICATES_ROLL,
+    CERTIFICATES_REVOKE,
+    CERTIFICATES_ACCOUNT,
     REPORTS,
     REPORTS_SHOW,
     REPORTS_SUMMARY,

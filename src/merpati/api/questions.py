@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from merpati.certificates.reason import Reason
 from merpati.feedback.aggregate import AggregateReport
 from merpati.feedback.complaint import Complaint
 from merpati.feedback.received import Unreadable
@@ -183,6 +184,19 @@ class Named(Question, frozen=True):
     """A domain or an address."""
 
     name: Text
+
+
+class Revocation(Question, frozen=True):
+    """A certificate that is not to be believed any more."""
+
+    name: Text
+    reason: Reason = Reason.UNSPECIFIED
+
+
+class CaAccount(Question, frozen=True):
+    """What becomes of our account at the CA: another key, or its end."""
+
+    close: bool = False
 
 
 class Within(Question, frozen=True):
@@ -423,6 +437,8 @@ class RollLine(Answer, frozen=True):
     """When it was."""
     trouble: str = ""
     """What has to be done before it goes on."""
+    hurried: bool = False
+    """The old key is known to others: nothing is waited for."""
 
 
 class CertificateLine(Answer, frozen=True):

@@ -4,6 +4,7 @@ The only file that knows it. The library is synchronous: everything here blocks,
 renewal's. What a CA answers is a stranger's: whatever cannot be understood ends as AcmeError.
 """
 
+import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import requests
-from acme import challenges, client, errors, messages
+from acme import challenges, client, errors, jws, messages
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -69,6 +70,20 @@ class _Order(messages.NewOrder):
     """With what the library does not know yet (RFC 9773 §5)."""
 
     replaces: str | None = field("replaces", omitempty=True)
+
+
+class _Signed(JSONDeSerializable):
+    """What is signed within a request: by the next key of an account (RFC 8555 §7.3.5)."""
+
+    def __init__(self, inner: jws.JWS) -> None:
+        self._inner = inner
+
+    def to_partial_json(self) -> Any:
+        return json.loads(self._inner.json_dumps())
+
+    @classmethod
+    def from_json(cls, jobj: Any) -> "_Signed":
+        return cls(jws.JWS.from_json(jobj))
 
 
 class _Network(client.ClientNetwork):
@@ -139,6 +154,42 @@ class Authority:
                 self._session.retry_after,
                 str(told.get("explanationURL", ""))[:200],
             )
+
+    def revoke(self, chain: bytes, reason: int) -> None:
+        """Have a certificate of ours believed no more (RFC 8555 §7.6); `reason` is a number of RFC
+        5280 §5.3.1. Nothing happens to one that is revoked already. IssueError."""
+        with self._understood():
+            self._enter()
+            wish = messages.Revocation(
+                certificate=x509.load_pem_x509_certificate(chain), reason=reason
+            )
+            try:
+                self._post(self._client.directory["revokeCert"], wish)
+            except messages.Error as error:
+                if error.code != "alreadyRevoked":
+                    raise
+
+    def change_key(self, pem: bytes) -> None:
+        """Be known by another key from now on (RFC 8555 §7.3.5). IssueError."""
+        key = _account_key(pem)
+        with self._understood():
+            self._enter()
+            url = str(self._client.directory["keyChange"])
+            told = {"account": self._account_url(), "oldKey": self._key.public_key().to_json()}
+            inner = jws.JWS.sign(json.dumps(told).encode(), key, ES256, None, url)
+            self._post(url, _Signed(inner))
+            self._key = self._net.key = key
+
+    def deactivate(self) -> None:
+        """Close our account, for good (RFC 8555 §7.3.6). IssueError."""
+        with self._understood():
+            self._enter()
+            self._post(self._account_url(), messages.Registration(status="deactivated"))
+
+    def _account_url(self) -> str:
+        if (account := self._net.account) is None:
+            raise AcmeError("the CA did not say what our account is called")
+        return str(account.uri)
 
     @contextmanager
     def _understood(self) -> Iterator[None]:

@@ -38,6 +38,8 @@ class Rolling(msgspec.Struct, frozen=True, omit_defaults=True):
     """Since when no record is seen, where nothing proves that there is none; 0.0 for never."""
     switched: float = 0.0
     """When the new key was taken into use; 0.0 for not yet."""
+    hurried: bool = False
+    """The old key is known to others, so that nothing is waited for."""
     old: str = ""
     """Of the key before: what may be taken out of the DNS after the change. Known from just before
     the new key is taken into use."""
@@ -142,6 +144,27 @@ class Cabinet:
     def put_account_key(self, directory: str, key: bytes) -> None:
         """It is not made twice: the CA knows us by it."""
         self._write(self._account(directory), key)
+
+    def next_account_key(self, directory: str) -> bytes:
+        """One that the CA may know us by already, if we were stopped as it was told; empty for
+        none."""
+        return self._read(self._account(directory).with_suffix(".next"))
+
+    def put_next_account_key(self, directory: str, key: bytes) -> None:
+        """Before the CA is told of it."""
+        self._write(self._account(directory).with_suffix(".next"), key)
+
+    def take_next_account_key(self, directory: str) -> None:
+        """The CA knows us by it."""
+        try:
+            self._account(directory).with_suffix(".next").rename(self._account(directory))
+            _sync(self.folder)
+        except OSError as error:
+            raise IssueError(f"cannot take the next key: {error.strerror}") from error
+
+    def drop_account_key(self, directory: str) -> None:
+        """The CA knows us no more."""
+        self._account(directory).unlink(missing_ok=True)
 
     def put_answer(self, token: str, text: str) -> None:
         """What our HTTP door is to answer the CA (HTTP-01)."""

@@ -3,9 +3,10 @@
 Answered from the files, by whichever process is asked. Everything blocks."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 from msgspec import structs
@@ -13,12 +14,17 @@ from msgspec import structs
 from merpati.certificates.cabinet import Cabinet, Rolling, State
 from merpati.certificates.errors import IssueError
 from merpati.certificates.keys import KeyType, digest_of, make_key, read_key
+from merpati.certificates.reason import Reason
+from merpati.certificates.renewal import AcmeSettings, authority_of
 from merpati.certificates.schedule import Window, renewal_time
 from merpati.certificates.source import Reader, Source
 from merpati.clock import Clock
 from merpati.storage.lock import Lock
 from merpati.wire.certificates import UNREADABLE, Shown, shown_of
 from merpati.wire.errors import TlsError
+
+if TYPE_CHECKING:
+    from merpati.certificates.authority import Authority
 
 
 class Origin(Enum):
@@ -66,6 +72,8 @@ class Desk:
     """Those in files of the operator's."""
     fallback: Callable[[], Source]
     key_type: Callable[[], KeyType]
+    acme: Callable[[], AcmeSettings]
+    """Whom certificates are got from; raises MerpatiError where that cannot be said."""
 
     def all(self) -> list[Kept]:
         """In the order of their precedence."""
@@ -98,20 +106,68 @@ class Desk:
             raise IssueError(f"there is no certificate for {kept.name} yet whose key could change")
         self.cabinet.open()
         if kept.state.rolling is None:
-            self._begin(kept.name)
+            with self._alone():
+                self._next_key(kept.name)
         self.cabinet.want(kept.name, "look")
         return self.find(kept.name)
 
-    def _begin(self, name: str) -> None:
+    def revoke(self, name: str, reason: Reason) -> Kept:
+        """Have the CA declare that it is not to be believed any more, and get another one, at once.
+
+        With a key that others know, the next one is of a new key: its TLSA records are told, and
+        changed where we may, and nothing waits for them.
+        """
+        kept = self._ours(name)
+        if kept.shown is None:
+            raise IssueError(f"there is no certificate for {kept.name} yet")
+        settings = self.acme()
+        with self._alone(), closing(self._ca(settings)) as authority:
+            chain = self.cabinet.read(kept.name)
+            authority.revoke(chain[chain.find(b"-----BEGIN CERTIFICATE-----") :], reason.number)
+            if reason is Reason.KEY_COMPROMISE:
+                self._next_key(kept.name, hurried=True)
+        self.cabinet.want(kept.name, "look" if reason is Reason.KEY_COMPROMISE else "renew")
+        return self.find(kept.name)
+
+    def change_account_key(self) -> None:
+        """Be known to the CA by another key. It is kept before the CA is told."""
+        settings = self.acme()
+        key = make_key(KeyType.P256)
+        with self._alone(), closing(self._ca(settings)) as authority:
+            self.cabinet.put_next_account_key(settings.directory, key)
+            authority.change_key(key)
+            self.cabinet.take_next_account_key(settings.directory)
+
+    def close_account(self) -> None:
+        """End the account at the CA for good, and forget its key."""
+        settings = self.acme()
+        with self._alone(), closing(self._ca(settings)) as authority:
+            authority.deactivate()
+            self.cabinet.drop_account_key(settings.directory)
+
+    def _ca(self, settings: AcmeSettings) -> "Authority":
+        if not (key := self.cabinet.account_key(settings.directory)):
+            raise IssueError(f"we have no account at {settings.directory}")
+        return authority_of(settings, key, self.clock)
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Nobody else works on certificates meanwhile."""
+        self.cabinet.open()
         lock = Lock(self.cabinet.lock)
         if not lock.try_take():
             raise IssueError("certificates are just being looked after: try again in a moment")
         with lock:
-            key = make_key(self.key_type())
-            self.cabinet.put_next_key(name, key)
-            rolling = Rolling(since=self.clock.now(), digest=digest_of(read_key(key)))
-            state = structs.replace(self.cabinet.state(name), rolling=rolling)
-            self.cabinet.put_state(name, state)
+            yield
+
+    def _next_key(self, name: str, *, hurried: bool = False) -> None:
+        """A key that was to follow gives way: whoever knows the one may know the other."""
+        key = make_key(self.key_type())
+        self.cabinet.put_next_key(name, key)
+        digest = digest_of(read_key(key))
+        rolling = Rolling(since=self.clock.now(), digest=digest, hurried=hurried)
+        state = structs.replace(self.cabinet.state(name), rolling=rolling)
+        self.cabinet.put_state(name, state)
 
     def _ours(self, name: str) -> Kept:
         kept = self.find(name)

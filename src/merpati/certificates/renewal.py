@@ -273,19 +273,7 @@ class _Round:
 
     def _ca(self) -> "Authority":
         if self._authority is None:
-            try:
-                from merpati.certificates.authority import Authority, CaSettings
-            except ImportError as error:
-                raise AcmeMissing from error
-            wanted, clock = self.settings, self.own.clock
-            settings = CaSettings(
-                wanted.directory,
-                self._account_key(),
-                wanted.contact,
-                wanted.binding,
-                wanted.authorities,
-            )
-            self._authority = Authority(settings, clock.now, clock.monotonic)
+            self._authority = authority_of(self.settings, self._account_key(), self.own.clock)
         return self._authority
 
     def _account_key(self) -> bytes:
@@ -294,6 +282,18 @@ class _Round:
             key = make_key(KeyType.P256)
             cabinet.put_account_key(directory, key)
         return key
+
+
+def authority_of(wanted: AcmeSettings, account_key: bytes, clock: Clock) -> "Authority":
+    """Who is asked by these settings, under the account with this key. IssueError."""
+    try:
+        from merpati.certificates.authority import Authority, CaSettings
+    except ImportError as error:
+        raise AcmeMissing from error
+    settings = CaSettings(
+        wanted.directory, account_key, wanted.contact, wanted.binding, wanted.authorities
+    )
+    return Authority(settings, clock.now, clock.monotonic)
 
 
 def _shown(pem: bytes) -> Shown | None:

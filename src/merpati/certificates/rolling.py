@@ -81,7 +81,9 @@ class Roller:
             doubtful = [host for host, one in told.items() if not one.is_certain]
             return self._announce(found, doubtful, rolling)
         except (DnsError, ProofError) as error:
-            return structs.replace(rolling, trouble=str(error)), Step.WAIT
+            goes_on = rolling.hurried and not rolling.switched
+            rolling = structs.replace(rolling, trouble=str(error))
+            return rolling, Step.SWITCH if goes_on else Step.WAIT
 
     def _announce(
         self, found: dict[str, _Published], doubtful: list[str], rolling: Rolling
@@ -89,7 +91,8 @@ class Roller:
         if missing := [host for host, one in found.items() if rolling.digest not in one.digests]:
             told = "; ".join(self._add(host, found[host], rolling.digest) for host in missing)
             # Whoever took it out again meanwhile begins the time anew.
-            return structs.replace(rolling, seen=0.0, trouble=told), Step.WAIT
+            step = Step.SWITCH if rolling.hurried else Step.WAIT
+            return structs.replace(rolling, seen=0.0, trouble=told), step
         now = self.now()
         rolling = structs.replace(
             rolling,
@@ -97,16 +100,19 @@ class Roller:
             ttl=max([rolling.ttl, *(one.ttl for one in found.values())]),
             absent=(rolling.absent or now) if doubtful else 0.0,
         )
-        is_safe = now >= safe_at(rolling)
+        is_safe = rolling.hurried or now >= safe_at(rolling)
         why = "" if is_safe else "; ".join(map(_doubt, doubtful))
         return structs.replace(rolling, trouble=why), Step.SWITCH if is_safe else Step.WAIT
 
     def _take_out(self, found: dict[str, _Published], rolling: Rolling) -> tuple[Rolling, Step]:
+        # Only who was in a hurry can be here before the new record is.
+        missing = [host for host, one in found.items() if rolling.digest not in one.digests]
         left = [host for host, one in found.items() if rolling.old in one.digests]
-        if not left:
+        if not (missing or left):
             return rolling, Step.DONE
-        told = "; ".join(self._remove(host, rolling.old) for host in left)
-        return structs.replace(rolling, trouble=told), Step.WAIT
+        told = [self._add(host, found[host], rolling.digest) for host in missing]
+        told += [self._remove(host, rolling.old) for host in left]
+        return structs.replace(rolling, trouble="; ".join(told)), Step.WAIT
 
     def _add(self, host: str, there: _Published, digest: str) -> str:
         if not self.writer.may_write(owner_of(host)):

@@ -8,10 +8,15 @@ import click
 from merpati.api import operations as op
 from merpati.api import questions as ask
 from merpati.api.errors import Unknown
+from merpati.certificates.reason import Reason
 from merpati.cli.context import Refused, asked, counter_of, json_option, settings_of
 from merpati.cli.output import clean, say_json, say_table
 from merpati.config.settings import Settings
 
+_IN_ORDER = "twice their TTL after they were seen the new key is taken into use."
+_HURRIED = (
+    "it is in use as soon as the CA has signed it, whatever the DNS says: publish its record now."
+)
 _PATIENCE = 60
 """Seconds that `renew` waits for the CA."""
 
@@ -26,6 +31,8 @@ def certificate() -> None:
       merpati certificate show mail.a.test
       merpati certificate renew mail.a.test
       merpati certificate roll mail.a.test
+      merpati certificate revoke mail.a.test --reason key-compromise
+      merpati certificate account --new-key
     """
 
 
@@ -118,17 +125,66 @@ async def roll(ctx: click.Context, name: str) -> None:
         _say_rolling(line.name, line.rolling)
 
 
+@certificate.command()
+@click.argument("name")
+@click.option(
+    "--reason",
+    type=click.Choice([one.value for one in Reason]),
+    default="unspecified",
+    help="What others are told; key-compromise also changes the key at once.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_context
+@asked
+async def revoke(ctx: click.Context, name: str, reason: str, yes: bool) -> None:
+    """Have the CA declare the certificate NAME void, and get another one at once.
+
+    With --reason key-compromise the next one has a new key. TLSA records are changed with
+    [[dns.update]] at the same time, else they are printed: until they are right, hosts that go by
+    DANE send nothing.
+    """
+    if not yes:
+        click.confirm(f"Revoke the certificate {name}? It cannot be undone.", abort=True, err=True)
+    async with counter_of(settings_of(ctx)) as counter:
+        wish = ask.Revocation(name=name, reason=Reason(reason))
+        line = await counter.ask(op.CERTIFICATES_REVOKE, wish)
+    click.echo(f"{clean(line.name)} is revoked; another one is asked for while the server runs.")
+    if line.rolling:
+        _say_rolling(line.name, line.rolling)
+
+
+@certificate.command()
+@click.option("--new-key", is_flag=True, help="Be known to the CA by another key from now on.")
+@click.option("--deactivate", is_flag=True, help="End the account: the CA takes nothing of it.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.pass_context
+@asked
+async def account(ctx: click.Context, new_key: bool, deactivate: bool, yes: bool) -> None:
+    """Change the key of our account at the CA of [acme], or end the account.
+
+    Certificates stay what they are. While [acme] is in merpati.toml, the next renewal makes a new
+    account where there is none.
+    """
+    if new_key == deactivate:
+        raise click.UsageError("either --new-key or --deactivate")
+    if deactivate and not yes:
+        click.confirm("End the account for good?", abort=True, err=True)
+    async with counter_of(settings_of(ctx)) as counter:
+        await counter.ask(op.CERTIFICATES_ACCOUNT, ask.CaAccount(close=deactivate))
+    click.echo("The account is closed." if deactivate else "The account has a new key.")
+
+
 def _say_rolling(name: str, rolling: ask.RollLine) -> None:
     click.echo(f"The key of {clean(name)} changes since {_at(rolling.since)}:")
     if rolling.switched:
         click.echo(f"  the new key is in use since {_at(rolling.switched)}")
-    elif rolling.safe:
+    elif rolling.safe and not rolling.hurried:
         click.echo(f"  its record was seen; the key is taken into use at {_at(rolling.safe)}")
     else:
         click.echo("  where the old key is in TLSA records, the new one comes beside it:")
         for record in rolling.records:
             click.echo(f"    {clean(record)}")
-        click.echo("  twice their TTL after they were seen the new key is taken into use.")
+        click.echo(f"  {_HURRIED if rolling.hurried else _IN_ORDER}")
     if rolling.trouble:
         click.echo(f"  {clean(rolling.trouble)}")
 

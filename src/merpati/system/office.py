@@ -126,7 +126,7 @@ def office_of(
             clock,
         ),
         DkimOffice(stores.keys, clock),
-        CertificateOffice(desk),
+        CertificateOffice(desk, stores.journal.note),
         ReportOffice(stores.feedback, stores.directory, clock),
         SrsOffice(stores.stamps, clock),
         doors,

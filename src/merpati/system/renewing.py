@@ -7,6 +7,7 @@ from functools import partial
 
 from merpati.certificates.cabinet import Cabinet
 from merpati.certificates.desk import Desk
+from merpati.certificates.errors import IssueError
 from merpati.certificates.keys import KeyType
 from merpati.certificates.proof import HookProver, HttpProver, Prover
 from merpati.certificates.renewal import AcmeSettings
@@ -46,6 +47,11 @@ def desk_of(settings: Callable[[], Settings], clock: Clock, reader: Reader) -> D
         acme = settings().document.acme
         return acme.key_type if acme else KeyType.P256
 
+    def acme() -> AcmeSettings:
+        if settings().document.acme is None:
+            raise IssueError("no certificate is got from a CA by this server ([acme])")
+        return acme_settings(settings(), cabinet(settings()), clock)
+
     return Desk(
         cabinet(settings()),
         clock,
@@ -54,6 +60,7 @@ def desk_of(settings: Callable[[], Settings], clock: Clock, reader: Reader) -> D
         sources=lambda: operators(settings(), reader),
         fallback=lambda: fallback(settings()),
         key_type=key_type,
+        acme=acme,
     )
 
 
