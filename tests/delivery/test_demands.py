@@ -88,6 +88,23 @@ async def test_one_domain_is_known_with_its_demands_and_without(make_world, firs
     assert len(world.talker.ways) == len(host.received) == 2
 
 
+async def test_what_waives_tls_does_not_wait_for_the_connections_that_heed_it(make_world) -> None:
+    host = ScriptedHost()
+    world = make_world(hosts={"192.0.2.1": host}, dns=the_dns(), demands=demands)
+    site = "mx.big.test?sts=enforce"
+    async with world.running() as dispatcher:
+        await world.put(an_entry(1, "ann@strict.test"))
+        await world.clock.advance(2)
+        until = world.clock.now() + 900
+        await world.queue.assign("strict.test", site)
+        await world.queue.hold(site, until, "no valid certificate")
+        dispatcher.suspend(site, until, "no valid certificate")
+        await world.put(an_entry(2, "bob@strict.test"), a_waiver(3, "zoe@strict.test"))
+        await world.clock.advance(5)
+        told = [str(one.recipients[0].recipient.address) for one in host.received]
+        assert told == ["ann@strict.test", "zoe@strict.test"]
+
+
 async def test_what_waives_tls_still_waits_for_hosts_that_nobody_names(make_world) -> None:
     dns = the_dns()
     dns.broken = {"strict.test"}

@@ -38,6 +38,7 @@ from merpati.mail.address import Address
 from merpati.queue.entry import Claim, Entry, Settlement, State, Waiting
 from merpati.queue.holds import Holds
 from merpati.queue.queue import Queue, Sites
+from merpati.queue.way import Way, way_of
 
 _DEFECT = "delivery-defect"
 """The cause of what waits for us, and the event that tells of a defect."""
@@ -390,8 +391,7 @@ class Dispatcher:
                 self._settle_all(transaction, outcome)
             return
         site = route.site(self._parts.pools.finder.site(found), found.backing)
-        # A lane has one site: where most of its mail goes, not the few that waive its demands.
-        for lane, forced in _lanes(self._looking_up[key]) if route.heeds else ():
+        for lane, forced in _lanes(self._looking_up[key]):
             await self._parts.siting.try_assign(lane, site, forced)
         transactions = self._looking_up.pop(key)
         if self._stopping:
@@ -581,11 +581,11 @@ def _transactions(claim: Claim, queue: Queue) -> list[Transaction]:
     return [Transaction(claim.entry, tuple(group), body) for group in groups.values()]
 
 
-def _lanes(transactions: Iterable[Transaction]) -> Collection[tuple[str, str]]:
-    """The (domain, forced route) pairs that these recipients lie in."""
+def _lanes(transactions: Iterable[Transaction]) -> Collection[Way]:
+    """The ways that these recipients go."""
     # In their order, which a set of text would leave to chance.
     return dict.fromkeys(
-        (waiting.recipient.address.domain, waiting.route)
+        way_of(transaction.entry, waiting.recipient.address.domain, waiting.route)
         for transaction in transactions
         for waiting in transaction.recipients
     )

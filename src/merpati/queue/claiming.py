@@ -17,9 +17,10 @@ from merpati.queue.berth import Berth, Key
 from merpati.queue.damage import hold_damaged
 from merpati.queue.entry import Entry, State, Waiting
 from merpati.queue.flow import bulk_share
-from merpati.queue.lanes import Lane, Way
+from merpati.queue.lanes import Lane
 from merpati.queue.rota import Hall, Ready, Rota
 from merpati.queue.rows import decode_entry
+from merpati.queue.way import Way, forced_of
 from merpati.storage.errors import StorageError
 from merpati.storage.rows import rows
 
@@ -212,7 +213,7 @@ class _Round:
         entry = decode_entry(
             self._connection.execute("SELECT entry FROM message WHERE id = ?", (message,)).get
         )
-        recipients = tuple(_waiting(entry, name[1], row) for row in sorted(due))
+        recipients = tuple(_waiting(entry, forced_of(name[1]), row) for row in sorted(due))
         return Found(message, lane, name[0], entry, recipients)
 
     def _drain_lane(self, lane: int) -> None:

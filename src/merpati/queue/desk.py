@@ -19,6 +19,7 @@ from merpati.queue.lifecycle import STOPPED, TURNS, Turn
 from merpati.queue.removal import remove_finished
 from merpati.queue.rows import decode_entry
 from merpati.queue.selection import TOLD
+from merpati.queue.way import forced_of, way_of
 from merpati.storage.errors import StorageError
 from merpati.storage.rows import numbers, rows
 
@@ -184,7 +185,8 @@ class DeskWriter:
         touched = Counter(row.lane for row in rows if row.listed.waiting.state is State.WAITING)
         for row in rows:
             waiting = row.listed.waiting
-            way = waiting.recipient.address.domain, change.route
+            domain = waiting.recipient.address.domain
+            way = way_of(row.listed.entry, domain, change.route)
             lane = self._lanes.find(connection, way, flow_of(row.listed.entry))
             connection.execute(
                 "UPDATE recipient SET lane = ?, due = ? WHERE message = ? AND n = ?",
@@ -259,7 +261,9 @@ def _row(  # noqa: PLR0913, PLR0917 - one argument a column
     entry = _entry(encoded, Known(public, received, expires), n, address)
     shown = State.IN_HAND if (message, n) in claimed else State(state)
     recipient = entry.envelope.recipients[n]
-    waiting = Waiting(n, recipient, shown, due, attempts, bool(told), reply, route, cause)
+    waiting = Waiting(
+        n, recipient, shown, due, attempts, bool(told), reply, forced_of(route), cause
+    )
     return Row(Listed(entry, waiting, site, hold, why), message, lane)
 
 

@@ -13,10 +13,8 @@ from dataclasses import dataclass
 import apsw
 
 from merpati.queue.flow import Flow
+from merpati.queue.way import Way, forced_of
 from merpati.storage.rows import rows
-
-Way = tuple[str, str]
-"""Domain and forced route; the route is empty for most."""
 
 _REMEMBERED = 50_000
 """Lanes, or holds, in the cache; then it starts afresh."""
@@ -148,7 +146,7 @@ def _load(connection: apsw.Connection, way: Way, flow: Flow) -> Lane | None:
 def _make(connection: apsw.Connection, way: Way, flow: Flow) -> Lane:
     domain, route = way
     others = lanes_of(connection, way)
-    name = others[0].site_name if others else route or domain
+    name = others[0].site_name if others else forced_of(route) or domain
     site = others[0].site if others else find_site(connection, name)
     connection.execute(
         "INSERT INTO lane (site, domain, route, tenant, bulk) VALUES (?, ?, ?, ?, ?)",

@@ -18,6 +18,7 @@ from merpati.queue.reading import checksum_of
 from merpati.queue.removal import remove_paid
 from merpati.queue.rows import CHUNK, encode_entry, first_chunk
 from merpati.queue.selection import plain
+from merpati.queue.way import way_of
 from merpati.storage.rows import Insert, rows
 
 _MESSAGES = Insert("message", "(?, ?, ?, ?, ?, ?, 0, ?, ?)")
@@ -144,7 +145,7 @@ class Putting:
         numbers: list[int],
         due: float,
     ) -> Placed:
-        lane = self._lanes.find(connection, (domain, ""), flow_of(arrival.entry))
+        lane = self._lanes.find(connection, way_of(arrival.entry, domain), flow_of(arrival.entry))
         fresh = arrival.may_be_fresh and self._lanes.hold_of(connection, lane.site) <= arrival.now
         if not fresh:
             earliest, count = self._waiting.get(lane.id, (due, 0))

@@ -88,7 +88,8 @@ class Sites(Protocol):
     """What the queue knows of sites: which domains share one, and until when one is on hold."""
 
     async def assign(self, domain: str, site: str, route: str = "") -> None:
-        """From now on `domain`'s lane hangs on `site`; with `route`, what was rerouted there.
+        """From now on `domain`'s lane hangs on `site`; with `route`, what was rerouted there, or
+        what goes another way by its sender's will (`queue.way`).
 
         Until then a lane is its own site, by the name of its route or else its domain.
         """

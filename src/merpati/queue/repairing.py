@@ -8,6 +8,7 @@ import apsw
 from merpati.queue.flow import flow_of
 from merpati.queue.lanes import Lanes, find_site, look_at_all_sites
 from merpati.queue.rows import decode_entry
+from merpati.queue.way import forced_of, way_of
 from merpati.storage.errors import StorageError
 from merpati.storage.rows import rows
 
@@ -33,7 +34,7 @@ def repair_queue(connection: apsw.Connection) -> None:
         connection.execute("REINDEX").fetchall()
         _find_lanes(connection)
         for lane, domain, route in rows(connection, _WITHOUT_SITE):
-            site = find_site(connection, route or domain)
+            site = find_site(connection, forced_of(route) or domain)
             connection.execute("UPDATE lane SET site = ? WHERE id = ?", (site, lane))
         connection.execute(_COUNT)
         look_at_all_sites(connection)
@@ -49,7 +50,7 @@ def _find_lanes(connection: apsw.Connection) -> None:
             domain = entry.envelope.recipients[n].address.domain
         except (StorageError, IndexError):
             continue  # Whom it is for is not known: verify names it.
-        lane = lanes.find(connection, (domain, ""), flow_of(entry))
+        lane = lanes.find(connection, way_of(entry, domain), flow_of(entry))
         connection.execute(
             "UPDATE recipient SET lane = ? WHERE message = ? AND n = ?", (lane.id, message, n)
         )

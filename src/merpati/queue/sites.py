@@ -6,7 +6,8 @@ import apsw
 
 from merpati.queue.entry import ListedLane
 from merpati.queue.flow import Flow
-from merpati.queue.lanes import Lane, Lanes, Way, find_site, lanes_of, look_at_site
+from merpati.queue.lanes import Lane, Lanes, find_site, lanes_of, look_at_site
+from merpati.queue.way import Way
 
 
 @dataclass(frozen=True, slots=True)

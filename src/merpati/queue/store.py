@@ -47,6 +47,7 @@ from merpati.queue.rota import Rota
 from merpati.queue.selection import login_key, means, resumed, suspended
 from merpati.queue.settling import Settling, Verdicts
 from merpati.queue.sweeping import Sweeper
+from merpati.queue.way import way_of
 from merpati.storage.database import Database
 
 _BESIDE = 64
@@ -284,9 +285,10 @@ class QueueStore:
     async def assign(self, domain: str, site: str, route: str = "") -> None:
         """See `Sites`. Fresh mail that comes to a site on hold waits with its cohort."""
         parcels = []
-        if not route and self._holds.until(site) > self._clock.now():
+        if self._holds.until(site) > self._clock.now():
+            way = domain, route
             parcels = self._in_hand.withdraw(
-                lambda entry, waiting, _: waiting.recipient.address.domain == domain
+                lambda entry, waiting, _: way_of(entry, waiting.recipient.address.domain) == way
             )
 
         def work(connection: apsw.Connection) -> sites.Move:

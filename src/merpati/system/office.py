@@ -36,6 +36,7 @@ from merpati.mail.address import Address, AddressError
 from merpati.mail.envelope import Body, Envelope, Notify, Recipient, Return
 from merpati.policy.rule import Facts
 from merpati.queue.ids import IdMaker
+from merpati.queue.way import forced_of
 from merpati.report.metrics import Series
 from merpati.storage.lock import Lock
 from merpati.system.aside import notices, set_aside
@@ -111,7 +112,7 @@ def office_of(
             queue,
             queue,
             clock,
-            host_of=lambda *lane: host_of(routes(), *lane),
+            host_of=lambda domain, route: host_of(routes(), domain, forced_of(route)),
             hosts=lambda: routes().hosts,
             suspended=deliveries.suspend,
             resumed=deliveries.resume,

@@ -38,6 +38,7 @@ from merpati.queue.flow import Flow, flow_of
 from merpati.queue.lifecycle import STOPPED, TURNS, check_settlement
 from merpati.queue.queue import Draft
 from merpati.queue.selection import TOLD, login_key, means, resumed, suspended
+from merpati.queue.way import Way, forced_of, way_of
 from merpati.storage.errors import StorageError
 
 _PIECE = 256 * 1024
@@ -179,7 +180,12 @@ class MemoryQueue:
         fresh_body = content if isinstance(content, Body) else None
         octets = content.octets() if isinstance(content, Body) else entry.head + _octets(content)
         rows = {
-            n: Waiting(n, recipient, self._first_state(recipient.address.domain, due, now), due)
+            n: Waiting(
+                n,
+                recipient,
+                self._first_state(way_of(entry, recipient.address.domain), due, now),
+                due,
+            )
             for n, recipient in enumerate(entry.envelope.recipients)
         }
         self._messages[entry.id] = _Message(entry, octets, rows, fresh_body)
@@ -189,8 +195,8 @@ class MemoryQueue:
         await self.forgive(discharged)
         self._wake()
 
-    def _first_state(self, domain: str, due: float, now: float) -> State:
-        return State.WAITING if due > now or self._hold(domain, "") > now else State.IN_HAND
+    def _first_state(self, way: Way, due: float, now: float) -> State:
+        return State.WAITING if due > now or self._hold(*way) > now else State.IN_HAND
 
     async def claim(
         self,
@@ -216,7 +222,7 @@ class MemoryQueue:
         return claims
 
     def _head(self, entry: Entry, row: Waiting) -> "_Head":
-        return self._site(row.recipient.address.domain, row.route), flow_of(entry)
+        return self._site(*_way(entry, row)), flow_of(entry)
 
     def _turn(self, asked: "_Asked") -> tuple[_Message, list[Waiting]] | None:
         ready = [
@@ -235,15 +241,15 @@ class MemoryQueue:
         return message, sorted(lane, key=lambda row: row.n)
 
     def _is_ready(self, message: _Message, row: Waiting, asked: "_Asked") -> bool:
-        domain = row.recipient.address.domain
-        site = self._site(domain, row.route)
+        way = _way(message.entry, row)
+        site = self._site(*way)
         return (
             row.state in (State.WAITING, State.IN_HAND)
             and row.due <= asked.now
             and (message.entry.id, row.n) not in self._claimed
             and site not in asked.busy
             and not (message.entry.is_bulk and site in asked.full_of_bulk)
-            and self._hold(domain, row.route) <= asked.now
+            and self._hold(*way) <= asked.now
         )
 
     def _take(self, message: _Message, rows: list[Waiting]) -> Claim:
@@ -321,7 +327,7 @@ class MemoryQueue:
         """Over everything that nobody has claimed."""
         return min(
             (
-                max(row.due, self._hold(row.recipient.address.domain, row.route))
+                max(row.due, self._hold(*_way(message.entry, row)))
                 for message, row in self._rows()
                 if row.state in (State.WAITING, State.IN_HAND)
                 and (message.entry.id, row.n) not in self._claimed
@@ -346,11 +352,9 @@ class MemoryQueue:
 
     async def lanes(self) -> list[ListedLane]:
         """Of what was assigned and of what is here."""
-        rows = [row for _, row in self._rows()]
-        counts = Counter(
-            (row.recipient.address.domain, row.route) for row in rows if row.state is State.WAITING
-        )
-        here = {(row.recipient.address.domain, row.route) for row in rows}
+        rows = [(_way(message.entry, row), row) for message, row in self._rows()]
+        counts = Counter(way for way, row in rows if row.state is State.WAITING)
+        here = {way for way, _ in rows}
         return [
             ListedLane(*lane, self._site(*lane), counts[lane])
             for lane in sorted(here | set(self._site_of))
@@ -370,7 +374,7 @@ class MemoryQueue:
             if (
                 row.state is State.IN_HAND
                 and (message.entry.id, row.n) not in self._claimed
-                and self._site(row.recipient.address.domain, row.route) == site
+                and self._site(*_way(message.entry, row)) == site
             ):
                 message.rows[row.n] = replace(row, state=State.WAITING)
 
@@ -382,7 +386,7 @@ class MemoryQueue:
         }
 
     def _site(self, domain: str, route: str) -> str:
-        return self._site_of.get((domain, route), route or domain)
+        return self._site_of.get((domain, route), forced_of(route) or domain)
 
     def _hold(self, domain: str, route: str) -> float:
         site = self._sites.get(self._site(domain, route))
@@ -421,7 +425,7 @@ class MemoryQueue:
         return replace(row, state=State.IN_HAND) if claimed else row
 
     def _listed(self, message: _Message, shown: Waiting) -> Listed:
-        site = self._site(shown.recipient.address.domain, shown.route)
+        site = self._site(*_way(message.entry, shown))
         known = self._sites.get(site, _Site())
         return Listed(message.entry, shown, site, known.until, known.why)
 
@@ -500,7 +504,7 @@ class MemoryQueue:
     def _remind(self, message: _Message, row: Waiting) -> None:
         if (message.entry.id, row.n) in self._claimed:
             return
-        site = self._sites.get(self._site(row.recipient.address.domain, row.route), _Site())
+        site = self._sites.get(self._site(*_way(message.entry, row)), _Site())
         why = site.why if site.until > self._clock.now() else ""
         self._owe(message.entry, row.recipient, notice_of_delay(row, why))
         message.rows[row.n] = replace(row, delay_told=True)
@@ -546,7 +550,11 @@ class _Asked:
 
 
 def _key(entry: Entry, row: Waiting) -> _Lane:
-    return row.recipient.address.domain, row.route, flow_of(entry)
+    return *_way(entry, row), flow_of(entry)
+
+
+def _way(entry: Entry, row: Waiting) -> Way:
+    return way_of(entry, row.recipient.address.domain, row.route)
 
 
 def _octets(draft: Draft) -> bytes:

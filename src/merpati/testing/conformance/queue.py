@@ -23,6 +23,7 @@ from merpati.mail.envelope import Body, DeliverBy, Envelope, Recipient
 from merpati.mail.trace import Client
 from merpati.queue.entry import Claim, Entry, Notice, Selection, Settlement, State
 from merpati.queue.queue import Desk, Ledger, Queue, Sites
+from merpati.queue.way import WAIVED
 from merpati.storage.errors import StorageError
 
 NOW = 1_800_000_000.0
@@ -216,6 +217,34 @@ async def all_of_a_domain_hangs_on_one_site(bench: Bench) -> None:
     (lane,) = await bench.queue.lanes()
     assert (lane.domain, lane.site, lane.waiting) == ("b.test", "mx.b.test", 2)
     assert await bench.queue.claim(NOW, 10, {"mx.b.test"}) == []
+
+
+async def what_waives_its_domains_demands_has_a_way_of_its_own(bench: Bench) -> None:
+    strict, waives = an_entry(1), structs.replace(an_entry(2), waives_tls=True)
+    await _waiting(bench, strict)
+    await _waiting(bench, waives)
+    await bench.queue.assign("b.test", "mx?sts=enforce")
+    await bench.queue.assign("b.test", "mx", WAIVED)
+    await bench.queue.hold("mx?sts=enforce", NOW + 60, "no valid certificate")
+    (claim,) = await bench.queue.claim(NOW, 10)
+    assert claim.entry.id == waives.id
+    assert claim.recipients[0].route == ""
+    await bench.queue.settle(becomes(claim, State.WAITING, due=NOW))
+    fresh = structs.replace(an_entry(3), waives_tls=True)
+    await _put(bench, fresh)
+    assert {one.entry.id for one in await _all(bench)} == {waives.id, fresh.id}
+    lanes = {(lane.domain, lane.site, lane.waiting) for lane in await bench.queue.lanes()}
+    assert ("b.test", "mx?sts=enforce", 1) in lanes
+    listed = await bench.queue.search(Selection(), 10)
+    assert {one.waiting.route for one in listed} == {""}
+
+
+async def fresh_mail_goes_on_while_its_domains_demands_hold_the_rest(bench: Bench) -> None:
+    strict, waives = an_entry(1), structs.replace(an_entry(2), waives_tls=True)
+    await bench.queue.hold("mx?sts=enforce", NOW + 60, "no valid certificate")
+    await _put(bench, strict, waives)
+    await bench.queue.assign("b.test", "mx?sts=enforce")
+    assert [one.entry.id for one in await _all(bench)] == [waives.id]
 
 
 async def a_domain_is_one_claim_and_room_is_kept(bench: Bench) -> None:
@@ -642,6 +671,8 @@ CHECKS: tuple[Check, ...] = (
     more_tenants_than_there_is_room_for_all_have_their_turn,
     of_a_site_full_of_bulk_mail_only_single_mail_is_taken,
     all_of_a_domain_hangs_on_one_site,
+    what_waives_its_domains_demands_has_a_way_of_its_own,
+    fresh_mail_goes_on_while_its_domains_demands_hold_the_rest,
     what_is_delivered_is_gone,
     what_failed_for_now_comes_back_when_it_is_due,
     what_is_claimed_from_storage_is_not_claimed_again,

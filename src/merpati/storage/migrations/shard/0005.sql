@@ -1,0 +1,2 @@
+-- A lane's route may be `tls-required: no` (queue/way.py), which no earlier version knows. Nothing else changes: what waits in its
+-- domain's lane already goes from there.
