@@ -42,6 +42,7 @@ role = "mx"
 listen = "{there}:25"
 [http]
 https = "{there}:443"
+tls_reports = true
 [tls]
 directory = "shown"
 [authenticity]
@@ -156,7 +157,7 @@ def everybody(folder: Path, ended: contextlib.ExitStack) -> World:
     zones.key("owner")
     hosts = f"mta-sts A {THERE}\nmx A {THERE}\nother A {THERE}\n_mta-sts 1 TXT {{}}"
     record = '"v=STSv1; id=1"'
-    told = '\n_smtp._tls TXT "v=TLSRPTv1; rua=mailto:bob@b.test"'
+    told = '\n_smtp._tls TXT "v=TLSRPTv1; rua=mailto:bob@b.test,https://mta-sts.b.test/tls-reports"'
     zones.add_dynamic("b.test", f"@ MX 10 mx\n{hosts.format(record)}", "grant owner zonesub TXT;")
     wrong = f"@ MX 10 other\n{hosts.format(record)}{told}"
     zones.add_dynamic("wrong.test", wrong, "grant owner zonesub TXT;")
@@ -229,13 +230,14 @@ def gone_by(world: World) -> None:
     world.announce("wrong.test", "v=STSv1; id=2")
     world.announce("b.test")
     assert world.attempt(waiting)[0] == "sts-testing"
-    # Of b.test nothing is announced any more, and what was kept of it holds on.
-    assert world.attempt(world.send("b.test")) == ("sts-enforce", "pkix")
-
     reported(world)
 
-    # What has expired, and cannot be had again, demands nothing.
+    # Nobody serves a policy now, b.test announces none, and our server has only what it kept.
     world.theirs.serve("")
+    world.ours.stop()
+    world.ours.start()
+    assert world.attempt(world.send("b.test")) == ("sts-enforce", "pkix")
+    # What has expired, and cannot be had again, demands nothing.
     assert world.attempt(world.send("wrong.test"))[0] == "opportunistic"
     assert "mta-sts.txt answers 404" in world.ours.output()
 
@@ -253,3 +255,7 @@ def reported(world: World) -> None:
     assert sts["policy"]["policy-domain"] == "wrong.test"
     assert "mode: testing" in sts["policy"]["policy-string"]
     assert sts["summary"]["total-failure-session-count"] > 0
+    # The same was posted to their own door.
+    wait_for(lambda: '"outcome":"posted"' in world.ours.output())
+    (kept,) = world.theirs.ask_json("reports", "list")
+    assert (kept["kind"], kept["failed"] > 0) == ("tls", True)

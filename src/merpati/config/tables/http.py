@@ -29,7 +29,7 @@ class HttpTable(Table, frozen=True):
         int,
         Meta(ge=1),
         key("At a time at each of the doors; more are answered 503, or closed where TLS is."),
-    ] = 200
+    ] = 1000
     connections_per_address: Annotated[
         int, Meta(ge=1), key("The same from one address; a proxy is one, too.")
     ] = 50
