@@ -9,7 +9,7 @@ from merpati.delivery.transaction import Switches
 from merpati.diagnosis.own_words import cause_of, translated
 from merpati.diagnosis.replies import Meaning, Refusal, Stage
 from merpati.journal.events import Delivered, Failed, SiteHeld
-from merpati.testing.deliveries import ScriptedHost, an_entry
+from merpati.testing.deliveries import UNREACHABLE, ScriptedHost, an_entry
 
 SMARTHOST = "smtp://192.0.2.1:25"
 HOUR = 3600.0
@@ -84,6 +84,18 @@ async def test_a_site_that_thinks_better_of_it_gets_what_is_old(make_world):
             await world.clock.advance(900)
     assert await world.events(Failed) == []
     assert len(await world.events(Delivered)) == 1
+
+
+async def test_a_site_that_has_gone_silent_meanwhile_has_not_refused_us_again(make_world):
+    host = ScriptedHost(fails=TURNED_AWAY)
+    world = make_world(hosts={"192.0.2.1": host}, routes=(SMARTHOST,), bounce_listed_after=HOUR)
+    await world.put(an_entry(1, "ann@a.test"))
+    async with world.running():
+        await world.clock.advance(1)
+        host.fails = UNREACHABLE
+        for _ in range(20):
+            await world.clock.advance(900)
+    assert await world.events(Failed) == []
 
 
 def test_our_words_are_known_and_translated():

@@ -394,6 +394,7 @@ class SitePool:
         now = self.monotonic()
         self._pace.paused_for = failure.why or failure.ending.value
         refusal = failure.meaning.refusal if failure.meaning else None
+        self._pace.listed = None  # Its last word is another now, or is said again below.
         if failure.ending is Ending.OURS:
             self._pace.paused_for = failure.why
             self._pace.pause_for_us(now)
