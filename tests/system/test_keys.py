@@ -36,6 +36,7 @@ ED, OTHER = (KeyPair.generate(KeyKind.ED25519) for _ in range(2))
         (ED.pem, OTHER.record, "is not the one that its record tells of"),
         (7, ED.record, "is gone"),
     ],
+    ids=["sound", "cut off", "another", "gone"],  # The same in every process that collects them.
 )
 def test_a_dkim_key_loads_and_is_that_of_its_record(
     directory: apsw.Connection, private: object, record: bytes, expected: str
