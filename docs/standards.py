@@ -108,8 +108,8 @@ OTHERS = (
     ),
     (
         "BIMI (draft-brand-indicators-for-message-identification-14)",
-        "partly: `merpati domain setup --check` looks at records, programs at a logo's profile; "
-        "nothing is fetched, certificates (VMC) are not looked at, no mail is judged by it",
+        "partly: `merpati domain setup --check` looks at records, `merpati domain logo` at a logo "
+        "and its certificate (VMC); nothing is fetched, no mail is judged by it",
         "authenticity/bimi/",
     ),
 )

@@ -5,6 +5,7 @@ import click
 from merpati.api.operations import DOMAINS, DOMAINS_ADD, DOMAINS_REMOVE
 from merpati.api.questions import Named, Nothing
 from merpati.cli.context import asked, counter_of, json_option, settings_of
+from merpati.cli.logo import logo
 from merpati.cli.names import domains, offering
 from merpati.cli.output import say_json, say_table
 from merpati.cli.setup import setup
@@ -18,6 +19,7 @@ def domain() -> None:
     Examples:
       merpati domain add a.test
       merpati domain setup a.test      (what to publish in the DNS)
+      merpati domain logo a.test logo.svg --certificate vmc.pem
       merpati domain list
       merpati domain remove a.test
     """
@@ -60,3 +62,4 @@ async def list_(ctx: click.Context, as_json: bool) -> None:
 
 
 domain.add_command(setup)
+domain.add_command(logo)

@@ -1,6 +1,7 @@
 """What a domain says of its logo, the logo itself; and senders that are to be led back."""
 
-from merpati.authenticity.bimi.indicator import MAX_FLAWS, flaws_of
+from merpati.authenticity.bimi.evidence import unpacked_logo
+from merpati.authenticity.bimi.indicator import MAX_FLAWS, MAX_OCTETS, flaws_of
 from merpati.authenticity.bimi.record import Found, find, is_record, read_assertion, read_selector
 from merpati.authenticity.srs import Rewriter, SrsError, is_rewritten
 from merpati.mail.address import Address, AddressError
@@ -58,6 +59,13 @@ def srs(octets: bytes) -> None:
     _refuse(Address(sender.local, "us.test"))
 
 
+def evidence(octets: bytes) -> None:
+    """A logotype extension, whatever is in it, gives a logo or says why there is none."""
+    logo, why = unpacked_logo(octets)
+    assert bool(logo) != bool(why)
+    assert len(logo) <= MAX_OCTETS + 1
+
+
 def _refuse(address: Address) -> None:
     try:
         US.reverse(address, NOW)
@@ -80,8 +88,13 @@ _SRS = (
     *(b"SRS0=", b"SRS1=", b"srs0+", b"SRS0-", b"=", b"@", b"us.test", b"next.test", b"a.test"),
     *(b"AAAAAA", b"LB", b"==", b"+", b"-", b'"', b"\\", b"ann", b".", b"\xc3\xbc"),
 )
+_EVIDENCE = (
+    *(b"\x30", b"\xa0", b"\xa2", b"\x16", b"\x80", b"\x82", b"\x84", b"\x01\x00", b"\xff\xff"),
+    *(b"data:image/svg+xml;base64,", b"H4sIAAAAAAAC/w==", b"H4sI", b"=="),
+)
 TARGETS = (
     Target("bimi", record, _RECORD),
     Target("indicator", indicator, _SVG),
+    Target("evidence", evidence, _EVIDENCE),
     Target("srs", srs, _SRS),
 )
