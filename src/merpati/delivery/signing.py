@@ -34,6 +34,7 @@ from merpati.directory.keys import DkimKey, Keys
 from merpati.mail.address import Address, AddressError
 from merpati.mail.envelope import Body
 from merpati.mail.headers import MAX_OCTETS, Headers
+from merpati.mail.mailboxes import parse_mailboxes
 from merpati.mail.sealing import Sealing
 from merpati.queue.entry import Entry
 from merpati.storage.errors import StorageError
@@ -42,6 +43,8 @@ _REMEMBERED = 1_000
 """Messages whose signatures are kept for their other recipients and their next attempts."""
 _ON_ITS_WAY = 2 * DAY
 """Seconds that a message may take from the last attempt to whoever verifies it."""
+_SHORT_FROM = 300
+"""Characters of a From field whose author is remembered."""
 Content = Body | Callable[[], AsyncIterator[bytes]]
 _END = b"\r\n\r\n"
 _KEY = re.compile(rb"; d=([^;]++); s=([^;]++);")
@@ -199,7 +202,7 @@ class Signing:
 
     def _keys_for(self, entry: Entry, headers: Headers) -> Sequence[DkimKey]:
         """Those of the author's domain, or of the nearest one above it that has any."""
-        authors = headers.mailboxes("from").addresses
+        authors = _authors(tuple(headers.get_all("from")))
         if len(authors) != 1 or not self._may_sign(entry, authors[0]):
             return ()
         return self._keys_of(authors[0].domain)
@@ -222,6 +225,21 @@ class Signing:
             return False
         is_own = author.domain == login.domain or author.domain.endswith(f".{login.domain}")
         return is_own or self._parts.directory.may_send_as(login, author)
+
+
+def _authors(values: tuple[str, ...]) -> Sequence[Address]:
+    """Whom the From fields name. Programs write as the same author again and again."""
+    is_short = len(values) == 1 and len(values[0]) <= _SHORT_FROM
+    return _known_authors(values[0]) if is_short else _named(values)
+
+
+@lru_cache(maxsize=1_000)
+def _known_authors(value: str) -> Sequence[Address]:
+    return _named((value,))
+
+
+def _named(values: Sequence[str]) -> Sequence[Address]:
+    return tuple([address for value in values for address in parse_mailboxes(value).addresses])
 
 
 def _settings(entry: Entry) -> SigningSettings:

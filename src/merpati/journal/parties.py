@@ -18,14 +18,16 @@ MAX_RECIPIENTS = 100
 
 def parties(event: Found) -> set[str]:
     """Every address under which a message, or its refusal, can be asked for."""
-    if isinstance(event, LoginFailed | AccountSuspended | AccountResumed):
-        named = {event.login}
+    if isinstance(event, Accepted):
+        named = {event.address, event.sender, *event.recipients}
+        if event.aliases:
+            named.update(alias for alias, _ in event.aliases)
+        if event.forwards:
+            named.update(forward.sender for forward in event.forwards)
     elif isinstance(event, Refused):
         named = {event.address, event.sender, event.login, *event.recipients[:MAX_RECIPIENTS]}
     else:
-        named = {event.address, event.sender, *event.recipients}
-        named.update(alias for alias, _ in event.aliases)
-        named.update(forward.sender for forward in event.forwards)
+        named = {event.login}
     return {address.lower() for address in named if address}
 
 

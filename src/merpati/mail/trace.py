@@ -29,7 +29,7 @@ class Tls:
     """(type, data) usable by SCRAM-PLUS: `tls-exporter`, `tls-server-end-point`, `tls-unique`."""
 
 
-class Client(msgspec.Struct, frozen=True):
+class Client(msgspec.Struct, frozen=True, omit_defaults=True):
     """Who is on the other end of a received session."""
 
     ip: str

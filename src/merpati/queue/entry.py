@@ -30,7 +30,7 @@ class State(Enum):
         """Finished: the row leaves the queue, the journal remembers."""
 
 
-class Entry(msgspec.Struct, frozen=True):
+class Entry(msgspec.Struct, frozen=True, omit_defaults=True):
     """A message as the queue keeps it. Made once by intake; never changes."""
 
     id: str

@@ -21,6 +21,9 @@ class Canonicalization(Enum):
     SIMPLE = "simple"
     RELAXED = "relaxed"
 
+    # Enum hashes names in Python; a member is one of a kind, and looked up for every signature.
+    __hash__ = object.__hash__
+
 
 def canonical_field(raw: bytes, canon: Canonicalization) -> bytes:
     """One header field with its line end, from the octets that it came as (§3.4.1, §3.4.2)."""

@@ -19,6 +19,9 @@ class SignedFields:
         for field in headers.fields:
             self._by_name.setdefault(field.name.lower(), []).append(field.raw)
 
+    def __contains__(self, name: str) -> bool:
+        return name in self._by_name
+
     def count(self, name: str) -> int:
         """How many fields have this name, which is in lower case."""
         return len(self._by_name.get(name, ()))

@@ -7,6 +7,7 @@ in a thread: a signer belongs to one message, and computing a signature lets oth
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from merpati.authenticity.dkim.body import BodyHashes, Wanted
 from merpati.authenticity.dkim.canonical import Canonicalization
@@ -163,7 +164,8 @@ def covered(fields: SignedFields, settings: SigningSettings) -> list[str]:
     for name in settings.oversigned:
         names += [name] * (fields.count(name) + 1)
     for name in settings.signed:
-        names += [name] * fields.count(name)
+        if name in fields:
+            names += [name] * fields.count(name)
     return names
 
 
@@ -173,7 +175,9 @@ def _folded(value: bytes) -> bytes:
     return b"\r\n\t".join(lines)
 
 
-def _folded_names(names: Sequence[str]) -> str:
+# The mail of one program has the same fields again and again.
+@lru_cache(maxsize=256)
+def _folded_names(names: tuple[str, ...]) -> str:
     lines, line = [], ""
     for name in names:
         if line and len(line) + len(name) >= _LINE:
