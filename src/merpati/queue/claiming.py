@@ -163,7 +163,8 @@ class _Round:
         is_over, untouched = turn.is_whole, room
         for nth, tenant in enumerate(turn.tenants):
             share = _share(room, len(turn.tenants) - nth)
-            lanes = hall.lanes(tenant, max(share, 1))
+            most = max(share, 1)
+            lanes = hall.lanes(tenant, most) if nth else turn.first[:most]
             taken = self._take_of_lanes(site, name, lanes, share)
             is_over = is_over and not taken and len(lanes) < share
             room -= taken

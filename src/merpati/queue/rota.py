@@ -55,6 +55,8 @@ class Turn:
     """Tenants with a lane that is ready, in the order in which they are to be served."""
 
     tenants: list[str]
+    first: list[Ready]
+    """The lanes of the first of them: most sites have but one."""
     is_whole: bool
     """Whether these are all that there are."""
 
@@ -79,7 +81,7 @@ class Rota:
             self._last[key] = walk.last
             while len(self._last) > _REMEMBERED:
                 self._last.popitem(last=False)
-        return Turn(walk.found, walk.is_over)
+        return Turn(walk.found, walk.first, walk.is_over)
 
 
 class _Walk:
@@ -90,6 +92,7 @@ class _Walk:
         self._room = room
         self._left = _TENANTS
         self.found: list[str] = []
+        self.first: list[Ready] = []
         self.last = ""
         self.is_over = True
         """Whether every tenant was looked at."""
@@ -109,5 +112,11 @@ class _Walk:
             self._left -= 1
             query, self.last = _TENANT, one[0]
             tenant = self.last
-            if one[1] <= hall.now and hall.lanes(tenant, 1):
-                self.found.append(tenant)
+            if one[1] <= hall.now:
+                self._look(tenant)
+
+    def _look(self, tenant: str) -> None:
+        lanes = self._hall.lanes(tenant, 1 if self.found else self._room)
+        if lanes:
+            self.first = self.first or lanes
+            self.found.append(tenant)
