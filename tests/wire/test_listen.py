@@ -281,6 +281,11 @@ def test_endpoint_refuses_the_rest(text: str) -> None:
         Endpoint.parse(text)
 
 
+def test_a_port_beyond_the_last_is_told_from_what_is_no_endpoint() -> None:
+    with pytest.raises(WireError, match="up to 65535"):
+        Endpoint.parse("127.0.0.1:65536")
+
+
 async def test_a_loop_that_is_behind_its_work_begins_no_more(serving_port) -> None:
     async with serving_port(tell_crowd, ListenSettings(lag=-1.0)) as port:
         assert await greeting(port) == b"421 BUSY"

@@ -258,7 +258,7 @@ class Process:
         (port,) = self._settings.document.port
         self._log.info(
             "inbox",
-            f"no merpati.toml: a developer's inbox on {port.listen}. It takes every message, keeps "
+            f"a developer's inbox on {port.listen}. It takes every message, keeps "
             f"it in {self._settings.data} and sends none. To see them: merpati inbox list",
         )
 

@@ -24,10 +24,11 @@ class Endpoint:
         if text.startswith("unix:"):
             return cls._unix(text.removeprefix("unix:"))
         host, colon, port = text.rpartition(":")
-        # Python raises at a number of more than 4,300 digits.
-        is_port = port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= 65535
-        if not colon or not is_port:
+        if not colon or not (port.isascii() and port.isdigit()):
             raise WireError(f"{text!r} is not address:port, [address]:port or unix:path")
+        # Python raises at a number of more than 4,300 digits.
+        if len(port) > 5 or int(port) > 65535:
+            raise WireError(f"{text!r}: a port is a number up to 65535")
         if host.startswith("[") and host.endswith("]"):
             return cls._tcp(host[1:-1], int(port), version=6)
         return cls._tcp(host, int(port), version=4)
