@@ -8,6 +8,7 @@ from merpati.directory.usage import DAY, Used
 from merpati.journal.events import Accepted, Failed, Refused
 from merpati.mail.address import Address
 from merpati.policy.guard import Guard, GuardSettings
+from merpati.report.book import Book
 from merpati.report.counting import Counting, CountingParts, CountingSettings
 from merpati.storage.errors import StorageError
 from merpati.testing.clock import VirtualClock
@@ -30,10 +31,10 @@ class World:
         self.guard = Guard(GuardSettings(unknown=2), books, self.clock, b"secret")
         self.counting = self.restarted()
 
-    def restarted(self) -> Counting:
+    def restarted(self) -> Book:
         """As after a crash: nothing but the stores is left."""
         parts = CountingParts(self.journal, self.usage, self.guard, self.clock)
-        return Counting(0, CountingSettings(), parts)
+        return Book(Counting(0, CountingSettings(), parts), self.journal, self.clock)
 
     def accept(self, *to: str, login: str = "ann@a.test", **more: object) -> None:
         """A message, with its number as its id."""
@@ -50,7 +51,7 @@ async def world() -> World:
     return world
 
 
-async def count(world: World, counting: Counting, seconds: float) -> None:
+async def count(world: World, counting: Book, seconds: float) -> None:
     task = asyncio.create_task(counting.run())
     await world.clock.advance(seconds)
     task.cancel()

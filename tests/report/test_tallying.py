@@ -8,6 +8,7 @@ import pytest
 from merpati.feedback.received import Kind
 from merpati.feedback.tallies import DAY, Bounds, Due, Tally
 from merpati.journal.events import Accepted, Attempt, Check, Delivered
+from merpati.report.book import Book
 from merpati.report.tallying import Tallying, TallyingParts, TallyingSettings
 from merpati.storage.errors import StorageError
 from merpati.testing.clock import VirtualClock
@@ -33,7 +34,7 @@ class World:
         self._settings = TallyingSettings(**settings)  # type: ignore[arg-type]  # rows is an int
         self.tallying = self.restarted()
 
-    def restarted(self, shard: int = 0) -> Tallying:
+    def restarted(self, shard: int = 0) -> Book:
         """As after a crash: nothing but the stores is left."""
         parts = TallyingParts(
             journal=self.journal,
@@ -41,9 +42,9 @@ class World:
             clock=self.clock,
             chance=lambda: 0.5,
             new_name=self._names.__next__,
-            is_wanted=lambda: self.is_wanted,
         )
-        self.tallying = Tallying(shard, self._settings, parts)
+        counter = Tallying(shard, self._settings, parts)
+        self.tallying = Book(counter, self.journal, self.clock, lambda: self.is_wanted)
         return self.tallying
 
     def receive(self, messages: int = 1, ip: str = "192.0.2.1") -> None:

@@ -1,26 +1,19 @@
-"""Counts what accounts sent, out of one shard's journal, where each accepted message stands once.
+"""What accounts sent, counted from one shard's journal, where each accepted message stands once.
 
-What was counted is written with how far the journal was read, in one transaction, some seconds
-after the fact and at the end: a crash counts nothing twice and loses nothing. Of a journal that
-nobody counted yet, the newest part is: who was written to before is no stranger after an upgrade.
+It is written some seconds after the fact. Of a journal that nobody counted yet, the newest part is
+counted: who was written to before is no stranger after an upgrade.
 """
 
-import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
 
 from merpati.clock import Clock
 from merpati.directory.usage import Sent, Usage
-from merpati.errors import MerpatiError
 from merpati.journal.events import Accepted, Event, Failed, Refused
 from merpati.journal.journal import Journal
 from merpati.mail.address import Address, AddressError
 from merpati.policy.guard import Guard
 from merpati.policy.rules.recipients import NAME as RECIPIENTS
-from merpati.report.reader import LOOK_AGAIN, PAGE, Reader
 
 _UNKNOWN = "unknown-user"
 _HOUR = 3600.0
@@ -56,86 +49,51 @@ class CountingParts:
 
 
 class Counting:
-    """Follows one shard's journal."""
+    """`Counter` for one shard."""
 
     def __init__(self, shard: int, settings: CountingSettings, parts: CountingParts) -> None:
         self._shard = shard
         self._settings = settings
         self._journal, self._usage = parts.journal, parts.usage
         self._guard, self._clock = parts.guard, parts.clock
-        self._reader = Reader(parts.journal, [self], parts.clock)
-        self._alone = asyncio.Lock()
         self._sent: list[Sent] = []
         self._senders: OrderedDict[str, tuple[Address, frozenset[str]]] = OrderedDict()
         """Who sent a message, and whom of its recipients only a list here names."""
-        self._written = 0.0
-        self._cursor = 0
-        self._noticed = 0
-        """Failures up to here were told to the guard, who forgets nothing when storage fails."""
-        self._has_noticed = False
-        """Some of them since the last write."""
+        self._has_told = False
+        """The guard of a failure, since the last write. It forgets nothing when storage fails."""
 
-    async def run(self) -> None:
-        """Count until cancelled. Raises StorageError; begin again then."""
-        async with self._alone:
-            await self._begin()
-        while True:
-            async with self._alone:
-                read = await self._reader.read()
-            if read < PAGE:
-                await self._clock.sleep(LOOK_AGAIN)
-
-    async def finish(self) -> None:
-        """When `run` has ended: count what is there and write it."""
-        # What cannot be read or written now is counted after the next start.
-        with suppress(MerpatiError):
-            async with self._alone:
-                await self._begin()
-            await self.gather()
-
-    async def gather(self) -> None:
-        """Write all that has happened until now."""
-        async with self._alone:
-            while await self._reader.read():
-                pass
-            await self._write()
-
-    async def _begin(self) -> None:
+    async def begin(self) -> int:
+        """See `Counter`."""
         self._sent.clear()
         last = await self._journal.last()
         written = await self._usage.cursor(self._shard)
         if written is None or written > last:
-            written = max(0, last - self._settings.back)
-        self._reader.cursor = self._cursor = written
-        self._written = self._clock.monotonic()
+            return max(0, last - self._settings.back)
+        return written
 
-    def take(self, event: Event) -> None:
-        """Count one event; most are passed over."""
-        count = _COUNTS.get(type(event))
-        if count is not None:
-            count(self, event)
-        # The reader stands at the event before this one until it was taken.
-        self._noticed = max(self._noticed, self._reader.cursor + 1)
+    def take(self, event: Event, is_new: bool) -> None:
+        """See `Counter`."""
+        if isinstance(event, Accepted):
+            self._on_accepted(event)
+        elif is_new and isinstance(event, Refused):
+            self._on_refused(event)
+        elif is_new and isinstance(event, Failed):
+            self._on_failed(event)
 
-    async def pause(self) -> None:
-        """Write, if it is time."""
-        elapsed = self._clock.monotonic() - self._written
-        has_news = self._sent or self._has_noticed
+    def is_due(self, elapsed: float, unwritten: int) -> bool:
+        """See `Counter`."""
+        has_news = bool(self._sent) or self._has_told
         is_time = elapsed >= self._settings.interval and has_news
-        is_far = self._reader.cursor - self._cursor >= self._settings.unwritten
-        if is_time or is_far or len(self._sent) >= self._settings.messages:
-            await self._write()
+        is_much = len(self._sent) >= self._settings.messages
+        return is_time or is_much or unwritten >= self._settings.unwritten
 
-    async def _write(self) -> None:
-        self._written = self._clock.monotonic()
-        sent, cursor = self._sent.copy(), self._reader.cursor
-        if cursor == self._cursor:
-            return
-        await self._usage.add(self._shard, cursor, sent)
-        self._cursor = cursor
-        self._has_noticed = False
+    async def write(self, cursor: int) -> None:
+        """See `Counter`."""
+        await self._usage.add(self._shard, cursor, self._sent.copy())
+        accounts = {one.account for one in self._sent}
         self._sent.clear()
-        for account in {one.account for one in sent}:
+        self._has_told = False
+        for account in accounts:
             self._guard.learn(account)
 
     def _on_accepted(self, event: Accepted) -> None:
@@ -167,17 +125,9 @@ class Counting:
                 self._fail(account, event.at)
 
     def _fail(self, account: Address | None, at: float) -> None:
-        is_new = self._reader.cursor >= self._noticed
-        if account is not None and is_new and self._clock.now() - at < _HOUR:
-            self._has_noticed = True
+        if account is not None and self._clock.now() - at < _HOUR:
+            self._has_told = True
             self._guard.failed(account)
-
-
-_COUNTS: Mapping[type, Callable[[Counting, Any], None]] = {
-    Accepted: Counting._on_accepted,
-    Refused: Counting._on_refused,
-    Failed: Counting._on_failed,
-}
 
 
 def _named(event: Accepted) -> list[str]:

@@ -1,17 +1,13 @@
-"""Counts for the reports to other domains, out of one shard's journal (RFC 9990, RFC 8460).
+"""What reports to other domains tell, counted from one shard's journal (RFC 9990, RFC 8460).
 
-What was counted is written about once a minute, in one transaction with how far the journal was
-read: whatever crashes, it is read again from there, and everything is counted exactly once.
+It is written about once a minute.
 """
 
-import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from merpati.clock import Clock
-from merpati.errors import MerpatiError
 from merpati.feedback.received import Kind
 from merpati.feedback.tallies import DAY, Subject, Tallies, Tally
 from merpati.journal.events import (
@@ -26,7 +22,6 @@ from merpati.journal.events import (
 )
 from merpati.journal.journal import Journal
 from merpati.report.dmarc.tallying import DmarcTally
-from merpati.report.reader import LOOK_AGAIN, PAGE, Reader
 from merpati.report.tlsrpt.tallying import Memory, TlsTally
 
 _DAYS_BACK = 1
@@ -62,52 +57,20 @@ class TallyingParts:
     """A number from 0 up to 1."""
     new_name: Callable[[], str]
     """Never the same twice."""
-    is_wanted: Callable[[], bool]
-    """Whether there is anything to count for; false ends `run`."""
 
 
 class Tallying:
-    """Follows one shard's journal."""
+    """`Counter` for one shard."""
 
     def __init__(self, shard: int, settings: TallyingSettings, parts: TallyingParts) -> None:
         self._shard = shard
         self._settings = settings
         self._parts = parts
-        self._reader = Reader(parts.journal, [self], parts.clock)
         self._memory = Memory()
-        self._alone = asyncio.Lock()
-        """One reads at a time, and nothing is counted while it is written."""
-        self._written = 0.0
         self._empty()
 
-    async def run(self) -> None:
-        """Count while it is wanted. Raises StorageError; begin again then."""
-        async with self._alone:
-            await self._begin()
-        while self._parts.is_wanted():
-            async with self._alone:
-                read = await self._reader.read()
-            if read < PAGE:
-                await self._parts.clock.sleep(LOOK_AGAIN)
-
-    async def finish(self) -> None:
-        """When `run` has ended: count what is there and write it."""
-        # What cannot be read or written now is counted after the next start.
-        with suppress(MerpatiError):
-            async with self._alone:
-                # A write that was cancelled may stand or not; the store knows.
-                await self._begin()
-            await self.gather()
-
-    async def gather(self) -> None:
-        """Write all that has happened until now."""
-        async with self._alone:
-            while await self._reader.read():
-                pass
-            await self._write()
-
-    async def _begin(self) -> None:
-        """Go on behind what is written; what was counted since is counted again.
+    async def begin(self) -> int:
+        """See `Counter`.
 
         A journal that nobody has counted yet is counted from its beginning. What begins days ago is
         counted from now on: of that no report would go any more.
@@ -121,8 +84,7 @@ class Tallying:
             start = last
         if start != written:
             await self._parts.tallies.add(self._shard, start, ())
-        self._reader.cursor = self._cursor = start
-        self._written = self._parts.clock.monotonic()
+        return start
 
     async def _is_long_ago(self, written: int) -> bool:
         page = await self._parts.journal.follow(written, 1)
@@ -132,18 +94,16 @@ class Tallying:
     def _today(self) -> int:
         return int(self._parts.clock.now() // DAY)
 
-    def take(self, event: Event) -> None:
-        """Count one event; most are passed over."""
+    def take(self, event: Event, is_new: bool) -> None:
+        """See `Counter`."""
         count = self._counts.get(type(event))
         if count is not None:
             count(event)
 
-    async def pause(self) -> None:
-        """Write, if it is time."""
-        elapsed = self._parts.clock.monotonic() - self._written
-        is_full = self._dmarc.size + self._tls.size >= self._settings.rows
-        if is_full or elapsed >= self._settings.interval:
-            await self._write()
+    def is_due(self, elapsed: float, unwritten: int) -> bool:
+        """See `Counter`."""
+        rows = self._dmarc.size + self._tls.size
+        return rows >= self._settings.rows or elapsed >= self._settings.interval
 
     def _empty(self) -> None:
         self._dmarc, self._tls = DmarcTally(), TlsTally(self._memory)
@@ -158,15 +118,11 @@ class Tallying:
             Opened: self._memory.note,
         }
 
-    async def _write(self) -> None:
-        self._written = self._parts.clock.monotonic()
-        cursor = self._reader.cursor
-        if cursor == self._cursor:
-            return
+    async def write(self, cursor: int) -> None:
+        """See `Counter`."""
         oldest = self._today - _DAYS_BACK
         tallies = [one for one in self._tallies() if one.subject.day >= oldest]
         await self._parts.tallies.add(self._shard, cursor, tallies)
-        self._cursor = cursor
         self._memory.written()
         self._empty()
 

@@ -2,6 +2,7 @@
 
 from merpati.config.settings import Settings
 from merpati.directory.usage import DAY
+from merpati.report.book import Book
 from merpati.report.counting import Counting, CountingParts, CountingSettings
 from merpati.report.suspending import Suspending, SuspendingParts
 from merpati.system.blueprint import Blueprint
@@ -18,9 +19,9 @@ class Accounts:
         self._house = house
         self._tells = tells
         stores, clock, guard = house.stores, house.clock, house.guard
-        self._counting = Counting(
-            shard, CountingSettings(), CountingParts(stores.journal, stores.usage, guard, clock)
-        )
+        counted = CountingParts(stores.journal, stores.usage, guard, clock)
+        counting = Counting(shard, CountingSettings(), counted)
+        self._book = Book(counting, stores.journal, clock)
         parts = SuspendingParts(stores.directory, guard, stores.queue, stores.journal, clock, tells)
         blueprint = Blueprint(settings)
         door = house.intake(blueprint, blueprint.own_rules())
@@ -34,7 +35,7 @@ class Accounts:
 
     async def count(self) -> None:
         """Until cancelled. Raises StorageError; begin again then."""
-        await self._counting.run()
+        await self._book.run()
 
     async def suspend(self) -> None:
         """Until cancelled. Raises StorageError; begin again then."""
@@ -42,11 +43,11 @@ class Accounts:
 
     async def gather(self) -> None:
         """Write all that was counted until now."""
-        await self._counting.gather()
+        await self._book.gather()
 
     async def finish(self) -> None:
         """When both have ended."""
-        await self._counting.finish()
+        await self._book.finish()
 
     async def forget(self) -> None:
         """Once an hour, what is too old, until cancelled; one shard does it for all."""

@@ -12,6 +12,7 @@ from merpati.feedback.received import Kind
 from merpati.feedback.tallies import DAY
 from merpati.intake import Intake
 from merpati.mail.address import Address
+from merpati.report.book import Book
 from merpati.report.dmarc.outgoing import AggregateMaker
 from merpati.report.outgoing import Identity
 from merpati.report.sending import Sending, SendingParts, SendingSettings
@@ -34,7 +35,7 @@ class Reports:
         self._log = log
         self._settings = settings
         stores, clock = house.stores, house.clock
-        self._tallying = Tallying(
+        tallying = Tallying(
             shard,
             TallyingSettings(),
             TallyingParts(
@@ -43,9 +44,9 @@ class Reports:
                 clock=clock,
                 chance=random.SystemRandom().random,
                 new_name=lambda: secrets.token_hex(8),
-                is_wanted=self._is_wanted,
             ),
         )
+        self._book = Book(tallying, stores.journal, clock, self._is_wanted)
         self._sending = Sending(shard, SendingSettings(), self._parts(), self._door())
 
     def take_up(self, settings: Settings) -> None:
@@ -57,7 +58,7 @@ class Reports:
         """Until cancelled. Raises StorageError; begin again then."""
         while True:
             if self._is_wanted():
-                await self._tallying.run()
+                await self._book.run()
             await self._house.clock.sleep(_LOOK_AGAIN)
 
     async def send(self) -> None:
@@ -70,13 +71,13 @@ class Reports:
     async def finish(self) -> None:
         """When both have ended."""
         if self._is_wanted():
-            await self._tallying.finish()
+            await self._book.finish()
 
     async def gather(self) -> None:
         """Write all that was counted until now. Raises Mistaken where no reports are sent."""
         if not self._is_wanted():
             raise Mistaken(_UNTOLD)
-        await self._tallying.gather()
+        await self._book.gather()
 
     async def hasten(self, day: int | None) -> int:
         """Send at once what waits of this day (since 1970), or yesterday, and those before; how
