@@ -39,10 +39,7 @@ CLAIMED: dict[int, tuple[str, str]] = {
     5322: ("Message format (what we write and scan)", "done"),
     5802: ("SCRAM", "done"),
     5929: ("Channel bindings", "done"),
-    5965: (
-        "ARF: feedback reports",
-        "partly: received and shown, and written of failed authentication only",
-    ),
+    5965: ("ARF: feedback reports", "partly: received and shown"),
     6066: ("TLS: the name that a client asks for", "done: SNI, nothing else of it"),
     6152: ("8BITMIME", "done"),
     6186: (

@@ -1,13 +1,10 @@
 """Feedback reports (RFC 5965), and of failed authentication (RFC 6591, 9991)."""
 
-from dataclasses import replace
-
 import pytest
 
 from merpati.feedback.complaint import Complaint
-from merpati.mail.address import Address
 from merpati.mail.headers import Headers
-from merpati.report.arf import MAX_VALUES, failure_message, read_complaint
+from merpati.report.arf import MAX_VALUES, read_complaint
 from tests.cases import each
 
 HEAD = (
@@ -89,42 +86,3 @@ def test_values_are_bounded() -> None:
 )
 def test_other_mail_is_no_report(octets: bytes) -> None:
     assert read_complaint(octets) is None
-
-
-class TestWriting:
-    """RFC 9991 §4."""
-
-    FEEDBACK = Complaint(
-        kind="auth-failure",
-        user_agent="Merpati",
-        ip="192.0.2.1",
-        sender="ann@a.test",
-        domains=("a.test",),
-        failure="dmarc",
-        unaligned=("dkim", "spf"),
-        results=("mx.b.test; dmarc=fail header.from=a.test",),
-        delivery="reject",
-        dkim_domain="a.test",
-        dkim_selector="s",
-        spf_record="v=spf1 -all",
-        incidents=2,
-        original=ORIGINAL,
-    )
-
-    def written(self, feedback: Complaint) -> bytes:
-        sender, to = Address.parse("dmarc@b.test"), Address.parse("ruf@a.test")
-        return b"".join(failure_message(feedback, sender, to, "mx.b.test", 1_600_000_000))
-
-    def test_what_is_written_is_read(self) -> None:
-        feedback = read_complaint(self.written(self.FEEDBACK))
-        assert feedback
-        original = feedback.original.rstrip()
-        assert original == ORIGINAL.rstrip()
-        assert replace(feedback, original=self.FEEDBACK.original) == self.FEEDBACK
-
-    def test_nothing_of_the_text_is_given_back(self) -> None:
-        whole = ORIGINAL + b"\r\nsecret\r\n"
-        assert b"secret" not in self.written(replace(self.FEEDBACK, original=whole))
-
-    def test_who_is_aligned_in_nothing_is_told_of_as_none(self) -> None:
-        assert b"Identity-Alignment: none\r\n" in self.written(replace(self.FEEDBACK, unaligned=()))

@@ -1,5 +1,5 @@
 """Feedback reports (ARF, RFC 5965): complaints about mail, and failures of its authentication
-(RFC 6591, 9991), read without trust and written.
+(RFC 6591, 9991), read without trust.
 """
 
 import ipaddress
@@ -7,11 +7,8 @@ import re
 from collections.abc import Sequence
 
 from merpati.feedback.complaint import Complaint
-from merpati.mail.address import Address
 from merpati.mail.headers import Headers
-from merpati.mail.mime import enclosed, field, message, multipart, subject, text_part
 from merpati.mail.parts import Part, read_parts
-from merpati.mail.trace import date_time
 
 MAX_TEXT = 1000
 MAX_VALUES = 20
@@ -96,61 +93,3 @@ def _ip(text: str) -> str:
         return str(ipaddress.ip_address(text.removeprefix("IPv6:")))
     except ValueError:
         return ""
-
-
-def failure_message(
-    complaint: Complaint, sender: Address, to: Address, reporter: str, now: float
-) -> tuple[bytes, bytes]:
-    """Header section and body of the mail that tells of a message that failed DMARC (RFC 9991).
-
-    Of the message itself only its header section is given back: what people wrote is theirs. It
-    has no address of a recipient but those in `feedback`.
-    """
-    original = Headers.scan(complaint.original)
-    about = original.text("subject")[:MAX_TEXT]
-    text = (
-        f"A message in the name of {', '.join(complaint.domains)} failed DMARC at {reporter}.\n"
-        f"It came from {complaint.ip or 'an address that is not told'}.\n"
-    )
-    report = multipart(
-        "report",
-        [
-            text_part(text),
-            enclosed(_fields(complaint), MEDIA_TYPE),
-            enclosed(original.section, "text/rfc822-headers"),
-        ],
-        "report-type=feedback-report",
-    )
-    fields = [
-        ("From", f"<{sender}>"),
-        ("To", f"<{to}>"),
-        ("Subject", subject(f"FW: {about}")),
-        ("Date", date_time(int(now))),
-        ("Auto-Submitted", "auto-generated"),
-    ]
-    return message(fields, report)
-
-
-def _fields(complaint: Complaint) -> bytes:
-    """RFC 5965 §3, RFC 6591 §3.1 and RFC 9991 §4."""
-    told = [
-        ("Feedback-Type", complaint.kind),
-        ("User-Agent", complaint.user_agent),
-        ("Version", "1"),
-        ("Auth-Failure", complaint.failure),
-        *(("Authentication-Results", each) for each in complaint.results),
-        ("Identity-Alignment", ", ".join(complaint.unaligned) or "none"),
-        ("Original-Envelope-Id", complaint.envelope_id),
-        ("Original-Mail-From", f"<{complaint.sender}>"),
-        *(("Original-Rcpt-To", f"<{each}>") for each in complaint.recipients),
-        ("Arrival-Date", complaint.arrived),
-        ("Source-IP", complaint.ip),
-        *(("Reported-Domain", each) for each in complaint.domains),
-        ("Delivery-Result", complaint.delivery),
-        ("DKIM-Domain", complaint.dkim_domain),
-        ("DKIM-Selector", complaint.dkim_selector),
-        ("DKIM-Identity", complaint.dkim_identity),
-        ("SPF-DNS", complaint.spf_record),
-        ("Incidents", str(complaint.incidents) if complaint.incidents > 1 else ""),
-    ]
-    return b"".join(field(name, _CONTROL.sub("?", value)) for name, value in told if value)

@@ -52,11 +52,6 @@ class Reply:
         return self.code < 400
 
     @property
-    def is_permanent(self) -> bool:
-        """5yz."""
-        return self.code >= 500
-
-    @property
     def is_temporary(self) -> bool:
         """4yz."""
         return 400 <= self.code < 500

@@ -25,7 +25,6 @@ def test_the_space_stays_without_text() -> None:
 def test_severity() -> None:
     assert [Reply(code).is_positive for code in (220, 354, 450, 550)] == [True, True, False, False]
     assert [Reply(code).is_temporary for code in (354, 450, 550)] == [False, True, False]
-    assert [Reply(code).is_permanent for code in (354, 450, 550)] == [False, False, True]
 
 
 def test_people_read_it_in_one_line() -> None:
