@@ -4,7 +4,6 @@ Who comes from 127.0.0.2 may relay, from 127.0.0.3 may say XCLIENT, from 127.0.0
 127.0.0.5 may relay and say XCLIENT; everybody else is a stranger.
 """
 
-import asyncio
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -13,10 +12,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from merpati.api.client import RemoteCounter
 from merpati.api.operations import QUEUE_LIST, A, Operation, Q
 from merpati.api.questions import ListQueue
 from merpati.cli.main import merpati
+from merpati.testing.operator import move_in, tell
 from merpati.testing.process import MerpatiProcess, free_port
 from tests.attack.caller import PASSWORD
 from tests.attack.sink import Sink
@@ -70,13 +69,11 @@ class Fortress(MerpatiProcess):
         super().__init__(folder, text, used)
 
     def populate(self) -> None:
-        self.ask("domain", "add", "a.test")
-        for name in ("ann", "budi"):
-            self.ask("user", "add", f"{name}@a.test", "--password-stdin", text=PASSWORD + "\n")
+        move_in(self.config, PASSWORD, "ann@a.test", "budi@a.test")
 
     def tell(self, operation: Operation[Q, A], question: Q) -> A:
         """Ask over the control socket, much faster than by a command."""
-        return asyncio.run(RemoteCounter(self.folder / "var/control.sock").ask(operation, question))
+        return tell(self.folder / "var/control.sock", operation, question)
 
     def command(self, *arguments: str, octets: bytes = b"") -> Result:
         """Run a command in this process: to start one each time would take most of the time."""

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from merpati.api.operations import QUEUE_LIST
+from merpati.api.questions import ListQueue
+from merpati.testing.operator import move_in, tell
 from merpati.testing.process import MerpatiProcess, free_port
 from tests.interop import peers
 
@@ -44,10 +47,13 @@ class Installation(MerpatiProcess):
         super().__init__(folder, text, [self.mx, self.submission, self.submissions])
 
     def populate(self) -> None:
-        """Works before the server's first start: the commands do not need it."""
-        self.ask("domain", "add", "a.test")
-        for name in ("ann", "budi"):
-            self.ask("user", "add", f"{name}@a.test", "--password-stdin", text=PASSWORD + "\n")
+        """Before the server's first start."""
+        move_in(self.config, PASSWORD, "ann@a.test", "budi@a.test")
+
+    def wait_empty(self, seconds: float = 30.0) -> None:
+        """The same without a new process for each look."""
+        socket = self.folder / "var/control.sock"
+        wait_for(lambda: not tell(socket, QUEUE_LIST, ListQueue()), seconds)
 
     def mails(self, user: str) -> list[bytes]:
         """What lies in a user's Maildir."""

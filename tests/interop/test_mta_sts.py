@@ -23,6 +23,7 @@ from merpati.clock import SystemClock
 from merpati.dns.client import DnsClient, DnsSettings
 from merpati.dns.key import key_of
 from merpati.dns.update import Change, RecordSet, Updater, UpdateSettings
+from merpati.testing.operator import move_in
 from merpati.testing.process import MerpatiProcess, free_port, wait_port
 from tests.interop.apart import Apart, apart
 from tests.interop.conftest import Installation, needs, submit, wait_for
@@ -74,9 +75,7 @@ class Theirs(MerpatiProcess):
             (shown / f"{name}.pem").write_bytes(made.cert_chain_pems[0].bytes())
 
     def populate(self) -> None:
-        for domain in ("b.test", "wrong.test"):
-            self.ask("domain", "add", domain)
-            self.ask("user", "add", f"bob@{domain}", "--password-stdin", text="secret words\n")
+        move_in(self.config, "secret words", "bob@b.test", "bob@wrong.test")
 
     def serve(self, policy: str) -> None:
         """Another policy from now on."""

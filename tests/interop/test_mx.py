@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import pytest
 
+from merpati.testing.operator import move_in
 from merpati.testing.process import MerpatiProcess, free_port
 from merpati.testing.zone import Fault, ZoneServer, serve_zone
 from tests.interop.conftest import Install, Installation, submit, wait_for
@@ -59,9 +60,7 @@ class Second(MerpatiProcess):
     def __init__(self, folder: Path, mx: int, *domains: str) -> None:
         watch = free_port()
         super().__init__(folder, SECOND.format(mx=mx, watch=watch), [watch])
-        for domain in domains:
-            self.ask("domain", "add", domain)
-            self.ask("user", "add", f"bob@{domain}", "--password-stdin", text="secret words\n")
+        move_in(self.config, "secret words", *(f"bob@{domain}" for domain in domains))
 
     def mails(self, domain: str) -> list[Path]:
         return sorted((self.folder / "var/mail" / quote(domain) / "bob/new").glob("*"))

@@ -17,6 +17,7 @@ from dmarc_report.schema import ReportFormat
 from merpati.authenticity.dkim.keypair import KeyKind, KeyPair
 from merpati.authenticity.dkim.signer import SigningKey, sign
 from merpati.clock import SystemClock
+from merpati.testing.operator import move_in
 from merpati.testing.zone import serve_zone
 from tests.system.test_server import Server, wait_for
 
@@ -41,8 +42,7 @@ class Theirs(Server):
     """A Merpati for b.test with the user eve, who reads reports beside it."""
 
     def populate(self) -> None:
-        self.ask("domain", "add", "b.test")
-        self.ask("user", "add", "eve@b.test", "--password-stdin", text="secret words\n")
+        move_in(self.config, "secret words", "eve@b.test")
 
     def reports(self) -> dict[str, bytes]:
         """What came to eve: the attachments by their media types."""

@@ -14,6 +14,7 @@ import pytest
 
 from merpati.api.questions import Submission
 from merpati.cli.dialogue import hand_over
+from merpati.testing.operator import move_in
 from merpati.testing.process import MerpatiProcess, free_port
 from merpati.wire.endpoint import Endpoint
 
@@ -41,8 +42,7 @@ class Server(MerpatiProcess):
         super().__init__(folder, text, [self.mx, self.http])
 
     def populate(self) -> None:
-        self.ask("domain", "add", "a.test")
-        self.ask("user", "add", "ann@a.test", "--password-stdin", text="secret words\n")
+        move_in(self.config, "secret words", "ann@a.test")
 
     def send(self, *to: str) -> str:
         """From a trusted network; the id behind `queued as`."""
