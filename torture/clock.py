@@ -1,12 +1,15 @@
 """G6: the time of day jumps by an hour, a day, ten years, both ways, while mail waits.
 
-libfaketime tells the server's processes what time it is; what counts up steadily stays true. No
-message may expire or be given up by a jump, and nothing may be due later than it ever waits.
+libfaketime tells the server's processes what time it is; what counts up steadily stays true. The
+server runs on, or is stopped and started behind the jump, or before and behind it: then it believes
+the time that it finds. No message may expire or be given up by a jump, and nothing may be due later
+than it ever waits.
 """
 
 import asyncio
 import random
 import time
+from enum import Enum
 from pathlib import Path
 
 from merpati.api import operations as op
@@ -36,6 +39,14 @@ def library() -> str:
     return next((path for path in _LIBRARIES if Path(path).exists()), "")
 
 
+class Meanwhile(Enum):
+    """What becomes of the server when the clock jumps."""
+
+    RUNS = "runs on"
+    STARTS_AGAIN = "starts again behind it"
+    IS_DOWN = "is down"
+
+
 class Unsteady:
     """A server whose clock we set."""
 
@@ -46,6 +57,8 @@ class Unsteady:
         self._chance = random.Random(batch.seed)
         self._file = batch.folder / "time"
         self._offset = 0.0
+        self._believed = 0.0
+        """The offset that the server found at its start."""
 
     def set(self, offset: float) -> None:
         """Jump so that the server's time of day is `offset` seconds from ours."""
@@ -74,8 +87,7 @@ class Unsteady:
             self.set(0)
             await server.drain()
         finally:
-            if await asyncio.to_thread(server.stop) != 0:
-                self.flaws.append("the stop failed")
+            await self._stop(server)
             await self.sink.stop()
         if "Traceback" in server.log.read_text("utf-8", "replace"):
             self.flaws.append(f"a traceback in {server.log}")
@@ -92,9 +104,11 @@ class Unsteady:
         generator.refill(_PACE.limit)
         await generator.run()
         queued = await server.queued()
-        self.set(self._offset + jump)
+        meanwhile = list(Meanwhile)[(turn + turn // (2 * len(JUMPS))) % len(Meanwhile)]
+        await self._jump(server, jump, meanwhile)
         await asyncio.sleep(2.5)
         name = f"turn {turn}, {jump / HOUR:+.0f} h, host {'away' if is_away else 'refuses'}"
+        name += f", server {meanwhile.value}"
         if (left := await server.queued()) < queued:
             self.flaws.append(f"{name}: {queued - left} of {queued} have gone by the jump")
         await self._see_dues(server, name)
@@ -112,8 +126,23 @@ class Unsteady:
                 break
             await asyncio.sleep(0.2)
 
+    async def _jump(self, server: Victim, jump: float, meanwhile: Meanwhile) -> None:
+        if meanwhile is Meanwhile.IS_DOWN:
+            await self._stop(server)
+        self.set(self._offset + jump)
+        if meanwhile is Meanwhile.STARTS_AGAIN:
+            await self._stop(server)
+        if meanwhile is not Meanwhile.RUNS:
+            self._believed = self._offset
+            await asyncio.to_thread(server.start)
+            await asyncio.to_thread(server.wait_greeting)
+
+    async def _stop(self, server: Victim) -> None:
+        if await asyncio.to_thread(server.stop) != 0:
+            self.flaws.append("a stop failed")
+
     async def _see_dues(self, server: Victim, name: str) -> None:
-        now = time.time()  # The server does not follow jumps.
+        now = time.time() + self._believed  # It does not follow jumps while it runs.
         lines = await server.tell(op.QUEUE_LIST, ask.ListQueue())
         late = max((line.due.timestamp() - now for line in lines), default=0.0)
         held = await server.tell(op.SITES_HELD, ask.Nothing())
@@ -135,7 +164,7 @@ CLOCK = Torment(
     guarantee="G6",
     counted="jumps",
     full=48,
-    short=4,
+    short=3,
     size=12,
     run=run,
     missing=lambda: "" if library() else "libfaketime is not installed",

@@ -5,12 +5,13 @@ queue and all who use it, and the hosts tell what they keep.
 """
 
 import re
+from bisect import bisect_left
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from merpati.clock import SystemClock
+from merpati.clock import LEAP
 from merpati.errors import MerpatiError
 from merpati.journal.events import (
     Accepted,
@@ -48,7 +49,7 @@ BY_OPERATOR = "an operator says so"
 Key = tuple[str, int]
 """An entry's id and a recipient's place."""
 _ID = re.compile(rb"\bid ([0-9A-Z]{26})\b")
-SLACK = 2 * SystemClock.LEAP
+SLACK = 2 * LEAP
 """Seconds by which steps of the clock that are followed, and sweeps, may shift what is due."""
 _FINAL = (Delivered, Failed, Expired, Cancelled)
 
@@ -86,6 +87,10 @@ class Oracle:
     bounds: Bounds
     now: Callable[[], float]
     """The true time of day, whatever the machine's clock was set to."""
+    ahead: float = 0.0
+    """Seconds by which the clock of the worker that lives is ahead of it."""
+    lives: list[tuple[int, float]] = field(default_factory=list)
+    """Of each worker the last event that it found, and how far its clock was ahead."""
     entries: dict[str, Entry] = field(default_factory=dict)
     """Everything that was ever begun to be put."""
     put_at: dict[str, float] = field(default_factory=dict)
@@ -130,6 +135,33 @@ class Oracle:
         self.claimed.clear()
         self.life += 1
 
+    def worker_opened(self, last: int, listed: Sequence[Listed]) -> None:
+        """One has the queue: what it lists may have been moved along with the time of day."""
+        while self.lives and self.lives[-1][0] > last:
+            self.lives.pop()  # What was told since was lost with a power cut.
+        self.lives.append((last, self.ahead))
+        for one in listed:
+            self._moved(one.entry)
+
+    def _moved(self, entry: Entry) -> None:
+        before = self.entries.get(entry.id)
+        if before is None:
+            return
+        if by := entry.received - before.received:
+            if abs(entry.expires - before.expires - by) > 0.01:
+                self.blame("moved", f"{entry.id} by {by:.0f} s, its end otherwise")
+            self.entries[entry.id] = entry
+            self.tops.pop(entry.id, None)
+
+    @property
+    def _has_moved(self) -> bool:
+        """Whether what a dead worker left under way may be signed by another time."""
+        return len({ahead for _, ahead in self.lives}) > 1
+
+    def true(self, seq: int, at: float) -> float:
+        """When an event truly was."""
+        return at - self.lives[bisect_left(self.lives, seq, key=lambda one: one[0]) - 1][1]
+
     def begun(self, entry: Entry, content: Body | None) -> None:
         """A put has begun."""
         self.entries[entry.id] = entry
@@ -168,7 +200,7 @@ class Oracle:
             return
         if sha256(content).digest() != self.digests.get(name):
             self.blame("content", f"{copy.host} got {name} changed")
-        self._look_at(name, top, content, copy.host)
+        self._look_at(name, top, content, copy)
         if copy.sender != str(entry.envelope.sender or ""):
             self.blame("sender", f"{name} came from {copy.sender!r}")
         if copy.end.other.is_broken:
@@ -191,8 +223,11 @@ class Oracle:
         if len(self.in_flight) > self.bounds.permits:
             self.blame("in flight", f"{len(self.in_flight)} transactions")
 
-    def _look_at(self, name: str, top: bytes, content: bytes, host: str) -> None:
+    def _look_at(self, name: str, top: bytes, content: bytes, copy: Copy) -> None:
         """Every copy is signed as it should be, and in the same octets."""
+        host = copy.host
+        if copy.end.other.is_broken and self._has_moved:
+            return
         fault = signatures.fault_of(top, content, self.entries[name].received)
         # What goes into a mailbox by LMTP is not signed.
         if fault and (top or host != "lmtp"):
@@ -240,7 +275,7 @@ class Oracle:
                 self.blame("settled twice", f"{key} as {one.state.name}")
             if one.state is State.EXPIRED and self._is_young(one.entry_id):
                 self.blame("expired early", str(key))
-            wait = one.due - self.now()
+            wait = one.due - self.ahead - self.now()
             if (
                 one.state is State.WAITING
                 and one.attempted
@@ -296,8 +331,8 @@ class Oracle:
 
     def expiring(self, now: float) -> None:
         """All that is older than that is given up, says the worker."""
-        if now - self.now() > SLACK:
-            self.blame("expired early", f"by a clock that is {now - self.now():.0f} s ahead")
+        if (late := now - self.ahead - self.now()) > SLACK:
+            self.blame("expired early", f"by a clock that is {late:.0f} s ahead")
 
     def check_end(self, events: Sequence[Event], left: Sequence[Listed]) -> None:
         """Everything is over: who was promised what, and what became of it."""
@@ -392,10 +427,11 @@ class Watched:
         self.inner = queue
         self._oracle = oracle
 
-    async def open(self) -> None:
-        """Open the queue, and learn what it still knows."""
+    async def open(self, last: int) -> None:
+        """Open the queue, and learn what it still knows; `last` is the last event."""
         await self.inner.open()
         oracle = self._oracle
+        oracle.worker_opened(last, await self.inner.search(Selection(), 100_000))
         oracle.assigned = {(one.domain, one.route): one.site for one in await self.inner.lanes()}
         oracle.wait_anew()
         oracle.holds = {site: until for site, (until, _) in (await self.inner.held()).items()}
@@ -459,15 +495,16 @@ class Watched:
     async def hold(self, site: str, until: float, why: str, events: Sequence[Event] = ()) -> None:
         oracle = self._oracle
         oracle.holds.pop(site, None)
+        truly = until - oracle.ahead
         if why == BY_OPERATOR:
-            oracle.suspended[site] = until
-        wait = until - oracle.now()
+            oracle.suspended[site] = truly
+        wait = truly - oracle.now()
         if (
             wait > oracle.bounds.longest_hold + SLACK
-            and until > oracle.suspended.get(site, 0.0) + 1.0
+            and truly > oracle.suspended.get(site, 0.0) + 1.0
         ):
             oracle.blame("back-off", f"{site} rests for {wait:.0f} s")
-        oracle.rests(site, until)
+        oracle.rests(site, truly)
         await self.inner.hold(site, until, why, events)
         oracle.holds[site] = until
 

@@ -4,7 +4,6 @@ of the queue and of delivery is kept; and a promise that is broken is found.
 `python -m tests.simulation --seeds 1000` runs more seeds; this is the short form.
 """
 
-import dataclasses
 import os
 import subprocess
 import sys
@@ -19,7 +18,18 @@ from msgspec.structs import replace
 from merpati.delivery.allotment import Allotment
 from merpati.delivery.pacing import Pace
 from merpati.delivery.pool import SitePool
-from tests.simulation.plan import HOUR, Alter, AnyStep, Crash, Down, Jump, Plan, Submit, draw
+from tests.simulation.plan import (
+    HOUR,
+    Alter,
+    AnyStep,
+    Crash,
+    Down,
+    Jump,
+    Plan,
+    Restart,
+    Submit,
+    draw,
+)
 from tests.simulation.run import run
 from tests.simulation.shrink import shrink
 from tests.simulation.worker import Worker
@@ -141,7 +151,7 @@ def sign_by_the_clock(worker: Worker) -> None:
         signing._known.clear()
         now = worker.clock.now()
         aged = [
-            structs.replace(one, entry=dataclasses.replace(one.entry, received=now))
+            structs.replace(one, entry=structs.replace(one.entry, received=now))
             for one in transactions
         ]
         signed = await sign(aged)
@@ -182,6 +192,10 @@ def follow_every_jump(worker: Worker) -> None:
     worker.clock.LEAP = float("inf")
 
 
+def forget_the_boot(worker: Worker) -> None:
+    worker.clock._boot = lambda: ""
+
+
 def forget_to_count(worker: Worker) -> None:
     pool_of = worker.dispatcher._offer
 
@@ -197,6 +211,8 @@ TEN_YEARS = 3652 * 86_400.0
 HOST_DOWN = Down(at=0.5, host=0, answers="refused", seconds=300.0)
 LATER = messages(4, at=20.0)
 WAITING = [HOST_DOWN, *messages(4)]
+RESTARTED = [Restart(at=10.0, down=1.0)]
+STOPPED = [Crash(at=10.0, cut=False, down=5.0)]
 DIES_WITH_A_COPY = Crash(at=0.5, cut=False, down=1.0, on="kept")
 
 
@@ -208,11 +224,13 @@ DIES_WITH_A_COPY = Crash(at=0.5, cut=False, down=1.0, on="kept")
         (send_without_a_permit, messages(20), "in flight"),
         (repeat_a_notice, messages(4, to="no"), "notices"),
         (forget_to_sign, messages(4), "signature"),
-        (sign_by_the_clock, [DIES_WITH_A_COPY, *messages(4)], "signature"),
+        (sign_by_the_clock, [DIES_WITH_A_COPY, *messages(2)[1:]], "signature"),
         (forget_a_hold, [HOST_DOWN, *messages(4), *LATER], "held site"),
         (acknowledge_before_storing, messages(1), "lost"),
         (follow_every_jump, [*WAITING, Jump(at=9, seconds=HOUR)], "expired early"),
         (follow_every_jump, [*WAITING, Jump(at=9, seconds=TEN_YEARS)], "expired early"),
+        (forget_the_boot, [*WAITING, Jump(at=9, seconds=TEN_YEARS), *RESTARTED], "expired early"),
+        (forget_the_boot, [*WAITING, *STOPPED, Jump(at=11, seconds=HOUR)], "expired early"),
         (forget_to_count, messages(20), "connections"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
@@ -234,6 +252,16 @@ def test_a_wait_that_a_jump_makes_longer_is_found(back: float) -> None:
     assert promise_broken(plan, follow_every_jump) == "gap"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("leap", [HOUR, -HOUR, TEN_YEARS, -TEN_YEARS])
+@pytest.mark.parametrize("end", [Restart(at=10, down=5.0), Crash(at=10, cut=True, down=5.0)])
+def test_the_clock_is_set_before_a_start_and_back_behind_it(end: AnyStep, leap: float) -> None:
+    steps = (*WAITING, end, Jump(at=12, seconds=leap), Jump(at=60, seconds=-leap))
+    plan = replace(a_plan(*steps, Restart(at=90, down=5.0)), ends=2 * HOUR, max_age=3 * HOUR)
+    assert promise_broken(plan) == ""
+
+
+@pytest.mark.slow
 def test_what_an_operator_cancels_waits_for_nothing() -> None:
     steps = (*WAITING, Alter(at=9, action="cancel", domain="d0.test"))
     assert promise_broken(replace(a_plan(*steps), ends=2 * HOUR, max_age=3 * HOUR)) == ""

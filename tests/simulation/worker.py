@@ -204,7 +204,7 @@ class Worker:
                 await asyncio.sleep(5.0)
         while True:
             try:
-                await self.queue.open()
+                await self.queue.open(await self.journal.last())
                 return
             except StorageError:
                 await asyncio.sleep(5.0)

@@ -28,6 +28,7 @@ from merpati.mail.address import Address
 from merpati.mail.envelope import Body, BodyType
 from merpati.mail.headers import Headers
 from merpati.queue.entry import Entry, Waiting
+from merpati.queue.ids import made_at
 from merpati.storage.errors import StorageError
 
 T = TypeVar("T")
@@ -317,9 +318,9 @@ def _sender(transaction: Transaction) -> str:
 
 
 def _unique(transaction: Transaction, n: int) -> str:
-    """The same for each try of one delivery, and for no other."""
-    entry = transaction.entry
-    return f"{int(entry.received)}.{entry.id}N{n}"
+    """The same for each try of one delivery, and for no other: `received` may be moved."""
+    name = transaction.entry.id
+    return f"{int(made_at(name))}.{name}N{n}"
 
 
 def _for(waiting: Waiting, outcome: Outcome) -> Outcome:

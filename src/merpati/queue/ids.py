@@ -52,6 +52,14 @@ def encode(number: int) -> str:
     )
 
 
+def made_at(id_: str) -> float:
+    """When an id was made, by the clock of that time."""
+    milliseconds = 0
+    for character in id_[:10]:
+        milliseconds = milliseconds * len(_ALPHABET) + _ALPHABET.index(character)
+    return milliseconds / 1000
+
+
 @lru_cache(maxsize=4)
 def _when(milliseconds: int) -> str:
     """The first ten characters: the same for all mail of a millisecond."""

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 import apsw
 
+from merpati.clock import Reading
+from merpati.journal.rows import EventWriter
+from merpati.queue.leaping import follow
 from merpati.queue.putting import adopt
 from merpati.storage.rows import rows
 
@@ -18,8 +21,10 @@ class Opened:
     """Whether anything waits at all."""
 
 
-def open_queue(connection: apsw.Connection, now: float) -> Opened:
+def open_queue(connection: apsw.Connection, events: EventWriter, reading: Reading) -> Opened:
     """What was in hand waits again, drafts are abandoned, idle lanes and sites are forgotten."""
+    follow(connection, events, reading)
+    now = reading.time
     adopt(connection)
     connection.execute("UPDATE draft SET abandoned = 1")
     connection.execute(

@@ -104,7 +104,8 @@ class QueueStore:
 
     async def open(self) -> None:
         """Take up what an earlier process left: what it had in hand waits, its drafts go."""
-        opened: Opened = await self._database.write(partial(open_queue, now=self._clock.now()))
+        opening = partial(open_queue, events=self._events, reading=self._clock.read())
+        opened: Opened = await self._database.write(opening)
         self._next_message = opened.next_message
         self._holds = Holds(opened.holds)
         self._sweeper.look()

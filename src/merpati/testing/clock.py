@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+from merpati.clock import Reading
+
 SETTLE_ROUNDS = 30
 """Turns of the loop that tasks get to react before time moves on, at most."""
 
@@ -29,6 +31,8 @@ class VirtualClock:
     """
 
     def __init__(self, start: float = 1_800_000_000.0, patience: float = 0.0) -> None:
+        self.boot = ""
+        """Of the machine; empty: nobody can tell."""
         self._start = start
         self._elapsed = 0.0
         self._patience = patience
@@ -43,6 +47,10 @@ class VirtualClock:
     def monotonic(self) -> float:
         """Seconds since this clock was made."""
         return self._elapsed
+
+    def read(self) -> Reading:
+        """Of a machine that was started when this clock was made."""
+        return Reading(self.boot, self._elapsed, self.now())
 
     def jump(self, seconds: float) -> None:
         """Set the time of day forth or back, as an administrator does; nothing wakes by it."""
