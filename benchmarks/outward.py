@@ -30,7 +30,7 @@ from merpati.mail.envelope import Body
 from merpati.queue.store import QueueStore
 from merpati.storage.connection import StorageSettings
 from merpati.storage.database import Database
-from merpati.testing.conformance.queue import accepted
+from merpati.testing.conformance.bench import accepted
 from merpati.testing.deliveries import ScriptedDns, an_entry
 from merpati.testing.memory_keys import MemoryKeys
 from merpati.testing.residents import Residents

@@ -21,7 +21,7 @@ from merpati.queue.store import QueueSettings, QueueStore
 from merpati.storage.connection import StorageSettings
 from merpati.storage.database import Database
 from merpati.testing.clock import VirtualClock
-from merpati.testing.conformance.queue import NOW, accepted, an_entry
+from merpati.testing.conformance.bench import NOW, accepted, an_entry
 
 BODY = Body((b"x" * 500,))
 LARGER = Body((b"x" * 10_000,))

@@ -16,7 +16,7 @@ from merpati.queue.store import QueueStore
 from merpati.storage.connection import StorageSettings
 from merpati.storage.database import Database
 from merpati.testing.clock import VirtualClock
-from merpati.testing.conformance.queue import NOW, accepted, an_entry
+from merpati.testing.conformance.bench import NOW, accepted, an_entry
 
 MESSAGES = {1: 300, 10: 2_000, 50: 5_000}
 BODY = Body((b"x" * 10_000,))

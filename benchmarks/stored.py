@@ -18,7 +18,7 @@ from merpati.system.backup import back_up
 from merpati.system.stores import open_stores
 from merpati.system.verifying import verify
 from merpati.testing.clock import VirtualClock
-from merpati.testing.conformance.queue import NOW, accepted, an_entry
+from merpati.testing.conformance.bench import NOW, accepted, an_entry
 
 MESSAGES = 20_000
 BODY = os.urandom(10_240)

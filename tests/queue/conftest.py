@@ -10,7 +10,7 @@ from merpati.queue.store import QueueStore
 from merpati.storage.connection import StorageSettings
 from merpati.storage.database import Database
 from merpati.testing.clock import VirtualClock
-from merpati.testing.conformance.queue import NOW, Bench
+from merpati.testing.conformance.bench import NOW, Bench
 from merpati.testing.memory import MemoryJournal, MemoryQueue
 
 

@@ -16,7 +16,7 @@ from merpati.storage.connection import StorageSettings
 from merpati.storage.database import Database
 from merpati.storage.errors import StorageError
 from merpati.testing.clock import VirtualClock
-from merpati.testing.conformance.queue import NOW, an_entry, becomes
+from merpati.testing.conformance.bench import NOW, an_entry, becomes
 
 LARGE = bytes(range(250)) * 2400
 SMALL = b"Subject: x\r\n\r\nhello\r\n"

@@ -11,7 +11,7 @@ from merpati.queue.store import QueueStore
 from merpati.storage.connection import StorageSettings
 from merpati.storage.database import Database
 from merpati.testing.clock import VirtualClock
-from merpati.testing.conformance.queue import NOW, an_entry
+from merpati.testing.conformance.bench import NOW, an_entry
 
 ONE = an_entry(1)
 

@@ -14,7 +14,7 @@ from merpati.storage.connection import StorageSettings
 from merpati.storage.database import Database
 from merpati.storage.errors import StorageError
 from merpati.testing.clock import VirtualClock
-from merpati.testing.conformance.queue import NOW, an_entry, becomes
+from merpati.testing.conformance.bench import NOW, an_entry, becomes
 
 BAD, GOOD = an_entry(1), an_entry(2)
 

@@ -8,7 +8,7 @@ from msgspec import structs
 from merpati.mail.envelope import DeliverBy, Notify, Recipient
 from merpati.queue.debts import delay_told_at
 from merpati.queue.entry import Entry
-from merpati.testing.conformance.queue import NOW, an_entry
+from merpati.testing.conformance.bench import NOW, an_entry
 
 FOUR_HOURS = 14_400.0
 

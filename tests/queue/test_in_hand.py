@@ -15,7 +15,7 @@ from merpati.queue.store import QueueSettings, QueueStore
 from merpati.storage.connection import StorageSettings
 from merpati.storage.database import Database
 from merpati.testing.clock import VirtualClock
-from merpati.testing.conformance.queue import NOW, an_entry
+from merpati.testing.conformance.bench import NOW, an_entry
 
 BODY = Body((b"x" * 1_000,))
 

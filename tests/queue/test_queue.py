@@ -2,7 +2,8 @@
 
 import pytest
 
-from merpati.testing.conformance.queue import CHECKS, Bench, Check
+from merpati.testing.conformance.bench import Bench, Check
+from merpati.testing.conformance.queue import CHECKS
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)

@@ -16,7 +16,7 @@ from merpati.storage.connection import StorageSettings
 from merpati.storage.database import Database
 from merpati.storage.errors import StorageError
 from merpati.testing.clock import VirtualClock
-from merpati.testing.conformance.queue import NOW, an_entry
+from merpati.testing.conformance.bench import NOW, an_entry
 
 LARGE = Body((bytes(CHUNK * SLICE), bytes(CHUNK * SLICE), b"end"))
 

@@ -14,7 +14,7 @@ from merpati.storage.connection import StorageSettings
 from merpati.storage.database import Database
 from merpati.storage.errors import StorageError
 from merpati.testing.clock import VirtualClock
-from merpati.testing.conformance.queue import NOW, accepted, an_entry
+from merpati.testing.conformance.bench import NOW, accepted, an_entry
 from merpati.testing.disk import Fault, FaultDisk
 
 # What the disk raises while SQLite closes a file has no caller to go to; apsw then reports it here.

@@ -15,7 +15,7 @@ from merpati.queue.store import QueueStore
 from merpati.storage.connection import StorageSettings
 from merpati.storage.database import Database
 from merpati.testing.clock import VirtualClock
-from merpati.testing.conformance.queue import NOW
+from merpati.testing.conformance.bench import NOW
 
 pytestmark = pytest.mark.slow
 
@@ -29,7 +29,7 @@ from merpati.queue.store import QueueStore
 from merpati.storage.connection import StorageSettings
 from merpati.storage.database import Database
 from merpati.testing.clock import VirtualClock
-from merpati.testing.conformance.queue import NOW, accepted, an_entry
+from merpati.testing.conformance.bench import NOW, accepted, an_entry
 
 async def session(queue, first):
     for number in range(first, first + 100_000):

@@ -14,7 +14,7 @@ from merpati.storage.connection import StorageSettings
 from merpati.storage.database import Database
 from merpati.storage.errors import StorageError
 from merpati.testing.clock import VirtualClock
-from merpati.testing.conformance.queue import NOW, accepted, an_entry
+from merpati.testing.conformance.bench import NOW, accepted, an_entry
 from merpati.testing.power import Picture, PowerDisk, restore
 
 pytestmark = pytest.mark.slow
