@@ -96,7 +96,8 @@ class Forward(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The message passed DMARC by SPF alone and the copy does not: what its author's domain asks
     for such mail (none, quarantine, reject)."""
     forged: bool = False
-    """SPF says that the sender is a lie and nothing says otherwise: nobody is told of a failure."""
+    """SPF or DMARC says that the sender is a lie, and no signature of its domain says otherwise:
+    nobody is told of a failure."""
 
 
 class Accepted(Fact, frozen=True, tag="accepted", kw_only=True, omit_defaults=True):

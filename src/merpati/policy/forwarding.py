@@ -16,7 +16,6 @@ from enum import Enum
 import msgspec
 from msgspec import structs
 
-from merpati.authenticity.dkim.result import Result as Signed
 from merpati.authenticity.dmarc.verdict import Method, Result
 from merpati.authenticity.judgement import Judgement
 from merpati.authenticity.srs import Rewriter, SrsError, is_rewritten
@@ -123,8 +122,9 @@ class Forwarding:
                 return path
             paths[home] = path
         chosen = {address: paths[home] for address, home in homes.items()}
-        has_sender = facts.envelope is not None and facts.envelope.sender is not None
-        forged = has_sender and _is_forged(facts.judgement)
+        # A notice would go to somebody who has sent nothing: the next host refuses spam, and who is
+        # named in it would hear of each (threats: backscatter).
+        forged = facts.judgement is not None and facts.judgement.disproves_sender
         told = [
             Forward(
                 address=str(address),
@@ -201,14 +201,6 @@ def _sent_on(
         return_path=path if isinstance(path, Address) else None,
         notify=Notify.NEVER if forged else recipient.notify,
     )
-
-
-def _is_forged(judgement: Judgement | None) -> bool:
-    """Whether a notice would go to somebody who has sent nothing: the next host refuses spam, and
-    who is named in it would hear of each (threats: backscatter)."""
-    if judgement is None or judgement.spf is None or judgement.spf.result != "fail":
-        return False
-    return all(signature.result is not Signed.PASS for signature in judgement.signatures)
 
 
 def _rewriter(domain: str, known: Sequence[StampKey]) -> Rewriter:

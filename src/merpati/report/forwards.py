@@ -39,8 +39,8 @@ _LOST = {
 
 
 _FORGED = {
-    "en": "SPF says that the sender is forged, so nobody is told if it fails",
-    "id": "SPF menyatakan pengirimnya palsu, jadi tidak ada yang diberi tahu jika gagal",
+    "en": "SPF or DMARC says that the sender is forged, so nobody is told if it fails",
+    "id": "SPF atau DMARC menyatakan pengirimnya palsu, jadi tidak ada yang diberi tahu jika gagal",
 }
 
 
