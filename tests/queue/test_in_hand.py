@@ -187,3 +187,16 @@ async def test_what_was_taken_out_of_memory_is_handed_out_though_the_store_fails
         await queue._database.close()
         (fresh,) = await queue.claim(NOW, 10)
         assert fresh.entry == an_entry(1)
+
+
+async def test_what_comes_for_a_site_on_hold_is_not_looked_for_before_the_hold_ends(
+    tmp_path: Path,
+) -> None:
+    async with a_queue(tmp_path) as queue:
+        await queue.hold("b.test", NOW + 60, "busy")
+        assert await queue.claim(NOW, 10) == []
+        await put(queue, [an_entry(1, "bob@b.test")])
+        assert await queue.next_due() == NOW + 60
+        await queue.hold("b.test", 0, "")
+        [claim] = await queue.claim(NOW, 10)
+        assert claim.entry == an_entry(1, "bob@b.test")

@@ -161,7 +161,9 @@ class QueueStore:
             self._in_hand.give_back(kept.size if kept and not count else 0, left)
         for place in placed:
             if not place.fresh:
-                self._ready.touch(first_due(entry), place.lane)
+                # Of a site on hold nothing is claimed before; to look for it would be in vain.
+                due = max(first_due(entry), self._holds.until(place.lane.site_name))
+                self._ready.touch(due, place.lane)
         self._ready.wake()
 
     def _not_stored(self, octets: int, recipients: int) -> None:

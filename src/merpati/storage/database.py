@@ -64,7 +64,7 @@ class Database:
         return Job(work, asyncio.get_running_loop().create_future(), rides=rides)
 
     def _hand_over(self, job: Job[T], submit: Callable[[Job[object]], None]) -> None:
-        one = cast(Job[object], job)  # the threads treat every result alike
+        one = cast("Job[object]", job)  # the threads treat every result alike
         if self._is_open:
             submit(one)
             return

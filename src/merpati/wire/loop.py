@@ -49,6 +49,8 @@ class Wire:
         self.lag = 0.0
         """Seconds that the last sweep came late: how far the loop is behind its work."""
         self._posted: list[Sender] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """Set with the first stream; only streams post."""
 
     def __len__(self) -> int:
         """How many streams are open."""
@@ -78,8 +80,8 @@ class Wire:
         A peer that sleeps is woken by a write, and on a busy machine takes this processor. When
         the replies of a turn leave one behind the other, it is awake for all but the first.
         """
-        if not self._posted:
-            asyncio.get_running_loop().call_soon(self._send_posted)
+        if not self._posted and self._loop is not None:
+            self._loop.call_soon(self._send_posted)
         self._posted.append(sender)
 
     def _send_posted(self) -> None:
@@ -95,7 +97,8 @@ class Wire:
             stream.overdue()
 
     def _schedule(self) -> None:
-        loop = asyncio.get_running_loop()
+        # Kept, since each `get_running_loop` asks the kernel for our process id (CPython 3.11).
+        self._loop = loop = asyncio.get_running_loop()
         self._due = loop.time() + self._interval
         self._timer = loop.call_at(self._due, self._tick)
 
