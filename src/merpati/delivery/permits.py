@@ -58,7 +58,7 @@ class WorkerPermits:
 
     def __init__(self, count: int) -> None:
         self.all = asyncio.Semaphore(count)
-        unproven = Share(self.all, asyncio.Semaphore(count - count // 4))
+        unproven = Share(self.all, asyncio.Semaphore(max(1, count // 2)))
         slow = Share(unproven, asyncio.Semaphore(max(1, count // 4)))
         self._of: dict[Promptness, Permits] = {
             Promptness.PROMPT: self.all,
@@ -67,5 +67,8 @@ class WorkerPermits:
         }
 
     def of(self, promptness: Promptness) -> Permits:
-        """Those that a site may have: all, three quarters, or a quarter of them."""
+        """Those that a site may have: all, half, or a quarter of them.
+
+        Half of them let a single site go as fast as all do (docs/performance.md).
+        """
         return self._of[promptness]
