@@ -105,8 +105,9 @@ class Roller:
         return structs.replace(rolling, trouble=why), Step.SWITCH if is_safe else Step.WAIT
 
     def _take_out(self, found: dict[str, _Published], rolling: Rolling) -> tuple[Rolling, Step]:
-        # Only who was in a hurry can be here before the new record is.
-        missing = [host for host, one in found.items() if rolling.digest not in one.digests]
+        missing = []
+        if rolling.hurried:  # Who waited has seen the new record: what is gone, somebody took out.
+            missing = [host for host, one in found.items() if rolling.digest not in one.digests]
         left = [host for host, one in found.items() if rolling.old in one.digests]
         if not (missing or left):
             return rolling, Step.DONE
