@@ -25,6 +25,7 @@ from merpati.queue.entry import Entry, State, Waiting
 from merpati.smtp.client import ClientConnection, ClientSettings
 from merpati.smtp.outgoing import Outgoing, hindrance
 from merpati.smtp.rung import Rung
+from merpati.wire.endpoint import Endpoint
 
 LINE = b"x" * 76 + b"\r\n"
 BODY = LINE * (10 * 1024 // len(LINE))
@@ -77,6 +78,7 @@ class Echo:
     """A Stream whose far end has always just answered."""
 
     deadline: float | None = None
+    local = Endpoint()
     pending = 0
 
     def __init__(self, rung: Rung) -> None:

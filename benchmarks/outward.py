@@ -116,7 +116,7 @@ class Outward:
                 note=self.journal.note,
                 learn=learn,
             )
-            security = decide(to, host, plain_only=memory.plain_only)
+            security = decide(to, host, memory)
             return Conversation(to, host, security, around, memory)
 
         return talk

@@ -24,6 +24,7 @@ from merpati.mail.trace import Tls
 from merpati.report.logs import EventLog
 from merpati.report.metrics import Metrics
 from merpati.report.reader import Reader, Taker
+from merpati.wire.endpoint import Endpoint
 
 HELLO = b"250-mx\r\n250-PIPELINING\r\n250-SIZE 10485760\r\n250-8BITMIME\r\n250 DSN\r\n"
 FIRST = b"250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 End data with <CRLF>.<CRLF>\r\n"
@@ -35,6 +36,7 @@ class FarEnd:
     """A Stream to a server without CHUNKING, such as smtp-sink; it answers in the next turn."""
 
     deadline: float | None = None
+    local = Endpoint()
     pending = 0
 
     def __init__(self) -> None:

@@ -116,7 +116,7 @@ class Line:
         self._last_end = now
         was_sent = taken.permits is not None and not _is_untouched(outcomes)
         waited = now - taken.permitted_at if was_sent else None
-        done = self._giving_back(taken, outcomes)
+        done = self._giving_back(taken, was_sent=was_sent)
         self._pool.report(Report(taken.ready, outcomes, seconds, done, self.host, waited))
 
     def close(self, reply: str) -> None:
@@ -139,11 +139,11 @@ class Line:
         self._taken[id(ready.transaction)] = _Taken(ready, self._pool.monotonic())
         return ready.transaction
 
-    def _giving_back(self, taken: _Taken, outcomes: Sequence[Outcome]) -> Callable[[], None]:
+    def _giving_back(self, taken: _Taken, *, was_sent: bool) -> Callable[[], None]:
         """The permit of a transaction whose final octets may have left goes with its verdict."""
         if taken.permits is None:
             return _nothing
-        if _is_untouched(outcomes):
+        if not was_sent:
             taken.permits.release()
             return _nothing
         return taken.permits.release

@@ -71,6 +71,8 @@ class SitePool:
         self._way = route.way(site)
         self._pace = pace
         self._floor = floor
+        self.monotonic = floor.clock.monotonic
+        """The time."""
         self._parts = parts
         self._allotment = Allotment(parts.table, site, self.monotonic())
         self._surplus = 0
@@ -124,10 +126,6 @@ class SitePool:
     def bulk_permits(self) -> Permits:
         """The part of them that bulk mail may have."""
         return Share(self.permits, self._permits_for_bulk)
-
-    def monotonic(self) -> float:
-        """The time."""
-        return self._floor.clock.monotonic()
 
     def put(self, transaction: Transaction) -> None:
         """Send this as soon as a connection is free; `consider` sees to it."""

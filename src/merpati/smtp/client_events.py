@@ -63,8 +63,9 @@ class Mailing:
 
         Recipients are only the reason when all were refused.
         """
-        if self.refusal_of_all is not None:
-            return self.refusal_of_all
+        refusal = self.refusal_of_all
+        if refusal is not None:
+            return refusal
         if self.rcpts and not self.accepted:
             return Command.RCPT, self.rcpts[0]
         if self.data is not None and not self.data.is_positive:
