@@ -170,6 +170,15 @@ async def test_who_is_accepted_as_it_stops_and_says_nothing_is_cancelled(
             port.listener.stop(grace)
 
 
+async def test_who_is_passed_on_in_the_moment_before_it_runs_is_served(serving_port) -> None:
+    ours, theirs = socket.socketpair()
+    theirs.settimeout(5)
+    with theirs:
+        async with serving_port(tell_crowd) as port:
+            port.listener.adopt(ours)
+            assert await asyncio.to_thread(theirs.recv, 100) == b"220 welcome"
+
+
 async def test_unix_socket_serves_and_has_its_mode(serving_port, tmp_path: Path) -> None:
     path = tmp_path / "lmtp"
     async with serving_port(tell_crowd, at=f"unix:{path}") as port:

@@ -114,6 +114,8 @@ class Listener:
         self._settings = settings or ListenSettings()
         self._neighbours = neighbours or Neighbours(Table(TableSettings()))
         self._sessions: dict[asyncio.Task[Any], _Session] = {}
+        self._early: list[socket.socket] = []
+        """Passed on by another worker in the moment before `run`."""
         self._owned = 0
         """Connections that are ours, from before their sessions begin until these have ended."""
         self._refusing = 0
@@ -137,6 +139,8 @@ class Listener:
         """
         async with asyncio.TaskGroup() as group:
             self._group = group
+            for accepted in self._early:
+                self.adopt(accepted)
             doors = [Accepting(each, self._accepted, self._starved) for each in sockets]
             try:
                 await self._stop.wait()
@@ -160,7 +164,7 @@ class Listener:
     def adopt(self, accepted: socket.socket) -> None:
         """Serve a connection that another worker has accepted on this port."""
         if self._group is None:
-            accepted.close()  # Nobody runs it yet: its sockets are not listened on either.
+            self._early.append(accepted)
             return
         # Counted from here on: a burst is taken in one turn, and its sessions begin in the next.
         self._owned += 1
