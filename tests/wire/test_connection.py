@@ -240,6 +240,23 @@ async def test_what_taking_raises_is_raised_by_feeding(serving_port) -> None:
         await stream.close()
 
 
+async def test_what_taking_raises_behind_a_break_does_not_hide_the_break(serving_port) -> None:
+    told: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, what: told.append(what))
+
+    async with serving_port(echo) as port:
+        stream = await port.dial()
+
+        def break_and_fail(octets: bytes) -> bool:
+            stream.overdue()
+            raise KeyError(octets)
+
+        stream.write(b"a")
+        with pytest.raises(WireTimeout):
+            await fed(stream, break_and_fail)
+        assert "KeyError" in str(told)
+
+
 async def test_a_deadline_ends_feeding(serving_port) -> None:
     async with serving_port(echo) as port:
         stream = await port.dial()

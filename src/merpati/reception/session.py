@@ -77,9 +77,11 @@ class Session:
         finally:
             if self._awaited is not None:
                 self._awaited.close()
-            await self.end_transaction()
-            self._stream.write(self._smtp.take())
-            await self._stream.close()
+            try:
+                await self.end_transaction()
+            finally:
+                self._stream.write(self._smtp.take())
+                await self._stream.close()
 
     async def _pump(self) -> None:
         smtp, stream = self._smtp, self._stream

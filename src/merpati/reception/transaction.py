@@ -24,6 +24,8 @@ from merpati.storage.errors import StorageError
 
 PART = 256 * 1024
 """Octets of one part; no more than about two are held in memory for one message."""
+_PIECES = 256
+"""Held apart at most: a piece costs 50 octets besides its own, and may be one octet long."""
 # RFC 3463 §3.4: X.3.1 is the system's storage; memory is that too.
 NO_ROOM = Verdict(
     Reply(452, "Too many large messages at once, try again later", Status(4, 3, 1)), "room"
@@ -96,6 +98,8 @@ class Transaction:
             return None
         self._held.append(octets)
         self._held_size += len(octets)
+        if len(self._held) > _PIECES:
+            self._held = [b"".join(self._held)]
         return self._bound(facts) if self._held_size >= SMALL else None
 
     async def _bound(self, facts: Facts) -> None:

@@ -216,7 +216,12 @@ class ServerConnection:
         self._enter(State.GREETED)
 
     def close(self, reply: Reply | None = None) -> None:
-        """End the session out of turn (time-out, shutdown), also with an event unanswered."""
+        """End the session out of turn (time-out, shutdown), also with an event unanswered.
+
+        Who spoke where it had to wait, and so was not answered, is told that at least.
+        """
+        if reply is None and self._read is ServerConnection._read_out_of_turn:
+            reply = OUT_OF_TURN
         if reply is not None and self._state is not State.CLOSED:
             self._replies.append(self._written(reply))
         self._row = None

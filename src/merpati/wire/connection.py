@@ -273,6 +273,8 @@ class Connection(asyncio.BufferedProtocol):
         try:
             wants_more = take(octets)
         except Exception as error:
+            if readable.done():
+                raise  # The connection broke meanwhile: `feed` tells of that, the loop of this.
             readable.set_exception(error)  # Raised by `feed`, where it can be seen.
         else:
             # Whoever it wrote to may have broken the connection, and woken the reader.

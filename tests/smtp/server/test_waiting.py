@@ -44,6 +44,16 @@ def cut_off(octets: bytes, **options: object) -> Player:
 # Unauthorised pipelining
 
 
+def test_who_spoke_out_of_turn_is_told_so_also_where_the_session_is_ended_at_once() -> None:
+    connection = ServerConnection(SETTINGS)
+    connection.receive(b"EHLO c\r\n")
+    assert connection.next_event() == Connected()
+    connection.answer(Reply(554, "Not you"))
+    connection.close()
+    assert connection.take() == OUT_OF_TURN.octets
+    assert connection.is_closed
+
+
 def test_speaking_before_the_greeting_ends_the_session() -> None:
     connection = ServerConnection(SETTINGS)
     connection.receive(b"EHLO c\r\n")
