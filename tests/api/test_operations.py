@@ -13,7 +13,12 @@ from merpati.api.client import RemoteCounter, read_answer, short_path
 from merpati.api.errors import ApiError, Mistaken, Unknown, Unreachable
 from merpati.api.operations import Counter
 from merpati.config.settings import Settings, load
+from merpati.directory.directory import Suspension
+from merpati.directory.store import DirectoryStore
 from merpati.errors import MerpatiError
+from merpati.mail.address import Address
+from merpati.storage.connection import Kind, StorageSettings
+from merpati.storage.database import Database
 from merpati.system.office import own_counter
 from merpati.system.web import serving
 from merpati.wire.endpoint import Endpoint
@@ -66,6 +71,26 @@ async def submit(counter: Counter, *to: str) -> str:
 
 async def queued(counter: Counter, wanted: ask.Filter = ask.Filter()) -> list[ask.QueueLine]:  # noqa: B008
     return await counter.ask(op.QUEUE_LIST, ask.ListQueue(filter=wanted))
+
+
+async def test_whom_another_worker_has_just_suspended_can_be_resumed(
+    settings: Settings,
+) -> None:
+    async with own_counter(settings) as counter:
+        await populate(counter)
+        await counter.ask(op.USERS_SHOW, ask.Named(name="ann@a.test"))
+        file = settings.data / "directory.db"
+        database = Database(StorageSettings(file, Kind.DIRECTORY))
+        await database.open()
+        another = DirectoryStore(database)
+        await another.open()
+        ann = Address("ann", "a.test")
+        await another.suspend(ann, Suspension(1.0, "stolen"), login=True)
+        resumed = ask.Suspension(address="ann@a.test", suspended=False)
+        assert (await counter.ask(op.USERS_SUSPEND, resumed)).changed == 1
+        assert await another.suspensions() == []
+        another.close()
+        await database.close()
 
 
 @pytest.mark.slow

@@ -65,7 +65,7 @@ def test_an_application_is_tested_with_the_fixture(tmp_path: Path) -> None:
 
 
 def test_files_beside_the_tests_do_not_get_in_the_way(tmp_path: Path) -> None:
-    stray = {"merpati.toml": "nonsense", "msgspec.py": "raise ImportError('not this one')\n"}
+    stray = {"merpati.toml": "nonsense", "apsw.py": "raise ImportError('not this one')\n"}
     done = pytest_in(tmp_path, APPLICATION_TEST, **stray)
     assert "3 passed" in done.stdout, done.stdout + done.stderr
 

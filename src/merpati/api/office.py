@@ -275,6 +275,8 @@ class DirectoryOffice:
             new = await self.registrar.suspend(address, Suspension(now, why), login=True)
             event: Event = AccountSuspended(at=now, login=login, why=why, by=BY)
         else:
+            # Another worker may have suspended it a moment ago, and this one remember it as it was.
+            self.registrar.forget()
             user = self.directory.user(address)
             new = user is not None and user.suspension is not None
             if user is None or new:
