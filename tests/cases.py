@@ -22,6 +22,8 @@ def each(names: str | tuple[str, ...], cases: Iterable[object]) -> Callable[[Tes
     assert known, "a fact without a case proves nothing"
 
     def gather(test: Test) -> Test:
+        assert not inspect.iscoroutinefunction(test), "nobody would await it"
+
         @functools.wraps(test)
         def every_case(*arguments: object, **fixtures: object) -> None:
             failed: list[BaseException] = []

@@ -1,5 +1,8 @@
 """Gathered cases fail as loudly as tests of their own."""
 
+import inspect
+from pathlib import Path
+
 import pytest
 
 from tests.cases import each
@@ -31,7 +34,19 @@ def test_a_single_failure_is_told_as_it_is() -> None:
     assert raised.value.__notes__ == ["case: 2"]
 
 
-@each("n", [1, 2])
-@each("word", ["a", "b"])
-def test_fixtures_and_further_cases_go_with_each(n: int, word: str, tmp_path) -> None:  # type: ignore[no-untyped-def]
-    (tmp_path / f"{word}{n}").touch(exist_ok=False)
+def test_what_would_have_to_be_awaited_is_refused() -> None:
+    async def fact(n: int) -> None: ...
+
+    with pytest.raises(AssertionError, match="await"):
+        each("n", [1])(fact)  # type: ignore[type-var]
+
+
+def test_fixtures_and_further_cases_go_with_each(tmp_path) -> None:  # type: ignore[no-untyped-def]
+    @each("n", [1, 2])
+    @each("word", ["a", "b"])
+    def is_new(n: int, word: str, folder: Path) -> None:
+        (folder / f"{word}{n}").touch(exist_ok=False)
+
+    assert list(inspect.signature(is_new).parameters) == ["folder"]
+    is_new(folder=tmp_path)  # type: ignore[call-arg]  # as pytest does
+    assert {one.name for one in tmp_path.iterdir()} == {"a1", "a2", "b1", "b2"}
