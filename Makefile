@@ -19,18 +19,26 @@ FIRST := $(addprefix tests/,api authenticity certificates cli config delivery di
 
 SECONDS ?= 60
 
-.PHONY: demo test check check-unit check-first check-second install format bench torture fuzz clean
+.PHONY: demo test check lint check-unit check-first check-second install format bench torture fuzz clean
+
+define PYTHON_IS_NEW
+$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Merpati needs Python 3.11 or newer: make PYTHON=python3.11 …")'
+endef
 
 $(VENV)/.run: pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Merpati needs Python 3.11 or newer: make PYTHON=python3.11 …")'
+	$(PYTHON_IS_NEW)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install -q --disable-pip-version-check -e .
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.run
-	$(BIN)/pip install -q --disable-pip-version-check --upgrade 'pip>=25.1'
-	$(BIN)/pip install -q --disable-pip-version-check --group dev
-	touch $@
+# PIP names the pip of another venv where there is one: to have its own takes a third of a venv's time. Nothing is
+# compiled before it is imported: most of it never is.
+$(VENV)/.dev: pyproject.toml
+	$(PYTHON_IS_NEW)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(if $(PIP),--without-pip) $(VENV)
+	$(if $(PIP),,$(BIN)/pip install -q --disable-pip-version-check --upgrade 'pip>=25.1')
+	$(or $(PIP),$(BIN)/pip) --python $(BIN)/python install -q --disable-pip-version-check --no-compile -e . --group dev
+	touch $(VENV)/.run $@
 
 install: $(VENV)/.run
 
@@ -42,11 +50,13 @@ simulate: $(VENV)/.dev
 demo: $(VENV)/.run
 	$(BIN)/python examples/demo.py $(if $(ONCE),--once)
 
-check: $(VENV)/.dev
+check: lint
+	@$(MAKE) --no-print-directory check-unit
+
+lint: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	@$(MAKE) --no-print-directory check-unit
 
 check-unit: $(VENV)/.dev
 	@$(MAKE) -j 2 --output-sync --no-print-directory check-first check-second
@@ -57,18 +67,17 @@ check-first:
 check-second:
 	$(UNIT) tests $(addprefix --ignore=,$(FIRST))
 
-test: $(VENV)/.dev
-	$(BIN)/ruff format --check .
-	$(BIN)/ruff check .
-	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --dist worksteal -rs tests
+# Tests of whole servers wait for half of their time, so there is one process more than there are cores.
+test: lint
+	$(BIN)/pytest -n $(or $(WORKERS),$(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)) --dist worksteal -rs tests
 
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+# FULL=1 takes every case, which is about an hour, and leaves the chart as it is.
 bench: $(VENV)/.dev
-	$(BIN)/python -m benchmarks --chart docs/performance.svg
+	$(BIN)/python -m benchmarks $(if $(FULL),--full,--chart docs/performance.svg)
 
 # RUNS="kill power" chooses; SHORT=1 takes the counts of CI; RESUME=folder goes on with a run that was stopped.
 torture: $(VENV)/.dev

@@ -1,6 +1,6 @@
 """`python -m benchmarks`: Merpati beside Postfix, Exim, Haraka and aiosmtpd in one run.
 
-    python -m benchmarks                        # P1, P2, P4, P8, TLS and P10: about ten minutes
+    python -m benchmarks                        # P1 to P5, P8, TLS and P10: about ten minutes
     python -m benchmarks --full                 # every case: about an hour
     python -m benchmarks --only P2,bdat --servers merpati,postfix --rounds 1
     python -m benchmarks --show FILE...         # the table and the chart of kept results
@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import chart, idle, result, table
+from benchmarks import chart, idle, result, table, wan
 from benchmarks.cases import CASES, FIELD, Case
 from benchmarks.load import Run, drive
 from benchmarks.result import Result
@@ -134,8 +134,10 @@ def main() -> None:
     end_in_order()
     only = options.only.split(",") if options.only else []
     names = [case.name for case in CASES]
-    if unknown := set(only) - {*names, "P10"}:
-        sys.exit(f"no case {', '.join(unknown)}; there are {', '.join([*names, 'P10'])}")
+    alone = {"P5": wan.show, "P10": lambda: print(idle.table(wanted(idle.RELAYS, options.servers)))}
+    names += alone
+    if unknown := set(only) - set(names):
+        sys.exit(f"no case {', '.join(unknown)}; there are {', '.join(names)}")
     if options.show:
         results = result.read(options.show)
     else:
@@ -147,8 +149,9 @@ def main() -> None:
         results = compare(options, cases)
     if results:
         print(table.table(results))
-    if not options.show and (not only or "P10" in only):
-        print("\n" + idle.table(wanted(idle.RELAYS, options.servers)))
+    for name in () if options.show else [one for one in alone if not only or one in only]:
+        print(flush=True)
+        alone[name]()
     if options.chart and results:
         options.chart.write_text(chart.chart(results), "utf-8")
 

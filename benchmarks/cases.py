@@ -111,4 +111,11 @@ CASES = (
         Load(style="pipelined", domains=1_000),
         Setup(many=True),
     ),
+    Case(
+        "domains-1000-dns",
+        "the same, the hosts asked for in the DNS",
+        Load(style="pipelined", domains=1_000),
+        Setup(many=True, asks=True),
+        RELAYS[:2],
+    ),
 )

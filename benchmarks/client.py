@@ -23,7 +23,7 @@ from merpati.mail.envelope import Body, Envelope, Recipient
 from merpati.mail.trace import Client, Tls
 from merpati.queue.entry import Entry, State, Waiting
 from merpati.smtp.client import ClientConnection, ClientSettings
-from merpati.smtp.outgoing import Outgoing, hindrance
+from merpati.smtp.outgoing import Outgoing, Shelter, hindrance
 from merpati.smtp.rung import Rung
 from merpati.wire.endpoint import Endpoint
 
@@ -64,7 +64,7 @@ def core(rung: Rung, seconds: float) -> float:
         for _ in range(COUNT):
             client.write_body(BODY)
             client.finish_body()
-            assert hindrance(OUTGOING, client.capabilities, tls=False) is None
+            assert hindrance(OUTGOING, client.capabilities, Shelter.NONE) is None
             client.begin(OUTGOING)
             client.take()
             client.receive(VERDICT + ENVELOPE + go)

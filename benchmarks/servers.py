@@ -40,7 +40,9 @@ class Setup:
     dkim: bool = False
     """Sign with RSA, 2,048 bits."""
     many: bool = False
-    """dA-B.test goes to 127.1.A.B."""
+    """dA-B.test goes to 127.1.A.B, by a rule that the server is given."""
+    asks: bool = False
+    """The same, but the server has to ask the DNS for it."""
 
 
 class Server(Protocol):
@@ -181,6 +183,16 @@ match = ["*"]
 to = "smtp://127.0.0.1:{out}"
 tls = "{tls}"
 """
+MANY = "".join(
+    f"""\
+[[route]]
+match = ["d{a}-{b}.test"]
+to = "smtp://127.1.{a}.{b}:{{out}}"
+tls = "{{tls}}"
+"""
+    for a in range(4)
+    for b in range(1, 251)
+)
 BY_DNS = """\
 [dns]
 servers = ["127.0.0.1:{zone}"]
@@ -198,11 +210,11 @@ class Merpati:
         self._certificate = certificate
         self._zone: Background | None = None
         zone = free_port()
-        if setup.many:
+        if setup.asks:
             command = [sys.executable, "-m", "benchmarks.zone", str(zone)]
             self._zone = Background(command, folder / "zone.log")
         out = free_port() if setup.hold else setup.out
-        way = BY_DNS if setup.many else ROUTE
+        way = BY_DNS if setup.asks else MANY if setup.many else ROUTE
         text = (MERPATI + way).format(
             workers=workers,
             role="submission" if setup.login else "mx",

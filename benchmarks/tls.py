@@ -23,12 +23,12 @@ from typing import Any
 import uvloop
 
 from merpati.clock import SystemClock
+from merpati.testing.shown import showing
 from merpati.wire.certificates import make_self_signed
 from merpati.wire.endpoint import Endpoint
 from merpati.wire.listen import Arrival, Listener, ListenSettings
 from merpati.wire.loop import Wire
 from merpati.wire.sockets import bind
-from merpati.wire.tls import server_context
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 CONNECTIONS = 100
@@ -69,7 +69,7 @@ def count(missing: int, octets: bytes) -> tuple[int, bytes]:
 
 async def serve_own(listener: socket.socket, certificate: Path, key: Path) -> None:
     """The stream as Merpati uses it: one coroutine a connection."""
-    context = server_context(certificate, key)
+    context = showing(certificate, key)
 
     async def session(arrival: Arrival) -> None:
         stream, missing = arrival.stream, 0
@@ -84,7 +84,7 @@ async def serve_own(listener: socket.socket, certificate: Path, key: Path) -> No
 
 async def serve_uvloop(listener: socket.socket, certificate: Path, key: Path) -> None:
     """What uvloop has."""
-    context = server_context(certificate, key).context
+    context = showing(certificate, key).context
     loop = asyncio.get_running_loop()
     await loop.create_server(Counting, sock=listener, ssl=context, backlog=1024)
     await asyncio.Event().wait()

@@ -12,7 +12,6 @@ half, and Postfix's smtpd; each with CHUNKING and without.
 import argparse
 import asyncio
 import os
-import shutil
 import statistics
 import subprocess
 import sys
@@ -27,7 +26,7 @@ import uvloop
 from benchmarks.load import PATH
 from benchmarks.outward import Destination, opened
 from benchmarks.peers import Postfix
-from benchmarks.servers import Certificate, Discard, Server, Setup
+from benchmarks.servers import Certificate, Discard, Server, Setup, Unable, tool
 from merpati.clock import SystemClock
 from merpati.delivery.link import ConversationSettings
 from merpati.delivery.pacing import PacingSettings
@@ -228,8 +227,8 @@ def _fill(port: int, count: int) -> None:
     subprocess.run(command, env={**os.environ, "PATH": PATH}, check=True, timeout=60)
 
 
-async def measure(options: argparse.Namespace) -> None:
-    print("| sender | far side | messages a round trip | round trip | thinking | connections |")
+async def measure(messages: int) -> None:
+    print("| P5 sender | far side | messages a round trip | round trip | thinking | connections |")
     print("|---|---|---|---|---|---|")
     rows = [
         ("merpati", by_merpati, "our sink", True),
@@ -243,7 +242,7 @@ async def measure(options: argparse.Namespace) -> None:
             folder = Path(text)
             async with asyncio.timeout(LIMIT), AsyncExitStack() as stack:
                 distance = await stack.enter_async_context(far(_server(side, folder, chunking)))
-                await send(distance, folder, options.messages, chunking)
+                await send(distance, folder, messages, chunking)
             words = "with CHUNKING" if chunking else "without CHUNKING"
             figures = f"{distance.a_round_trip:.2f} | {distance.round_trip * 1000:.1f} ms"
             figures += f" | {distance.thinking * 1000:.1f} ms"
@@ -257,14 +256,21 @@ def _server(side: str, folder: Path, chunking: bool) -> Server:
     return Postfix(folder / "far", Setup(hold=True), Certificate(folder / "tls"), more)
 
 
+def show(messages: int = 150) -> None:
+    """Measure and print the table. Unable without Postfix."""
+    tool("postfix")
+    uvloop.run(measure(messages))
+
+
 def main() -> None:
-    """Measure and print the table."""
+    """The table by itself."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--messages", type=int, default=200)
+    parser.add_argument("--messages", type=int, default=150)
     options = parser.parse_args()
-    if not shutil.which("postfix", path=PATH):
-        sys.exit("Postfix is not installed (Debian: postfix)")
-    uvloop.run(measure(options))
+    try:
+        show(options.messages)
+    except Unable as why:
+        sys.exit(str(why))
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ class Session:
     """One SMTP session from outside, a command at a time."""
 
     def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), 30)
+        self._socket = socket.create_connection(("127.0.0.1", port), 120)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._replies = self._socket.makefile("rb")
         self._answer()
@@ -187,7 +187,7 @@ class Scenario:
         """So many messages, one after the other."""
         for _ in range(count):
             self._session.send()
-            if self._taken and not self._taken.acquire(timeout=30):
+            if self._taken and not self._taken.acquire(timeout=120):
                 raise TimeoutError("the sink did not get the message")
             # The verdict is written within milliseconds; then the next one meets an idle server.
             time.sleep(0.012)
@@ -228,7 +228,7 @@ def traced(relays: bool, count: int) -> Counter[str]:
 
 def written(summary: Path) -> str:
     """What the tracer writes when the server has ended."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while "total" not in (text := summary.read_text() if summary.exists() else ""):
         if time.monotonic() > end:
             raise TimeoutError("strace wrote no summary")

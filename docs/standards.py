@@ -1,4 +1,7 @@
-"""Writes docs/standards.md: every RFC we claim, its status, and the files that cite it.
+"""Writes docs/standards.md: every RFC we claim, its status, and the code and tests that cite it.
+
+A test cites the RFC that it tests, in the first lines of its file or where it matters: that, and
+no import, says that it is one of that RFC's tests.
 
 `python docs/standards.py` rewrites the page; a test fails when it is out of date.
 """
@@ -63,19 +66,16 @@ CLAIMED: dict[int, tuple[str, str]] = {
     8725: ("JWT: what to beware of", "done"),
     9068: ("JWT for access", "done"),
     6698: ("TLSA records", "done"),
-    7671: ("DANE: how TLSA records are taken", "partly: a bare key (2 1 0) has to be sent as well"),
-    7672: (
-        "DANE for SMTP",
-        "partly: the recipient's domain is no reference identifier; an alias that leads out of a "
-        "signed zone is taken as insecure",
-    ),
+    7671: ("DANE: how TLSA records are taken", "done"),
+    7672: ("DANE for SMTP", "done"),
     7677: ("SCRAM-SHA-256", "done"),
     8301: ("DKIM: algorithms and key lengths", "done"),
     8314: ("Implicit TLS", "done"),
     8460: ("Reports about TLS", "done: sent and received by mail and HTTPS"),
     8461: (
         "MTA-STS",
-        "done: honoured outward, our own policy served by HTTPS",
+        "done: honoured outward, by `mx:` and by smarthosts (§3.4); our own policy served by "
+        "HTTPS, and looked at as senders see it",
     ),
     8463: ("DKIM: Ed25519", "done"),
     8601: ("Authentication-Results: the field, and which ones are forged", "done"),
@@ -113,32 +113,51 @@ OTHERS = (
 """What has no number: what it is, status, where it is decided."""
 
 
-def citations() -> dict[int, set[str]]:
-    """RFC number to the files of src that cite it."""
+def citations(top: str = "src/merpati", names: str = "*.py") -> dict[int, set[str]]:
+    """RFC number to the files below `top`, called like `names`, that cite it."""
     found: dict[int, set[str]] = {}
-    for path in sorted((ROOT / "src").rglob("*.py")):
+    for path in sorted((ROOT / top).rglob(names)):
         for first, more in CITATION.findall(path.read_text("utf-8")):
             for number in [first, *re.findall(r"\d{4}", more)]:
-                name = path.relative_to(ROOT / "src/merpati").as_posix()
-                found.setdefault(int(number), set()).add(name)
+                found.setdefault(int(number), set()).add(path.relative_to(ROOT / top).as_posix())
     return found
+
+
+def tests() -> dict[int, set[str]]:
+    """RFC number to the files of tests that cite it."""
+    return citations("tests", "test_*.py")
+
+
+def untested() -> list[int]:
+    """Of what is called done, what no test says that it tests."""
+    tested = tests()
+    return [n for n, (_, status) in CLAIMED.items() if _is_done(status) and n not in tested]
+
+
+def _is_done(status: str) -> bool:
+    return status.startswith("done")
+
+
+def _listed(names: set[str]) -> str:
+    return ", ".join(f"`{name}`" for name in sorted(names))
 
 
 def page() -> str:
     """The page as it should be."""
-    cited = citations()
+    cited, tested = citations(), tests()
     lines = [
         "# Standards",
         "",
-        "What Merpati follows, how far, and where it is decided. Written by",
-        "`python docs/standards.py`; do not edit by hand.",
+        "What Merpati follows, how far, where it is decided (in `src/merpati`), and which tests",
+        "(in `tests`) say that they test it. Written by `python docs/standards.py`; do not edit by",
+        "hand.",
         "",
-        "| RFC | what | status | cited in |",
-        "|---|---|---|---|",
+        "| RFC | what | status | cited in | tested in |",
+        "|---|---|---|---|---|",
     ]
     for number, (what, status) in sorted(CLAIMED.items()):
-        files = ", ".join(f"`{name}`" for name in sorted(cited.get(number, ())))
-        lines.append(f"| {number} | {what} | {status} | {files} |")
+        files, checks = _listed(cited.get(number, set())), _listed(tested.get(number, set()))
+        lines.append(f"| {number} | {what} | {status} | {files} | {checks} |")
     others = sorted(set(cited) - set(CLAIMED))
     lines += ["", "Beside the RFCs:", "", "| what | status | where |", "|---|---|---|"]
     lines += [f"| {what} | {status} | `{where}` |" for what, status, where in OTHERS]

@@ -21,7 +21,7 @@ from merpati.smtp.client_events import (
     ShutDown,
     VerdictGiven,
 )
-from merpati.smtp.outgoing import Outgoing, hindrance
+from merpati.smtp.outgoing import Outgoing, Shelter, hindrance
 
 CONTENT = b"From: example@localhost\r\nSubject: Halo\r\n\r\nSelamat pagi!\r\n"
 
@@ -69,7 +69,7 @@ def send(
         size=len(content),
         eight_bit=not content.isascii(),
     )
-    why = hindrance(outgoing, smtp.capabilities, tls=False)
+    why = hindrance(outgoing, smtp.capabilities, Shelter.NONE)
     if why is not None:
         raise NotSent(why.text)
     mailing = smtp.begin(outgoing)

@@ -19,6 +19,10 @@ def test_every_claimed_rfc_is_cited_where_it_is_decided() -> None:
     assert not [number for number in STANDARDS["CLAIMED"] if number not in cited]
 
 
+def test_no_standard_is_called_done_without_a_test() -> None:
+    assert not STANDARDS["untested"]()
+
+
 def test_every_test_that_the_architecture_names_exists() -> None:
     text = (ROOT / "ARCHITECTURE.md").read_text("utf-8")
     names = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", text)

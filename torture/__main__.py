@@ -1,4 +1,4 @@
-"""`python -m torture [RUN...] [--count N] [--seed N] [--resume FOLDER] [--short]`
+"""`python -m torture [RUN...] [--count N] [--size N] [--seed N] [--resume FOLDER] [--short]`
 
 Runs each torment in batches, writes every result down, and prints the table. Exit status: 0 when
 every promise was kept, 1 when one was broken, 2 when one could not be tested on this machine.
@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 import traceback
+from dataclasses import replace
 from pathlib import Path
 
 from torture.backup import BACKUP
@@ -23,7 +24,7 @@ from torture.hostile import HOSTILE
 from torture.kill import KILL
 from torture.memory import MEMORY
 from torture.power import POWER
-from torture.record import Line, Record
+from torture.record import Line, Record, version
 from torture.stop import STOP
 from torture.table import table
 from torture.torment import Batch, Outcome, Torment
@@ -38,13 +39,13 @@ def perform(torment: Torment, batch: Batch, record: Record) -> Line:
     """Run one batch; an exception is a broken promise, too."""
     shutil.rmtree(batch.folder, ignore_errors=True)
     batch.folder.mkdir(parents=True)
-    begun = time.monotonic()
+    begun, code = time.monotonic(), version()
     try:
         outcome = asyncio.run(torment.run(batch))
     except Exception as error:
         traceback.print_exc()
         outcome = Outcome(0, (), (f"{type(error).__name__}: {error}"[:2000],))
-    line = record.add(torment.name, batch, time.monotonic() - begun, outcome)
+    line = record.add(torment.name, batch, time.monotonic() - begun, outcome, code)
     if outcome.holds:
         shutil.rmtree(batch.folder)
     return line
@@ -54,13 +55,15 @@ def tell(torment: Torment, line: Line) -> None:
     """One batch, in words."""
     holds = "holds" if line.outcome.holds else "BROKEN"
     print(f"{torment.name} {line.batch}: {line.outcome.count} {torment.counted}, ", end="")
-    print(f"seed {line.seed}, {line.seconds} s, {holds}")
+    print(f"seed {line.seed}, {line.seconds} s, {line.version}, {holds}")
     for verdict in line.outcome.verdicts:
         print(f"    {verdict}")
         for lost in verdict.lost[:10]:
             print(f"    lost: {lost}")
         for unexpected in verdict.unexpected[:10]:
             print(f"    unexpected: {unexpected}")
+    if line.outcome.missed:
+        print(f"    never came to it: {', '.join(line.outcome.missed)}")
     for flaw in line.outcome.flaws[:10]:
         print(f"    flaw: {flaw}")
     sys.stdout.flush()
@@ -80,7 +83,8 @@ def main() -> int:
             print(f"{torment.guarantee} WENT UNTESTED ({torment.name}): {missing}")
             continue
         count = arguments.count or (torment.short if arguments.short else torment.full)
-        for batch in torment.batches(count, arguments.seed, given):
+        sized = replace(torment, size=arguments.size or torment.size)
+        for batch in sized.batches(count, arguments.seed, given):
             if not record.has(torment.name, batch):
                 tell(torment, perform(torment, batch, record))
     rows = [(one, [line for line in record.lines if line.torment == one.name]) for one in chosen]
@@ -95,6 +99,7 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m torture", description=__doc__)
     parser.add_argument("runs", nargs="*", choices=[*TORMENTS, []], metavar="RUN")
     parser.add_argument("--count", type=int, help="instead of each run's own")
+    parser.add_argument("--size", type=int, help="of a batch, instead of each run's own")
     parser.add_argument("--seed", type=int, default=2026)
     parser.add_argument("--resume", type=Path, metavar="FOLDER")
     parser.add_argument("--short", action="store_true", help="the counts that CI runs")

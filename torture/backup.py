@@ -11,10 +11,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from merpati.testing.process import free_port
-from torture.generator import Generator, Pace, Sent
+from torture.generator import Generator, Pace
 from torture.oracle import Verdict, compare
 from torture.server import Setup, Victim
-from torture.sink import Sink
+from torture.sink import Key, Sink, Strike
 from torture.torment import Batch, Outcome, Torment, nothing
 
 _PACE = Pace(sessions=20, pause=0.05)
@@ -23,7 +23,9 @@ _PACE = Pace(sessions=20, pause=0.05)
 async def run(batch: Batch) -> Outcome:
     """Backups, each of a server of its own."""
     chance = random.Random(batch.seed)
-    verdicts, flaws, figures = [], [], {}
+    verdicts: list[Verdict] = []
+    flaws: list[str] = []
+    figures: dict[str, float] = {}
     for number in range(batch.count):
         folder = batch.folder / str(number)
         loss = _Loss(folder, f"{batch.seed}-{number}", is_alone=bool(number % 2))
@@ -50,7 +52,8 @@ class _Loss:
         self._second = Victim(folder / "second", setup)
         self._generator = Generator(self._first.doors, hash(prefix) & 0xFFFF, _PACE)
         self._generator.prefix = prefix
-        self._owed = Sent()
+        self._owed: dict[Key, int] = {}
+        """What had been acknowledged before the backup began."""
 
     async def happen(self, chance: random.Random) -> None:
         """Load, the backup in the midst of it, and kill -9."""
@@ -63,14 +66,15 @@ class _Loss:
             await asyncio.sleep(chance.uniform(1.0, 4.0))
             await self._verify(self._first)
             sent = self._generator.sent
-            self._owed.acknowledged = dict(sent.acknowledged)
+            self._owed = dict(sent.acknowledged)
             await self._make("backup", self._first)
             self.figures["acknowledged while it was made"] = len(sent.acknowledged) - len(
-                self._owed.acknowledged
+                self._owed
             )
+            self._sink.strike()
             self._first.kill()
             self._generator.stop()
-        self._sink.epoch += 1
+        self._sink.calm(Strike(1))
 
     async def judge(self) -> Verdict:
         """Restore it, let everything go, and compare with what was acknowledged before it began."""
@@ -79,14 +83,14 @@ class _Loss:
             await self._sink.start(self._port)
         await asyncio.to_thread(self._second.start)
         try:
-            await self._second.drain()
+            # A host that failed rests for minutes, and a restored store knows of it.
+            await self._second.drain(hurried=True)
             await self._verify(self._second)
         finally:
             await asyncio.to_thread(self._second.stop)
             await self._sink.stop()
-        sent = self._generator.sent
-        self._owed.digests, self._owed.offered = sent.digests, sent.offered
-        verdict = compare(self._owed, self._sink, self._second.boxed())
+        owed = replace(self._generator.sent, acknowledged=self._owed)
+        verdict = compare(owed, self._sink, self._second.boxed())
         return replace(verdict, window=max(verdict.window, verdict.worst))
 
     async def _verify(self, server: Victim) -> None:

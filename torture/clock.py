@@ -14,6 +14,7 @@ from pathlib import Path
 
 from merpati.api import operations as op
 from merpati.api import questions as ask
+from merpati.testing.process import free_port
 from torture.generator import Generator, Pace
 from torture.oracle import compare
 from torture.server import Setup, Victim
@@ -30,6 +31,8 @@ _LIBRARIES = (
     "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
     "/usr/lib/faketime/libfaketimeMT.so.1",
 )
+_WORKERS = (2, 1)
+"""Of the servers of one batch after the other."""
 _TABLES = '[queue]\nretry = ["1s", "3s"]\n[limits]\nfree_space = 0'
 _PACE = Pace(sessions=10, limit=40, pause=0.01, fates=("ok", "ok", "perm"), lines=(3, 40))
 
@@ -69,9 +72,11 @@ class Unsteady:
 
     async def run(self) -> Outcome:
         """Jumps with mail waiting for a host that refuses it, and for one that is away."""
-        await self.sink.start()
-        port = self.sink.port
-        server = Victim(self._batch.folder, Setup(f"smtp://127.0.0.1:{port}", tables=_TABLES))
+        await self.sink.start(free_port())  # It goes away, and has to find the same one free.
+        workers = _WORKERS[self._batch.number % len(_WORKERS)]
+        route = f"smtp://127.0.0.1:{self.sink.port}"
+        setup = Setup(route, tables=_TABLES, workers=workers)
+        server = Victim(self._batch.folder, setup)
         await asyncio.to_thread(server.populate)
         self.set(0)
         environment = {"LD_PRELOAD": library(), "FAKETIME_TIMESTAMP_FILE": str(self._file)}
@@ -92,7 +97,8 @@ class Unsteady:
         if "Traceback" in server.log.read_text("utf-8", "replace"):
             self.flaws.append(f"a traceback in {server.log}")
         verdict = compare(generator.sent, self.sink, server.boxed(), interrupted=False)
-        return Outcome(self._batch.count, (verdict,), tuple(self.flaws))
+        tally = ((f"jumps with {workers} workers", self._batch.count),)
+        return Outcome(self._batch.count, (verdict,), tuple(self.flaws), tally=tally)
 
     async def _turn(self, server: Victim, generator: Generator, jump: float, turn: int) -> None:
         # Every other round the other way about, so that each jump meets both.
@@ -116,7 +122,7 @@ class Unsteady:
         if is_away:
             await self.sink.start(self.sink.port)
             # Its rest may last a minute; `_see_dues` has seen that it is no longer.
-            await server.drain()
+            await server.drain(hurried=True)
             return
         end = time.monotonic() + 60
         while await server.queued() > 0:

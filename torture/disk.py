@@ -70,7 +70,7 @@ class RecordedDisk:
             subprocess.run(words, capture_output=True, check=False)
         if self._process is not None:
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(10)
+                self._process.wait(60)
             self._process.kill()
             self._process.wait()
 
@@ -139,7 +139,17 @@ def mounted(image: Path, mountpoint: Path) -> Iterator[None]:
     try:
         yield
     finally:
+        _unmount(mountpoint)
+
+
+def _unmount(mountpoint: Path) -> None:
+    try:
         run("umount", str(mountpoint))
+    except OSError:
+        # A server that does not end has files there. What is left mounted is in everybody's way
+        # who clears the folder later.
+        run("umount", "--lazy", str(mountpoint))
+        raise
 
 
 def run(*words: str) -> str:

@@ -2,7 +2,8 @@
 
 Silence, failures, refusals, truncated and mangled answers, for longer than several retries; then an
 honest server. Nothing may be given up; everything goes out soon after, and not all at one moment.
-An hour and its retries are compressed to seconds. What is not as its zone signed it: `dnssec.py`.
+An hour and its retries are compressed to seconds; the full form has 100,000 recipients queued at
+once, in one outage of each kind. What is not as its zone signed it: `dnssec.py`.
 """
 
 import asyncio
@@ -30,8 +31,12 @@ _EACH = 100
 """Recipients of a message, one domain each."""
 _DOMAINS = 1000
 _OUTAGE, _SHORT_OUTAGE = 12.0, 6.0
+_DRAINED = 1200.0
+"""Seconds from the recovery to an empty queue, at most."""
 FIRST_SECONDS = 60.0
 """After the recovery, for the first delivery."""
+_SPREAD = 200
+"""Of so many retries at least it is seen how far they lie apart."""
 _TABLES = """\
 [dns]
 servers = ["127.0.0.1:{dns}"]
@@ -68,7 +73,7 @@ class Outage:
             await asyncio.to_thread(server.wait_greeting)
             try:
                 sent = await self._suffer(server, dns)
-                await server.drain(300)
+                await server.drain(_DRAINED)
             finally:
                 if await asyncio.to_thread(server.stop) != 0:
                     self.flaws.append("the stop failed")
@@ -89,6 +94,7 @@ class Outage:
         await asyncio.sleep(max(0.0, outage - (time.monotonic() - begun)))
         # A truncated answer is asked for again by TCP: that is no outage.
         if self.fault is not Fault.TRUNCATED:
+            await wait_tried(server, min(_SPREAD, self.batch.count))
             if self.sink.taken:
                 self.flaws.append(f"{len(self.sink.taken)} delivered without DNS")
             if (apart := await spread(server)) < 0.5:
@@ -118,19 +124,31 @@ async def put(door: Door, domains: list[str], batch: Batch) -> Sent:
         name = f"dns-{start}"
         locals_ = tuple(f"ok-{n}" for n in range(start, min(start + _EACH, batch.count)))
         await talk.say(b"MAIL FROM:<load@c.test>")
-        for n, local in enumerate(locals_, start):
-            domain = domains[n % len(domains)]
-            talk.write(f"RCPT TO:<{local}@{domain}>\r\n".encode())
+        addresses = tuple(
+            f"{local}@{domains[n % len(domains)]}" for n, local in enumerate(locals_, start)
+        )
+        for address in addresses:
+            talk.write(f"RCPT TO:<{address}>\r\n".encode())
         for _ in locals_:
             await talk.expect(b"250")
         await talk.say(b"DATA", b"354")
         body = b"%020d" % chance.getrandbits(60)
         talk.write(b"X-Torture: %s\r\n\r\n%s\r\n.\r\n" % (name.encode(), body))
-        sent.put(name, locals_, body)
+        sent.put(name, addresses, body)
         await talk.expect(b"250")
         sent.acknowledged.update({(name, local): 0 for local in locals_})
     writer.close()
     return sent
+
+
+async def wait_tried(server: Victim, count: int) -> None:
+    """Return when so many of the first in the queue were tried, or it has had time enough."""
+    begun, starved = time.monotonic(), server.starved()
+    while server.elapsed(begun, starved) < FIRST_SECONDS:
+        lines = await server.tell(op.QUEUE_LIST, ask.ListQueue(limit=1000))
+        if sum(one.attempts > 0 for one in lines) >= count:
+            return
+        await asyncio.sleep(0.2)
 
 
 async def spread(server: Victim) -> float:
@@ -157,9 +175,9 @@ DNS = Torment(
     name="dns",
     guarantee="G7",
     counted="queued recipients",
-    full=120_000,
+    full=600_000,
     short=2000,
-    size=20_000,
+    size=100_000,
     run=run,
     missing=nothing,
 )

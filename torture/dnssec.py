@@ -24,7 +24,7 @@ from merpati.clock import SystemClock
 from merpati.testing.process import free_port
 from merpati.wire.certificates import make_self_signed
 from tests.interop.peers import Named, Unbound, find
-from torture.dns import FIRST_SECONDS, put
+from torture.dns import FIRST_SECONDS, put, wait_tried
 from torture.oracle import compare
 from torture.server import Setup, Victim
 from torture.sink import Sink
@@ -133,7 +133,8 @@ class Bogus:
             await self._suffer(server)
             await asyncio.to_thread(signers.mend)
             await (self._see_first() if self._is_whole else asyncio.to_thread(signers.forget))
-            await server.drain(300)
+            # The short form has no time for the minutes that sites rest which failed.
+            await server.drain(600, hurried=not self._is_whole)
         finally:
             if await asyncio.to_thread(server.stop) != 0:
                 self.flaws.append("the stop failed")
@@ -149,6 +150,7 @@ class Bogus:
     async def _suffer(self, server: Victim) -> None:
         """What is queued stays queued, and it is known why."""
         await asyncio.sleep(_OUTAGE if self._is_whole else _SHORT_OUTAGE)
+        await wait_tried(server, len(_ZONES))
         if self.sink.taken:
             self.flaws.append(f"{len(self.sink.taken)} delivered on the word of a broken zone")
         lines = await server.tell(op.QUEUE_LIST, ask.ListQueue(limit=1000))

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 
 BOX = "box"
 """The local part of the mailbox that the server has itself."""
+SENDER = "load@c.test"
+DOMAIN = "b.test"
+"""Sender, and recipients' domain, of what says nothing else."""
 FATES = ["ok"] * 62 + ["temp"] * 20 + ["perm"] * 5 + [BOX] * 10 + ["cut", "slow", "drop"]
 GOOD = ["ok"] * 90 + [BOX] * 10
 LINES = [3] * 10 + [40] * 10 + [200] * 10 + [5000]
@@ -34,20 +37,49 @@ class Sent:
     """Of everything that was ever begun: acknowledged or in doubt."""
     offered: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Message id to recipients' local parts, of the same."""
+    senders: dict[str, str] = field(default_factory=dict)
+    """Message id to return path, of the same; `SENDER` where it is not named."""
+    domains: dict[str, str] = field(default_factory=dict)
+    """Recipient's local part to domain; `DOMAIN` where it is not named."""
     acknowledged: dict[tuple[str, str], int] = field(default_factory=dict)
     """(message id, local part) of each 250 for the content, to the `where` of that moment."""
+    sizes: dict[str, int] = field(default_factory=dict)
+    """Octets of the bodies of the same."""
     refused: dict[str, int] = field(default_factory=dict)
     """How often which code was said instead, as "452 4.3.1"."""
 
-    def put(self, name: str, recipients: tuple[str, ...], body: bytes) -> None:
-        """A message is about to be sent; `body` is without its last line end."""
-        self.digests[name] = hashlib.sha256(body).hexdigest()
-        self.offered[name] = recipients
+    def put(
+        self,
+        name: str,
+        recipients: tuple[str, ...],
+        body: bytes,
+        *,
+        fields: bytes = b"",
+        sender: str = SENDER,
+    ) -> None:
+        """A message is about to be sent: X-Torture field, `fields`, empty line, `body`, CRLF.
+
+        `recipients` are addresses, or local parts where the domain is `DOMAIN`. ValueError when
+        there was one of that name: two could stand in for one another.
+        """
+        if name in self.offered:
+            raise ValueError(f"{name} was sent before")
+        self.digests[name] = hashlib.sha256(fields + b"\r\n" + body + b"\r\n").hexdigest()
+        self.sizes[name] = len(body)
+        self.senders[name] = sender
+        split = [one.partition("@") for one in recipients]
+        self.offered[name] = tuple(local for local, _, _ in split)
+        self.domains.update({local: domain or DOMAIN for local, _, domain in split})
 
     def add(self, other: "Sent") -> None:
-        """Take in what another generator sent."""
+        """Take in what another generator sent; ValueError as of `put`."""
+        if both := self.offered.keys() & other.offered.keys():
+            raise ValueError(f"{sorted(both)[:3]} were sent before")
         self.digests |= other.digests
+        self.sizes |= other.sizes
         self.offered |= other.offered
+        self.senders |= other.senders
+        self.domains |= other.domains
         self.acknowledged |= other.acknowledged
         for said, times in other.refused.items():
             self.refused[said] = self.refused.get(said, 0) + times
@@ -137,13 +169,13 @@ class Generator:
 
     async def _send(self, talk: "Talk", door: Door, name: str) -> None:
         recipients = self._recipients(name)
-        body = self._body()
-        content = b"From: <load@c.test>\r\nX-Torture: %s\r\n\r\n" % name.encode() + body + b"\r\n"
-        self.sent.put(name, recipients, body)
-        await talk.say(b"MAIL FROM:<load@c.test>")
-        for local in recipients:
-            domain = "a.test" if local == BOX else self._chance.choice(self._pace.domains)
-            await talk.say(f"RCPT TO:<{local}@{domain}>".encode())
+        sender, fields, body = f"load-{name}@c.test", _fields(name), self._body()
+        content = b"X-Torture: %s\r\n%s\r\n%s\r\n" % (name.encode(), fields, body)
+        addresses = tuple(f"{local}@{self._domain(local)}" for local in recipients)
+        self.sent.put(name, addresses, body, fields=fields, sender=sender)
+        await talk.say(f"MAIL FROM:<{sender}>".encode())
+        for address in addresses:
+            await talk.say(f"RCPT TO:<{address}>".encode())
         await self._content(talk, content)
         # RFC 2033 §4.2: LMTP answers for each recipient.
         for group in [(one,) for one in recipients] if door.is_lmtp else [recipients]:
@@ -164,6 +196,9 @@ class Generator:
             await talk.expect(b"250")
         talk.write(b"BDAT %d LAST\r\n" % (len(content) - middle) + content[middle:])
 
+    def _domain(self, local: str) -> str:
+        return "a.test" if local == BOX else self._chance.choice(self._pace.domains)
+
     def _recipients(self, name: str) -> tuple[str, ...]:
         chosen = [
             self._chance.choice(self._pace.fates) for _ in range(self._chance.choice((1, 1, 3)))
@@ -181,15 +216,26 @@ class Generator:
         return b"\r\n".join([line] * self._chance.choice(self._pace.lines))
 
 
+def _fields(name: str) -> bytes:
+    """Behind the X-Torture field; folded and spaced so that whoever writes them anew is seen."""
+    origin = f"From: <load-{name}@c.test>\r\nMessage-ID: <{name}@c.test>\r\n"
+    return f"{origin}subject:  of\r\n\t{name} \r\n".encode()
+
+
 class Talk:
     """The client's side of one connection."""
 
     def __init__(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, sent: Sent
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        sent: Sent,
+        patience: float = _PATIENCE,
     ) -> None:
         self._reader = reader
         self._writer = writer
         self._sent = sent
+        self._patience = patience
 
     def write(self, octets: bytes) -> None:
         """Send as it is."""
@@ -200,9 +246,9 @@ class Talk:
         self.write(command + b"\r\n")
         await self.expect(code)
 
-    async def expect(self, code: bytes, patience: float = _PATIENCE) -> None:
+    async def expect(self, code: bytes, patience: float | None = None) -> None:
         """Read one reply; Refused when it is another, EOFError after a kill."""
-        async with asyncio.timeout(patience):
+        async with asyncio.timeout(self._patience if patience is None else patience):
             while (line := await self._reader.readuntil(b"\r\n"))[3:4] == b"-":
                 pass
         if not line.startswith(code):

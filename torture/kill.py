@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from torture.generator import Generator, Pace
 from torture.oracle import compare
 from torture.server import Aim, Setup, Victim
-from torture.sink import Sink
+from torture.sink import Sink, Strike
 from torture.torment import Batch, Outcome, Torment, lacking
 
 POINTS = {
@@ -38,6 +38,7 @@ _WORKERS = (2, 1, 4)
 _NTH = (1, 1, 2, 3, 5, 8, 13, 21, 34)
 _PATIENCE = 2.5
 """Seconds that a named point is waited for; then it is any moment."""
+_ALONE_SECONDS = 600.0
 
 
 @dataclass(slots=True)
@@ -45,26 +46,36 @@ class Killer:
     """Chooses whom, how and when, from one seed."""
 
     server: Victim
+    sink: Sink
     chance: random.Random
+    loop: asyncio.AbstractEventLoop
+    """Of the sink; we block, and are called off it."""
     struck: Counter[str] = field(default_factory=Counter)
     """How often by which way and at whom."""
 
     def strike(self) -> None:
         """Kill once, and bring the server back as its operator or supervisor would."""
+        time.sleep(self.chance.uniform(0.05, 0.8))  # Nothing may come twice in it.
         tree = self.server.tree()
+        self.sink.strike()
         aim = self.chance.choice(list(Aim)) if len(tree) > 1 else Aim.WORKER
         way = self.chance.random()
         if way < 0.45:
             name = self._at_a_point(aim)
         else:
-            time.sleep(self.chance.uniform(0.05, 0.8))
             name = RANDOM
             self.server.strike(aim, self.chance)
         self.struck[f"{name}: {aim.value}"] += 1
         self._wait_struck(tree)
+        workers = tree[1:] or tree
+        repeats, killed = 1, 0
         if way > 0.85 and self.server.has_ended:
             self._die_again()
+            repeats, killed = 2, len(workers)
         self.server.recover(len(tree), tree)
+        killed += max(1, len(set(workers) - set(self.server.tree())))
+        asyncio.run_coroutine_threadsafe(self.sink.caught_up(), self.loop).result(60)
+        self.sink.calm(Strike(killed, repeats))
 
     def _at_a_point(self, aim: Aim) -> str:
         name, calls = self.chance.choice(list(POINTS.items()))
@@ -80,7 +91,7 @@ class Killer:
 
     def _wait_struck(self, tree: list[int]) -> None:
         """A signal takes a moment to be obeyed."""
-        end = time.monotonic() + 10
+        end = time.monotonic() + 60
         while self.server.tree() == tree:
             assert time.monotonic() < end, "nobody died"
             time.sleep(0.005)
@@ -111,7 +122,12 @@ def _tracing(pid: int, calls: str, nth: int) -> Iterator[subprocess.Popen[bytes]
         yield tracer
     finally:
         tracer.terminate()
-        tracer.wait(10)
+        tracer.wait(60)
+
+
+def _is_alone(number: int) -> bool:
+    """Whether a batch's queue has to run empty by itself: its only host rests for minutes."""
+    return number % 10 == 9
 
 
 async def run(batch: Batch) -> Outcome:
@@ -125,15 +141,14 @@ async def run(batch: Batch) -> Outcome:
     await asyncio.to_thread(server.start)
     processes = await server.settled_tree()
     generator = Generator(server.doors, batch.seed, Pace())
-    killer = Killer(server, chance)
+    killer = Killer(server, sink, chance, asyncio.get_running_loop())
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(generator.run())
             for _ in range(batch.count):
                 await asyncio.to_thread(killer.strike)
-                sink.epoch += 1
             generator.stop()
-        await server.drain()
+        await server.drain(_ALONE_SECONDS, hurried=not _is_alone(batch.number))
     finally:
         status = await asyncio.to_thread(server.stop)
         await sink.stop()
@@ -142,7 +157,8 @@ async def run(batch: Batch) -> Outcome:
     flaws = [] if status == 0 else [f"the last stop ended with {status}"]
     if "Traceback" in server.log.read_text("utf-8", "replace"):
         flaws.append(f"a traceback in {server.log}")
-    return Outcome(batch.count, (verdict,), tuple(flaws), tally=tuple(killer.struck.items()))
+    tally = {**killer.struck, "queues that ran empty by themselves": int(_is_alone(batch.number))}
+    return Outcome(batch.count, (verdict,), tuple(flaws), tally=tuple(tally.items()))
 
 
 KILL = Torment(

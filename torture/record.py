@@ -1,5 +1,7 @@
 """What has been run, one line of JSON a batch, so that a run that was stopped can be resumed."""
 
+import hashlib
+import subprocess
 from pathlib import Path
 
 import msgspec
@@ -16,6 +18,26 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     count: int
     seconds: float
     outcome: Outcome
+    version: str = "not written down"
+    """Of the code that was run, as of `version`."""
+
+
+def version() -> str:
+    """Which code this is: `git describe`, and what is not committed by its hash."""
+    described = _git("describe", "--always", "--dirty")
+    if not described.endswith("-dirty"):
+        return described or "no git"
+    return f"{described}-{hashlib.sha256(_git('diff', 'HEAD').encode()).hexdigest()[:8]}"
+
+
+def _git(*arguments: str) -> str:
+    """Its answer; empty where there is no git, or no repository."""
+    command = ["git", "-C", str(Path(__file__).parent), *arguments]
+    try:
+        done = subprocess.run(command, capture_output=True, check=False, timeout=60)
+    except FileNotFoundError:
+        return ""
+    return "" if done.returncode else done.stdout.decode("utf-8", "replace").strip()
 
 
 class Record:
@@ -32,8 +54,9 @@ class Record:
         wanted = (torment, batch.number, batch.seed, batch.count)
         return any((one.torment, one.batch, one.seed, one.count) == wanted for one in self.lines)
 
-    def add(self, torment: str, batch: Batch, seconds: float, outcome: Outcome) -> Line:
-        """Write down that a batch is over."""
+    def add(self, torment: str, batch: Batch, seconds: float, outcome: Outcome, begun: str) -> Line:
+        """Write down that a batch is over, which began with the code of version `begun`."""
+        ended = version()
         line = Line(
             torment=torment,
             batch=batch.number,
@@ -41,6 +64,7 @@ class Record:
             count=batch.count,
             seconds=round(seconds, 1),
             outcome=outcome,
+            version=begun if begun == ended else f"{begun} to {ended}",
         )
         with self._file.open("ab") as file:
             file.write(msgspec.json.encode(line) + b"\n")

@@ -8,7 +8,8 @@ from torture.torment import Torment
 
 _HEAD = (
     "| goal | run | count | seconds | acknowledged | lost | unexpected | duplicate "
-    "| in flight, worst / allowed | more | |\n|---|---|---|---|---|---|---|---|---|---|---|"
+    "| in flight, worst / allowed | more | version | |\n"
+    "|---|---|---|---|---|---|---|---|---|---|---|---|"
 )
 
 
@@ -20,9 +21,11 @@ def table(rows: Sequence[tuple[Torment, Sequence[Line]]], untested: dict[str, st
 def _row(torment: Torment, lines: Sequence[Line], untested: dict[str, str]) -> str:
     start = f"| {torment.guarantee} | {torment.name} |"
     if torment.name in untested:
-        return f"{start} 0 {torment.counted} | | | | | | | {untested[torment.name]} | UNTESTED |"
+        return f"{start} 0 {torment.counted} | | | | | | | {untested[torment.name]} | | UNTESTED |"
     verdicts = [one for line in lines for one in line.outcome.verdicts]
-    worst = max((one.worst for one in verdicts), default=0)
+    pairs = [(one.worst, one.window) for one in verdicts]
+    # The pair that is nearest to its bound: windows differ.
+    worst, window = max(pairs, key=lambda pair: pair[0] - pair[1], default=(0, 0))
     cells = [
         f"{sum(line.outcome.count for line in lines)} {torment.counted}",
         f"{sum(line.seconds for line in lines):.0f}",
@@ -30,11 +33,20 @@ def _row(torment: Torment, lines: Sequence[Line], untested: dict[str, str]) -> s
         str(sum(len(one.lost) for one in verdicts)),
         str(sum(len(one.unexpected) for one in verdicts)),
         str(sum(one.duplicates for one in verdicts)),
-        f"{worst} / {max((one.window for one in verdicts), default=0)}",
+        f"{worst} / {window}",
         _figures(lines),
+        _versions(lines),
         "holds" if all(line.outcome.holds for line in lines) else "BROKEN",
     ]
     return f"{start} {' | '.join(cells)} |"
+
+
+def _versions(lines: Sequence[Line]) -> str:
+    """The one of all, or how many batches each had: then the row is not of one code."""
+    counted = Counter(line.version for line in lines)
+    if len(counted) < 2 and " to " not in "".join(counted):
+        return "".join(counted)
+    return "MIXED: " + ", ".join(f"{name} in {n} of {len(lines)}" for name, n in counted.items())
 
 
 def _figures(lines: Sequence[Line]) -> str:

@@ -34,6 +34,8 @@ class Outcome:
     """What else is worth a line; the largest of all batches is shown."""
     tally: tuple[tuple[str, int], ...] = ()
     """What happened how often; the sum of all batches is shown."""
+    missed: tuple[str, ...] = ()
+    """What was to be done and never came about; the count is without it."""
 
     @property
     def holds(self) -> bool:

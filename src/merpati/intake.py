@@ -21,6 +21,7 @@ from merpati.directory.errors import DirectoryError
 from merpati.directory.expansion import Expander, Expansion
 from merpati.journal.events import MAX_TEXT, Accepted, Noticed, Refused, Reported
 from merpati.journal.journal import Journal
+from merpati.journal.limits import Limits
 from merpati.journal.parties import MAX_RECIPIENTS
 from merpati.mail.envelope import Body, Envelope
 from merpati.mail.headers import MAX_OCTETS, Headers
@@ -29,6 +30,7 @@ from merpati.policy.evidence import checks_of
 from merpati.policy.forwarding import Forwarding, SentOn
 from merpati.policy.guard import Guard
 from merpati.policy.judge import Judge
+from merpati.policy.replay import Action, Replays
 from merpati.policy.rule import JUDGED, MAIL, MESSAGE, RCPT, Facts
 from merpati.policy.rules.account import not_stored
 from merpati.policy.verdict import Verdict
@@ -66,6 +68,11 @@ class IntakeSettings:
     """Seconds that a message is tried for (RFC 5321 §4.5.4.1: at least 4 or 5 days)."""
     max_hold: float = 7 * 86400.0
     """Seconds that a message may be held for before its first attempt; SMTP says it in EHLO."""
+
+    @property
+    def tried(self) -> float:
+        """Seconds from when a message came to its last attempt, at most."""
+        return self.max_hold + self.max_age
 
 
 # Structs, since one of each is made for each message: dataclasses took three times as long to make.
@@ -112,10 +119,14 @@ class Intake:
     """`queue.ids.IdMaker.make`."""
     examiner: Examiner | None = None
     """Examines the authenticity of strangers' mail."""
+    replays: Replays | None = None
+    """Counts what others than its signer bring."""
     forwarding: Forwarding | None = None
     """Chooses the senders of what aliases lead elsewhere; None: they stay."""
     guard: Guard | None = None
     """Who counted the message when it was judged."""
+    limits: Limits | None = None
+    """Counts limits that a whole message is above."""
 
     async def accept(
         self, facts: Facts, content: Body | Stamped, examination: Examination | None = None
@@ -236,9 +247,15 @@ class Intake:
         """What the rules make of what was found, and the field that tells of it."""
         if self.examiner is None:
             return None, b""
-        facts.judgement = await self.examiner.judge(examination)
+        judgement = facts.judgement = await self.examiner.judge(examination)
+        suspect = None
+        if self.replays is not None:
+            replayed = self.replays.count(judgement, len(_envelope(facts).recipients))
+            facts.replayed = replayed
+            if replayed is not None and self.replays.settings.action is Action.MARK:
+                suspect = replayed.signature
         verdict = await self.judge.ask(JUDGED, facts)
-        return verdict, facts.judgement.results(self.settings.hostname).field()
+        return verdict, judgement.results(self.settings.hostname, suspect).field()
 
     def stamp(self, facts: Facts, message: str = "") -> Stamp:
         """The stamp for a message whose envelope is complete and whose header section is known,
@@ -338,6 +355,8 @@ class Intake:
         return self._refuse(facts, verdict)
 
     def _refuse(self, facts: Facts, verdict: Verdict) -> Receipt:
+        if verdict.limit is not None and self.limits is not None:
+            self.limits.hit(f"{facts.client.role}: {verdict.limit.value}")
         self.refuse("message", facts, verdict)
         return Receipt(verdict.reply, close=verdict.close)
 
@@ -438,6 +457,7 @@ def _accepted(entry: Entry, message_id: str, facts: Facts, sent_on: SentOn) -> A
         aliases=sent_on.expansion.aliases,
         forwards=sent_on.told,
         checks=checks_of(facts.judgement) if facts.judgement else (),
+        replay=facts.replayed.told if facts.replayed else None,
     )
 
 
@@ -467,6 +487,7 @@ def _refused(stage: str, facts: Facts, verdict: Verdict, at: float, line: bytes)
         line=line.decode("utf-8", "replace")[:MAX_TEXT],
         recipients=_recipients(envelope) if envelope and stage in _WHOLE else (),
         checks=checks_of(facts.judgement) if facts.judgement else (),
+        replay=facts.replayed.told if facts.replayed else None,
     )
 
 

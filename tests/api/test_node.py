@@ -42,7 +42,7 @@ def a_node(*answers: object, numbers: tuple[int, ...] = ()) -> Node:
 
 
 async def at_once(node: Node, operation: op.Operation[Any, Any]) -> Any:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         return await node.ask(operation, NOTHING)
 
 
@@ -102,3 +102,36 @@ async def test_each_shard_is_named_by_its_own_number(ill: object) -> None:
     node = a_node(told, ill, numbers=(0, 7))
     status = await at_once(node, op.STATUS)
     assert [(one.shard, one.running) for one in status.workers] == [(0, True), (7, False)]
+
+
+async def test_a_worker_that_hung_has_as_long_to_come_back_as_any_other() -> None:
+    """The question was asked a minute before it was killed; the next one comes a moment later."""
+    clock = VirtualClock()
+
+    class Hung(Shard):
+        async def ask(self, operation: op.Operation[Any, Any], question: object) -> Any:
+            if clock.monotonic() < 60:
+                await clock.sleep(60)
+                raise Unreachable("the server broke off")
+            if clock.monotonic() < 61:
+                raise Unreachable("no server answers")
+            return self.answer
+
+    node = Node({0: Shard([]), 1: Hung([])}, 0, clock)
+    asked = asyncio.create_task(node.ask(op.QUEUE_LIST, ask.ListQueue(filter=ask.Filter())))
+    for _ in range(200):
+        await clock.advance(0.5)
+        if asked.done():
+            break
+    assert await asked == []
+
+
+async def test_a_worker_that_does_not_come_back_is_told_of() -> None:
+    clock = VirtualClock()
+    node = Node({0: Shard([]), 1: Shard(GONE)}, 0, clock)
+    asked = asyncio.create_task(node.ask(op.QUEUE_LIST, ask.ListQueue(filter=ask.Filter())))
+    while not asked.done():
+        await clock.advance(0.5)
+        assert clock.monotonic() < 30
+    with pytest.raises(Unreachable, match="worker 1 does not answer"):
+        await asked

@@ -19,7 +19,7 @@ class Caller:
     """One connection. `source` is the loopback address that it comes from."""
 
     def __init__(
-        self, port: int, source: str = "127.0.0.1", *, tls: bool = False, seconds: float = 15
+        self, port: int, source: str = "127.0.0.1", *, tls: bool = False, seconds: float = 60
     ) -> None:
         raw = socket.create_connection(("127.0.0.1", port), seconds, source_address=(source, 0))
         self.socket: socket.socket = trusting().wrap_socket(raw) if tls else raw
@@ -68,8 +68,12 @@ class Caller:
         self.socket = trusting().wrap_socket(self.socket)
 
     def login(self, user: str = "ann@a.test", password: str = PASSWORD) -> str:
-        word = base64.b64encode(f"\0{user}\0{password}".encode()).decode()
-        return self.say(f"AUTH PLAIN {word}")
+        self.begin_login(user, password)
+        return self.reply()
+
+    def begin_login(self, user: str, password: str) -> None:
+        word = base64.b64encode(f"\0{user}\0{password}".encode())
+        self.send(b"AUTH PLAIN " + word + b"\r\n")
 
     def close(self) -> None:
         self.socket.close()

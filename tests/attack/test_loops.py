@@ -43,7 +43,7 @@ def test_two_servers_that_route_to_one_another_stop_after_fifty_hops(build: Buil
         server.start()
     with greeted(first.mx, TRUSTED) as caller:
         assert _send(caller, "ann@a.test", "x@loop.test").startswith("250")
-    wait_for(lambda: first.mails(), 40, "no notice of the loop came back")
+    wait_for(lambda: first.mails(), 120, "no notice of the loop came back")
     for server in (first, second):
         server.wait_drained()
     accepted = sum(server.output().count('"kind":"accepted"') for server in (first, second))
@@ -87,7 +87,7 @@ def test_a_failed_notice_is_not_answered_with_a_notice(build: Build, refusing: S
     server.start()
     with greeted(server.mx, TRUSTED) as caller:
         assert _send(caller, "x@b.test", "y@c.test").startswith("250")
-    wait_for(lambda: server.output().count('"kind":"failed"') == 2, 15)
+    wait_for(lambda: server.output().count('"kind":"failed"') == 2)
     server.wait_drained()
     senders = [
         command
@@ -112,7 +112,7 @@ def test_what_nobody_waits_for_is_not_returned(
     server.start()
     with greeted(server.mx, TRUSTED) as caller:
         assert _send(caller, sender, "y@c.test", field + b"Subject: x\r\n\r\nx").startswith("250")
-    wait_for(lambda: '"kind":"failed"' in server.output(), 15)
+    wait_for(lambda: '"kind":"failed"' in server.output())
     server.wait_drained()
     assert server.output().count('"kind":"accepted"') == 1
 
@@ -138,7 +138,7 @@ def test_a_notice_quotes_little_of_a_large_message(build: Build, refusing: Sink)
     large = b"Subject: x\r\n\r\n" + (b"y" * 998 + b"\r\n") * 3000
     with greeted(server.mx, TRUSTED) as caller:
         assert _send(caller, "ann@a.test", "y@c.test", large).startswith("250")
-    wait_for(lambda: server.mails(), 15)
+    wait_for(lambda: server.mails())
     assert len(server.mails()[0]) < 1_500_000
 
 

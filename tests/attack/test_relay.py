@@ -84,6 +84,19 @@ def test_submission_takes_nothing_without_a_login(fortress: Fortress, door: str)
         assert caller.say("RCPT TO:<x@b.test>").startswith("5")
 
 
+def test_a_login_cannot_write_in_the_name_of_another(fortress: Fortress) -> None:
+    with greeted(fortress.submissions, tls=True) as caller:
+        assert caller.login().startswith("235")
+        for author, said in (
+            ("budi@a.test", "550 5.7.1 ann@a.test may not write as"),
+            ("ann@a.test", "250"),
+        ):
+            assert caller.say("MAIL FROM:<ann@a.test>").startswith("250")
+            assert caller.say("RCPT TO:<ann@a.test>").startswith("250")
+            assert caller.say("DATA").startswith("354")
+            assert caller.say(f"From: {author}\r\n\r\nx\r\n.").startswith(said)
+
+
 def test_a_login_sends_only_as_itself(fortress: Fortress) -> None:
     with greeted(fortress.submissions, tls=True) as caller:
         assert caller.login().startswith("235")

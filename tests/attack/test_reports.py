@@ -80,6 +80,10 @@ class Told(Fortress):
         found: list[Any] = json.loads(self.told("list", "--json", *arguments))
         return found
 
+    def proven(self, *arguments: str) -> list[Any]:
+        """What honest hosts told."""
+        return [line for line in self.listed(*arguments) if line["origin"]["proof"] == "passed"]
+
 
 NOW = int(time.time())
 DATES = (NOW - 20 * 86400, NOW)
@@ -93,32 +97,31 @@ def a_google_report(id_: str = "4711") -> bytes:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+    """It was told of a.test by an honest host; what tests add is no proof or of others."""
     with zone_in_a_thread(ZONE) as dns:
         config = CONFIG.replace("{dns}", str(dns.address[1]))
         told = Told(tmp_path_factory.mktemp("told"), config=config)
         told.populate()
         with told:
+            told.take(a_google_report())
+            told.take(a_google_report())
+            told.take(provided.microsoft(dates=DATES))
+            told.take(provided.google_tls(TODAY), "Mail-Reports+tls@a.test")
+            told.take(provided.complaint(), "mail-reports@a.test", "ann@a.test")
             yield told
     assert "Traceback" not in told.output(), told.output()
 
 
 def test_reports_come_are_kept_once_and_are_shown(server: Told) -> None:
-    server.take(a_google_report())
-    server.take(a_google_report())
-    server.take(provided.microsoft(dates=DATES))
-    server.take(provided.google_tls(TODAY), "Mail-Reports+tls@a.test")
-    server.take(provided.complaint(), "mail-reports@a.test", "ann@a.test")
-    kinds = [(line["kind"], line["origin"]["proof"]) for line in server.listed()]
-    assert sorted(kinds) == [
-        *(("complaint", "passed"), ("dmarc", "passed"), ("dmarc", "passed"), ("tls", "passed"))
-    ]
+    kinds = [line["kind"] for line in server.proven("a.test")]
+    assert sorted(kinds) == ["complaint", "dmarc", "dmarc", "tls"]
     told = server.told("summary")
     assert "in 2 reports of honest.test" in told
     assert "192.0.2.10\t940\t940\t940\t940\t0\tin order" in told
     assert "198.51.100.7\t12\t0\t0\t0\t0\tsends as list.test" in told
     assert "203.0.113.66\t57\t0\t0\t0\t0\tunknown: nothing proves it" in told
     assert "3 x certificate-expired at mx.a.test" in told
-    (report,) = server.listed("--kind", "tls")
+    (report,) = server.proven("--kind", "tls")
     assert "88 sessions succeeded, 3 failed" in server.told("show", report["origin"]["id"])
     story = server.command("trace", report["origin"]["id"]).stdout
     assert "kept: TLS, told by honest.test" in story
@@ -146,7 +149,7 @@ def test_a_forgery_is_shown_as_one_and_counts_nowhere(server: Told) -> None:
     assert "NOT proven to be of honest.test" in server.told("show", newest["origin"]["id"])
     told = server.told("summary")
     assert told.splitlines()[0] == before
-    assert "1 more reports are not counted" in told
+    assert "more reports are not counted" in told
 
 
 def test_what_is_no_report_is_kept_for_a_person_and_nobody_is_answered(server: Told) -> None:
@@ -167,21 +170,19 @@ def test_what_is_no_report_is_kept_for_a_person_and_nobody_is_answered(server: T
 
 
 def test_a_flood_pushes_out_its_own_and_not_what_honest_hosts_told(server: Told) -> None:
+    honest = server.proven()
+    assert len(honest) >= 4
     for n in range(15):
         server.take(a_google_report(f"flood{n}"), author="evil.test", ip=FORGER)
-    kept = server.listed()
-    assert len(kept) == 12
-    honest = [line for line in kept if line["origin"]["author"] == "honest.test"]
-    assert sorted(line["kind"] for line in honest if line["origin"]["proof"] == "passed") == [
-        *("complaint", "dmarc", "dmarc", "dmarc", "tls", "unreadable")
-    ]
+    assert len(server.listed()) == 12
+    assert server.proven() == honest
 
 
 def test_reports_about_tls_can_be_posted(server: Told) -> None:
     url = f"http://127.0.0.1:{server.http}/tls-reports"
     head = {"Content-Type": "application/tlsrpt+json"}
     document = provided.tls_json(TODAY, "posted.test")
-    with urlopen(Request(url, document, head), timeout=10) as answer:
+    with urlopen(Request(url, document, head), timeout=60) as answer:
         assert answer.status == 201
     (line,) = server.listed("posted.test")
     assert (line["kind"], line["origin"]["proof"], line["total"]) == ("tls", "unknown", 91)

@@ -160,7 +160,7 @@ def test_a_bare_line_end_in_a_command_ends_the_session(fortress: Fortress, bare:
 
 
 def _run(
-    server: MerpatiProcess, octets: bytes, *arguments: str, seconds: float = 30
+    server: MerpatiProcess, octets: bytes, *arguments: str, seconds: float = 120
 ) -> tuple[int, bytes]:
     done = subprocess.run(
         [sys.executable, "-m", "merpati.cli.main", "--config", str(server.config), *arguments],

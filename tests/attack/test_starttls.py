@@ -69,7 +69,7 @@ def test_old_versions_of_tls_are_refused(fortress: Fortress, version: ssl.TLSVer
     context.minimum_version = context.maximum_version = version
     context.set_ciphers("ALL:@SECLEVEL=0")
     with (
-        socket.create_connection(("127.0.0.1", fortress.submissions), 10) as raw,
+        socket.create_connection(("127.0.0.1", fortress.submissions), 60) as raw,
         pytest.raises((ssl.SSLError, ConnectionError)),
     ):
         context.wrap_socket(raw)

@@ -103,7 +103,7 @@ def test_hostile_commands_reach_the_log_escaped_and_one_line_each(fortress: Fort
             assert not ACTIVE.search(reply.replace("\r\n", "")), reply
         assert caller.say("NOOP").startswith("250")
     _shown(fortress, "status")
-    written = fortress.log.read_bytes()[near:].decode()
+    written = fortress.log.read_bytes()[near:].rpartition(b"\n")[0].decode()
     for line in written.splitlines():
         assert not ACTIVE.search(line), line
         json.loads(line)
@@ -123,7 +123,8 @@ def test_a_secret_said_to_the_server_is_in_no_file_of_it(fortress: Fortress) -> 
         caller.say(f"AUTH PLAIN {word}")
     _shown(fortress, "status")
     files = [fortress.log, *(p for p in (fortress.folder / "var").rglob("*") if p.is_file())]
-    for file in files:
+    # (Where the log stands is written beside now and then, and renamed.)
+    for file in (one for one in files if one.suffix != ".new"):
         octets = file.read_bytes()
         for form in (secret.encode(), word.encode(), base64.b64encode(secret.encode())):
             assert form not in octets, file
@@ -152,6 +153,8 @@ def test_no_name_of_a_user_leads_out_of_the_mailboxes(fortress: Fortress) -> Non
     quoted = ['"' + name.replace("\\", "\\\\") + '"@a.test' for name in NAMES]
     for address in quoted:
         fortress.tell(USERS_ADD, NewUser(address=address, password="some password"))
+    # The folder of all mailboxes, and the one of their domain, are made with the first message.
+    _deliver(fortress, b"Subject: x\r\n\r\nx")
     outside = _outside(fortress)
     for address in quoted:
         _deliver(fortress, b"Subject: x\r\n\r\nx", to=address)
@@ -169,7 +172,8 @@ def test_no_name_of_a_user_leads_out_of_the_mailboxes(fortress: Fortress) -> Non
 def _outside(server: Fortress) -> set[Path]:
     mail = server.folder / "var/mail/a.test"
     found = server.folder.parent.rglob("*")
-    return {path for path in found if mail not in path.parents and path.name != "log.cursor.new"}
+    # Where the log stands is written now and then, behind everything else.
+    return {path for path in found if mail not in path.parents and ".cursor" not in path.suffixes}
 
 
 @pytest.mark.parametrize("domain", ["..", "../x", "a/b.test", "a..test", "-a.test", "a\x1b", "%2e"])

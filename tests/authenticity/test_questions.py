@@ -1,16 +1,28 @@
 """Questions that are asked as a generator, and whoever answers them."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 import pytest
 
 from merpati.authenticity import questions
-from merpati.authenticity.questions import Asking, Kind, Question, drive
+from merpati.authenticity.questions import (
+    TURN,
+    Allowance,
+    Asking,
+    Inquiry,
+    Kind,
+    Question,
+    Together,
+    drive,
+)
 from merpati.clock import SystemClock
 from merpati.dns.client import DnsClient, DnsSettings
 from merpati.dns.errors import DnsError, DnsFailure
 from merpati.dns.resolver import Found, Mx
-from merpati.testing.answers import Answers
+from merpati.testing.answers import Answers, TableResolver
 from merpati.testing.zone import Fault, ZoneServer, serve_zone
 
 ZONE = """
@@ -95,3 +107,56 @@ def test_a_table_answers_as_a_resolver_does() -> None:
 
 def test_a_table_throws_its_failures_in() -> None:
     assert Answers({"TXT a.test": DnsFailure("SERVFAIL")}).answer(told()) == "SERVFAIL"
+
+
+def working(pieces: int, seconds: float) -> Asking[int]:
+    for _ in range(pieces):
+        until = time.perf_counter() + seconds
+        while time.perf_counter() < until:
+            pass
+        yield TURN
+    return pieces
+
+
+def beside(checks: int) -> Inquiry[tuple[int, ...]]:
+    found: tuple[int, ...] = yield Together(tuple(working(1, 0.002) for _ in range(checks)))
+    return found
+
+
+async def turns_of_others(asking: Asking[object] | Inquiry[object]) -> int:
+    """How many others had until a check came to its end."""
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    await drive(asking, TableResolver(Answers({})))
+    found = turns
+    counting.cancel()
+    with suppress(asyncio.CancelledError):
+        await counting
+    return found
+
+
+async def test_others_have_turns_while_a_check_works_for_long() -> None:
+    assert await turns_of_others(working(5, 0.0012)) >= 4
+
+
+async def test_a_short_check_waits_for_nobody() -> None:
+    # A machine that is busy elsewhere may make one of them long.
+    assert 0 in [await turns_of_others(working(5, 0.0)) for _ in range(5)]
+
+
+async def test_checks_that_are_ready_together_have_a_turn_each() -> None:
+    assert await turns_of_others(beside(1)) < 5
+    assert await turns_of_others(beside(6)) > 6
+
+
+def test_a_turn_is_no_question() -> None:
+    answers = Answers({})
+    assert answers.answer(Allowance(0).of(working(3, 0.0))) == 3
+    assert answers.asked == []

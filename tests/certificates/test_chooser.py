@@ -1,4 +1,4 @@
-"""Which certificate a client is shown."""
+"""Which certificate a client is shown (RFC 6066)."""
 
 import ssl
 from pathlib import Path

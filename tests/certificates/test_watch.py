@@ -162,3 +162,31 @@ def test_a_system_without_descriptors_makes_no_directory_empty(
     monkeypatch.setattr(os, "scandir", starved)
     with pytest.raises(TlsError, match="Too many open files"):
         sources_in(tmp_path)
+
+
+class _Enough(Exception):
+    """A day has passed."""
+
+
+class Hours(VirtualClock):
+    """Each sleep takes an hour, and what shows then is remembered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.watch = Watch(self)
+        self.seen: list[ssl.SSLContext] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.seen.append(self.watch.tls.context)
+        if len(self.seen) == 25:
+            raise _Enough
+        self._elapsed += 3_600.0
+
+
+async def test_a_worker_has_a_key_of_tickets_of_its_own_and_a_new_one_twice_a_day() -> None:
+    clock = Hours()
+    inherited = clock.watch.tls.context
+    with pytest.raises(_Enough):
+        await clock.watch.run(list, lambda _: None)
+    assert inherited not in clock.seen
+    assert [clock.seen.count(one) for one in dict.fromkeys(clock.seen)] == [12, 12, 1]

@@ -164,3 +164,16 @@ def test_what_was_made_before_a_refusal_is_told(run: Run) -> None:
     result = run("add", "a.test")
     assert "next key of ed25519 already" in refused(result)
     assert "-rsa._domainkey.a.test." in result.stdout
+
+
+@pytest.mark.slow
+def test_a_key_of_a_domain_that_is_not_ours_is_made_and_doubted(run: Run, tmp_path: Path) -> None:
+    doubted = run("add", "a.tst", *ONE)
+    assert "one._domainkey.a.tst" in ok(doubted)
+    assert "a.tst is none of `merpati domain list`" in doubted.stderr
+    file = str(tmp_path / "merpati.toml")
+    assert CliRunner().invoke(merpati, ["-c", file, "domain", "add", "a.test"]).exit_code == 0
+    for name in ("A.test", "news.a.test"):
+        known = run("add", name, *ONE)
+        assert ok(known)
+        assert known.stderr == ""

@@ -59,9 +59,35 @@ def test_a_list_has_numbers_names_and_decoded_subjects(mailbox: Mailbox) -> None
     ]
 
 
-def test_an_empty_or_missing_mailbox_is_an_empty_list(mailbox: Mailbox) -> None:
+def test_an_empty_mailbox_is_an_empty_list(mailbox: Mailbox) -> None:
     assert json.loads(mailbox.run("list", "ann@a.test", "--json").stdout) == []
-    assert json.loads(mailbox.run("list", "nobody@a.test", "--json").stdout) == []
+    told = mailbox.run("list", "ann@a.test")
+    assert (told.stdout, told.stderr) == ("", "The mailbox is empty.\n")
+
+
+@pytest.mark.slow
+def test_who_has_no_mailbox_is_said_and_who_has_no_mail_yet(mailbox: Mailbox) -> None:
+    file = str(mailbox.folder / "merpati.toml")
+    for words in (("domain", "add", "a.test"), ("user", "add", "budi@a.test", "--no-password")):
+        done = CliRunner().invoke(merpati, ["--config", file, *words])
+        assert done.exit_code == 0, done.stderr
+    known = mailbox.run("list", "Budi@a.test")
+    assert (known.exit_code, known.stderr) == (0, "The mailbox is empty.\n")
+    for command in (("list", "nobody@a.test"), ("show", "last", "--user", "nobody@b.test")):
+        unknown = mailbox.run(*command)
+        assert (unknown.exit_code, unknown.stdout) == (1, "")
+        assert f"there is no mailbox {command[-1]}: merpati user list" in unknown.stderr
+
+
+@pytest.mark.slow
+def test_a_developers_inbox_has_no_mailboxes_of_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("MERPATI_CONFIG", raising=False)
+    monkeypatch.setenv("MERPATI_DATA", str(tmp_path))
+    told = CliRunner().invoke(merpati, ["inbox", "list", "ann@a.test"])
+    assert (told.exit_code, "is one for all: merpati inbox list" in told.stderr) == (1, True)
 
 
 @pytest.mark.parametrize("name", ["1", "01M0", "last"])

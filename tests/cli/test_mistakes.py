@@ -1,5 +1,8 @@
 """Mistakes that people make first, and what they are told."""
 
+import errno
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -9,7 +12,12 @@ import pytest
 from click.testing import CliRunner, Result
 
 from merpati.cli.main import merpati
-from merpati.cli.serve import _settings
+from merpati.cli.serve import _settings, _way_out
+from merpati.config.document import Document
+from merpati.config.settings import INBOX_HTTP, Settings, developer_inbox, load
+from merpati.wire.endpoint import Endpoint
+from merpati.wire.errors import WireTaken
+from tests.cases import each
 
 Run = Callable[..., Result]
 PORT = '[[port]]\nrole = "mx"\nlisten = "127.0.0.1:2525"\n'
@@ -104,3 +112,120 @@ def test_without_a_user_the_developers_inbox_is_meant_where_there_is_one(
     assert "whose?" in told(run("inbox", "list"))
     (tmp_path / "data" / "inbox").mkdir(parents=True)
     assert run("inbox", "list").exit_code == 0
+
+
+def test_who_wants_a_port_that_is_taken_is_told_a_way_out(tmp_path: Path) -> None:
+    def told_of(settings: Settings, end: Endpoint, why: int) -> str:
+        error = WireTaken(f"cannot listen on {end}: x")
+        error.__cause__ = OSError(why, "x")
+        return _way_out(settings, error)
+
+    (tmp_path / "merpati.toml").write_text(PORT)
+    server = load(tmp_path / "merpati.toml")
+    inbox = developer_inbox({"MERPATI_DATA": str(tmp_path)}, None, None)
+    here = Endpoint("127.0.0.1", 2525)
+    assert "ss -ltnp" in told_of(server, here, errno.EADDRINUSE)
+    assert "A developer's inbox takes this port" in told_of(server, INBOX_HTTP, errno.EADDRINUSE)
+    assert "--smtp 127.0.0.1:1026" in told_of(inbox, INBOX_HTTP, errno.EADDRINUSE)
+    assert told_of(server, here, errno.EACCES) == ""
+
+
+def test_the_sample_configuration_and_a_developers_inbox_stand_beside_one_another() -> None:
+    sample = load(Path(__file__).parents[2] / "packaging/merpati.toml").document
+    inbox = developer_inbox({"MERPATI_DATA": "/nowhere"}, None, None).document
+    assert not {end.port for end in _listening(sample)} & {end.port for end in _listening(inbox)}
+
+
+def _listening(document: Document) -> list[Endpoint]:
+    http = [end for _, end in document.http.doors()] if document.http else []
+    return [*(port.listen for port in document.port), *http]
+
+
+@each(("data", "why"), [("file", "file is not a directory"), ("x" * 300, "File name too long")])
+def test_a_data_directory_that_cannot_be_one_is_said(tmp_path: Path, data: str, why: str) -> None:
+    (tmp_path / "file").write_text("")
+    file = tmp_path / "merpati.toml"
+    file.write_text(f'data = "{data}"\n')
+    for command in (("queue", "list"), ("backup", str(tmp_path / "new")), ("verify",)):
+        result = CliRunner().invoke(merpati, ["--config", str(file), *command])
+        assert (result.exit_code, why in result.stderr) == (78, True), result.output
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to somebody else")
+def test_who_may_not_enter_is_not_told_that_there_is_nothing(run: Run, tmp_path: Path) -> None:
+    box = tmp_path / "var/mail/a.test/ann/new"
+    box.mkdir(parents=True)
+    (box / "01M0.host").write_text("Subject: x\n\n")
+
+    def refused(*command: str) -> str:
+        # Root without the right to pass over the rights of others.
+        as_anybody = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"]
+        merpati = [sys.executable, "-m", "merpati.cli.main", "-c", str(tmp_path / "merpati.toml")]
+        done = subprocess.run(
+            [*as_anybody, *merpati, *command],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        assert (done.returncode, done.stdout) == (1, ""), done.stderr
+        return done.stderr
+
+    (box / "01M0.host").chmod(0)
+    shutil.chown(box / "01M0.host", "nobody")
+    assert refused("inbox", "show", "1", "--user", "ann@a.test").endswith(": Permission denied\n")
+    (tmp_path / "var").chmod(0o700)
+    shutil.chown(tmp_path / "var", "nobody")
+    told = refused("backup", str(tmp_path / "backup"))
+    assert "only root and the user of the server may work on" in told
+    told = refused("inbox", "list", "ann@a.test")
+    assert told.startswith("merpati: cannot read /")
+
+
+@pytest.mark.slow
+def test_a_name_that_is_not_here_is_said_before_anything_is_asked(run: Run) -> None:
+    assert told(run("user", "passwd", "nobody@a.test")) == "merpati: there is no user nobody@a.test"
+    assert "no certificate is called a.test" in told(run("certificate", "revoke", "a.test"))
+    for command in ("user", "alias"):
+        assert run(command, "list", "a.test").exit_code == 0
+        line = told(run(command, "list", "b.test"))
+        assert line == "merpati: b.test is no domain here: merpati domain list"
+    line = told(run("domain", "remove", "b.test"))
+    assert line == "merpati: the domain b.test does not exist here: merpati domain list"
+
+
+@each(
+    ("command", "why"),
+    [
+        (("queue", "suspend", "b.test", "--for", "99w"), "'99w' is longer than 365d"),
+        (("queue", "cancel", "--older", "9" * 400 + "w"), "is longer than 365000d"),
+        (("user", "quotas", "ann@a.test", "--messages", "9" * 30), "range 0<=x<=1000000000"),
+    ],
+)
+def test_a_figure_that_nobody_can_mean_is_refused(command: tuple[str, ...], why: str) -> None:
+    result = CliRunner().invoke(merpati, command)
+    assert (result.exit_code, why in result.stderr) == (2, True), result.output
+
+
+@pytest.mark.slow
+def test_what_the_machine_lacks_is_told_in_words(run: Run, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    command = [sys.executable, "-m", "merpati.cli.main"]
+
+    def words(*arguments: str, script: str, status: int) -> str:
+        done = subprocess.run(
+            ["sh", "-c", script, "sh", *command, *arguments],
+            capture_output=True, text=True, timeout=60, check=False, cwd=tmp_path,
+        )  # fmt: skip
+        assert done.returncode == status, done.stderr
+        return done.stderr
+
+    told = words("config", "explain", script='"$@" >/dev/full', status=1)
+    assert told == "merpati: No space left on device\n"
+    # Not by MERPATI_CONFIG, since the file in front of it would be looked for where nothing is.
+    lost = 'cd gone; rmdir ../gone; env -u MERPATI_CONFIG "$@"'
+    assert words("status", script=lost, status=1).endswith("was started in is no more\n")
+
+
+def test_what_is_no_address_is_named(run: Run) -> None:
+    assert "'nonsense': not an address" in told(run("srs", "whose", "nonsense"))

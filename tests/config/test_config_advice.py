@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import trustme
 
 from merpati.certificates.cabinet import State
 from merpati.config.advice import SOON, advise
@@ -54,6 +55,37 @@ def told(tmp_path: Path) -> Told:
 )
 def test_the_end_of_a_certificate_is_told_in_time(told: Told, now: float, says: str | None) -> None:
     assert [line.partition(".")[0] for line in told(now)] == ([says] if says else [])
+
+
+def test_a_policy_that_is_enforced_wants_a_certificate_that_others_can_verify(
+    tmp_path: Path,
+) -> None:
+    make_self_signed(tmp_path / "c.pem", tmp_path / "k.pem", VirtualClock(NOW), ["mx.a.test"])
+    issued = trustme.CA().issue_cert("mx.a.test")
+    issued.cert_chain_pems[0].write_to_path(tmp_path / "ca.pem")
+    issued.private_key_pem.write_to_path(tmp_path / "ca.key")
+    file = tmp_path / "merpati.toml"
+    own = '[tls]\ncertificate = "c.pem"\nkey = "k.pem"\n'
+    good = '[tls]\ncertificate = "ca.pem"\nkey = "ca.key"\n'
+    for mode, hostname, tls, why in (
+        ("enforce", "mx.a.test", "", "there is no certificate but one of this server's own making"),
+        ("enforce", "mx.a.test", own, "the certificate for mx.a.test is signed by itself"),
+        ("enforce", "mx.b.test", good, "no certificate is for mx.b.test"),
+        (
+            "enforce",
+            "mx.a.test",
+            "[acme]\nterms_agreed = true\n",
+            "there is no certificate of the CA yet",
+        ),
+        ("enforce", "mx.a.test", good, ""),
+        ("testing", "mx.a.test", own, ""),
+    ):
+        text = f'hostname = "{hostname}"\n{tls}[http]\nlisten = "127.0.0.1:0"\n'
+        file.write_text(f'{text}[mta_sts]\nmode = "{mode}"\n')
+        said = [one.tell("f") for one in advise(load(file), NOW, is_running=True)]
+        found = [line for line in said if "senders that obey MTA-STS would deliver nothing" in line]
+        assert len(found) == bool(why), (mode, tls, said)
+        assert all(why in line for line in found), found
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def test_every_flaw_is_told_in_the_order_of_the_file() -> None:
 
 def test_what_is_not_toml_is_placed() -> None:
     found = flaw('hostname = "a"\nworkers = = 2\n')
-    assert found.line == 2
+    assert (found.line, found.allowed) == (2, "")
 
 
 def test_a_flaw_reads_as_file_line_key_and_what_is_allowed() -> None:

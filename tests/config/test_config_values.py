@@ -74,3 +74,18 @@ def test_one_domain_is_in_a_labels(written: str, read: str) -> None:
 def test_what_is_not_one_domain_is_refused(written: object) -> None:
     with pytest.raises(ValueError, match="a domain like"):
         DomainName.parse(written)
+
+
+@each(
+    ("octets", "said"),
+    [
+        (0, "0 octets"),
+        (1023, "1023 octets"),
+        (1024, "1KiB"),
+        (1536 * 1024, "1.5MiB"),
+        (264212084 * 1024, "252GiB"),
+        (264312084 * 1024, "252.1GiB"),
+    ],
+)
+def test_sizes_for_people_are_in_the_largest_unit_with_one_decimal(octets: int, said: str) -> None:
+    assert Size(octets).rounded() == said

@@ -12,13 +12,13 @@ import pytest
 from merpati.delivery.dispatcher import Dispatcher, DispatcherParts, DispatcherSettings
 from merpati.delivery.mailboxes import MailboxParts
 from merpati.delivery.maildir import Maildirs, MaildirSettings
-from merpati.delivery.mx import HostFinder, MxSettings
+from merpati.delivery.mx import Demands, HostFinder, MxSettings
 from merpati.delivery.pacing import Paces, PacingSettings
 from merpati.delivery.pool_parts import PoolParts
 from merpati.delivery.route import Routes, parse_route
 from merpati.delivery.settling import Settling, SettlingSettings
 from merpati.delivery.signing import Signing, SigningParts
-from merpati.delivery.siting import Demands, Siting, SitingSettings
+from merpati.delivery.siting import Siting, SitingSettings
 from merpati.delivery.transaction import NO_SWITCHES, Switches
 from merpati.journal.events import Event
 from merpati.queue.entry import Entry
@@ -108,7 +108,7 @@ class World:
         everything = await self.journal.follow(0, 1_000_000)
         return [event for _, event in everything if isinstance(event, kind)]
 
-    async def until(self, true: Callable[[], bool], real_seconds: float = 5.0) -> None:
+    async def until(self, true: Callable[[], bool], real_seconds: float = 60.0) -> None:
         """Wait for threads, in real time; the clock stands meanwhile."""
         async with asyncio.timeout(real_seconds):
             while not true():

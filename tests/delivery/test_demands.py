@@ -26,7 +26,7 @@ def the_dns() -> ScriptedDns:
     )
 
 
-async def demands(domain: str, found: Exchanges) -> Exchanges | NoHosts:
+async def demands(domain: str, found: Exchanges, *, is_ours: bool) -> Exchanges | NoHosts:
     if domain == "strict.test":
         return replace(found, backing=replace(found.backing, sts=StsMode.ENFORCE))
     return REFUSES if domain == "unlisted.test" else found
@@ -44,6 +44,32 @@ async def test_each_demand_has_a_site_and_connections_of_its_own(make_world) -> 
         "mx.big.test": UNBACKED,
         "mx.big.test?dnssec=yes": Backing(dnssec=True),
         "mx.big.test?sts=enforce": Backing(sts=StsMode.ENFORCE),
+    }
+
+
+async def test_what_strangers_made_us_write_is_no_mail_of_our_own_people(make_world) -> None:
+    """Of whose mail it is depends whose policy of MTA-STS gives way to others."""
+    asked: dict[str, bool] = {}
+
+    async def demands(domain: str, found: Exchanges, *, is_ours: bool) -> Exchanges | NoHosts:
+        asked[domain] = is_ours
+        return found
+
+    world = make_world(hosts={"192.0.2.1": ScriptedHost()}, dns=the_dns(), demands=demands)
+    ours = structs.replace(an_entry(1, "ann@plain.test"), is_ours=True)
+    notice = structs.replace(an_entry(2, "ann@signed.test"), is_ours=True, is_notice=True)
+    forwarded = an_entry(3, "ann@strict.test")
+    joined = [
+        structs.replace(an_entry(4 + n, "ann@unlisted.test"), is_ours=bool(n)) for n in range(2)
+    ]
+    await world.put(ours, notice, forwarded, *joined)
+    async with world.running():
+        await world.clock.advance(2)
+    assert asked == {
+        "plain.test": True,
+        "signed.test": False,
+        "strict.test": False,
+        "unlisted.test": True,
     }
 
 

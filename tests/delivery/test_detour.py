@@ -81,3 +81,29 @@ async def test_a_host_that_could_not_be_asked_is_asked_another_time(site):
         await world.clock.advance(120)
     assert len(able.received) == 1
     assert await world.events(Failed) == []
+
+
+def waits(transaction):
+    """The host has what it needs, and not now: TLS is broken, for a message that requires it."""
+    return [
+        Outcome(one.n, Result.DEFERRED, "not now", "4.7.10", "tls-failed", elsewhere=True)
+        for one in transaction.recipients
+    ]
+
+
+@pytest.mark.parametrize("verdicts", [(waits,), (waits, lacks), (lacks, waits)])
+async def test_what_one_host_cannot_be_given_now_is_tried_again_whatever_others_lack(
+    site, verdicts
+):
+    hosts = [ScriptedHost(verdict=verdict) for verdict in verdicts]
+    world = site(*hosts)
+    async with world.running():
+        await world.put(an_entry(1, "ann@a.test"))
+        await world.clock.advance(20)
+        (deferred,) = await world.events(Deferred)
+        assert deferred.cause == "tls-failed"
+        assert all(host.received for host in hosts)
+        hosts[verdicts.index(waits)].verdict = None
+        await world.clock.advance(120)
+    assert await world.events(Failed) == []
+    assert len(await world.events(Delivered)) == 1

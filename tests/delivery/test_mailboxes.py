@@ -178,7 +178,7 @@ async def test_a_cancelled_delivery_waits_for_its_thread_and_leaves_nothing(tmp_
         mailboxes = Mailboxes(parts, lambda *_: None)
         task = asyncio.create_task(mailboxes.run())
         mailboxes.offer(Transaction(entry, (row,), pieces), keep=False)
-        await asyncio.to_thread(disk.writing.wait, 5)
+        await asyncio.to_thread(disk.writing.wait, 60)
         task.cancel()
         await asyncio.sleep(0.02)
         disk.go.set()

@@ -1,5 +1,7 @@
 """Mailboxes on disk (threat: names and links that lead out of the tree)."""
 
+import errno
+import os
 import unicodedata
 from pathlib import Path
 
@@ -128,3 +130,64 @@ def test_a_long_name_that_no_mail_system_could_say_is_a_directory_as_well():
 def test_a_value_cannot_begin_another_header_line(value):
     assert headers([("Return-Path", value)]).count(b"\n") == 1
     assert b"\r" not in headers([("Return-Path", value)])
+
+
+def failing(monkeypatch, call, nth, error):
+    """Let the N-th of these calls fail, and no other."""
+    made, real = [0], getattr(os, call)
+
+    def fails(*arguments, **named):
+        made[0] += 1
+        if made[0] == nth:
+            raise OSError(error, os.strerror(error))
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(os, call, fails)
+    return made
+
+
+def calls_of_a_delivery(maildirs, monkeypatch, call):
+    """How many of these calls a message makes on its way into a mailbox that exists."""
+    with monkeypatch.context() as counted:
+        made = failing(counted, call, 0, errno.EIO)
+        deliver(maildirs.mailbox(ANN, "counted"), b"one\r\n", b"two\r\n", b"thr\r")
+    return made[0]
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "rename", "open"])
+def test_whatever_fails_is_told_and_nothing_half_is_seen(maildirs, monkeypatch, call):
+    seen = {deliver(maildirs.mailbox(ANN, "before"), b"x")}
+    calls = calls_of_a_delivery(maildirs, monkeypatch, call)
+    box, before = maildirs.path(ANN), open_descriptors()
+    seen |= {file.name for file in (box / "new").iterdir()}
+    for nth in range(1, calls + 1):
+        with monkeypatch.context() as broken:
+            failing(broken, call, nth, (errno.EIO, errno.ENOSPC)[nth % 2])
+            with pytest.raises(OSError, match=r"error|space"):
+                attempt(maildirs, f"{call}{nth}")
+        left = {file for file in (box / "new").iterdir() if file.name not in seen}
+        # A rename whose directory could not be synced is seen, whole, and replaced by the next try.
+        assert all(file.read_bytes() == b"one\ntwo\nthr\r" for file in left)
+        assert not left or (call, nth) == ("fsync", calls)
+        assert not list((box / "tmp").iterdir())
+        assert open_descriptors() == before
+        seen.add(attempt(maildirs, f"{call}{nth}"))
+        assert (box / "new" / f"{call}{nth}.mx.a.test,S=12").read_bytes() == b"one\ntwo\nthr\r"
+    assert calls == {"write": 4, "fsync": 2, "rename": 1, "open": 6}[call]
+
+
+def attempt(maildirs, unique):
+    """As the receiver does it: what was begun and failed is discarded."""
+    incoming = maildirs.mailbox(ANN, unique)
+    try:
+        return deliver(incoming, b"one\r\n", b"two\r\n", b"thr\r")
+    except OSError:
+        incoming.discard()
+        raise
+
+
+def test_a_short_write_goes_on_with_the_rest(maildirs, monkeypatch):
+    real = os.write
+    monkeypatch.setattr(os, "write", lambda file, view: real(file, view[:3]))
+    name = deliver(maildirs.mailbox(ANN, "1.ID"), b"one\r\ntwo\r\n")
+    assert (maildirs.path(ANN) / "new" / name).read_bytes() == b"one\ntwo\n"

@@ -1,4 +1,4 @@
-"""Which way mail goes, and how a way is written."""
+"""Which way mail goes, and how a way is written (RFC 8314)."""
 
 from dataclasses import replace
 
@@ -106,6 +106,12 @@ def test_the_first_match_wins_and_without_one_the_mx_decides():
     assert routes.choose("a.test") is exact
     assert routes.choose("x.a.test") is below
     assert routes.choose("xa.test") is BY_MX
+    assert Routes(here(), [below, exact]).choose("x.a.test") is below
+    everything = parse_route("smtp://all.test")
+    assert Routes(here(), [everything, exact]).choose("a.test") is everything
+    again = Routes(here(), [exact, everything, parse_route("smtp://late.test", ["a.test"])])
+    assert again.choose("a.test") is exact
+    assert again.choose("b.test") is everything
 
 
 def test_a_forced_route_takes_the_login_of_the_configured_one():

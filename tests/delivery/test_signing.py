@@ -1,7 +1,7 @@
 """What leaves this host is signed by the keys of its author's domain, and nothing else is."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field, replace
 
@@ -34,6 +34,7 @@ from tests.authenticity.dkim.signed import AT, a_key, pair, zone
 SMARTHOST = "smtp://192.0.2.1:25"
 BODY = b"\r\nhello\r\n"
 CONTENT = b"Received: by us\r\nFrom: Ann <ann@a.test>\r\nSubject: hi\r\n" + BODY
+LONG = CONTENT + b"terbang\r\n" * 8_000
 
 
 class AtOnce(Executor):
@@ -185,7 +186,7 @@ async def test_a_stop_sends_back_what_is_being_signed(make_world):
     world = make_world(hosts={"192.0.2.1": host}, routes=(SMARTHOST,), signing=signing)
     world.settings = replace(world.settings, grace=1.0)
     async with world.running():
-        await world.queue.put(ours(1), Body((CONTENT,)))
+        await world.queue.put(ours(1), Body((LONG,)))
         await world.clock.advance(5)
         assert await world.waiting() == 0
     assert await world.waiting() == 1
@@ -198,9 +199,53 @@ async def test_what_waits_for_signatures_bounds_what_is_taken_out(make_world):
     world.settings = replace(world.settings, unsigned=30, grace=1.0, claim=10)
     async with world.running() as dispatcher:
         for n in range(100):
-            await world.queue.put(ours(n), Body((CONTENT,)))
+            await world.queue.put(ours(n), Body((LONG,)))
         await world.clock.advance(5)
         assert dispatcher.unsigned == 30
+
+
+async def test_what_found_no_room_among_the_unsigned_is_taken_out_as_soon_as_there_is(make_world):
+    host = ScriptedHost(seconds=1000.0)  # No verdict of its makes the queue look again.
+    signing = await Signatures().begin()
+    world = make_world(hosts={"192.0.2.1": host}, routes=(SMARTHOST,), signing=signing)
+    world.settings = replace(world.settings, unsigned=3, sweep=100.0, grace=1.0)
+    for n in range(30):
+        await world.queue.put(ours(n), Body((CONTENT,)))
+    async with world.running() as dispatcher:
+        await world.clock.advance(5)
+        assert dispatcher.octets == sum(ours(n).size for n in range(30))
+
+
+async def test_only_what_takes_long_is_signed_in_a_thread() -> None:
+    held = Held()
+    signatures = Signatures(executor=held)
+    signing = await signatures.begin()
+    assert await sign(signing, ours(1))
+    assert await thread_signs(held, sign(signing, ours(2), LONG))
+    (key,) = signatures.keys.active("a.test")
+    signatures.keys.active = lambda _: [replace(key, kind=KeyKind.RSA_4096.value)]
+    assert await thread_signs(held, sign(signing, ours(3)))
+
+
+async def thread_signs(held: Held, signing: Coroutine[None, None, bytes]) -> bool:
+    """Whether it takes what a thread makes."""
+    task = asyncio.create_task(signing)
+    while not held.waiting:
+        await asyncio.sleep(0)
+        assert not task.done()
+    held.waiting.pop().set_result(b"made in a thread")
+    return await task == b"made in a thread"
+
+
+async def test_the_loop_has_a_turn_before_each_signature() -> None:
+    signing = await Signatures().begin()
+    some = [Transaction(ours(n), (), Body((CONTENT,))) for n in range(5)]
+    task = asyncio.create_task(signing.sign(some))
+    turns = 0
+    while not task.done():
+        await asyncio.sleep(0)
+        turns += 1
+    assert turns > len(some)
 
 
 async def test_without_the_keys_mail_waits(make_world):
@@ -306,7 +351,7 @@ async def test_the_keys_of_a_signature_are_told() -> None:
 
 async def test_a_domain_without_a_key_costs_no_thread() -> None:
     signing = await Signatures(executor=Held()).begin(domain="b.test")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         assert await sign(signing, ours(1)) == b""
 
 

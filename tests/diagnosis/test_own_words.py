@@ -53,5 +53,32 @@ def test_every_word_of_the_wire_is_known_in_indonesian(error: errors.WireError) 
     assert translated(error.cause, "en") == error.cause
 
 
+@each("text", errors._LOCAL.values())
+def test_what_is_short_here_is_told_in_indonesian(text: str) -> None:
+    assert cause_of(text) == ""
+    assert translated(text, "id") != text
+
+
+@each(
+    ("said", "cause", "told"),
+    [
+        ("no answer within 30 s", "timed-out", "tidak ada jawaban dalam 30 detik"),
+        ("the domain a.test does not exist", "no-such-domain", "domain a.test tidak ada"),
+        (
+            "the DNS gave no answer for a.test: the servers of {0} are silent",
+            "dns-failing",
+            "DNS tidak menjawab untuk a.test: the servers of {0} are silent",
+        ),
+        ("https://a.test/x answers 404", "", "https://a.test/x menjawab 404"),
+        ("ann@a.test has no mailbox here any more", "", "ann@a.test tidak lagi punya kotak"),
+        ("it does not say version: STSv1", "", "tidak memuat version: STSv1"),
+    ],
+)
+def test_what_a_reason_is_about_stands_in_its_translation(said: str, cause: str, told: str) -> None:
+    assert cause_of(said) == cause
+    assert translated(said, "id").startswith(told)
+    assert translated(said, "en") == said
+
+
 def test_words_of_strangers_stay_as_they_are() -> None:
     assert translated("550 5.1.1 No such user", "id") == "550 5.1.1 No such user"

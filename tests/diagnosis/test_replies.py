@@ -1,4 +1,6 @@
-"""What a refusal means, by replies that large receivers and common servers send."""
+"""What a refusal means, by replies that large receivers and common servers send.
+
+RFC 3463, 5248 and 7504."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Files with a key in BIND's form."""
+"""Files with a key in BIND's form (RFC 8945)."""
 
 import subprocess
 from pathlib import Path
@@ -86,7 +86,7 @@ def test_what_binds_program_writes_is_read(algorithm: Algorithm) -> None:
         [program, "-a", algorithm.value, "merpati"],
         check=True,
         capture_output=True,
-        timeout=10,
+        timeout=60,
         text=True,
     ).stdout
     assert read_key(text).algorithm is algorithm

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from itertools import chain
 
 import pytest
 
@@ -10,6 +11,8 @@ from merpati.dns.places import Places
 from merpati.testing.zone import Fault
 
 MOMENT = 0.01
+BY_TURNS = [0, 1, *chain.from_iterable(zip(range(2, 11), range(19, 10, -1), strict=True))]
+"""Of twenty with two places: the first and the last that wait, by turns."""
 
 
 class Asked:
@@ -45,7 +48,7 @@ async def test_who_is_late_leaves_the_place_to_the_next_and_is_not_ended() -> No
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(asked.ask(n)) for n in range(20)]
         await asked.until(20, asked.under_way)
-        assert asked.under_way == list(range(20)), "in turn"
+        assert asked.under_way == BY_TURNS
         assert asked.ended == []
         for task in tasks:
             task.cancel()
@@ -57,7 +60,7 @@ async def test_beyond_the_bound_who_waits_for_longest_is_ended() -> None:
     async with asyncio.TaskGroup() as group:
         tasks = [group.create_task(asked.ask(n)) for n in range(20)]
         await asked.until(12, asked.ended)
-        assert asked.ended[:12] == list(range(12))
+        assert asked.ended[:12] == BY_TURNS[:12]
         assert len(asked.under_way) - len(asked.ended) <= 2 + 6
         for task in tasks:
             task.cancel()
@@ -93,6 +96,18 @@ async def test_whoever_leaves_and_however_gives_one_place_back() -> None:
         tasks = [group.create_task(kept.ask(n)) for n in range(3)]
         await kept.until(2, kept.under_way)
         assert kept.under_way == [0, 1]
+        for task in tasks:
+            task.cancel()
+
+
+async def test_the_last_that_came_waits_for_one_other() -> None:
+    asked = Asked(Places(1, 100, MOMENT))
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(asked.ask(n)) for n in range(50)]
+        await asked.until(1, asked.under_way)
+        tasks.append(group.create_task(asked.ask(50)))
+        await asked.until(3, asked.under_way)
+        assert asked.under_way == [0, 1, 50]
         for task in tasks:
             task.cancel()
 

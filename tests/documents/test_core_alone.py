@@ -67,7 +67,7 @@ def test_pythons_own_client_sends_to_the_server_examples(
 
         session = threading.Thread(target=once)
         session.start()
-        with smtplib.SMTP("127.0.0.1", listener.getsockname()[1], timeout=10) as client:
+        with smtplib.SMTP("127.0.0.1", listener.getsockname()[1], timeout=60) as client:
             client.sendmail("bob@a.test", ["ann@b.test"], CONTENT)
         session.join(10)
     assert received == [CONTENT]

@@ -163,7 +163,7 @@ class Session:
             ["bash", str(script)],
             cwd=self._folder, env={"PATH": path, "HOME": str(self._folder), "LANG": "C.UTF-8"},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, timeout=100, check=False,
+            text=True, timeout=280, check=False,
         )  # fmt: skip
         return done.stdout.split(f"{mark}\n")[:-1]
 
@@ -172,7 +172,7 @@ class Session:
         if not command.endswith("&"):
             return ""
         door = f"/dev/tcp/127.0.0.1/{next(iter(self._ports.values()))}"
-        return f"for n in {{1..200}}; do (: > {door}) 2>&- && break; sleep 0.1; done\n"
+        return f"for n in {{1..900}}; do (: > {door}) 2>&- && break; sleep 0.1; done\n"
 
 
 def _told(block: Block) -> str:

@@ -31,11 +31,14 @@ async def test_every_metric_is_explained() -> None:
     async def nothing() -> Mapping[str, float]:
         return {}
 
-    plain = ("sites_held", "wal_octets", "in_hand_octets", "reports_left_out")
+    plain = ("sites_held", "wal_octets", "log_lines_dropped", "in_hand_octets", "reports_left_out")
     labelled = {
         ("queue_recipients", "", "state"): nothing,
         ("connections_open", "", "role"): nothing,
         ("reports_waiting", "", "kind"): nothing,
+        ("disk_octets", "", "what"): nothing,
+        ("limits_hit", "", "limit"): nothing,
+        ("sts_policies", "", "of"): nothing,
     }
     gauges = labelled | {(name, "", ""): nothing for name in plain}
     page = exposition(await Metrics(gauges).series()).decode()

@@ -5,8 +5,10 @@ from collections.abc import Mapping
 from tests.fuzz.target import Target
 from tests.fuzz.targets import (
     authenticity,
+    authority,
     bimi,
     certificates,
+    changes,
     client,
     dmarc,
     faces,
@@ -15,8 +17,10 @@ from tests.fuzz.targets import (
     login,
     message,
     network,
+    outsiders,
     reports,
     server,
+    setup,
     spf,
     transport,
 )
@@ -28,17 +32,21 @@ TARGETS: Mapping[str, Target] = {
         client,
         login,
         identity,
+        outsiders,
         message,
         network,
+        changes,
         authenticity,
         bimi,
         certificates,
+        authority,
         spf,
         dmarc,
         kept,
         faces,
         transport,
         reports,
+        setup,
     )
     for target in area.TARGETS
 }

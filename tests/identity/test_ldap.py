@@ -1,4 +1,4 @@
-"""An LDAP server that answers as it likes, on the other end of a pipe."""
+"""An LDAP server that answers as it likes, on the other end of a pipe (RFC 4511)."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,4 +1,4 @@
-"""Templates of LDAP: what a client says is a value, whatever is in it."""
+"""Templates of LDAP: what a client says is a value, whatever is in it (RFC 4514 and 4515)."""
 
 import pytest
 

@@ -1,4 +1,6 @@
-"""Tokens and an OpenID provider: what lets somebody in, and every way in which it does not."""
+"""Tokens and an OpenID provider: what lets somebody in, and every way in which it does not.
+
+RFC 7519, 7662, 8414, 8725 and 9068."""
 
 import asyncio
 import base64
@@ -293,7 +295,7 @@ async def test_a_slow_provider_is_asked_by_one_and_delays_nobody_who_has_keys() 
         there.seconds = 30
         await there.clock.advance(FRESH)
         async with asyncio.timeout(0.9):
-            found = await asyncio.gather(*(openid.examine(token) for _ in range(100)))
+            found = await asyncio.gather(*(openid.examine(token) for _ in range(30)))
         assert all(isinstance(one, Bearer) for one in found)
         assert len(there.asked) == 3
 

@@ -55,7 +55,7 @@ def pytest_in(folder: Path, test: str, **files: str) -> subprocess.CompletedProc
         (folder / name).write_text(text)
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:xdist", "-p", "no:asyncio"]
     return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=60, check=False
+        command, cwd=folder, capture_output=True, text=True, timeout=240, check=False
     )
 
 

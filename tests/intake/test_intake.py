@@ -1,4 +1,4 @@
-"""The one door into the queue."""
+"""The one door into the queue (RFC 6409)."""
 
 import pytest
 from hypothesis import given

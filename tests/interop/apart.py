@@ -29,7 +29,7 @@ class Apart:
         self._thread = thread
 
     def run(self, function: Callable[[], T]) -> T:
-        return self._thread.submit(function).result(timeout=120)
+        return self._thread.submit(function).result(timeout=280)
 
 
 @contextmanager
@@ -39,7 +39,7 @@ def apart(folder: Path, addresses: tuple[str, ...] = ()) -> Iterator[Apart]:
     resolv.write_text(RESOLV)
     with ThreadPoolExecutor(1) as thread:
         try:
-            thread.submit(_enter, resolv, addresses).result(timeout=20)
+            thread.submit(_enter, resolv, addresses).result(timeout=60)
         except (OSError, subprocess.CalledProcessError) as error:
             pytest.skip(f"namespaces of one's own need root (unshare): {error}")
         yield Apart(thread)
@@ -56,4 +56,4 @@ def _enter(resolv: Path, addresses: tuple[str, ...]) -> None:
         ["ip", "link", "set", "lo", "up"],
         *(["ip", "address", "add", f"{one}/32", "dev", "lo"] for one in addresses),
     ):
-        subprocess.run(command, check=True, capture_output=True, timeout=10)
+        subprocess.run(command, check=True, capture_output=True, timeout=60)

@@ -37,7 +37,7 @@ class Pebble(Daemon):
         """What it says of a certificate to whoever runs it."""
         trust = ssl.create_default_context(cafile=self.authorities)
         url = f"https://127.0.0.1:{self._manager}/cert-status-by-serial/{serial}"
-        with urllib.request.urlopen(url, context=trust, timeout=20) as answer:
+        with urllib.request.urlopen(url, context=trust, timeout=60) as answer:
             told: dict[str, Any] = json.load(answer)
         return told
 
@@ -77,13 +77,13 @@ def shown(port: int, name: str | None, *, starttls: bool = True) -> str:
         ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", *options],
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=20,
+        timeout=60,
         check=False,
     )
     return subprocess.run(
         ["openssl", "x509", "-noout", "-serial", "-issuer", "-ext", "subjectAltName"],
         input=said.stdout,
         capture_output=True,
-        timeout=20,
+        timeout=60,
         check=False,
     ).stdout.decode()

@@ -6,13 +6,14 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from merpati.api.operations import QUEUE_LIST
 from merpati.api.questions import ListQueue
-from merpati.testing.operator import move_in, tell
-from merpati.testing.process import MerpatiProcess, free_port
+from merpati.testing.operator import Attended, move_in, tell
+from merpati.testing.process import free_port
 from tests.interop import peers
 
 PASSWORD = "merpati terbang tinggi"
@@ -36,7 +37,7 @@ retry = ["1s", "1s", "2s"]
 """
 
 
-class Installation(MerpatiProcess):
+class Installation(Attended):
     """A Merpati for a.test with the users ann and budi."""
 
     def __init__(self, folder: Path, more: str = "") -> None:
@@ -50,15 +51,18 @@ class Installation(MerpatiProcess):
         """Before the server's first start."""
         move_in(self.config, PASSWORD, "ann@a.test", "budi@a.test")
 
-    def wait_empty(self, seconds: float = 30.0) -> None:
+    def wait_empty(self, seconds: float = 90.0) -> None:
         """The same without a new process for each look."""
         socket = self.folder / "var/control.sock"
         wait_for(lambda: not tell(socket, QUEUE_LIST, ListQueue()), seconds)
 
     def mails(self, user: str) -> list[bytes]:
         """What lies in a user's Maildir."""
-        found = sorted((self.folder / "var/mail/a.test" / user / "new").glob("*"))
-        return [path.read_bytes() for path in found]
+        return [path.read_bytes() for path in sorted(self.box(user).glob("*"))]
+
+    def box(self, user: str) -> Path:
+        """Where that is."""
+        return self.folder / "var/mail/a.test" / user / "new"
 
 
 Install = Callable[..., Installation]
@@ -68,7 +72,7 @@ def submit(
     server: Installation, to: list[str], content: bytes, options: list[str] | None = None
 ) -> str:
     """Send as ann by STARTTLS and AUTH; the id behind `queued as`."""
-    with smtplib.SMTP("127.0.0.1", server.submission, timeout=20) as client:
+    with smtplib.SMTP("127.0.0.1", server.submission, timeout=60) as client:
         client.starttls()
         client.login("ann@a.test", PASSWORD)
         client.ehlo_or_helo_if_needed()
@@ -81,7 +85,7 @@ def submit(
         return reply.decode().rsplit("queued as ", 1)[1].split()[0]
 
 
-def wait_for(condition: Callable[[], bool], seconds: float = 20) -> None:
+def wait_for(condition: Callable[[], bool], seconds: float = 90) -> None:
     """Return as soon as the condition holds; AssertionError when it does not in time."""
     end = time.monotonic() + seconds
     while not condition():
@@ -123,14 +127,14 @@ def install(tmp_path: Path) -> Iterator[Install]:
 
 
 @pytest.fixture
-def postfix(short_path: Path) -> Iterator[Callable[[int], peers.Postfix]]:
-    """Start a Postfix that relays to the given port."""
+def postfix(short_path: Path) -> Iterator[Callable[..., peers.Postfix]]:
+    """Start a Postfix that relays to the given port, or as `peers.Postfix` is told more."""
     needs("postfix", "postfix")
     running: list[peers.Postfix] = []
 
-    def start(relay_to: int = 9, smtp_tls: str = "may") -> peers.Postfix:
+    def start(relay_to: int = 9, smtp_tls: str = "may", **more: Any) -> peers.Postfix:
         peer = peers.Postfix(
-            short_path / "postfix", free_port(), relay_to=relay_to, smtp_tls=smtp_tls
+            short_path / "postfix", free_port(), relay_to=relay_to, smtp_tls=smtp_tls, **more
         )
         peer.start()
         running.append(peer)

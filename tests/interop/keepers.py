@@ -84,7 +84,7 @@ class Slapd(Daemon):
             input=entries.encode(),
             check=True,
             capture_output=True,
-            timeout=30,
+            timeout=60,
         )
         self.run()
 
@@ -117,6 +117,6 @@ class OpenIdProvider(Daemon):
             urllib.parse.urlencode(form).encode(),
             {"Authorization": "Basic " + b64encode(f"{name}:{name}-secret".encode()).decode()},
         )
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             token: str = json.load(answer)["access_token"]
         return token

@@ -15,8 +15,10 @@ import smtplib
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 from urllib.request import Request, urlopen
 
+import dns.exception
 import dns.message
 import dns.query
 import dns.rdatatype
@@ -85,7 +87,7 @@ relayhost = [127.0.0.1]:{relay_to}
 """
 
 POSTFIX_MASTER = """\
-127.0.0.1:{port} inet n - n - - smtpd
+{address}:{port} inet n - n - - smtpd
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 tlsmgr unix - - n 1000? 1 tlsmgr
@@ -124,15 +126,20 @@ class Postfix:
         relay_to: int = 9,
         smtp_tls: str = "may",
         more: dict[str, str] | None = None,
+        address: str = "127.0.0.1",
+        pem: bytes = b"",
     ) -> None:
-        """`more` are lines of main.cf that stand in the place of ours."""
+        """`more` are lines of main.cf that stand in the place of ours. `pem` is what it shows: its
+        key, its certificate, and those above; it makes its own where nothing is given."""
         self.folder = folder
         self.port = port
+        self._address = address
+        self._pem = pem
         owner = pwd.getpwnam("postfix")
         text = POSTFIX_MAIN.format(
             folder=folder, uid=owner.pw_uid, gid=owner.pw_gid, smtp_tls=smtp_tls, relay_to=relay_to
         )
-        lines = text.splitlines(keepends=True)
+        lines = text.replace("\n  ", " ").splitlines(keepends=True)
         kept = [line for line in lines if line.partition(" = ")[0] not in (more or {})]
         self._main = "".join(kept) + "".join(f"{k} = {v}\n" for k, v in (more or {}).items())
 
@@ -142,11 +149,19 @@ class Postfix:
         traversable(self.folder)
         for name in ("data", "mail", "mail/bob", "mail/carol"):
             chown(self.folder / name, "postfix")
-        make_certificate(self.folder / "postfix.pem", "postfix.test")
+        self._show(self.folder / "postfix.pem")
         (self.folder / "etc/main.cf").write_text(self._main)
-        (self.folder / "etc/master.cf").write_text(POSTFIX_MASTER.format(port=self.port))
+        master = POSTFIX_MASTER.format(address=self._address, port=self.port)
+        (self.folder / "etc/master.cf").write_text(master)
         self._run("postfix", "-c", str(self.folder / "etc"), "start")
-        wait_port(self.port)
+        wait_port(self.port, host=self._address)
+
+    def _show(self, path: Path) -> None:
+        if self._pem:
+            path.touch(0o600)
+            path.write_bytes(self._pem)
+        else:
+            make_certificate(path, "postfix.test")
 
     def stop(self) -> None:
         self._run("postfix", "-c", str(self.folder / "etc"), "stop")
@@ -160,12 +175,12 @@ class Postfix:
 
     def send(self, sender: str, recipient: str, content: bytes) -> None:
         """Hand a message to Postfix, for it to relay."""
-        with smtplib.SMTP("127.0.0.1", self.port, timeout=20) as client:
+        with smtplib.SMTP("127.0.0.1", self.port, timeout=60) as client:
             client.sendmail(sender, [recipient], content.replace(b"\n", b"\r\n"))
 
     def _run(self, *command: str) -> None:
         done = subprocess.run(
-            command, env={**os.environ, "PATH": PATH}, capture_output=True, text=True, timeout=60
+            command, env={**os.environ, "PATH": PATH}, capture_output=True, text=True, timeout=120
         )
         assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
 
@@ -179,7 +194,7 @@ def make_certificate(path: Path, name: str) -> None:
         ["openssl", "req", "-x509", *options.split(), *names, "-keyout", key, "-out", certificate],
         check=True,
         capture_output=True,
-        timeout=30,
+        timeout=60,
     )
     path.write_bytes(key.read_bytes() + certificate.read_bytes())
     path.chmod(0o600)
@@ -207,7 +222,7 @@ class Daemon:
         assert self._process is not None
         self._process.send_signal(signal.SIGTERM)
         try:
-            self._process.wait(20)
+            self._process.wait(60)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -433,9 +448,9 @@ class Named(Daemon):
             return file
         for role in ("", "-f KSK"):
             self._run(f"dnssec-keygen -q -a ECDSAP256SHA256 {role} {zone}")
-        signed = self.sign(zone, options)
+        file = self.sign(zone, options)
         self.anchors += (self.folder / f"dsset-{zone}.").read_text().splitlines()
-        return signed
+        return file
 
     def sign(self, zone: str, options: str = "") -> Path:
         """Sign a zone anew with the keys it has; the file of that, which `start` reads."""
@@ -454,13 +469,13 @@ class Named(Daemon):
         (self.folder / "named.conf").write_text(text)
         self.launch(find("named") or "named", "-g", "-c", self.folder / "named.conf")
         wait_port(self.port)
-        for zone in self._more:
-            self._wait_signed(zone)
+        for zone in self.zones:
+            self._wait_served(zone)
 
     def anchor(self, zone: str) -> None:
         """Have a zone believed that the server signs by itself: its keys are made at the start."""
         question = dns.message.make_query(zone, "DNSKEY")
-        answer = dns.query.tcp(question, "127.0.0.1", port=self.port, timeout=5)
+        answer = dns.query.tcp(question, "127.0.0.1", port=self.port, timeout=60)
         self.anchors += [
             f"{zone}. DNSKEY {key.to_text()}"
             for rrset in answer.answer
@@ -468,16 +483,29 @@ class Named(Daemon):
             if key.flags & dns.rdtypes.dnskeybase.Flag.SEP
         ]
 
-    def _wait_signed(self, zone: str, seconds: float = 20) -> None:
-        """Until then it takes no changes: it is making keys."""
-        question = dns.message.make_query(zone, "SOA", want_dnssec=True)
+    def _wait_served(self, zone: str, seconds: float = 90) -> None:
+        """Its port is open before it has read its zones. One that it signs itself takes no changes
+        before it has made keys, and is signed name by name, what is not there last."""
         end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            answer = dns.query.udp(question, "127.0.0.1", port=self.port, timeout=5)
-            if any(rrset.rdtype == dns.rdatatype.RRSIG for rrset in answer.answer):
-                return
+        while not (self._is_signed(zone) if zone in self._more else self._has(zone)):
+            if time.monotonic() > end:
+                raise TimeoutError(f"{zone} is not served after {seconds} s")
             time.sleep(0.02)
-        raise TimeoutError(f"{zone} is not signed after {seconds} s")
+
+    def _has(self, zone: str) -> bool:
+        return bool(self._asked(zone, "SOA").answer)
+
+    def _is_signed(self, zone: str) -> bool:
+        there, nothing = self._asked(f"ns.{zone}", "A"), self._asked(f"ns.{zone}", "TXT")
+        proofs = [rrset.covers for rrset in nothing.authority]
+        return dns.rdatatype.NSEC in proofs and any(rrset.covers for rrset in there.answer)
+
+    def _asked(self, name: str, kind: str) -> dns.message.Message:
+        """What it answers; nothing where it has no time."""
+        question = dns.message.make_query(name, kind, want_dnssec=True)
+        with contextlib.suppress(dns.exception.Timeout):
+            return dns.query.udp(question, "127.0.0.1", port=self.port, timeout=5)
+        return dns.message.Message()
 
     def _run(self, command: str) -> None:
         program, *arguments = command.split()
@@ -486,7 +514,7 @@ class Named(Daemon):
             cwd=self.folder,
             check=True,
             capture_output=True,
-            timeout=30,
+            timeout=60,
         )
 
 
@@ -571,7 +599,7 @@ class Secondary(Daemon):
 
 
 def wait_mails(
-    peer: Postfix | Exim | Dovecot, user: str, count: int, seconds: float = 20
+    peer: Postfix | Exim | Dovecot, user: str, count: int, seconds: float = 90
 ) -> list[bytes]:
     """The mails of a user as soon as there are `count`; AssertionError otherwise."""
     end = time.monotonic() + seconds
@@ -589,7 +617,7 @@ options {{
   filters = "dkim";
   local_addrs = [];
   allow_raw_input = true;
-  dns {{ nameserver = ["{dns}"]; timeout = 1s; retransmits = 2; }}
+  dns {{ nameserver = ["{dns}"]; timeout = 3s; retransmits = 2; }}
 }}
 logging {{ type = "file"; filename = "{folder}/rspamd.log"; level = "info"; }}
 worker "normal" {{ bind_socket = "127.0.0.1:{port}"; count = 1; }}
@@ -598,27 +626,47 @@ modules {{
   path = "/usr/share/rspamd/plugins/spf.lua";
   path = "/usr/share/rspamd/plugins/arc.lua";
   path = "/usr/share/rspamd/plugins/dmarc.lua";
+  path = "/usr/share/rspamd/plugins/dkim_signing.lua";
 }}
 dkim {{ }}
 spf {{ }}
-arc {{ }}
 dmarc {{ }}
+# Who logged in has a signature of the author's domain by each key, and what comes from outside
+# for somebody is sealed by the recipient's.
+dkim_signing {{ use_esld = false; sign_local = false; domain {{ {signing} }} }}
+arc {{
+  use_esld = false; sign_local = false; sign_authenticated = false; sign_inbound = true;
+  use_domain = "recipient"; allow_hdrfrom_mismatch = true; domain {{ {sealing} }}
+}}
 metric {{ name = "default"; actions {{ reject = 1000; }} }}
 """
 
 
 class Rspamd(Daemon):
-    """Judges messages over HTTP by DKIM, SPF, DMARC and ARC alone."""
+    """Judges messages over HTTP by DKIM, SPF, DMARC and ARC alone, and signs and seals some."""
 
     def __init__(self, folder: Path, port: int, dns: str) -> None:
         super().__init__(folder)
         self._port = port
-        conf = RSPAMD_CONF.format(folder=folder, port=port, dns=dns)
-        (folder / "rspamd.conf").write_text(conf)
+        self._dns = dns
+        self._keys: dict[str, str] = {}
         traversable(folder)
         chown(folder, "nobody")
 
+    def key(self, domain: str, selector: str, text: bytes) -> None:
+        """A key of a domain, in its own form: PEM, or base64 of an Ed25519 one."""
+        file = self.folder / f"{domain}.{selector}.key"
+        file.write_bytes(text)
+        chown(file, "nobody")
+        one = f'{{ selector = "{selector}"; path = "{file}"; }}'
+        self._keys[domain] = ", ".join(filter(None, (self._keys.get(domain), one)))
+
     def start(self) -> None:
+        domains = " ".join(f"{one} {{ selectors [ {keys} ] }}" for one, keys in self._keys.items())
+        conf = RSPAMD_CONF.format(
+            folder=self.folder, port=self._port, dns=self._dns, signing=domains, sealing=domains
+        )
+        (self.folder / "rspamd.conf").write_text(conf)
         drop = ("-u", "nobody", "-g", "nogroup") if os.geteuid() == 0 else ()
         self.launch("rspamd", "-f", "-c", self.folder / "rspamd.conf", *drop)
 
@@ -631,7 +679,27 @@ class Rspamd(Daemon):
 
     def symbols(self, message: bytes, **envelope: str) -> set[str]:
         """What it found; `envelope` has From, IP and Helo."""
+        return set(self._answer(message, envelope)["symbols"])
+
+    def signed(self, message: bytes, **envelope: str) -> bytes:
+        """The message with the signatures of its author's domain; `envelope` has a User as well."""
+        added = self._answer(message, envelope)["dkim-signature"]
+        values = added if isinstance(added, list) else [added]
+        return b"".join(_field("DKIM-Signature", value) for value in values) + message
+
+    def sealed(self, message: bytes, **envelope: str) -> bytes:
+        """The message with a seal of its recipient's domain; `envelope` has a Rcpt as well."""
+        added = self._answer(message, envelope)["milter"]["add_headers"]
+        names = ("ARC-Seal", "ARC-Message-Signature", "ARC-Authentication-Results")
+        return b"".join(_field(name, added[name]["value"]) for name in names) + message
+
+    def _answer(self, message: bytes, envelope: dict[str, str]) -> dict[str, Any]:
         url = f"http://127.0.0.1:{self._port}/checkv2"
-        with urlopen(Request(url, message, envelope), timeout=20) as answer:
-            found: set[str] = set(json.load(answer)["symbols"])
+        with urlopen(Request(url, message, envelope), timeout=60) as answer:
+            found: dict[str, Any] = json.load(answer)
         return found
+
+
+def _field(name: str, value: str) -> bytes:
+    lines = value.replace("\r\n", "\n").split("\n")
+    return f"{name}: {lines[0]}\r\n".encode() + b"".join(f"{x}\r\n".encode() for x in lines[1:])

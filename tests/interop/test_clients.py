@@ -5,18 +5,36 @@ import email.policy
 import smtplib
 import ssl
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import aiosmtplib
 import pytest
 
-from tests.interop.conftest import PASSWORD, Install, Installation, needs, wait_for
+from tests.interop.conftest import PASSWORD, Installation, needs, wait_for
 from tests.interop.peers import find
 
 pytestmark = pytest.mark.interop
 
 NODE = Path(__file__).parent / "node"
 CONTENT = "From: ann@a.test\r\nTo: budi@a.test\r\nSubject: halo\r\n\r\nselamat pagi\r\n"
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+    one = Installation(tmp_path_factory.mktemp("clients"))
+    one.populate()
+    one.start()
+    yield one
+    assert one.stop() == 0, one.output()
+
+
+@pytest.fixture
+def server(running: Installation) -> Installation:
+    """One for all clients; budi has read what came before."""
+    for mail in running.box("budi").glob("*"):
+        mail.unlink()
+    return running
 
 
 def trusting() -> ssl.SSLContext:
@@ -42,9 +60,8 @@ def run(*command: str | Path, text: str = "") -> str:
 
 
 @pytest.mark.parametrize("auth", ["PLAIN", "LOGIN"])
-def test_swaks_by_starttls(install: Install, auth: str) -> None:
+def test_swaks_by_starttls(server: Installation, auth: str) -> None:
     needs("swaks", "swaks")
-    server = install()
     printed = run(
         *("swaks", "--server", f"127.0.0.1:{server.submission}", "--tls", "--auth", auth),
         *("--auth-user", "ann@a.test", "--auth-password", PASSWORD),
@@ -54,9 +71,8 @@ def test_swaks_by_starttls(install: Install, auth: str) -> None:
     assert b"This is a test mailing" in arrived(server)
 
 
-def test_swaks_is_not_offered_auth_in_the_clear(install: Install) -> None:
+def test_swaks_is_not_offered_auth_in_the_clear(server: Installation) -> None:
     needs("swaks", "swaks")
-    server = install()
     done = subprocess.run(
         [
             *("swaks", "--server", f"127.0.0.1:{server.submission}", "--auth", "PLAIN"),
@@ -72,9 +88,8 @@ def test_swaks_is_not_offered_auth_in_the_clear(install: Install) -> None:
 
 
 @pytest.mark.parametrize("auth", ["plain", "login", "scram-sha-256"])
-def test_msmtp(install: Install, tmp_path: Path, auth: str) -> None:
+def test_msmtp(server: Installation, tmp_path: Path, auth: str) -> None:
     needs("msmtp", "msmtp")
-    server = install()
     config = tmp_path / "msmtprc"
     config.write_text(
         f"account default\nhost 127.0.0.1\nport {server.submissions}\ntls on\ntls_starttls off\n"
@@ -85,9 +100,10 @@ def test_msmtp(install: Install, tmp_path: Path, auth: str) -> None:
     assert b"selamat pagi" in arrived(server)
 
 
-def test_smtplib_by_implicit_tls(install: Install) -> None:
-    server = install()
-    with smtplib.SMTP_SSL("127.0.0.1", server.submissions, context=trusting()) as client:
+def test_smtplib_by_implicit_tls(server: Installation) -> None:
+    with smtplib.SMTP_SSL(
+        "127.0.0.1", server.submissions, timeout=60, context=trusting()
+    ) as client:
         client.login("ann@a.test", PASSWORD)
         client.sendmail("ann@a.test", ["budi@a.test"], CONTENT)
     mail = arrived(server)
@@ -95,16 +111,16 @@ def test_smtplib_by_implicit_tls(install: Install) -> None:
     assert b"Message-ID:" in mail
 
 
-def test_a_wrong_password_is_refused_and_the_right_one_still_works(install: Install) -> None:
-    server = install()
-    with smtplib.SMTP_SSL("127.0.0.1", server.submissions, context=trusting()) as client:
+def test_a_wrong_password_is_refused_and_the_right_one_still_works(server: Installation) -> None:
+    with smtplib.SMTP_SSL(
+        "127.0.0.1", server.submissions, timeout=60, context=trusting()
+    ) as client:
         with pytest.raises(smtplib.SMTPAuthenticationError):
             client.login("ann@a.test", "salah")
         client.login("ann@a.test", PASSWORD)
 
 
-async def test_aiosmtplib(install: Install) -> None:
-    server = install()
+async def test_aiosmtplib(server: Installation) -> None:
     for n in (1, 2):
         await aiosmtplib.send(
             CONTENT,
@@ -121,10 +137,9 @@ async def test_aiosmtplib(install: Install) -> None:
 
 
 @pytest.mark.parametrize("secure", ["yes", "no"])
-def test_nodemailer(install: Install, secure: str) -> None:
+def test_nodemailer(server: Installation, secure: str) -> None:
     needs("node", "nodejs")
     needs(NODE / "node_modules/nodemailer", "none; npm ci in tests/interop/node")
-    server = install()
     port = server.submissions if secure == "yes" else server.submission
     printed = run(
         find("node") or "node", NODE / "send.js", str(port), secure, "ann@a.test", PASSWORD,

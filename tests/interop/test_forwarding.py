@@ -80,7 +80,7 @@ class Host(MerpatiProcess):
 
     def bring(self, message: bytes, to: str) -> str:
         """From a stranger, whose address a balancer tells; the id."""
-        with Balanced("127.0.0.1", self.port, "mx.c.test", 20) as client:
+        with Balanced("127.0.0.1", self.port, "mx.c.test", 60) as client:
             client.ehlo()
             assert client.mail(str(EVE))[0] == 250
             assert client.rcpt(to)[0] == 250

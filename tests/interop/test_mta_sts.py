@@ -1,5 +1,5 @@
-"""MTA-STS between whole servers: one serves its policy by its own HTTPS door, and another of ours
-and a Postfix send to it.
+"""MTA-STS (RFC 8461) between whole servers: one serves its policy by its own HTTPS door, and
+another of ours and a Postfix send to it.
 
 Policies are asked at port 443 of public addresses, so all of it happens apart.
 """
@@ -10,9 +10,12 @@ import email
 import email.policy
 import gzip
 import json
+import ssl
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +26,11 @@ from merpati.clock import SystemClock
 from merpati.dns.client import DnsClient, DnsSettings
 from merpati.dns.key import key_of
 from merpati.dns.update import Change, RecordSet, Updater, UpdateSettings
-from merpati.testing.operator import move_in
-from merpati.testing.process import MerpatiProcess, free_port, wait_port
+from merpati.testing.operator import Attended, move_in
+from merpati.testing.process import free_port, wait_port
 from tests.interop.apart import Apart, apart
 from tests.interop.conftest import Installation, needs, submit, wait_for
-from tests.interop.peers import Daemon, Named, Postfix, find
+from tests.interop.peers import Daemon, Named, Postfix, find, wait_mails
 
 pytestmark = pytest.mark.interop
 
@@ -41,6 +44,10 @@ data = "var"
 [[port]]
 role = "mx"
 listen = "{there}:25"
+[[port]]
+role = "submissions"
+listen = "{there}:465"
+[autoconfig]
 [http]
 https = "{there}:443"
 tls_reports = true
@@ -50,6 +57,16 @@ directory = "shown"
 check = false
 {policy}
 """
+SHOWN = (
+    "mx.b.test",
+    "other.wrong.test",
+    "mta-sts.b.test",
+    "mta-sts.wrong.test",
+    "autoconfig.b.test",
+)
+"""Names of their certificates."""
+ELSEWHERE = "9.0.0.26"
+"""Where a Postfix is, and whoever serves the policies of its domains."""
 ENFORCE = '[mta_sts]\nmode = "enforce"\nmax_age = "1w"'
 TESTING = '[mta_sts]\nmode = "testing"\nmax_age = "1s"'
 ASKING = {
@@ -59,17 +76,29 @@ ASKING = {
     "smtp_tls_loglevel": "1",
     "smtp_connection_cache_on_demand": "no",
 }
+MODES = {"named.test": "enforce", "unnamed.test": "enforce", "tested.test": "testing"}
+"""Of the policies of domains whose mail Postfix takes; its certificate is for the first's host."""
+RELAYS = {"relay.test": "relay.test", "unproven.test": "unproven.test", "unlisted.test": "mx"}
+"""Smarthosts, all the same Postfix, and the host that the policy of each names, in enforce."""
+ROUTES = "".join(
+    f'[[route]]\nmatch = ["by.{relay}"]\nto = "smtp://{relay}:25"\n' for relay in RELAYS
+)
+TAKING = {
+    "virtual_mailbox_domains": " ".join([*MODES, *(f"by.{relay}" for relay in RELAYS)]),
+    "virtual_mailbox_maps": "static:bob/",
+    "mynetworks": ELSEWHERE,
+}
 POLICY_PORT = 8461
 
 
-class Theirs(MerpatiProcess):
+class Theirs(Attended):
     """A Merpati with bob of b.test, whose MX is in its policy, and of wrong.test, whose is not."""
 
     def __init__(self, folder: Path, authority: trustme.CA) -> None:
         super().__init__(folder, THEIRS.format(there=THERE, policy=ENFORCE), [])
         shown = folder / "shown"
         shown.mkdir()
-        for name in ("mx.b.test", "other.wrong.test", "mta-sts.b.test", "mta-sts.wrong.test"):
+        for name in SHOWN:
             made = authority.issue_cert(name)
             made.private_key_pem.write_to_path(shown / f"{name}.key")
             (shown / f"{name}.pem").write_bytes(made.cert_chain_pems[0].bytes())
@@ -93,9 +122,45 @@ class Resolver(Daemon):
     def start(self) -> None:
         self.folder.mkdir()
         settings = self.folder / "settings.yml"
-        settings.write_text(f"host: 127.0.0.1\nport: {POLICY_PORT}\ncache:\n  type: internal\n")
+        settings.write_text(
+            f"host: 127.0.0.1\nport: {POLICY_PORT}\ncache:\n  type: internal\n"
+            "default_zone:\n  timeout: 30\n"
+        )
         self.launch(find("mta-sts-daemon") or "mta-sts-daemon", "-c", settings)
         wait_port(POLICY_PORT)
+
+
+class PolicyHost:
+    """Serves the policies of domains that Postfix takes mail for; each names its host."""
+
+    def __init__(self, authority: trustme.CA) -> None:
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        names = (f"mta-sts.{domain}" for domain in (*MODES, *RELAYS))
+        authority.issue_cert(*names).configure_cert(context)
+        self._server = ThreadingHTTPServer((ELSEWHERE, 443), self._Answering)
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+
+    class _Answering(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            domain = self.headers["Host"].removeprefix("mta-sts.")
+            mode, host = MODES.get(domain, "enforce"), RELAYS.get(domain, f"mx.{domain}")
+            lines = ("version: STSv1", f"mode: {mode}", f"mx: {host}", "max_age: 600")
+            body = "\r\n".join(lines).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Says nothing."""
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +170,7 @@ class World:
     zones: Named
     theirs: Theirs
     ours: Installation
+    authority: trustme.CA
     authorities: Path
 
     def announce(self, domain: str, *texts: str) -> None:
@@ -123,8 +189,8 @@ class World:
 
     def story(self, message: str, kind: str) -> list[dict[str, Any]]:
         """What the log has of one kind: a command each time would take longer than all else."""
-        lines = self.ours.log.read_text().splitlines()
-        events = [json.loads(line) for line in lines if line.startswith(f'{{"kind":"{kind}"')]
+        lines = [one for one in self.ours.lines() if one.startswith(f'{{"kind":"{kind}"')]
+        events = [json.loads(line) for line in lines]
         return [one for one in events if one["message"] == message]
 
     def attempt(self, message: str) -> tuple[str, str]:
@@ -139,7 +205,7 @@ class World:
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Apart]:
     needs("named", "bind9")
     needs("ip", "iproute2")
-    with apart(tmp_path_factory.mktemp("apart"), (THERE,)) as thread:
+    with apart(tmp_path_factory.mktemp("apart"), (THERE, ELSEWHERE)) as thread:
         yield thread
 
 
@@ -157,9 +223,16 @@ def everybody(folder: Path, ended: contextlib.ExitStack) -> World:
     hosts = f"mta-sts A {THERE}\nmx A {THERE}\nother A {THERE}\n_mta-sts 1 TXT {{}}"
     record = '"v=STSv1; id=1"'
     told = '\n_smtp._tls TXT "v=TLSRPTv1; rua=mailto:bob@b.test,https://mta-sts.b.test/tls-reports"'
-    zones.add_dynamic("b.test", f"@ MX 10 mx\n{hosts.format(record)}", "grant owner zonesub TXT;")
+    programs = "\nautoconfig CNAME mx\n_autodiscover._tcp SRV 0 0 443 mx"
+    right = f"@ MX 10 mx\n{hosts.format(record)}{programs}"
+    zones.add_dynamic("b.test", right, "grant owner zonesub TXT;")
     wrong = f"@ MX 10 other\n{hosts.format(record)}{told}"
     zones.add_dynamic("wrong.test", wrong, "grant owner zonesub TXT;")
+    hosts = hosts.format(record).replace(THERE, ELSEWHERE)
+    for domain in MODES:
+        zones.add(domain, f"@ MX 10 mx\n{hosts}", signed=False)
+    for relay in RELAYS:
+        zones.add(relay, f"@ A {ELSEWHERE}\n{hosts}", signed=False)
     zones.start()
     ended.callback(zones.stop)
     authority, authorities = trustme.CA(), folder / "authorities.pem"
@@ -169,7 +242,7 @@ def everybody(folder: Path, ended: contextlib.ExitStack) -> World:
     theirs.start()
     ended.callback(theirs.stop)
     ours = Installation(
-        folder / "ours", '[dns]\nservers = ["127.0.0.1:53"]\n[reports]\nsend = true\n'
+        folder / "ours", f'[dns]\nservers = ["127.0.0.1:53"]\n[reports]\nsend = true\n{ROUTES}'
     )
     ours.environment["SSL_CERT_FILE"] = str(authorities)
     ours.populate()
@@ -177,7 +250,35 @@ def everybody(folder: Path, ended: contextlib.ExitStack) -> World:
     ended.callback(ours.stop)
     for port in (25, 443):
         wait_port(port, host=THERE)
-    return World(zones, theirs, ours, authorities)
+    return World(zones, theirs, ours, authority, authorities)
+
+
+def test_who_serves_documents_is_told_what_senders_and_programs_read(
+    alone: Apart, world: World
+) -> None:
+    alone.run(lambda: told_of(world))
+
+
+def told_of(world: World) -> None:
+    with pytest.MonkeyPatch.context() as environment:
+        (unproven,) = served(world, "wrong.test")
+        assert [one["flaw"] for one in unproven["remarks"]] == ["certificate authority"]
+        environment.setenv("SSL_CERT_FILE", str(world.authorities))
+        assert [(one["url"], one["state"], one["remarks"]) for one in served(world, "b.test")] == [
+            ("https://mta-sts.b.test/.well-known/mta-sts.txt", "there", []),
+            ("https://autoconfig.b.test/mail/config-v1.1.xml", "there", []),
+            ("https://mx.b.test/autodiscover/autodiscover.xml", "there", []),
+        ]
+        (unlisted,) = served(world, "wrong.test")
+    (remark,) = unlisted["remarks"]
+    assert (unlisted["state"], remark["flaw"]) == ("wrong", "hosts refused")
+    assert remark["detail"] == "other.wrong.test"
+
+
+def served(world: World, domain: str) -> list[dict[str, Any]]:
+    """What is to be had of a domain, as its own server's operator is told."""
+    done = world.theirs.run("domain", "setup", domain, "--check", "--json")
+    return list(json.loads(done.stdout)["served"])
 
 
 def test_postfix_reads_our_policy_and_goes_by_it(
@@ -201,7 +302,7 @@ def read_by_postfix(world: World, folder: Path) -> None:
         ended.callback(postfix.stop)
         for domain in ("b.test", "wrong.test"):
             postfix.send("ann@postfix.test", f"bob@{domain}", MESSAGE.replace(b"\r\n", b"\n"))
-        wait_for(lambda: postfix.log().count("status=") == 2)
+        wait_for(lambda: postfix.log().count("status=") >= 2)
         matching, mismatching = (
             next(line for line in postfix.log().splitlines() if f"to=<bob@{domain}>" in line)
             for domain in ("b.test", "wrong.test")
@@ -209,6 +310,48 @@ def read_by_postfix(world: World, folder: Path) -> None:
         assert "Verified TLS connection established to mx.b.test" in postfix.log()
         assert "status=sent" in matching
         assert "status=deferred (Server certificate not verified)" in mismatching
+
+
+def test_our_sender_holds_a_policy_against_postfix(
+    alone: Apart, world: World, short_path: Path
+) -> None:
+    needs("postfix", "postfix")
+    alone.run(lambda: held_against_postfix(world, short_path))
+
+
+def held_against_postfix(world: World, folder: Path) -> None:
+    made = world.authority.issue_cert("mx.named.test", "relay.test")
+    shown = made.private_key_and_cert_chain_pem.bytes()
+    postfix = Postfix(folder / "postfix", 25, more=TAKING, address=ELSEWHERE, pem=shown)
+    with contextlib.ExitStack() as ended:
+        postfix.start()
+        ended.callback(postfix.stop)
+        policies = PolicyHost(world.authority)
+        ended.callback(policies.stop)
+        assert world.attempt(world.send("named.test")) == ("sts-enforce", "pkix")
+        waiting = world.send("unnamed.test")
+        wait_for(lambda: bool(world.story(waiting, "deferred")))
+        assert world.story(waiting, "deferred")[0]["cause"] == "certificate-wrong-name"
+        wait_mails(postfix, "bob", 1)
+
+        assert world.attempt(world.send("tested.test")) == ("sts-testing", "")
+        wait_mails(postfix, "bob", 2)
+        held_by_their_own_names(world)
+        wait_mails(postfix, "bob", 3)
+
+
+def held_by_their_own_names(world: World) -> None:
+    """RFC 8461 §3.4: of smarthosts their own policy counts, though nobody on the route says TLS."""
+    assert world.attempt(world.send("by.relay.test")) == ("sts-enforce", "pkix")
+    for relay, cause in (
+        ("unproven.test", "certificate-wrong-name"),
+        ("unlisted.test", "sts-host-unlisted"),
+    ):
+        waiting = world.send(f"by.{relay}")
+        wait_for(lambda waiting=waiting: bool(world.story(waiting, "deferred")))
+        deferred = world.story(waiting, "deferred")[0]
+        assert (deferred["cause"], deferred["attempt"]["policy"]) == (cause, "sts-enforce")
+    assert f"the MTA-STS policy of {relay} does not name" in world.ours.ask("trace", waiting)
 
 
 def test_our_sender_goes_by_the_policy_of_the_domain(alone: Apart, world: World) -> None:

@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 import pytest
 
-from merpati.testing.operator import move_in
-from merpati.testing.process import MerpatiProcess, free_port
+from merpati.testing.operator import Attended, move_in
+from merpati.testing.process import free_port
 from merpati.testing.zone import Fault, ZoneServer, serve_zone
 from tests.interop.conftest import Install, Installation, submit, wait_for
 from tests.interop.peers import Postfix, wait_mails
@@ -54,7 +54,7 @@ listen = "127.0.0.1:{watch}"
 MESSAGE = b"From: ann@a.test\r\nSubject: by mx\r\n\r\nhello\r\n"
 
 
-class Second(MerpatiProcess):
+class Second(Attended):
     """A Merpati on 127.0.0.2 with the user bob in each of these domains."""
 
     def __init__(self, folder: Path, mx: int, *domains: str) -> None:
@@ -156,11 +156,9 @@ async def test_mail_waits_for_a_dns_that_fails_and_goes_when_it_recovers(
         server = await away(install, by_mx(dns, port))
         sent = [await away(submit, server, [f"bob@{domain}"], MESSAGE) for domain in failing]
         for message in sent:
-            await away(
-                wait_for, lambda message=message: story(server, message, "deferred"), seconds=30
-            )
+            await away(wait_for, lambda message=message: story(server, message, "deferred"))
             (deferred, *_) = await away(story, server, message, "deferred")
             assert deferred["cause"] == "dns-failing"
         dns.faults.clear()
         for domain in failing:
-            await away(wait_for, lambda domain=domain: len(second.mails(domain)) == 1, seconds=30)
+            await away(wait_for, lambda domain=domain: len(second.mails(domain)) == 1)

@@ -53,7 +53,7 @@ def opendkim(folder: Path, configuration: str, message: bytes) -> str:
     (folder / "conf").write_text(COMMON + configuration)
     (folder / "message").write_bytes(message)
     command = [peers.find("opendkim") or "", "-x", folder / "conf", "-t", folder / "message", "-vv"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -1,14 +1,17 @@
-"""Rspamd and Merpati judge the same messages alike: DKIM, SPF, DMARC and ARC."""
+"""Rspamd and Merpati judge the same messages alike (DKIM, SPF, DMARC and ARC), and each believes
+what the other signs."""
 
 import asyncio
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from merpati.authenticity.arc.sealer import Sealer
 from merpati.authenticity.dkim.canonical import Canonicalization
-from merpati.authenticity.dkim.keypair import KeyKind
+from merpati.authenticity.dkim.keypair import KeyKind, KeyPair
 from merpati.authenticity.dkim.result import Result
 from merpati.authenticity.dkim.signer import SigningSettings, sign
 from merpati.authenticity.examiner import Examiner, ExaminerSettings, spf_check
@@ -38,6 +41,7 @@ SPF = {
     "redirected": "v=spf1 redirect=fail.test",
     "macro": "v=spf1 exists:%{ir}.%{l}._spf.test -all",
 }
+BOTH_PASS = {"rsa-sha256": Result.PASS, "ed25519-sha256": Result.PASS}
 POLICIES = {"reject": "reject", "quarantine": "quarantine", "nothing": "none"}
 
 
@@ -66,6 +70,13 @@ class Judges:
     def theirs(self, message: bytes, sender: str) -> set[str]:
         return self._rspamd.symbols(message, **{"From": sender, "IP": IP, "Helo": "mx.a.test"})
 
+    def signed_by_them(self, message: bytes) -> bytes:
+        return self._rspamd.signed(message, User="ann@a.test", From="ann@a.test", IP=IP)
+
+    def sealed_by_them(self, message: bytes, domain: str) -> bytes:
+        rcpt = f"budi@{domain}"
+        return self._rspamd.sealed(message, From="ann@a.test", Rcpt=rcpt, IP=IP, Helo="mx.a.test")
+
     def ours(self, message: bytes, sender: str) -> Judgement:
         async def judge() -> Judgement:
             clock = SystemClock()
@@ -87,12 +98,21 @@ def judges(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Judges]:
     folder = tmp_path_factory.mktemp("rspamd")
     with zone_in_a_thread(_zone()) as server:
         rspamd = Rspamd(folder, free_port(), "{}:{}".format(*server.address))
+        for domain in ("a.test", "one.test", "two.test"):
+            for kind in KINDS:
+                rspamd.key(domain, kind.value, _theirs_to_read(a_key(kind).pair))
         rspamd.start()
         try:
             wait_for(rspamd.answers)
             yield Judges(rspamd, server.address)
         finally:
             rspamd.stop()
+
+
+def _theirs_to_read(pair: KeyPair) -> bytes:
+    if isinstance(pair.private, Ed25519PrivateKey):
+        return b64encode(pair.private.private_bytes_raw())
+    return pair.pem
 
 
 def dkim_signed(kind: KeyKind, domain: str = "a.test", message: bytes = MESSAGE) -> bytes:
@@ -114,6 +134,20 @@ def test_rspamd_believes_our_signatures(
     assert "R_DKIM_ALLOW" in judges.theirs(message, "ann@a.test")
     assert "R_DKIM_REJECT" in judges.theirs(message.replace(b"apa", b"aqa"), "ann@a.test")
     assert "R_DKIM_REJECT" in judges.theirs(message.replace(b"Budi", b"Bodi"), "ann@a.test")
+
+
+def results(judgement: Judgement) -> dict[str, Result]:
+    """By the algorithm of each signature."""
+    return {one.evidence.algorithm: one.result for one in judgement.signatures}
+
+
+def test_we_believe_the_signatures_of_rspamd(judges: Judges) -> None:
+    """It signs by each key that it has of the domain: RSA and Ed25519."""
+    message = judges.signed_by_them(MESSAGE)
+    assert results(judges.ours(message, "ann@a.test")) == BOTH_PASS
+    for octets, instead in ((b"apa", b"aqa"), (b"Budi", b"Bodi")):
+        altered = results(judges.ours(message.replace(octets, instead), "ann@a.test"))
+        assert set(altered.values()) == {Result.FAIL}
 
 
 _SPF_SYMBOLS = {
@@ -175,3 +209,15 @@ def test_rspamd_believes_our_seals(judges: Judges) -> None:
     altered = message.replace(b"apa", b"aqa")
     assert judges.ours(altered, "ann@a.test").chain.result is Result.FAIL
     assert judges.theirs(altered, "ann@a.test") & {"ARC_REJECT", "ARC_INVALID"}
+
+
+def test_we_believe_the_seals_of_rspamd(judges: Judges) -> None:
+    """Beside ours, in both orders. It seals by RSA alone, as nothing else is defined (RFC 8617)."""
+    signed = dkim_signed(KeyKind.RSA_2048)
+    both = sealed(judges.sealed_by_them(signed, "one.test"), "two.test", Result.PASS)
+    assert judges.ours(both, "ann@a.test").chain.result is Result.PASS
+    turned = judges.sealed_by_them(sealed(signed, "two.test", Result.NONE), "one.test")
+    assert judges.ours(turned, "ann@a.test").chain.result is Result.PASS
+    for octets, instead in ((b"apa", b"aqa"), (b"d=one.test", b"d=two.test")):
+        altered = turned.replace(octets, instead)
+        assert judges.ours(altered, "ann@a.test").chain.result is Result.FAIL

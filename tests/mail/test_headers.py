@@ -1,4 +1,6 @@
-"""The header section: what is a field, where the body begins, and that nothing raises."""
+"""The header section: what is a field, where the body begins, and that nothing raises.
+
+RFC 2047, 5322 and 6532."""
 
 import time
 

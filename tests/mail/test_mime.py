@@ -1,4 +1,4 @@
-"""MIME as we write it, read back by a parser that we did not write."""
+"""MIME as we write it, read back by a parser that we did not write (RFC 2047 and 2231)."""
 
 import email
 import email.policy

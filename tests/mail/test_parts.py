@@ -1,4 +1,4 @@
-"""Messages taken apart: structure, text, file names, and bombs that stay harmless."""
+"""Messages taken apart: structure, text, file names, and bombs that stay harmless (RFC 2231)."""
 
 from email.message import EmailMessage
 from email.policy import SMTP

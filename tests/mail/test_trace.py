@@ -1,4 +1,4 @@
-"""The Received field that this host writes (RFC 5321 §4.4)."""
+"""The Received field that this host writes (RFC 5321 §4.4, RFC 3848)."""
 
 import re
 

@@ -69,7 +69,7 @@ def test_a_dead_worker_counts_nothing() -> None:
 
 def test_values_are_everybodys_and_begin_at_nothing() -> None:
     table = a_table()
-    assert list(row_of(table, "a").values) == [0.0] * 4
+    assert list(row_of(table, "a").values) == [0.0] * 5
 
     def work() -> None:
         row_of(table, "a").values[2] = 7.5
@@ -123,9 +123,13 @@ def test_the_board_shows_each_worker() -> None:
     board = Board(2)
     board.become(1, 4711)
     board.live(12.5)
+    board.serve()
     board.connected(3)
     board.connected(-1)
     assert (board.pid(1), board.alive(1), board.connections(1)) == (4711, 12.5, 2)
     assert (board.pid(0), board.alive(0), board.connections(0)) == (0, 0.0, 0)
+    assert (board.serves(0), board.serves(1)) == (False, True)
+    board.leave()
+    assert (board.serves(1), board.alive(1)) == (False, 12.5), "it lives, and takes no more"
     board.clear(1)
     assert (board.pid(1), board.alive(1), board.connections(1)) == (0, 0.0, 0)

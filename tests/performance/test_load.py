@@ -22,7 +22,7 @@ def sink(tmp_path: Path) -> Iterator[OwnSink]:
 
 def send(load: Load, port: int, count: int) -> dict[str, float]:
     done = subprocess.run(
-        load.command(port, count), capture_output=True, text=True, timeout=60, check=False
+        load.command(port, count), capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stderr
     told: dict[str, float] = json.loads(done.stdout)
@@ -47,7 +47,7 @@ def test_with_a_rate_messages_begin_at_their_time(sink: OwnSink) -> None:
 def test_a_server_that_refuses_fails_the_load(sink: OwnSink) -> None:
     load = Load(style="steps", tls="implicit")
     done = subprocess.run(
-        load.command(sink.port, 1), capture_output=True, text=True, timeout=60, check=False
+        load.command(sink.port, 1), capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode != 0
     assert "the load failed" in done.stderr

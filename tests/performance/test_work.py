@@ -11,15 +11,24 @@ import pytest
 from benchmarks.work import TOLERANCE, Figure, kept, measure
 
 
-def check(figures: list[Figure]) -> None:
+def grown(figures: list[Figure]) -> list[str]:
+    """What costs more than is kept, in words."""
     allowed = kept()
-    grown = [
+    return [
         f"{one.scenario}, {one.kind}: {one.value} a message, {allowed[one.scenario, one.kind]} kept"
         for one in figures
         if one.value > TOLERANCE * allowed[one.scenario, one.kind]
     ]
-    assert not grown, (
-        "\n".join(grown) + "\nIf it is worth it: python -m benchmarks.work --write, and say why."
+
+
+def check(scenario: str, kind: str) -> None:
+    """Whatever else the machine does makes a count larger at times, and none smaller."""
+    told: list[str] = []
+    for _ in range(3):
+        if not (told := grown(measure([scenario], [kind]))):
+            return
+    pytest.fail(
+        "\n".join(told) + "\nIf it is worth it: python -m benchmarks.work --write, and say why."
     )
 
 
@@ -27,7 +36,7 @@ def check(figures: list[Figure]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("scenario", ["received", "relayed"])
 def test_a_message_costs_no_more_calls_than_written_down(scenario: str) -> None:
-    check(measure([scenario], ["calls"]))
+    check(scenario, "calls")
 
 
 @pytest.mark.slow
@@ -35,11 +44,11 @@ def test_a_message_costs_no_more_calls_than_written_down(scenario: str) -> None:
 def test_a_message_costs_no_more_system_calls_than_written_down(scenario: str) -> None:
     if not shutil.which("strace"):
         pytest.skip("strace is not installed: system calls went uncounted")
-    check(measure([scenario], ["system"]))
+    check(scenario, "system")
 
 
 def test_a_figure_that_grew_by_more_than_a_tenth_is_named() -> None:
     ((scenario, kind), value), *_ = kept().items()
-    check([Figure(scenario, kind, value * 1.09)])
-    with pytest.raises(AssertionError, match="--write"):
-        check([Figure(scenario, kind, value * 1.11)])
+    assert grown([Figure(scenario, kind, value * 1.09)]) == []
+    (told,) = grown([Figure(scenario, kind, value * 1.11)])
+    assert scenario in told

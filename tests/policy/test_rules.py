@@ -10,6 +10,7 @@ from merpati.mail.address import Address
 from merpati.mail.headers import Headers
 from merpati.policy.judge import Judge
 from merpati.policy.rule import Facts, Moment, Rule
+from merpati.policy.rules.author import Author
 from merpati.policy.rules.hops import Hops
 from merpati.policy.rules.limits import Limits, LimitSettings
 from merpati.policy.rules.magic import Magic
@@ -19,6 +20,7 @@ from merpati.policy.rules.sender import Sender
 from merpati.testing.clock import VirtualClock
 from merpati.testing.facts import some_facts
 from merpati.testing.residents import Residents
+from tests.cases import each
 
 
 @pytest.fixture
@@ -115,6 +117,45 @@ async def test_a_login_sends_as_itself(residents: Residents, sender: str, expect
 
 async def test_a_stranger_may_name_any_sender(residents: Residents) -> None:
     await check(Sender(residents), Moment.MAIL, some_facts(sender="ann@a.test"), "")
+
+
+@each(
+    ("author", "expected"),
+    [
+        ("ann@a.test", ""),
+        ("Ann <ann@A.test>", ""),
+        ("sales@a.test", ""),
+        ("eve@elsewhere.test", ""),
+        ("root", ""),
+        ("Budi <budi@a.test>", "550 5.7.1 ann@a.test may not write as budi@a.test, as From says"),
+        ("ann@a.test, budi@a.test", "550 5.7.1"),
+        ("us: ann@a.test, budi@a.test;", "550 5.7.1"),
+        ("budi@a.test (ann@a.test)", "550 5.7.1"),
+        ("ann@a.test\r\nFrom: budi@a.test", "550 5.7.1"),
+        ("ann@a.test,\r\n budi@a.test", "550 5.7.1"),
+        ("ceo@mail.a.test", "550 5.7.1"),
+        ("<budi@a.test> <ann@a.test>", "550 5.7.1"),
+        ("<ann@a.test> <budi@a.test>", "550 5.7.1"),
+        ("budi@a.test ann@a.test", "550 5.7.1"),
+        (f"<ann@a.test> {'x' * 300} <budi@a.test", "550 5.7.1"),
+    ],
+)
+def test_a_login_writes_as_itself(author: str, expected: str) -> None:
+    residents = Residents()
+    residents.move_in("ann@a.test")
+    residents.alias("sales@a.test", "ann@a.test")
+    facts = some_facts(sender="ann@a.test", login="ann@a.test")
+    facts.headers = Headers.scan(f"From: {author}\r\n\r\n".encode())
+    verdict = Author(residents).judge(Moment.MESSAGE, facts)
+    said = str(verdict.reply) if verdict else ""
+    assert said.startswith(expected)
+    assert bool(said) == bool(expected)
+
+
+async def test_who_has_no_login_may_name_any_author(residents: Residents) -> None:
+    facts = some_facts(sender="ann@a.test")
+    facts.headers = Headers.scan(b"From: budi@a.test\r\n\r\n")
+    await check(Author(residents), Moment.MESSAGE, facts, "")
 
 
 async def test_the_hop_too_many_is_a_loop(expander: Expander) -> None:

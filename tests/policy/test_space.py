@@ -55,7 +55,28 @@ def test_zero_keeps_nothing_free() -> None:
     assert refusal(Space(Device(GIB, 0).measure, MIB, VirtualClock(), 0)) == ""
 
 
-async def test_the_disk_is_asked_once_a_second_at_most() -> None:
+async def test_a_disk_with_little_room_left_is_asked_before_it_could_be_full() -> None:
+    """As fast as a disk can be written: 8 MiB more than what is kept last for 8 ms."""
+    clock, device = VirtualClock(), Device(GIB, 15 * MIB)
+    rule = Space(device.measure, MIB, clock, 7 * MIB)
+    assert not refusal(rule)
+    device.free = 0
+    await clock.advance(0.007)
+    assert not refusal(rule)
+    await clock.advance(0.001)
+    assert refusal(rule)
+
+
+async def test_a_roomy_disk_is_asked_once_a_second() -> None:
+    clock, device = VirtualClock(), Device(1000 * GIB, 500 * GIB)
+    rule = Space(device.measure, MIB, clock)
+    for _ in range(10):
+        assert not refusal(rule)
+        await clock.advance(0.099)
+    assert device.asked == 1
+
+
+async def test_a_full_disk_is_asked_once_a_second() -> None:
     clock, device = VirtualClock(), Device(GIB, 0)
     rule = Space(device.measure, MIB, clock)
     for _ in range(1000):

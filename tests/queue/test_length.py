@@ -11,7 +11,9 @@ import pytest
 from merpati.journal.store import JournalStore
 from merpati.mail.envelope import Body
 from merpati.queue.entry import Claim, Settlement, State
+from merpati.queue.flow import Flow
 from merpati.queue.holds import Holds
+from merpati.queue.lanes import Lanes
 from merpati.queue.store import QueueStore
 from merpati.storage.connection import StorageSettings
 from merpati.storage.database import Database
@@ -114,6 +116,32 @@ async def test_no_step_more_is_taken_beside_fifteen_times_as_many(
     many = await steps(tmp_path / "long", LONG, todo, times=20)
     assert few > 0
     assert many <= 1.1 * few
+
+
+async def test_the_first_mail_of_a_sender_to_a_domain_costs_the_same_however_many_write_to_it(
+    tmp_path: Path,
+) -> None:
+    database = Database(StorageSettings(tmp_path / "0.db"))
+    await database.open()
+    lanes, way = Lanes(), ("everybody.test", "")
+
+    async def found(senders: range) -> int:
+        """Steps of finding the lanes of so many new senders."""
+        counted = Steps()
+
+        def find(connection: apsw.Connection) -> None:
+            counted.watch(connection)
+            for n in senders:
+                lanes.find(connection, way, Flow(f"sender{n}.test"))
+
+        await database.write(find)
+        return counted.taken
+
+    await found(range(10))
+    few = await found(range(10, 20))
+    await found(range(20, 300))
+    assert await found(range(300, 310)) <= 1.1 * few
+    await database.close()
 
 
 async def test_a_claim_hands_sqlite_nothing_of_what_is_in_hand(tmp_path: Path) -> None:

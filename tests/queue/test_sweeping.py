@@ -17,6 +17,7 @@ from merpati.storage.database import Database
 from merpati.storage.errors import StorageError
 from merpati.testing.clock import VirtualClock
 from merpati.testing.conformance.bench import NOW, an_entry
+from merpati.testing.disk import Fault, FaultDisk
 
 LARGE = Body((bytes(CHUNK * SLICE), bytes(CHUNK * SLICE), b"end"))
 
@@ -38,7 +39,7 @@ def counted(connection: apsw.Connection) -> tuple[int, int]:
 
 
 async def swept(database: Database) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await database.read(counted) != (0, 0):
             await asyncio.sleep(0)
 
@@ -84,6 +85,7 @@ async def test_what_a_crash_left_is_swept_after_the_next_start(tmp_path: Path) -
     database, queue = await opened(tmp_path / "0.db")
     draft = queue.draft()
     await draft.write(bytes(CHUNK * 3))
+    await database.probe()  # The last of them was still on its way.
     assert await database.read(counted) == (3, 1)
     await database.close()
     database, queue = await opened(tmp_path / "0.db")
@@ -97,11 +99,32 @@ async def test_a_draft_that_is_written_is_left_alone_by_the_sweep(tmp_path: Path
     await going.write(bytes(CHUNK))
     await given_up.write(bytes(CHUNK))
     await given_up.discard()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while await database.read(counted) != (1, 1):
             await asyncio.sleep(0)
     await queue.put(an_entry(1, size=CHUNK), going)
     assert [len(piece) async for piece in queue.read(an_entry(1).id)] == [CHUNK]
+    await database.close()
+
+
+async def test_a_chunk_that_was_not_stored_is_told_of_with_the_next_and_nothing_is_put(
+    tmp_path: Path,
+) -> None:
+    fault = Fault()
+    disk = FaultDisk(fault)
+    database = Database(StorageSettings(tmp_path / "0.db", vfs=disk.name))
+    await database.open()
+    queue = QueueStore(database, JournalStore(database), VirtualClock(NOW))
+    await queue.open()
+    draft = queue.draft()
+    fault.at, fault.only = len(fault.operations) + 1, "write"
+    await draft.write(bytes(CHUNK))
+    with pytest.raises(StorageError):
+        await draft.write(bytes(CHUNK))
+    with pytest.raises(StorageError):
+        await queue.put(an_entry(1, size=3 * CHUNK), draft)
+    await draft.discard()
+    assert await queue.search(Selection(), 10) == []
     await database.close()
 
 

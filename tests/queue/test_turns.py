@@ -34,6 +34,23 @@ def test_one_of_five_turns_is_bulk_mails() -> None:
     assert sorted(taken) == sorted(f"{name}{n}" for name in ("news", "a") for n in range(10))
 
 
+def test_the_last_that_came_may_be_taken_instead() -> None:
+    turns = filled(a=Flow("a"), b=Flow("b"))
+    taken = [turns.pop(last=True), turns.pop(), turns.pop(), turns.pop(last=True)]
+    assert taken == ["a9", "b0", "a0", "b9"]
+    assert len(turns) == 16
+
+
+def test_what_is_shed_is_the_first_of_the_longest_line() -> None:
+    turns = filled(a=Flow("a"), b=Flow("b"))
+    turns.pop()
+    assert [turns.shed() for _ in range(2)] == ["b0", "a1"]
+    turns.add("news0", NEWS)
+    turns.add("x", NEWS, is_urgent=True)
+    assert (turns.shed(), turns.bulk, len(turns)) == ("news0", 0, 18)
+    assert [turns.shed() for _ in range(18)][-1] == "x"
+
+
 def test_what_is_urgent_comes_first_in_its_order() -> None:
     turns = filled(a=Flow("a"))
     turns.add("x", NEWS, is_urgent=True)

@@ -142,6 +142,18 @@ ENVELOPE_OF = "UPDATE message SET entry = CAST(replace(entry, {}) AS BLOB) WHERE
         ("DELETE FROM site WHERE name = 'b.test'", Damage.HIDDEN, ""),
         ("UPDATE event SET body = x'7b' WHERE seq = 3", Damage.EVENT, LARGE),
         (f"UPDATE event SET thread = '{HELD}' WHERE seq = 1", Damage.EVENT, HELD),
+        (
+            "UPDATE event SET body = CAST(replace(body, CAST('eko@b' AS BLOB), 'eco@b') AS BLOB) "
+            f"WHERE thread = '{HELD}'",
+            Damage.EVENT,
+            HELD,
+        ),
+        ("UPDATE event SET thread = CAST(x'ff' AS TEXT) WHERE seq = 1", Damage.ROWS, ""),
+        (
+            "UPDATE party SET address = 'b.test@eco' WHERE address = 'b.test@eko'",
+            Damage.EVENT,
+            HELD,
+        ),
     ],
 )
 def test_what_is_damaged_is_named(

@@ -1,5 +1,7 @@
 """What a door makes of the authenticity of mail: refused, marked, or only told of."""
 
+from dataclasses import replace
+
 import pytest
 
 from merpati.authenticity.dkim.signer import sign
@@ -7,9 +9,11 @@ from merpati.authenticity.examiner import Examiner
 from merpati.authenticity.judgement import Origin, SpfFound
 from merpati.authenticity.questions import Asking, txt
 from merpati.authenticity.results import AuthenticationResults, parse_results
+from merpati.authenticity.seen import Seen
 from merpati.dns.errors import DnsError, DnsTimeout
-from merpati.journal.events import Accepted, Check, Refused
+from merpati.journal.events import Accepted, Check, Refused, Replay
 from merpati.mail.headers import Headers
+from merpati.policy.replay import Action, ReplaySettings
 from merpati.policy.rules.dmarc import DmarcSettings
 from merpati.policy.rules.table import RuleSettings
 from merpati.reception.port import Role
@@ -31,7 +35,8 @@ def spf(origin: Origin) -> Asking[SpfFound]:
     domain = origin.sender.domain if origin.sender else origin.helo
     answer = yield from txt(domain)
     unknown = "fail" if origin.sender else "none"
-    return SpfFound("pass" if answer.records else unknown, domain, "", "v=spf1 -all")
+    seen = (Seen.of(domain, b"v=spf1 include:c.test -all"), Seen.of("c.test", b"v=spf1 \x1b[2J"))
+    return SpfFound("pass" if answer.records else unknown, domain, seen=seen)
 
 
 class Bank(House):
@@ -104,7 +109,7 @@ class TestRefusing:
         results = {one.method: one.result for one in told.findings}
         assert results == {"iprev": "permerror", "spf": "pass", "dkim": "none", "dmarc": "pass"}
         (event,) = await house.events(Accepted)
-        assert [one.method for one in event.checks] == ["iprev", "spf", "dmarc"]
+        assert [one.method for one in event.checks] == ["iprev", "spf", "dkim", "dmarc"]
         assert event.checks[1].alignment == "the same domain"
 
     async def test_a_signature_is_enough(self) -> None:
@@ -230,7 +235,7 @@ class TestForged:
         await house.receives(FIELDS)
         assert (await house.stored()).endswith(FIELDS)
 
-    @pytest.mark.parametrize(("count", "left"), [(100, 100), (101, 0)])
+    @pytest.mark.parametrize(("count", "left"), [(30, 30), (31, 0)])
     async def test_of_so_many_none_is_honest(self, count: int, left: int) -> None:
         house = Bank(b"p=none")
         await house.receives(FORGED.replace(b"mx.a.test", b"mx.b.test") * count + MESSAGE)
@@ -282,6 +287,63 @@ class TestLargeMessages:
         assert await house.receives(signed(self.LARGE) + b"more\r\n") == REFUSED
 
 
+class TestReplays:
+    """One signed message that a stranger brings again and again (threats: DKIM replay)."""
+
+    def house(self, action: Action = Action.RECORD) -> Bank:
+        house = Bank()
+        house.rules = replace(house.rules, replay=ReplaySettings(recipients=5, action=action))
+        return house
+
+    async def test_it_is_told_of_and_taken(self) -> None:
+        house, message = self.house(), signed(MESSAGE)
+        for _ in range(7):
+            assert (await house.receives(message)).startswith("250")
+        *before, sixth, seventh = await house.events(Accepted)
+        assert [one.replay for one in before] == [None] * 5
+        assert sixth.replay == Replay(
+            domain="bank.test", selector="rsa-2048", copies=6, recipients=6
+        )
+        assert seventh.replay is not None
+        assert seventh.replay.recipients == 7
+        assert house.limits.totals == {}
+        assert (
+            "    repeated signature: that of bank.test (rsa-2048) came with 6 messages to 6 "
+            "recipients within 1 min, from hosts that are not its signer's:"
+        ) in tell([sixth], "en")
+        assert "tanda tangan berulang: milik bank.test (rsa-2048) datang" in tell([sixth], "id")
+
+    async def test_by_configuration_filters_find_it(self) -> None:
+        for copies, mark in ((5, None), (6, "suspected")):
+            house, message = self.house(Action.MARK), signed(MESSAGE)
+            for _ in range(copies):
+                assert (await house.receives(message)).startswith("250")
+            dkim = (await house.told()).findings[2]
+            assert (dkim.method, dkim.result) == ("dkim", "pass")
+            assert dkim.get("policy", "replay") == mark
+
+    async def test_by_configuration_it_comes_later(self) -> None:
+        house, message = self.house(Action.DEFER), signed(MESSAGE)
+        for _ in range(5):
+            assert (await house.receives(message)).startswith("250")
+        for _ in range(2):
+            assert await house.receives(message) == (
+                "450 4.7.28 One message signed by bank.test comes too often from others, try again "
+                "later"
+            )
+        *_, refused = await house.events(Refused)
+        assert refused.replay is not None
+        assert (refused.rule, refused.replay.recipients) == ("replay", 6)
+        assert house.limits.totals == {"mx: replay_recipients": 2}
+        assert (await house.receives(signed(MESSAGE + b"another\r\n"))).startswith("250")
+
+    async def test_the_signers_own_hosts_may_send_it_to_whomever_they_like(self) -> None:
+        house, message = self.house(Action.DEFER), signed(MESSAGE)
+        for _ in range(20):
+            reply = await house.receives(message, sender="ann@bank.test")
+            assert reply.startswith("250")
+
+
 class TestStory:
     """`merpati trace` says why, and whose fault it is."""
 
@@ -289,7 +351,11 @@ class TestStory:
         house = Bank()
         await house.receives()
         story = tell(await house.events(Refused), "en")
-        assert "SPF: fail evil.test; another organization; v=spf1 -all" in story
+        assert (
+            "    SPF: fail evil.test; another organization; v=spf1 include:c.test -all\n"
+            "    SPF, record of c.test: v=spf1 ?[2J\n"
+            "    DKIM: none; the message has no signature: nothing in it proves who wrote it\n"
+        ) in story
         assert (
             "DMARC: fail bank.test; neither SPF nor DKIM passed; its domain asks to refuse it;"
             " _dmarc.bank.test: v=DMARC1; p=reject"
@@ -310,3 +376,5 @@ class TestStory:
         await house.receives(sender="ann@bank.test")
         story = tell(await house.events(Accepted), "id")
         assert "DMARC: pass bank.test; SPF lulus untuk domain yang sama" in story
+        assert "SPF, catatan c.test: v=spf1" in story
+        assert "DKIM: none; pesan ini tidak ditandatangani: tidak ada apa pun di" in story

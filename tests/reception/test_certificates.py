@@ -14,19 +14,19 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 
 from merpati.clock import SystemClock
-from merpati.journal.events import LoggedIn, LoginFailed
+from merpati.journal.events import Lifecycle, LoggedIn, LoginFailed
 from merpati.mail.address import Address
 from merpati.mail.trace import Tls
 from merpati.reception.port import ClientCertificates, Port, PortSettings, Role
 from merpati.testing.clock import VirtualClock
 from merpati.testing.doors import HOSTNAME, House, greeted, networks
+from merpati.testing.shown import showing
 from merpati.wire.certificates import make_self_signed
 from merpati.wire.endpoint import Endpoint
 from merpati.wire.errors import TlsError
 from merpati.wire.listen import Listener
 from merpati.wire.loop import Wire
 from merpati.wire.sockets import bind, bound_to
-from merpati.wire.tls import server_context
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Office:
         return context
 
     def context(self, *, required: bool = False):  # type: ignore[no-untyped-def]
-        return server_context(*self.pair, self.authorities).asking[required]
+        return showing(*self.pair, self.authorities).asking[required]
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ async def listening(
 
 @contextmanager
 def connected(at: Endpoint, context: ssl.SSLContext) -> Iterator[smtplib.SMTP]:
-    with smtplib.SMTP_SSL(at.ip, at.port, "client.test", timeout=10, context=context) as client:
+    with smtplib.SMTP_SSL(at.ip, at.port, "client.test", timeout=60, context=context) as client:
         client.ehlo()
         yield client
 
@@ -133,6 +133,8 @@ async def test_who_shows_a_bad_certificate_or_none_where_one_is_required_gets_no
     [event] = await house.events(LoginFailed)
     why = "no certificate was shown" if required else "the certificate is not accepted"
     assert (event.mechanism, event.why, event.ip) == ("EXTERNAL", why, "127.0.0.1")
+    [limit] = await house.events(Lifecycle)
+    assert (limit.what, limit.detail) == ("limit", "submissions: client certificates refused")
 
 
 @pytest.mark.slow
@@ -146,7 +148,7 @@ async def test_a_revoked_certificate_gets_no_session(office: Office, tmp_path: P
     leaf = x509.load_pem_x509_certificate(issued.cert_chain_pems[0].bytes())
     authorities = tmp_path / "clients.pem"
     authorities.write_bytes(office.trusted.cert_pem.bytes() + a_list(office.trusted, leaf))
-    tls = server_context(*office.pair, authorities).asking[False]
+    tls = showing(*office.pair, authorities).asking[False]
     async with listening(house, tls) as at:
         assert (await asyncio.to_thread(log_in, at, context))[1] == 235
         with pytest.raises((ssl.SSLError, smtplib.SMTPException, OSError)):
@@ -173,11 +175,11 @@ def a_list(authority: trustme.CA, leaf: x509.Certificate) -> bytes:
 def test_a_reload_with_other_authorities_trusts_the_former_no_more(
     office: Office, tmp_path: Path
 ) -> None:
-    tls = server_context(*office.pair, office.authorities)
+    tls = showing(*office.pair, office.authorities)
     kept = tls.asking[True]
     before = kept.context
     office.strange.cert_pem.write_to_path(other := tmp_path / "other.pem")
-    tls.reload(*office.pair, other)
+    tls.trust(other)
     assert tls.asking[True] is kept
     assert kept.context is not before
     assert len(kept.context.get_ca_certs()) == 1
@@ -187,12 +189,12 @@ def test_a_reload_with_other_authorities_trusts_the_former_no_more(
 def test_authorities_that_are_none_leave_all_as_it_was(
     office: Office, tmp_path: Path, content: str | None
 ) -> None:
-    tls = server_context(*office.pair, office.authorities)
+    tls = showing(*office.pair, office.authorities)
     before = tls.asking[False].context
     if content:
         (tmp_path / "bad.pem").write_text(content)
     with pytest.raises(TlsError, match=r"bad\.pem"):
-        tls.reload(*office.pair, tmp_path / "bad.pem")
+        tls.trust(tmp_path / "bad.pem")
     assert tls.asking[False].context is before
 
 

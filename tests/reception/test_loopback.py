@@ -2,6 +2,7 @@
 
 import asyncio
 import smtplib
+import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,19 +14,20 @@ from merpati.clock import SystemClock
 from merpati.journal.events import Accepted
 from merpati.reception.port import Port, PortSettings, Role
 from merpati.testing.doors import HOSTNAME, House, networks
+from merpati.testing.shown import showing
 from merpati.wire.certificates import make_self_signed
 from merpati.wire.endpoint import Endpoint
 from merpati.wire.listen import Listener
 from merpati.wire.loop import Wire
 from merpati.wire.sockets import bind, bound_to
-from merpati.wire.tls import TlsContext, server_context
+from merpati.wire.tls import TlsContext
 
 
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> TlsContext:
     where: Path = tmp_path_factory.mktemp("tls")
     make_self_signed(where / "cert.pem", where / "key.pem", SystemClock(), [HOSTNAME])
-    return server_context(where / "cert.pem", where / "key.pem")
+    return showing(where / "cert.pem", where / "key.pem")
 
 
 @asynccontextmanager
@@ -45,7 +47,7 @@ async def listening(house: House, tls: TlsContext) -> AsyncIterator[Endpoint]:
 
 
 def send(at: Endpoint, *, encrypted: bool) -> None:
-    with smtplib.SMTP(at.ip, at.port, "client.test", timeout=10) as client:
+    with smtplib.SMTP(at.ip, at.port, "client.test", timeout=60) as client:
         if encrypted:
             context = ssl.create_default_context()
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -78,3 +80,41 @@ async def test_stopping_ends_a_connection_that_waits(tls: TlsContext) -> None:
     assert (await reading).startswith(b"421 4.3.2")
     writer.close()
     await writer.wait_closed()
+
+
+def hold(
+    at: Endpoint, context: ssl.SSLContext, before: ssl.SSLSession | None
+) -> tuple[bool | None, ssl.SSLSession | None]:
+    """A whole dialogue by STARTTLS: whether it went on with this session, and what it left."""
+    with socket.create_connection((at.ip, at.port), timeout=60) as plain:
+        answers = plain.makefile("rb")
+        assert answers.readline().startswith(b"220 ")
+        plain.sendall(b"EHLO client.test\r\n")
+        while answers.readline().startswith(b"250-"):
+            pass
+        plain.sendall(b"STARTTLS\r\n")
+        assert answers.readline().startswith(b"220 ")
+        with context.wrap_socket(plain, server_hostname=HOSTNAME, session=before) as secured:
+            secured.sendall(b"QUIT\r\n")
+            # The ticket of TLS 1.3 comes with the first octets behind the handshake.
+            assert secured.recv(512).startswith(b"221 ")
+            return secured.session_reused, secured.session
+
+
+def resumed(at: Endpoint, version: ssl.TLSVersion) -> list[bool | None]:
+    """Of two dialogues, the second with the session of the first."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    context.minimum_version = context.maximum_version = version
+    first, session = hold(at, context, None)
+    second, _ = hold(at, context, session)
+    return [first, second]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_session_of_tls_goes_on_in_the_next_connection_by_starttls(
+    tls: TlsContext, version: ssl.TLSVersion
+) -> None:
+    async with listening(House(), tls) as at:
+        assert await asyncio.to_thread(resumed, at, version) == [False, True]

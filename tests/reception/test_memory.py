@@ -5,7 +5,9 @@ from collections.abc import Callable
 
 import pytest
 
+from merpati.authenticity.examiner import Examiner
 from merpati.queue.entry import Entry
+from merpati.testing.answers import Answers, TableResolver
 from merpati.testing.clock import VirtualClock
 from merpati.testing.doors import House, greeted
 from merpati.testing.memory import MemoryDraft, MemoryQueue
@@ -123,3 +125,22 @@ async def test_a_flood_of_commands_steps_aside_for_others() -> None:
         for _ in range(500):
             assert (await client.reply()).startswith("250")
     assert clock.steps >= 5
+
+
+async def steps_aside(clock: CountingClock, house: House) -> int:
+    """How often, for a stranger's message of 609 KiB."""
+    before = clock.steps
+    async with greeted(house.port()) as client:
+        message = b"From: <eve@b.test>\r\n\r\n" + LINE * 8000
+        assert (await client.send(message, "ann@a.test", sender="eve@b.test")).startswith("250")
+    return clock.steps - before
+
+
+@pytest.mark.slow
+async def test_a_large_body_is_examined_by_pieces_and_others_have_turns() -> None:
+    clock = CountingClock()
+    house = House(clock=clock)
+    unexamined = await steps_aside(clock, house)
+    house.examiner = Examiner(TableResolver(Answers({})), clock)
+    # It is kept in parts of a quarter of a MiB, each of which is examined by 64 KiB.
+    assert await steps_aside(clock, house) >= unexamined + 7

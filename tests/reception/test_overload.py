@@ -72,7 +72,7 @@ async def test_a_crowd_is_counted_and_told_of_once() -> None:
             await client.reply()
     assert len(await house.events(Refused)) == 3
     [told] = await house.events(Lifecycle)
-    assert (told.what, told.detail) == ("limit", "mx: too many connections")
+    assert (told.what, told.detail) == ("limit", "mx: connections")
 
 
 async def test_the_count_of_a_limit_is_journaled_once_a_minute() -> None:

@@ -22,6 +22,13 @@ def house(clock: VirtualClock) -> House:
     return House(clock=clock)
 
 
+def test_the_workers_of_a_node_share_evenly_what_one_would_have() -> None:
+    whole = RoomSettings(shares=64, each=16)
+    assert whole.divided(1) == whole
+    assert whole.divided(2) == RoomSettings(shares=32, each=8)
+    assert whole.divided(64) == RoomSettings(shares=8, each=2)
+
+
 async def test_who_waits_longest_comes_first(clock: VirtualClock) -> None:
     room = Room(RoomSettings(shares=1), clock)
     assert await room.take()
@@ -79,7 +86,7 @@ async def test_a_share_that_comes_with_the_cancel_is_given_back(clock: VirtualCl
     waiting.cancel()
     await asyncio.wait([waiting])
     assert waiting.cancelled()
-    assert await asyncio.wait_for(room.take(), 1.0)
+    assert await asyncio.wait_for(room.take(), 20.0)
 
 
 async def test_a_large_message_waits_and_a_small_one_does_not(house: House) -> None:
@@ -115,6 +122,25 @@ async def test_who_waits_in_vain_is_told_to_come_again(house: House) -> None:
         slow.stream.write(b".\r\n")
         assert "queued as" in await slow.reply()
         assert "queued as" in await waiting.send(LARGE, "ann@a.test")
+
+
+async def test_the_time_for_which_we_do_not_read_is_not_the_clients(house: House) -> None:
+    port = house.port(short_patience=10.0, connections=2, least_rate=float(len(LARGE)))
+    port.room = Room(RoomSettings(shares=1), house.clock)
+    async with greeted(port) as slow, greeted(port) as waiting:
+        await slow.say(*ENVELOPE)
+        slow.stream.write(LARGE)
+        await house.clock.advance(1.0)
+        await waiting.say(*ENVELOPE)
+        waiting.stream.write(LARGE)
+        for _ in range(50):
+            slow.stream.write(b"x" * 998 + b"\r\n" + LARGE)
+            await house.clock.advance(1.0)
+        slow.stream.write(b".\r\n")
+        assert "queued as" in await slow.reply()
+        await house.clock.advance(5.0)
+        waiting.stream.write(b".\r\n")
+        assert "queued as" in await waiting.reply()
 
 
 async def test_content_that_is_refused_already_holds_no_share(house: House) -> None:

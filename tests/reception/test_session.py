@@ -291,6 +291,27 @@ async def test_whoever_is_refused_again_and_again_gets_no_mail_further_either() 
         assert [reply[:3] for reply in replies] == ["550", "550", "421"]
 
 
+async def test_mail_that_is_refused_gets_no_mail_further_either() -> None:
+    looping = b"Delivered-To: ann@a.test\r\n" + MESSAGE
+    async with greeted(House().port(idle_commands=3)) as client:
+        for _ in range(2):
+            assert (await client.send(looping, "ann@a.test")).startswith("554 5.4.6")
+        assert "queued as" in await client.send(MESSAGE, "ann@a.test")
+        for _ in range(4):
+            assert (await client.send(looping, "ann@a.test")).startswith("554 5.4.6")
+        assert await client.reply() == "", "the last was judged, and the session ended"
+
+
+async def test_mail_that_is_refused_for_now_is_no_fault_of_the_client() -> None:
+    house = House()
+    house.queue = StrictQueue(house.clock, house.journal)
+    house.queue.error = StorageError("no space", is_full=True)
+    async with greeted(house.port(idle_commands=3)) as client:
+        for _ in range(5):
+            reply = await client.send(MESSAGE + b"x\r\n" * 200_000, "ann@a.test")
+            assert reply.startswith("452 4.3.1")
+
+
 async def test_chunks_of_nothing_do_not_hold_a_slot_either() -> None:
     async with greeted(House().port(idle_commands=3)) as client:
         await client.say("MAIL FROM:<eve@b.test>", "RCPT TO:<ann@a.test>")

@@ -1,4 +1,6 @@
-"""Delivery status notifications, read back by a parser that we did not write."""
+"""Delivery status notifications, read back by a parser that we did not write.
+
+RFC 3462, 3464, 6522 and 6533."""
 
 import email
 import email.policy
@@ -111,6 +113,19 @@ def test_where_no_host_spoke_none_is_named(owed: Builder, original: bytes) -> No
     assert "Remote-MTA" not in about_bob
     assert "Diagnostic-Code" not in about_bob
     assert "words of" not in text.get_content()
+
+
+def test_our_own_words_are_said_in_each_language_and_a_hosts_stay_as_they_are(
+    owed: Builder, original: bytes
+) -> None:
+    ours = owed(reply="the domain b.test does not exist", host="", cause="no-such-domain")
+    _, text, *_ = read([ours], original)
+    english, indonesian = text.get_content().split("-" * 60)
+    assert "The words of this server: the domain b.test does not exist" in english
+    assert "server ini: domain b.test tidak ada" in indonesian
+    theirs = owed(reply="550 no answer within 5 s", host="mx.b.test")
+    _, text, *_ = read([theirs], original)
+    assert text.get_content().count("550 no answer within 5 s") == 2
 
 
 def test_what_was_not_said_is_not_told(owed: Builder) -> None:

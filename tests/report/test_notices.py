@@ -144,6 +144,17 @@ async def test_a_machine_without_files_is_asked_again_at_the_next_look(
     assert await office.notices.pay() == 1
 
 
+async def test_a_file_that_sqlite_calls_damaged_behind_a_disk_that_failed_is_asked_again_soon(
+    owed: Builder, original: bytes
+) -> None:
+    office = Office([owed(to="x@b.test")], original, broken="x@b.test")
+    office.door.error = StorageError("database disk image is malformed", is_damaged=True)
+    assert await office.notices.pay() == 0
+    office.door.broken = ""
+    await office.clock.advance(31)
+    assert await office.notices.pay() == 1
+
+
 async def test_the_loop_pays_what_is_there_and_what_it_is_woken_for(
     owed: Builder, original: bytes
 ) -> None:

@@ -231,6 +231,7 @@ def test_a_refusal_says_who_was_refused_what_and_what_to_do() -> None:
         ("relay", "530 5.7.0 Authentication required", "our-login-needed"),
         ("recipients", "550 5.1.1 No such user here", "our-recipients"),
         ("sender", "553 5.7.1 Sender address belongs to somebody else", "our-sender"),
+        ("author", "550 5.7.1 ann@a.test may not write as budi@a.test", "our-author"),
         ("syntax", "552 5.3.4 Too large", "our-size"),
         ("content", "550 5.5.2 Bare LF", "our-content"),
         ("a plugin's", "550 no", "our-rule"),
@@ -322,9 +323,18 @@ def test_no_english_is_left_in_an_indonesian_story() -> None:
                 ip="192.0.2.7",
                 error="the connection was refused",
             ),
+            AccountSuspended(
+                at=1.0,
+                login="ann@a.test",
+                why="more than 200 recipients in a day that were new to it",
+                by="merpati",
+            ),
+            Unnoticed(at=1.0, action="failed", why="it is an automatic answer"),
         ],
         "id",
     )
+    assert "lebih dari 200 penerima baru baginya dalam sehari" in told
+    assert "pesan itu jawaban otomatis" in told
     assert "(gagal)" in told
     assert "saat menyebut penerima" in told
     assert "sambungan ditolak" in told
@@ -333,11 +343,59 @@ def test_no_english_is_left_in_an_indonesian_story() -> None:
 @pytest.mark.parametrize(
     ("language", "words"), [("en", "decided by: the sender"), ("id", "ditentukan oleh: pengirim")]
 )
-def test_mail_whose_sender_waives_tls_is_told_as_that(language: str, words: str) -> None:
-    attempt = msgspec.structs.replace(ATTEMPT, policy="waived")
-    assert f"{words} (TLS-Required: No)" in tell(
-        [Delivered(at=1.0, reply="250 Ok", attempt=attempt)], language
+def test_mail_whose_sender_waives_or_requires_tls_is_told_as_that(
+    language: str, words: str
+) -> None:
+    for policy, how in (("waived", "TLS-Required: No"), ("requiretls", "REQUIRETLS")):
+        attempt = msgspec.structs.replace(ATTEMPT, policy=policy)
+        assert f"{words} ({how})" in tell(
+            [Delivered(at=1.0, reply="250 Ok", attempt=attempt)], language
+        )
+
+
+@pytest.mark.parametrize(
+    ("language", "check", "words"),
+    [
+        (
+            "en",
+            "valid",
+            "had it been demanded: good: an authority that we trust vouches that it is",
+        ),
+        (
+            "id",
+            "valid",
+            "seandainya dituntut: sah: otoritas yang dipercaya menjamin bahwa host itu",
+        ),
+        (
+            "en",
+            "certificate-expired",
+            "refused: its certificate is not good today (certificate-exp",
+        ),
+        (
+            "id",
+            "certificate-host-mismatch,certificate-not-trusted",
+            "ditolak: sertifikatnya untuk nama lain (certificate-host-mismatch); sertifikatnya",
+        ),
+        ("en", "", ""),
+    ],
+)
+def test_a_certificate_that_nobody_demanded_is_told_as_it_is(
+    language: str, check: str, words: str
+) -> None:
+    opened = Opened(
+        at=1.0,
+        connection="c",
+        site="s",
+        host="h",
+        ip="192.0.2.7",
+        tls="TLSv1.3 TLS_AES_256_GCM_SHA384",
+        name="mx.a.test",
+        policy="opportunistic",
+        certificate_check=check,
     )
+    told = tell([opened], language)
+    assert words in told
+    assert bool(check) is ("demanded:" in told or "dituntut:" in told)
 
 
 def test_a_connection_that_was_never_made_says_nothing_of_encryption() -> None:

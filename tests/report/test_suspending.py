@@ -1,5 +1,6 @@
 """Whoever is suspected is suspended once, and told once, whatever crashes in between."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -7,7 +8,7 @@ from msgspec import structs
 
 from merpati.directory.directory import Suspension
 from merpati.directory.usage import DAY
-from merpati.journal.events import AccountSuspended
+from merpati.journal.events import AccountSuspended, Event
 from merpati.mail.address import Address
 from merpati.mail.envelope import Body, Envelope
 from merpati.mail.headers import Headers
@@ -41,9 +42,10 @@ class Door:
 class World:
     """Two workers of a node; the first speaks for both."""
 
-    def __init__(self) -> None:
+    def __init__(self, journal: MemoryJournal | None = None) -> None:
         self.clock = VirtualClock(20_000.5 * DAY)
-        self.directory, self.journal, self.door = MemoryDirectory(), MemoryJournal(), Door()
+        self.directory, self.door = MemoryDirectory(), Door()
+        self.journal = journal or MemoryJournal()
         books = (self.directory, MemoryUsage(self.directory))
         self.guards = [Guard(GuardSettings(), books, self.clock, b"secret") for _ in range(2)]
         self.queues = [MemoryQueue(self.clock, self.journal) for _ in range(2)]
@@ -94,6 +96,37 @@ async def test_two_workers_that_suspect_the_same_suspend_once_and_tell_once(worl
     assert [str(one.address) for one in envelope.recipients] == ["ann@a.test", "postmaster@a.test"]
     headers = Headers.scan(b"".join(content.parts))
     assert headers.get("Auto-Submitted") == "auto-generated"
+
+
+class FullJournal(MemoryJournal):
+    """Has no room while it is told so."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_full = False
+
+    async def append(self, events: Sequence[Event]) -> None:
+        if self.is_full:
+            raise StorageError("full", is_full=True)
+        await super().append(events)
+
+
+async def test_a_suspension_that_the_journal_had_no_room_for_is_written_later() -> None:
+    journal = FullJournal()
+    world = World(journal)
+    await world.directory.add_domain("a.test")
+    await world.directory.add_user(ANN, None)
+    user = world.directory.user(ANN)
+    assert user is not None
+    world.guards[0].too_many_strangers(user, 200)
+    journal.is_full = True
+    with pytest.raises(StorageError):
+        await world.workers[0].look()
+    journal.is_full = False
+    for _ in range(2):
+        await world.workers[0].look()
+    (event,) = await world.suspensions()
+    assert event.login == "ann@a.test"
 
 
 async def test_a_mail_that_cannot_be_stored_is_written_later(world: World) -> None:

@@ -1,11 +1,12 @@
 """What is written into a zone, and what is left there."""
 
 from merpati.dns.update import RecordSet
-from merpati.setup.difference import Difference, Reason, difference
+from merpati.setup.difference import Difference, Left, Reason, difference
 from merpati.setup.finding import Finding, State
 from merpati.setup.plan import Subject
 from merpati.setup.record import Kind, Purpose, Record
 from merpati.setup.sts import OwnPolicy
+from merpati.setup.texts import left_words
 from tests.cases import each
 
 A_TEST = Subject("a.test", "mx.a.test", OwnPolicy(("mx.a.test",)))
@@ -62,6 +63,7 @@ def test_a_tlsa_record_of_another_key_stays() -> None:
 
 def test_what_is_there_is_not_written_again() -> None:
     assert between(SPF, State.THERE, '"v=spf1 mx ~all"') == Difference((), ())
+    assert between(SPF, State.WARNING, '"v=spf1 mx ~all"') == Difference((), ())
     assert between(SPF, State.WRONG, '"v=spf1 mx ~all"').steps == ()
 
 
@@ -69,6 +71,7 @@ def test_what_is_there_is_not_written_again() -> None:
     ("record", "state", "there", "reason"),
     [
         (MX, State.WRONG, RecordSet("a.test", "MX", ("10 b.test.",)), Reason.OTHERS),
+        (SPF, State.WRONG, RecordSet("a.test", "TXT", ('"v=spf1 mx ~all"',)), Reason.YOURS),
         (SPF, State.TOO_LONG, RecordSet("a.test", "TXT"), Reason.LONG),
         (SPF, State.UNKNOWN, RecordSet("a.test", "TXT"), Reason.UNKNOWN),
         (SPF, State.MISSING, Reason.ALIAS, Reason.ALIAS),
@@ -91,3 +94,11 @@ def test_two_records_of_one_set_are_one_step() -> None:
     assert step.before == there
     assert step.come == ('"v=spf1 mx ~all"', '"another"')
     assert step.gone == ()
+
+
+@each("language", ["en", "id"])
+@each("reason", list(Reason))
+def test_every_record_that_is_left_says_why(language: str, reason: Reason) -> None:
+    told = left_words(Left(SPF, reason), language)
+    assert told.startswith("SPF (a.test) ")
+    assert "{" not in told

@@ -74,6 +74,9 @@ class TestAdvice:
 
     def test_without_reports_there_is_no_step(self) -> None:
         assert advise(replace(alignment(), reports=0), "none") is Step.NO_REPORTS
+        none = replace(alignment(), reports=0)
+        assert advise(none, "none", is_ordered=False) is Step.ELSEWHERE
+        assert advise(alignment(), "none", is_ordered=False) is Step.QUARANTINE
 
 
 @pytest.mark.parametrize("language", ["en", "id"])

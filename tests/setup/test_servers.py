@@ -10,7 +10,7 @@ from merpati.dns.client import DnsClient, DnsSettings
 from merpati.setup.record import Kind
 from merpati.setup.seen import Place, Seen
 from merpati.setup.servers import ServersWitness, Trouble, ZoneFinding
-from merpati.setup.texts import trouble
+from merpati.setup.texts import trouble, trouble_name
 from merpati.testing.zone import ZoneServer, serve_zone
 from tests.cases import each
 
@@ -79,3 +79,4 @@ def test_every_trouble_says_what_it_costs(language: str, kind: Trouble) -> None:
     told = trouble(ZoneFinding("a.test", kind), language)
     assert told.endswith((".", "?"))
     assert "{" not in told
+    assert trouble_name(ZoneFinding("a.test", kind), language)

@@ -1,4 +1,4 @@
-"""What a domain should publish, and how what it publishes differs."""
+"""What a domain should publish, and how what it publishes differs (RFC 6186)."""
 
 import asyncio
 from dataclasses import replace
@@ -20,7 +20,7 @@ from merpati.setup.seen import ResolverWitness
 from merpati.setup.spf import merged
 from merpati.setup.sts import Mode, OwnPolicy
 from merpati.setup.survey import survey
-from merpati.setup.texts import cost, why
+from merpati.setup.texts import cost, state_words, why
 from merpati.testing.zone import Fault, serve_zone
 from tests.cases import each
 
@@ -148,12 +148,37 @@ def test_a_logo_is_optional_and_wants_dmarc_that_is_enforced(
         assert bool(cost(found, A_TEST, language)) is found.is_fault
 
 
+def test_a_record_that_says_that_there_is_no_host_leads_nobody_here() -> None:
+    subject = replace(A_TEST, serves_autoconfig=True)
+    service = "_autodiscover._tcp.a.test SRV 0 0 443"
+    for target, state in (("mx.a.test", State.THERE), (".", State.WRONG)):
+        assert states(surveyed(f"{service} {target}", subject))[Purpose.AUTODISCOVER] is state
+    (mx,) = [one for one in surveyed("a.test MX 0 .") if one.record.purpose is Purpose.MX]
+    assert (mx.state, mx.seen) == (State.WRONG, ("0 .",))
+
+
+def test_of_two_records_the_places_for_reports_are_kept() -> None:
+    zone = """
+    _dmarc.a.test TXT "v=DMARC1; p=reject; rua=mailto:x@b.test!10m, mailto:y@b.test"
+    _dmarc.a.test TXT "v=DMARC1; p=none; rua=mailto:x@b.test"
+    _smtp._tls.a.test TXT "v=TLSRPTv1; rua=https://c.test/x , mailto:x@b.test"
+    _smtp._tls.a.test TXT "v=TLSRPTv1; rua=mailto:postmaster@a.test"
+    """
+    values = {one.record.purpose: one.record.value for one in surveyed(zone)}
+    ours = "mailto:postmaster@a.test"
+    places = f"{ours},mailto:x@b.test,mailto:y@b.test"
+    assert values[Purpose.DMARC] == f"v=DMARC1; p=none; rua={places}"
+    first, *rest = values[Purpose.TLS_REPORTS].removeprefix("v=TLSRPTv1; rua=").split(",")
+    assert (first, sorted(rest)) == (ours, ["https://c.test/x", "mailto:x@b.test"])
+
+
 def test_more_than_ten_lookups_are_too_long_and_no_loop_is_followed() -> None:
     zone = with_line('a.test TXT "v=spf1 mx include:a.test -all"', 'a.test TXT "v')
     (spf,) = [one for one in surveyed(zone) if one.record.purpose is Purpose.SPF]
     assert spf.state is State.TOO_LONG
-    ten = " ".join(f"exists:e{n}.test" for n in range(MAX_LOOKUPS - 1))
-    zone = with_line(f'a.test TXT "v=spf1 mx {ten} -all"', 'a.test TXT "v')
+    ten = " ".join(f"a:e{n}.test" for n in range(MAX_LOOKUPS - 1))
+    names = "\n".join(f"e{n}.test A 127.0.0.2" for n in range(MAX_LOOKUPS - 1))
+    zone = with_line(f'a.test TXT "v=spf1 mx {ten} -all"\n{names}', 'a.test TXT "v')
     assert states(surveyed(zone))[Purpose.SPF] is State.THERE
 
 
@@ -194,6 +219,8 @@ def test_what_is_there_and_good_is_kept() -> None:
         ),
         (["v=spf1 \\xff ip4:300.1.1.1 a"], "v=spf1 mx a"),
         (["v=spf1 -all mx"], "v=spf1 mx -all mx"),
+        (["v=spf1 mx exp=b.test EXP=c.test"], "v=spf1 mx exp=b.test"),
+        (["v=spf1 mx redirect=b.test redirect=c.test"], "v=spf1 mx redirect=b.test"),
         (["v=spf1 " + "a " * 9000], "v=spf1 mx ~all"),
     ],
 )
@@ -244,3 +271,10 @@ def test_every_record_says_why_in_every_language(language: str) -> None:
         told = why(finding.record, nothing, language)
         assert told.endswith((".", "!", "a.test"))
         assert "{" not in told
+
+
+@each("language", ["en", "id"])
+@each("state", list(State))
+def test_every_state_has_a_word(language: str, state: State) -> None:
+    assert state_words(state, language)
+    assert (state_words(state, language) == state.value) is (language == "en")

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -25,7 +26,7 @@ def main() -> int:
         plan = msgspec.json.decode(Path(arguments.plan).read_bytes(), type=Plan)
         return _show(run(plan, verbose=arguments.verbose))
     if arguments.seed is not None:
-        return _show(run(draw(arguments.seed), verbose=arguments.verbose))
+        return _show(run(draw(arguments.seed, arguments.workers), verbose=arguments.verbose))
     return _run_many(arguments)
 
 
@@ -33,6 +34,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.simulation", description=__doc__)
     parser.add_argument("--seeds", type=int, default=1000, help="how many")
     parser.add_argument("--start", type=int, default=0, help="the first of them")
+    parser.add_argument("--workers", type=int, default=0, help="of each node; else as drawn")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="processes")
     parser.add_argument("--seed", type=int, help="this one only")
     parser.add_argument("--plan", help="a plan that was kept, as a file")
@@ -50,7 +52,8 @@ def _show(result: Result) -> int:
 
 def _line(result: Result) -> str:
     return (
-        f"seed {result.plan.seed}: {result.violation or 'every promise kept'}; "
+        f"seed {result.plan.seed}, workers {result.plan.workers}: "
+        f"{result.violation or 'every promise kept'}; "
         f"{result.accepted} messages accepted, {result.copies} copies at hosts, "
         f"{result.deaths} deaths, {result.virtual / 3600:.1f} h, trace {result.trace[:16]}"
     )
@@ -61,7 +64,7 @@ def _run_many(arguments: argparse.Namespace) -> int:
     seeds = range(arguments.start, arguments.start + arguments.seeds)
     results: list[Result] = []
     failed: list[Result] = []
-    for result in _results(seeds, arguments.jobs):
+    for result in _results(seeds, arguments.workers, arguments.jobs):
         results.append(result)
         if result.violation is not None:
             failed.append(result)
@@ -74,16 +77,17 @@ def _run_many(arguments: argparse.Namespace) -> int:
     return int(bool(failed))
 
 
-def _results(seeds: Iterable[int], jobs: int) -> Iterator[Result]:
+def _results(seeds: Iterable[int], workers: int, jobs: int) -> Iterator[Result]:
+    one = partial(_one, workers)
     if jobs == 1:
-        yield from map(_one, seeds)
+        yield from map(one, seeds)
         return
     with ProcessPoolExecutor(jobs) as pool:
-        yield from pool.map(_one, seeds, chunksize=5)
+        yield from pool.map(one, seeds, chunksize=5)
 
 
-def _one(seed: int) -> Result:
-    return run(draw(seed))
+def _one(workers: int, seed: int) -> Result:
+    return run(draw(seed, workers))
 
 
 def _summarize(results: list[Result], failed: list[Result], seconds: float) -> None:
@@ -98,7 +102,10 @@ def _summarize(results: list[Result], failed: list[Result], seconds: float) -> N
         f"{sum(one.virtual for one in results) / 86400:.0f} days"
     )
     for result in failed:
-        print(f"replay: python -m tests.simulation --seed {result.plan.seed} --verbose")
+        print(
+            f"replay: python -m tests.simulation --seed {result.plan.seed} "
+            f"--workers {result.plan.workers} --verbose"
+        )
 
 
 def _shrink(result: Result, keep: Path | None) -> None:

@@ -1,5 +1,6 @@
 """The hosts of a run: servers that behave, each connection as its host does at that time."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
@@ -7,6 +8,7 @@ from random import Random
 from merpati.testing import broken
 from merpati.testing.plain_server import HangUp, Ledger, PlainServer
 from merpati.testing.simulation.network import Fate, Network, Place, SimulatedStream
+from tests.simulation.plan import NARROW
 
 
 @dataclass(slots=True, eq=False)
@@ -98,6 +100,24 @@ class Spam(PlainServer):
         return "554 5.7.1 this looks like spam"
 
 
+class Narrow(PlainServer):
+    """Is well, takes its time over each message, and bears two connections at once."""
+
+    host: "SimulatedHost"
+
+    async def greet(self) -> None:
+        """Or hang up."""
+        if self.host.open > 2:
+            self.say(TurnsAway.greeting)
+            raise HangUp
+        await super().greet()
+
+    async def take(self, content: bytes) -> None:
+        """Later."""
+        await asyncio.sleep(2.0)
+        await super().take(content)
+
+
 class Lmtp(PlainServer):
     """Speaks LMTP."""
 
@@ -131,6 +151,7 @@ _CLASSES: Mapping[str, type[PlainServer]] = {
     "garbage": broken.Garbage,
     "content-for-nobody": broken.ContentForNobody,
     "broken-tls": broken.BrokenTls,
+    NARROW: Narrow,
     "dies-anywhere": PlainServer,
     "silent-anywhere": PlainServer,
 }
@@ -151,6 +172,8 @@ class SimulatedHost:
     asked: dict[str, int] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
     connections: int = 0
+    open: int = 0
+    """Of them, now."""
 
     def place(self) -> Place:
         """Where it answers."""
@@ -175,4 +198,8 @@ class SimulatedHost:
         bases = (Recording, Lmtp, kind) if self.lmtp else (Recording, kind)
         server = type(kind.__name__, bases, {"host": self})(self.ledger)
         stream.deadline = self.network.loop.time() + 3600.0
-        await server.serve(stream)
+        self.open += 1
+        try:
+            await server.serve(stream)
+        finally:
+            self.open -= 1

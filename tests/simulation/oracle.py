@@ -1,7 +1,7 @@
 """What must hold whatever happens, and what is known of a run to say so.
 
-The oracle lives as long as the run; the worker lives and dies. `Watched` stands between the real
-queue and all who use it, and the hosts tell what they keep.
+Each shard has an oracle, which lives as long as the run; workers live and die. `Watched` stands
+between the real queue and all who use it, and the hosts tell what they keep.
 """
 
 import re
@@ -52,6 +52,12 @@ _ID = re.compile(rb"\bid ([0-9A-Z]{26})\b")
 SLACK = 2 * LEAP
 """Seconds by which steps of the clock that are followed, and sweeps, may shift what is due."""
 _FINAL = (Delivered, Failed, Expired, Cancelled)
+
+
+def name_in(octets: bytes) -> str:
+    """The id of the message that these are the beginning of, behind any signature; or nothing."""
+    found = _ID.search(octets)
+    return found[1].decode() if found else ""
 
 
 class Violation(Exception):
@@ -178,8 +184,7 @@ class Oracle:
 
     def found(self, address: str, octets: bytes) -> None:
         """A mailbox has a message."""
-        named = _ID.search(octets[:800])
-        name = named[1].decode() if named else ""
+        name = name_in(octets[:800])
         if name not in self.entries:
             self.blame("unexpected", f"{address} has what was never put in")
         _, _, content = octets.split(b"\n", 2)
@@ -190,8 +195,7 @@ class Oracle:
     def kept(self, copy: Copy) -> None:
         """A host took a message on."""
         top, content = signatures.split(copy.content)
-        found = _ID.search(content[:600])
-        name = found[1].decode() if found else ""
+        name = name_in(content[:600])
         entry = self.entries.get(name)
         if entry is None:
             self.blame(
@@ -236,10 +240,11 @@ class Oracle:
             self.blame("signature", f"{name} differs at {host}")
 
     def _kept_late(self, name: str, copy: Copy) -> None:
-        """Its octets were under way when the worker died or gave up on them."""
+        """Its octets were under way when the worker died or gave up on them: it was sent before
+        what was sent since, though a host that takes its time takes it later."""
         self.excused.add(id(copy))
         for address in copy.recipients:
-            self.copies[name, address].append(copy)
+            self.copies[name, address].insert(0, copy)
 
     def claims(self, claims: Sequence[Claim], asked: "Asked", now: float) -> None:
         """What a claim took out."""
@@ -488,6 +493,11 @@ class Watched:
         self._oracle.assigned[domain, route] = ""
         await self.inner.assign(domain, site, route)
         self._oracle.assigned[domain, route] = site
+
+    async def hasten(
+        self, domain: str, due: float, span: tuple[float, float], route: str = ""
+    ) -> None:
+        await self.inner.hasten(domain, due, span, route)
 
     async def lanes(self) -> list[ListedLane]:
         return await self.inner.lanes()

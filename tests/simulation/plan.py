@@ -6,12 +6,15 @@ Times are seconds of virtual time since the beginning.
 from random import Random
 
 import msgspec
+from msgspec.structs import replace
 
 MINUTE, HOUR = 60.0, 3600.0
 HERE = "here.test"
 RESIDENTS = ("ann", "bob", "gone")
 """The last has no mailbox any more."""
 LMTP = "lmtp://10.0.1.1:24"
+ALL = -1
+"""The workers of the node, all of them."""
 
 MODES = (
     "plain",
@@ -44,6 +47,10 @@ MODES = (
     "silent-anywhere",
 )
 """How a host behaves, connection by connection."""
+
+
+NARROW = "narrow"
+"""Well, but slow, and with few connections: only where there are workers who share them."""
 
 
 class Step(msgspec.Struct, frozen=True, tag=True, kw_only=True):
@@ -107,20 +114,24 @@ class Lacking(Step, frozen=True, tag="lacking", kw_only=True):
 
 
 class Crash(Step, frozen=True, tag="crash", kw_only=True):
-    """The worker ends between two callbacks."""
+    """A worker ends between two callbacks, or all of them with their supervisor."""
 
     cut: bool
-    """The power goes, and with it what was not synced."""
+    """The power goes for all, and with it what was not synced."""
     down: float
     on: str = ""
     """Not at once, but at the next: kept, when a host has taken a message and not said so; or
     commit, when something is on disk and nobody knows it."""
+    worker: int = 0
 
 
 class Restart(Step, frozen=True, tag="restart", kw_only=True):
-    """The worker is stopped in good order."""
+    """A worker is stopped in good order, or the whole node."""
 
     down: float
+    worker: int = 0
+    workers: int = 0
+    """How many a whole node is started with; 0: as many as before."""
 
 
 class Jump(Step, frozen=True, tag="jump", kw_only=True):
@@ -177,6 +188,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     ends: float
     """When all that goes wrong is over."""
     steps: tuple[AnyStep, ...]
+    workers: int = 1
+    cap: int = 10
+    """Connections to a site at most."""
 
 
 def domain(n: int) -> str:
@@ -184,9 +198,76 @@ def domain(n: int) -> str:
     return f"d{n}.test"
 
 
-def draw(seed: int) -> Plan:
-    """The plan of a seed."""
-    return _Drawing(Random(f"plan {seed}")).draw(seed)
+def draw(seed: int, workers: int = 0) -> Plan:
+    """The plan of a seed; of so many workers, if that is said."""
+    plan = _Drawing(Random(f"plan {seed}")).draw(seed)
+    # Drawn apart: with one worker a seed means what it meant before there were more.
+    chance = Random(f"node {seed}")
+    workers = workers or chance.choice((1, 1, 2, 3))
+    return plan if workers == 1 else _share_out(plan, workers, chance)
+
+
+def _share_out(plan: Plan, workers: int, chance: Random) -> Plan:
+    """The same for so many workers, and what only they meet."""
+    steps = [_strike(step, workers, chance) for step in plan.steps]
+    if chance.random() < 0.7:
+        steps += _crowd(plan, chance)
+    for _ in range(chance.choice((0, 0, 1, 3))):
+        steps += _lift(plan, chance)
+    return replace(
+        plan,
+        # Who waits for a connection of another worker looks once a second, says `allotment`.
+        sweep=1.0,
+        steps=tuple(sorted(steps, key=lambda step: step.at)),
+        workers=workers,
+        cap=chance.choice((1, 2, 10, 10)),
+    )
+
+
+def _strike(step: AnyStep, workers: int, chance: Random) -> AnyStep:
+    """Crashes and restarts are one worker's, or the whole node's."""
+    if not isinstance(step, Crash | Restart):
+        return step
+    struck = chance.choice((ALL, *range(workers)))
+    if isinstance(step, Crash):
+        return replace(step, worker=ALL if step.cut else struck)
+    behind = chance.choice((0, 1, 2, 3)) if struck == ALL else 0
+    return replace(step, worker=struck, workers=behind)
+
+
+def _crowd(plan: Plan, chance: Random) -> list[AnyStep]:
+    """More mail for one domain than all its connections carry at once."""
+    n, at = chance.randrange(len(plan.domains)), round(chance.uniform(0, plan.ends), 3)
+    steps = _rush(domain(n), at, chance)
+    if chance.random() < 0.5:
+        host = plan.domains[n][0][1]
+        steps.append(Behave(at=at, host=host, mode=NARROW, seconds=10 * MINUTE, share=1.0))
+    return steps
+
+
+def _rush(where: str, at: float, chance: Random) -> list[AnyStep]:
+    return [
+        Submit(
+            at=round(at + chance.expovariate(1.0), 3),
+            n=1000 + n,
+            sender=f"s{n}@senders.test",
+            to=(f"ok-{n}-0@{where}",),
+            size=2_000,
+        )
+        for n in range(chance.choice((10, 40, 80)))
+    ]
+
+
+def _lift(plan: Plan, chance: Random) -> list[AnyStep]:
+    """Hosts complain while there is mail for them, and an operator lets their site go."""
+    n, at = chance.randrange(len(plan.domains)), round(chance.uniform(0, plan.ends), 3)
+    mode = chance.choice(("turns-away", "turns-away", "slow-down", "postfix-421", "exim-421"))
+    steps = _rush(domain(n), at, chance)
+    for _, host in plan.domains[n]:
+        share = chance.choice((0.5, 1.0))
+        steps.append(Behave(at=at, host=host, mode=mode, seconds=20.0, share=share))
+    lifted = round(at + chance.uniform(1, 60), 3)
+    return [*steps, Suspend(at=lifted, site=domain(n), seconds=0.0)]
 
 
 class _Drawing:

@@ -8,6 +8,7 @@ from typing import TypeVar
 from merpati.dns.errors import DnsFailure, DnsTimeout
 from merpati.dns.resolver import Answer, Found, Mx
 
+_TTL = 300.0
 T = TypeVar("T")
 
 
@@ -53,6 +54,6 @@ class SimulatedDns:
         if how is not None:
             raise DnsFailure("every server says SERVFAIL")
         if records:
-            return Answer(Found.RECORDS, records)
+            return Answer(Found.RECORDS, records, _TTL)
         known = name in self.mxs or name in self.hosts
-        return Answer(Found.NO_DATA if known else Found.NO_NAME)
+        return Answer(Found.NO_DATA if known else Found.NO_NAME, ttl=_TTL)

@@ -9,28 +9,38 @@ import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from random import Random
+from typing import Any
 
 from msgspec import structs
 
+from merpati.api import questions as ask
+from merpati.api.operations import QUEUE_ALTER, SITES_HOLD, Operation
 from merpati.delivery.route import parse_route
 from merpati.delivery.transaction import TlsDemand
 from merpati.dns.resolver import Mx
 from merpati.errors import MerpatiError
-from merpati.queue.entry import Selection
+from merpati.journal.events import Event
+from merpati.queue.entry import Listed, Selection
 from merpati.testing.simulation.clock import MachineClock
-from merpati.testing.simulation.disk import Sickness, SimulatedDisk
+from merpati.testing.simulation.disk import Sickness
 from merpati.testing.simulation.loop import SimulatedLoop, StuckError, simulated
 from merpati.testing.simulation.network import Network
+from tests.simulation import signatures
 from tests.simulation.hosts import Copy, SimulatedHost
-from tests.simulation.oracle import Bounds, Oracle, Violation
+from tests.simulation.hunger import Hunger
+from tests.simulation.lines import Lines
+from tests.simulation.node import Node, Told
+from tests.simulation.operators import Operators
+from tests.simulation.oracle import BY_OPERATOR, Bounds, Oracle, Violation, name_in
+from tests.simulation.pauses import Pauses
 from tests.simulation.plan import (
     HERE,
     LMTP,
     MINUTE,
+    NARROW,
     Alter,
     AnyStep,
     Behave,
@@ -45,11 +55,22 @@ from tests.simulation.plan import (
     Submit,
     Suspend,
 )
+from tests.simulation.rates import Rates
 from tests.simulation.resolver import SimulatedDns
-from tests.simulation.worker import LONGEST_GAP, LONGEST_HOLD, LONGEST_WAIT, Birth, Worker
+from tests.simulation.shard import (
+    LONGEST_GAP,
+    LONGEST_HOLD,
+    LONGEST_WAIT,
+    Ground,
+    Shard,
+)
+from tests.simulation.worker import Worker
 
 START = 1_800_000_000.0
 _TOO_MANY_TURNS = 300_000
+_Troubles = Behave | Down | DnsFails | DiskFails | Lacking
+_LONGEST_SILENCE = 11 * MINUTE
+"""RFC 5321 §4.5.3.2.6: for ten minutes a host may keep its verdict to itself, and our permit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +93,9 @@ class Result:
 
 
 def run(
-    plan: Plan, *, verbose: bool = False, spoil: Callable[[Worker], None] | None = None
+    plan: Plan, *, verbose: bool = False, spoil: Callable[[Shard], None] | None = None
 ) -> Result:
-    """Carry out a plan. `spoil` breaks each worker on purpose, to see that it is found."""
+    """Carry out a plan. `spoil` breaks each shard on purpose, to see that it is found."""
     shared = Path("/dev/shm")
     folder = Path(tempfile.mkdtemp(prefix="simulation", dir=shared if shared.is_dir() else None))
     try:
@@ -96,35 +117,34 @@ class World:
         loop: SimulatedLoop,
         folder: Path,
         verbose: bool,
-        spoil: Callable[[Worker], None] | None,
+        spoil: Callable[[Shard], None] | None,
     ) -> None:
         self.plan = plan
         self.loop = loop
         self.machine = MachineClock(loop, START)
         self._folder = folder
-        self._spoil = spoil
-        self._chance = Random(f"world {plan.seed}")
         self._digest = sha256()
         self._verbose = verbose
         self._story: list[str] = []
         self.network = Network(loop, Random(f"network {plan.seed}"))
         self.sickness = Sickness()
-        self._disks = 0
-        self._dooms: list[Crash] = []
-        self._is_mended = False
         self._look_at = 0.0
         """When the waits are looked at again."""
-        self.deaths = 0
-        self._found, self._boot = 0.0, ""
-        """By how much the clock was set, and the boot, when the last worker began."""
-        bounds = Bounds(plan.permits, LONGEST_WAIT, LONGEST_HOLD, LONGEST_GAP, plan.max_age)
-        self.oracle = Oracle(bounds, self.machine.true)
         self.hosts = [self._host(n, f"mx{n}.test") for n in range(plan.hosts)]
         self.senders = self._host(200, "mx.senders.test")
         self.lmtp = self._host(256 + 1, "lmtp", lmtp=True)
         self.dns = self._make_dns()
-        self.worker: Worker | None = None
-        self._disk = self._first_disk()
+        self.lines = Lines(self.network, plan.cap)
+        self.pauses = Pauses(plan.sweep)
+        self.rates = Rates(plan.sweep)
+        self.hunger = Hunger()
+        self._hungry_at = 0.0
+        """When it is looked for again."""
+        bounds = Bounds(plan.permits, LONGEST_WAIT, LONGEST_HOLD, LONGEST_GAP, plan.max_age)
+        told = Told(self.tell, spoil or (lambda shard: None), self._forgotten)
+        self.node = Node(self._ground(), folder, self.sickness, bounds, told)
+        chance = Random(f"operators {plan.seed}")
+        self.operators = Operators(self.node, loop, self.pauses, chance)
         self._acts: Mapping[type[AnyStep], Callable[..., None]] = {
             Submit: self._submit,
             Behave: self._behave,
@@ -132,12 +152,26 @@ class World:
             DnsFails: self._dns_fails,
             DiskFails: self._disk_fails,
             Lacking: self._lacking,
-            Crash: self._crash,
-            Restart: self._restart,
-            Jump: self._jump,
+            Crash: self.node.crash,
+            Restart: self.node.restart,
+            Jump: lambda step: self.node.jump(step.seconds),
             Alter: self._alter,
             Suspend: self._suspend,
         }
+
+    def _ground(self) -> Ground:
+        return Ground(
+            plan=self.plan,
+            loop=self.loop,
+            machine=self.machine,
+            network=self.network,
+            resolver=self.dns,
+            routes=(parse_route(LMTP, match=("lmtp.test",), tls=TlsDemand.OFF),),
+            lines=self.lines,
+            rates=self.rates,
+            lifting=self._lifting,
+            mail=self._folder / "mail",
+        )
 
     def _host(self, n: int, name: str, lmtp: bool = False) -> SimulatedHost:
         ip = f"10.0.{n >> 8}.{n & 255}"
@@ -156,14 +190,9 @@ class World:
         mxs["null.test"] = (Mx(0, ""),)
         return SimulatedDns(mxs, {one.name: one.ip for one in [*self.hosts, self.senders]})
 
-    def _first_disk(self) -> SimulatedDisk:
-        folder = self._next_folder()
-        folder.mkdir()
-        return SimulatedDisk(folder, self.sickness)
-
-    def _next_folder(self) -> Path:
-        self._disks += 1
-        return self._folder / str(self._disks)
+    def _oracle_of(self, name: str) -> Oracle:
+        """Who knows a message; or any, who will say that nobody does."""
+        return next((one for one in self.node.oracles if name in one.entries), self.node.oracles[0])
 
     def tell(self, *what: object) -> None:
         """Something happened: it is part of the trace."""
@@ -184,18 +213,19 @@ class World:
             violation = found
         except StuckError as error:
             violation = Violation("stuck", str(error))
-        if self.worker is not None:
-            self.worker.database.drop()
-        oracle = self.oracle
+        for slot in self.node.slots:
+            if slot.worker is not None:
+                slot.worker.drop()
+        copies = [copies for one in self.node.oracles for copies in one.copies.values()]
         return Result(
             self.plan,
             violation,
-            len(oracle.accepted),
-            sum(map(len, oracle.copies.values())),
-            sum(len(copies) - 1 for copies in oracle.copies.values()),
-            oracle.events,
+            sum(len(one.accepted) for one in self.node.oracles),
+            sum(map(len, copies)),
+            sum(len(one) - 1 for one in copies),
+            sum(one.events for one in self.node.oracles),
             self.loop.turns,
-            self.deaths,
+            self.node.deaths,
             self.loop.time(),
             self._digest.hexdigest(),
             tuple(self._story),
@@ -203,85 +233,97 @@ class World:
 
     def _watch(self) -> None:
         """Between any two turns."""
-        if self.oracle.violations:
-            raise self.oracle.violations[0]
+        for oracle in self.node.oracles:
+            if oracle.violations:
+                raise oracle.violations[0]
         if self.loop.defects:
             raise Violation("defect", repr(self.loop.defects[0])) from self.loop.defects[0]
         if self.loop.turns > _TOO_MANY_TURNS:
             raise Violation("stuck", "it turns and turns")
-        worker = self.worker
-        if worker is None or not worker.is_ready:
-            return
-        if worker.defects:
-            raise Violation("defect", repr(worker.defects[0])) from worker.defects[0]
-        if self.loop.time() >= self._look_at:
-            self._look_at = self.loop.time() + 1 * MINUTE
-            self.oracle.check_waits()
-        if flaw := worker.lines.flaw(worker.dispatcher._pools, self.loop.time()):
-            raise Violation("connections", flaw)
-        in_hand = worker.dispatcher._in_hand
-        if in_hand.count != len(self.oracle.claimed):
+        if shards := self.node.shards:
+            for shard in shards:
+                self._watch_shard(shard)
+            self._watch_sites()
+
+    def _watch_shard(self, shard: Shard) -> None:
+        if shard.defects:
+            raise Violation("defect", repr(shard.defects[0])) from shard.defects[0]
+        oracle, in_hand = shard.file.oracle, shard.dispatcher._in_hand
+        if in_hand.count != len(oracle.claimed):
             raise Violation(
-                "in hand", f"{in_hand.count} are counted, {len(self.oracle.claimed)} are claimed"
+                "in hand", f"{in_hand.count} are counted, {len(oracle.claimed)} are claimed"
             )
 
+    def _watch_sites(self) -> None:
+        """What the workers share."""
+        now, pools = self.loop.time(), self.node.pools()
+        if now >= self._look_at:
+            self._look_at = now + 1 * MINUTE
+            for shard in self.node.shards:
+                shard.file.oracle.check_waits()
+        flaws = {
+            "connections": self.lines.flaw(pools, now),
+            "pause": self.pauses.flaw(pools, self.lines.grown, now),
+            "rate": self.rates.flaw,
+        }
+        if now >= self._hungry_at:
+            self._hungry_at = now + 1.0
+            flaws["starved"] = self.hunger.flaw(pools, now)
+        for promise, flaw in flaws.items():
+            if flaw:
+                raise Violation(promise, flaw)
+
     async def _play(self) -> None:
-        self._start()
+        self.node.start(self.plan.workers)
         for step in self.plan.steps:
             await self._until(step.at)
             self.tell(step)
             self._acts[type(step)](step)
+            if isinstance(step, _Troubles) and getattr(step, "mode", "") != NARROW:
+                self._trouble(step.seconds + _LONGEST_SILENCE)
         await self._until(self.plan.ends)
         await self._mend()
         await self._drain()
         await self._stop()
         await self._check()
 
+    def _trouble(self, seconds: float) -> None:
+        """For so long some wait for what nobody else waits for."""
+        self.hunger.calm_from = max(self.hunger.calm_from, self.loop.time() + seconds)
+
     async def _until(self, at: float) -> None:
         if at > self.loop.time():
             await asyncio.sleep(at - self.loop.time())
 
-    def _start(self) -> None:
-        # What a process finds at its start it believes.
-        self.oracle.ahead = self._found = self.machine.set_by
-        self._boot = self.machine.boot
-        given = Birth(
-            plan=self.plan,
-            loop=self.loop,
-            machine=self.machine,
-            network=self.network,
-            resolver=self.dns,
-            routes=(parse_route(LMTP, match=("lmtp.test",), tls=TlsDemand.OFF),),
-            oracle=self.oracle,
-            chance=Random(f"worker {self.plan.seed} {self.deaths}"),
-            mail=self._folder / "mail",
-        )
-        self.worker = Worker(given, self._disk, f"worker {self.deaths}")
-        self.worker.database.writer.committed = partial(self._doom, "commit")
-        if self._spoil is not None:
-            self._spoil(self.worker)
-        self._task = self.loop.begin(self.worker.life, self.worker.run())
-        self._task.add_done_callback(self._ended)
+    def _forgotten(self) -> None:
+        if self.loop.time():
+            self._trouble(1 * MINUTE)
+        self.pauses.forget()
 
-    def _ended(self, task: "asyncio.Task[None]") -> None:
-        if not task.cancelled() and task.exception() is not None:
-            self.loop.defects.append(task.exception())
+    def _lifting(self, site: str) -> None:
+        paces = [shard.paces._known.get(site) for shard in self.node.shards]
+        self.pauses.lifting(site, [pace for pace in paces if pace is not None])
 
     def _kept(self, copy: Copy) -> None:
         self.tell(copy.host, "keeps", copy.recipients, sha256(copy.content).hexdigest()[:12])
-        self.oracle.kept(copy)
-        self._doom("kept")
+        oracle = self._oracle_of(name_in(signatures.split(copy.content)[1][:600]))
+        oracle.kept(copy)
+        for shard in self.node.shards:
+            if shard.file.oracle is oracle:
+                self.node.doom("kept", shard.worker)
 
     def _submit(self, step: Submit) -> None:
-        self._ask(lambda worker: worker.submit(step), patience=10 * MINUTE)
+        self._ask(lambda worker: worker.own.submit(step), step.n, patience=10 * MINUTE)
 
-    def _ask(self, what: Callable[[Worker], Awaitable[None]], patience: float = 0.0) -> None:
-        """Somebody asks something of the worker, as soon as there is one, or not at all."""
-        worker = self.worker
-        if worker is not None and worker.is_ready and not worker.life.is_over:
+    def _ask(
+        self, what: Callable[[Worker], Awaitable[None]], which: int = 0, patience: float = 0.0
+    ) -> None:
+        """Somebody asks something of a worker, as soon as there is one, or not at all."""
+        if workers := self.node.workers:
+            worker = workers[which % len(workers)]
             self.loop.begin(worker.life, self._asked(what, worker))
         elif patience > 0:
-            self.loop.call_later(7.0, self._ask, what, patience - 7.0)
+            self.loop.call_later(7.0, self._ask, what, which, patience - 7.0)
 
     async def _asked(self, what: Callable[[Worker], Awaitable[None]], worker: Worker) -> None:
         try:
@@ -289,7 +331,7 @@ class World:
         except MerpatiError:
             return  # Whoever asked is told so.
         except Exception as error:
-            self.oracle.blame("defect", repr(error))
+            worker.own.file.oracle.blame("defect", repr(error))
 
     def _behave(self, step: Behave) -> None:
         host = self.hosts[step.host]
@@ -320,113 +362,44 @@ class World:
         self.network.lacks_descriptors = True
         self.loop.call_later(step.seconds, setattr, self.network, "lacks_descriptors", False)
 
-    def _crash(self, step: Crash) -> None:
-        if step.on:
-            self._dooms.append(step)
-        else:
-            self._die(step)
-
-    def _doom(self, on: str) -> None:
-        """Something happened that a death may have waited for."""
-        for step in [one for one in self._dooms if one.on == on]:
-            self._dooms.remove(step)
-            self.loop.call_soon(self._die, step, context=self.network.context)
-
-    def _die(self, step: Crash) -> None:
-        worker = self.worker
-        if worker is None or self._is_mended:
-            return
-        self.tell("dies", step.cut)
-        self.loop.end(worker.life)
-        self.network.worker_died(told=not step.cut)
-        self.oracle.worker_died()
-        self.worker = None
-        self.deaths += 1
-        if step.cut:
-            self.machine.boot = f"boot {self.deaths + 1}"
-            # A leap forth that no process has seen cannot be told from a long rest.
-            self.machine.set_by = min(self.machine.set_by, self._found)
-            self._disk = worker.disk.after_a_cut(self._next_folder(), self._chance)
-        else:
-            self._disk = worker.disk.after_a_kill(self._next_folder())
-        worker.database.drop()
-        self.loop.call_later(step.down, self._start_if_none)
-
-    def _start_if_none(self) -> None:
-        if self.worker is None:
-            self._start()
-
-    def _restart(self, step: Restart) -> None:
-        if self.worker is not None and self.worker.is_ready:
-            self.loop.create_task(self._stop_and_start(self.worker, self._task, step.down))
-
-    async def _stop_and_start(
-        self, worker: Worker, task: "asyncio.Task[None]", down: float
-    ) -> None:
-        worker.dispatcher.stop()
-        began = self.loop.time()
-        while not task.done():
-            await asyncio.sleep(0.5)
-            if worker.life.is_over:
-                return  # It was killed meanwhile.
-            if self.loop.time() - began > 30 + 5 * MINUTE:
-                self.oracle.blame("stop", "it does not stop within its grace")
-        self._check_empty_hands(worker)
-        if self.worker is worker:
-            self.worker = None
-            await asyncio.sleep(down)
-            self._start_if_none()
-
-    def _check_empty_hands(self, worker: Worker) -> None:
-        """Nothing is counted that is not there."""
-        dispatcher, store = worker.dispatcher, worker.store
-        counts = {
-            "recipients": dispatcher._in_hand.count,
-            "octets": dispatcher.octets,
-            "permits out": self.plan.permits - dispatcher.permits.all._value,
-            "connections": dispatcher._connections,
-            "look-ups": len(dispatcher._looking_up),
-            "claimed": len(store._in_hand._claimed),
-        }
-        for name, count in counts.items():
-            if count:
-                self.oracle.blame("counters", f"{count} {name} behind a stop")
-
-    def _jump(self, step: Jump) -> None:
-        is_seen = self.worker is not None or self.machine.boot == self._boot
-        if is_seen or step.seconds < 0:
-            self.machine.jump(step.seconds)
-
     def _alter(self, step: Alter) -> None:
-        ids = []
+        ids: tuple[str, ...] = ()
         if step.message:
-            known = list(self.oracle.entries)
-            ids = known[step.message - 1 : step.message]
+            known = [name for oracle in self.node.oracles for name in oracle.entries]
+            ids = tuple(known[step.message - 1 : step.message])
             if not ids:
                 return
-        self._ask(lambda worker: worker.alter(step, ids))
+        chosen = ask.Filter(ids=ids, domain=step.domain)
+        self._command(
+            QUEUE_ALTER, ask.AlterQueue(filter=chosen, action=step.action, route=step.route)
+        )
 
     def _suspend(self, step: Suspend) -> None:
-        self._ask(lambda worker: worker.suspend(step.site, step.seconds))
+        self._command(
+            SITES_HOLD, ask.HoldSite(site=step.site, seconds=step.seconds, why=BY_OPERATOR)
+        )
+
+    def _command(self, operation: Operation[Any, Any], question: ask.Question) -> None:
+        self._ask(lambda worker: self.operators.ask(worker, operation, question))
 
     async def _mend(self) -> None:
         """Nothing goes wrong any more, and the operator lets everything go."""
         self.tell("mended")
-        self._is_mended = True
+        self.node.is_mended = True
         for host in [*self.hosts, self.senders, self.lmtp]:
             host.mode = "plain"
             self.network.places[host.ip].answers = "yes"
         self.dns.failing.clear()
         self.sickness.left = 0
         self.network.lacks_descriptors = False
-        while self.worker is None or not self.worker.is_ready or self._task.done():
+        while not self.node.is_whole:
             await asyncio.sleep(1.0)
         # The writer opens its file again within a second of being asked.
         await asyncio.sleep(5.0)
-        worker = self.worker
-        for site in sorted(await worker.queue.held()):
-            await worker.suspend(site, 0.0)
-        await worker.queue.alter(Selection(), "release", "the end")
+        for shard in self.node.shards:
+            for site in sorted(await shard.queue.held()):
+                await shard.obey(SITES_HOLD, ask.HoldSite(site=site, seconds=0.0))
+            await shard.queue.alter(Selection(), "release", "the end")
 
     async def _drain(self) -> None:
         """Until the queue is empty: what can be delivered within the longest waits, the rest when
@@ -435,32 +408,51 @@ class World:
         latest = 2 * self.plan.max_age + LONGEST_HOLD + LONGEST_WAIT + 30 * MINUTE
         while self.loop.time() - began < latest:
             await asyncio.sleep(20.0)
-            worker = self.worker
-            if worker is None or not worker.is_ready:
-                continue
-            if not sum((await worker.queue.count()).values()) and not await worker.queue.owed(1):
+            if self.node.is_whole and await self._is_empty():
                 return
+
+    async def _is_empty(self) -> bool:
+        for shard in self.node.shards:
+            if sum((await shard.queue.count()).values()) or await shard.queue.owed(1):
+                return False
+        return True
 
     async def _stop(self) -> None:
         await asyncio.sleep(1 * MINUTE)
-        assert self.worker is not None
-        worker = self.worker
-        self._events = [
-            structs.replace(event, at=self.oracle.true(seq, event.at))
-            for seq, event in await worker.journal.follow(0, 1_000_000)
+        self._ends = [await self._end_of(shard) for shard in self.node.shards]
+        workers = self.node.workers
+        for file in self.node.files.values():
+            if all(shard.file is not file for shard in self.node.shards):
+                file.oracle.blame("left over", f"nobody has shard {file.number}")
+        for worker in workers:
+            worker.stop()
+        for worker in workers:
+            await worker.task
+            self.node.check_empty_hands(worker)
+        if any(self.node.sites._counts.tolist()):
+            self.node.oracles[0].blame("counters", "the node counts something behind a stop")
+
+    async def _end_of(self, shard: Shard) -> tuple[Oracle, list[Event], list[Listed]]:
+        """What a shard says became of its mail, and what is left of it."""
+        oracle = shard.file.oracle
+        events = [
+            structs.replace(event, at=oracle.true(seq, event.at))
+            for seq, event in await shard.journal.follow(0, 1_000_000)
         ]
-        self._left = await worker.queue.search(Selection(), 100)
-        in_hand = worker.store._in_hand
+        left = await shard.queue.search(Selection(), 100)
+        in_hand = shard.store._in_hand
         for name, count in (("recipients", in_hand.recipients), ("octets", in_hand.octets)):
-            if count and not self._left:
-                self.oracle.blame("counters", f"the queue holds {count} {name} of nothing")
-        worker.dispatcher.stop()
-        await self._task
-        self._check_empty_hands(worker)
+            if count and not left:
+                oracle.blame("counters", f"the queue holds {count} {name} of nothing")
+        return oracle, events, left
 
     async def _check(self) -> None:
-        for event in self._events:
-            self.tell(event)
+        for _, events, _ in self._ends:
+            for event in events:
+                self.tell(event)
         for file in sorted((self._folder / "mail" / HERE).glob("*/new/*")):
-            self.oracle.found(f"{file.parent.parent.name}@{HERE}", file.read_bytes())
-        self.oracle.check_end(self._events, self._left)
+            octets = file.read_bytes()
+            oracle = self._oracle_of(name_in(octets[:800]))
+            oracle.found(f"{file.parent.parent.name}@{HERE}", octets)
+        for oracle, events, left in self._ends:
+            oracle.check_end(events, left)

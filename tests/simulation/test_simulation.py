@@ -7,7 +7,7 @@ of the queue and of delivery is kept; and a promise that is broken is found.
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -16,23 +16,30 @@ from msgspec import structs
 from msgspec.structs import replace
 
 from merpati.delivery.allotment import Allotment
+from merpati.delivery.bucket import Bucket
 from merpati.delivery.pacing import Pace
 from merpati.delivery.pool import SitePool
+from merpati.node.table import Row, Table, TableSettings
+from tests.simulation.node import Node
 from tests.simulation.plan import (
+    ALL,
     HOUR,
+    NARROW,
     Alter,
     AnyStep,
+    Behave,
     Crash,
     Down,
     Jump,
     Plan,
     Restart,
     Submit,
+    Suspend,
     draw,
 )
 from tests.simulation.run import run
+from tests.simulation.shard import Shard
 from tests.simulation.shrink import shrink
-from tests.simulation.worker import Worker
 
 pytestmark = pytest.mark.slow
 
@@ -72,7 +79,7 @@ def test_a_seed_tells_the_same_story_each_time() -> None:
     assert len(set(other)) == 2
 
 
-Spoil = Callable[[Worker], None]
+Spoil = Callable[[Shard], None]
 
 
 def messages(count: int, to: str = "ok", at: float = 1.0) -> list[AnyStep]:
@@ -85,7 +92,7 @@ def messages(count: int, to: str = "ok", at: float = 1.0) -> list[AnyStep]:
     ]
 
 
-def a_plan(*steps: AnyStep) -> Plan:
+def a_plan(*steps: AnyStep, workers: int = 1) -> Plan:
     """Four domains with a host each, and two permits."""
     return Plan(
         seed=1,
@@ -98,6 +105,7 @@ def a_plan(*steps: AnyStep) -> Plan:
         max_age=3600.0,
         ends=600.0,
         steps=steps,
+        workers=workers,
     )
 
 
@@ -106,8 +114,8 @@ def promise_broken(plan: Plan, spoil: Spoil | None = None) -> str:
     return violation.promise if violation is not None else ""
 
 
-def lose_a_settlement(worker: Worker) -> None:
-    settle, count = worker.store.settle, 0
+def lose_a_settlement(shard: Shard) -> None:
+    settle, count = shard.store.settle, 0
 
     async def settle_most(settlements, events=()):
         nonlocal count
@@ -115,11 +123,11 @@ def lose_a_settlement(worker: Worker) -> None:
         if count % 7:
             await settle(settlements, events)
 
-    worker.store.settle = settle_most
+    shard.store.settle = settle_most
 
 
-def keep_a_permit(worker: Worker) -> None:
-    permits = worker.dispatcher.permits.all
+def keep_a_permit(shard: Shard) -> None:
+    permits = shard.dispatcher.permits.all
     release, count = permits.release, 0
 
     def release_most() -> None:
@@ -131,25 +139,25 @@ def keep_a_permit(worker: Worker) -> None:
     permits.release = release_most
 
 
-def send_without_a_permit(worker: Worker) -> None:
+def send_without_a_permit(shard: Shard) -> None:
     async def acquire() -> None:
         return
 
-    worker.dispatcher.permits.all.acquire = acquire
-    worker.dispatcher.permits.all.release = lambda: None
+    shard.dispatcher.permits.all.acquire = acquire
+    shard.dispatcher.permits.all.release = lambda: None
 
 
-def forget_to_sign(worker: Worker) -> None:
-    worker.dispatcher._parts.signing.wants = lambda entry, route: False
+def forget_to_sign(shard: Shard) -> None:
+    shard.dispatcher._parts.signing.wants = lambda entry, route: False
 
 
-def sign_by_the_clock(worker: Worker) -> None:
-    signing = worker.dispatcher._parts.signing
+def sign_by_the_clock(shard: Shard) -> None:
+    signing = shard.dispatcher._parts.signing
     sign = signing.sign
 
     async def sign_anew(transactions):
         signing._known.clear()
-        now = worker.clock.now()
+        now = shard.clock.now()
         aged = [
             structs.replace(one, entry=structs.replace(one.entry, received=now))
             for one in transactions
@@ -161,8 +169,8 @@ def sign_by_the_clock(worker: Worker) -> None:
     signing.sign = sign_anew
 
 
-def repeat_a_notice(worker: Worker) -> None:
-    put, told = worker.store.put, set()
+def repeat_a_notice(shard: Shard) -> None:
+    put, told = shard.store.put, set()
 
     async def put_without_clearing(entry, content, events=(), discharged=()):
         if told.issuperset(discharged):
@@ -171,40 +179,40 @@ def repeat_a_notice(worker: Worker) -> None:
             told.update(discharged)
             await put(entry, content, events)
 
-    worker.store.put = put_without_clearing
+    shard.store.put = put_without_clearing
 
 
-def forget_a_hold(worker: Worker) -> None:
+def forget_a_hold(shard: Shard) -> None:
     async def hold(*args: object) -> None:
         return
 
-    worker.store.hold = hold
+    shard.store.hold = hold
 
 
-def acknowledge_before_storing(worker: Worker) -> None:
+def acknowledge_before_storing(shard: Shard) -> None:
     async def put(entry, content, events=(), discharged=()) -> None:
         return
 
-    worker.store.put = put
+    shard.store.put = put
 
 
-def follow_every_jump(worker: Worker) -> None:
-    worker.clock.LEAP = float("inf")
+def follow_every_jump(shard: Shard) -> None:
+    shard.clock.LEAP = float("inf")
 
 
-def forget_the_boot(worker: Worker) -> None:
-    worker.clock._boot = lambda: ""
+def forget_the_boot(shard: Shard) -> None:
+    shard.clock._boot = lambda: ""
 
 
-def forget_to_count(worker: Worker) -> None:
-    pool_of = worker.dispatcher._offer
+def forget_to_count(shard: Shard) -> None:
+    pool_of = shard.dispatcher._offer
 
     def offer(*given) -> SitePool:
         pool = pool_of(*given)
         pool._opening = min(pool._opening, 0)
         return pool
 
-    worker.dispatcher._offer = offer
+    shard.dispatcher._offer = offer
 
 
 TEN_YEARS = 3652 * 86_400.0
@@ -271,6 +279,99 @@ def test_fresh_mail_goes_at_once_behind_a_step_back() -> None:
     local = Submit(at=1.002, n=9, sender="s@senders.test", to=("bob@here.test",), size=200)
     steps = (*messages(4, at=1.0), local, Jump(at=1.01, seconds=-25.0))
     assert promise_broken(a_plan(*steps)) == ""
+
+
+def for_one(count: int, at: float = 1.0, workers: Sequence[int] = (0, 1)) -> list[AnyStep]:
+    """So many messages for one domain, that these of two workers take in."""
+    return [
+        Submit(
+            at=at,
+            n=2 * n + workers[n % len(workers)],
+            sender=f"s{n}@senders.test",
+            to=(f"ok-{n}-0@d0.test",),
+            size=2_000,
+        )
+        for n in range(count)
+    ]
+
+
+def share_nothing(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr("tests.simulation.node.copy", lambda table: Table(TableSettings(64, 2)))
+
+
+def open_without_counting(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Row, "take", lambda row, limit: row.total < limit)
+
+
+def remember_the_dead(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Table, "forget", lambda table, worker: None)
+
+
+def keep_a_pause_to_oneself(patch: pytest.MonkeyPatch) -> None:
+    exchange = Allotment.exchange
+
+    def exchange_all_but(allotment: Allotment, pace: Pace, now: float) -> None:
+        own = pace.paused_until
+        exchange(allotment, pace, now)
+        pace.paused_until = own
+
+    patch.setattr(Allotment, "exchange", exchange_all_but)
+
+
+def forget_what_was_lifted(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Allotment, "lift", lambda allotment, *now: None)
+
+
+def have_a_rate_each(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Bucket, "_seconds_to_free", lambda bucket, now: 0.0)
+    patch.setattr(Allotment, "_stand", lambda allotment, row, why, now: None)
+
+
+def adopt_nobody(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Node, "_numbers", lambda node, slot: (slot.number,))
+
+
+TURNS_AWAY = Behave(at=0.5, host=0, mode="turns-away", seconds=300.0, share=1.0)
+COMPLAINS = Behave(at=0.5, host=0, mode="slow-down", seconds=10.0, share=1.0)
+NARROW_HOST = Behave(at=0.5, host=0, mode=NARROW, seconds=600.0, share=1.0)
+LET_GO = Suspend(at=30.0, site="d0.test", seconds=0.0)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "steps", "promise"),
+    [
+        (share_nothing, for_one(40), "connections"),
+        (open_without_counting, for_one(4), "connections"),
+        (remember_the_dead, [replace(DIES_WITH_A_COPY, worker=1), *for_one(4)], "the dead"),
+        (keep_a_pause_to_oneself, [TURNS_AWAY, *for_one(1), *for_one(2, at=20.0)], "pause"),
+        (forget_what_was_lifted, [TURNS_AWAY, *for_one(2), LET_GO], "pause"),
+        (have_a_rate_each, [COMPLAINS, *for_one(20)], "rate"),
+        (
+            adopt_nobody,
+            [HOST_DOWN, *for_one(2), Restart(at=9, down=1, worker=ALL, workers=1)],
+            "left over",
+        ),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "",
+)
+def test_what_workers_do_not_share_is_found(
+    spoil: Callable[[pytest.MonkeyPatch], None],
+    steps: list[AnyStep],
+    promise: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plan = a_plan(*steps, workers=2)
+    assert promise_broken(plan) == ""
+    spoil(monkeypatch)
+    assert promise_broken(plan) == promise
+
+
+def test_a_worker_that_gives_no_connection_up_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    busy, other = for_one(100, workers=(0,)), for_one(2, at=20.0, workers=(1,))
+    plan = replace(a_plan(NARROW_HOST, *busy, *other, workers=2), cap=2)
+    assert promise_broken(plan) == ""
+    monkeypatch.setattr(Allotment, "surplus", lambda allotment, window, now: 0)
+    assert promise_broken(plan) == "starved"
 
 
 def test_connections_above_the_window_are_found(monkeypatch: pytest.MonkeyPatch) -> None:

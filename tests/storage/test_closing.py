@@ -64,7 +64,7 @@ def test_a_file_that_nobody_closed_does_not_keep_the_process(tmp_path: Path) -> 
         [sys.executable, "-c", code, str(tmp_path / "0.db")],
         capture_output=True,
         text=True,
-        timeout=20,
+        timeout=60,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -86,7 +86,7 @@ async def what_is_there(path: Path) -> set[str]:
 async def check(path: Path, fault: Fault) -> Story:
     story = Story()
     disk = FaultDisk(fault)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(90):
         await story.live(path, disk.name)
         there = await what_is_there(path)
     lost = story.acknowledged - story.finished - story.in_doubt - there

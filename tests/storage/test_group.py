@@ -55,13 +55,13 @@ async def test_what_rides_waits_for_company(database: Database) -> None:
     await asyncio.sleep(0)
     assert await kept(database) == []
     await database.write(lambda connection: add(connection, 2))
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await rider
     assert await kept(database) == [1, 2]
 
 
 async def test_enough_riders_go_by_themselves(database: Database) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await asyncio.gather(
             *(
                 database.write(lambda connection, n=n: add(connection, n), rides=True)  # type: ignore[misc]
@@ -76,7 +76,7 @@ async def test_what_rides_is_kept_when_the_file_is_closed(tmp_path: Path) -> Non
     await database.open()
     rider = asyncio.ensure_future(database.write(lambda connection: add(connection, 1), rides=True))
     await asyncio.sleep(0)
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(20):
         await database.close()
         await rider
     again = Database(StorageSettings(tmp_path / "1.db"))
@@ -118,12 +118,12 @@ async def test_a_long_question_does_not_hold_up_a_commit(database: Database) -> 
     def ask(connection: apsw.Connection) -> int:
         rows = connection.execute("SELECT count(*) FROM event")
         begun.set()
-        assert over.wait(10)
+        assert over.wait(60)
         return len(rows.fetchall())
 
     question = asyncio.ensure_future(database.read(ask))
-    await asyncio.to_thread(begun.wait, 10)
-    async with asyncio.timeout(5):
+    await asyncio.to_thread(begun.wait, 60)
+    async with asyncio.timeout(20):
         await database.write(lambda connection: add(connection, 1))
     over.set()
     assert await question == 1
@@ -134,13 +134,13 @@ async def test_a_long_question_does_not_hold_up_the_next(database: Database) -> 
 
     def ask(connection: apsw.Connection) -> int:
         begun.set()
-        assert over.wait(10)
+        assert over.wait(60)
         return 1
 
     question = asyncio.ensure_future(database.read(ask))
-    await asyncio.to_thread(begun.wait, 10)
+    await asyncio.to_thread(begun.wait, 60)
     try:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             assert await kept(database) == []
     finally:
         over.set()

@@ -6,7 +6,7 @@ from pathlib import Path
 import apsw
 import pytest
 
-from merpati.storage.connection import Kind, StorageSettings, connect
+from merpati.storage.connection import Kind, StorageSettings, connect, migrations, newest_schema
 from merpati.storage.errors import StorageError
 from merpati.storage.library import check_library, is_safe
 from merpati.storage.lock import Lock
@@ -101,3 +101,9 @@ def test_a_step_that_cannot_be_read_is_a_refusal_in_words(
     monkeypatch.setattr("merpati.storage.connection.migrations", without_descriptors)
     with pytest.raises(StorageError, match=r"queue-0.db cannot be opened: .*Too many open files"):
         connect(StorageSettings(tmp_path / "queue-0.db"))
+
+
+def test_the_steps_are_read_once_for_all_files_that_are_opened() -> None:
+    for kind in Kind:
+        assert migrations(kind) is migrations(kind)
+        assert len(migrations(kind)) == newest_schema(kind)

@@ -9,6 +9,7 @@ import pytest
 from merpati.journal.store import JournalStore
 from merpati.mail.envelope import Body
 from merpati.queue.entry import Entry, Selection, Settlement, State
+from merpati.queue.queue import Draft
 from merpati.queue.store import QueueStore
 from merpati.storage.connection import StorageSettings
 from merpati.storage.database import Database
@@ -51,8 +52,18 @@ def content(entry: Entry) -> bytes:
     return entry.id.encode() * 200
 
 
+async def coming_in(queue: QueueStore, entry: Entry, number: int) -> Body | Draft:
+    """Its content, as it is or in a draft."""
+    if number % 3:
+        return Body((content(entry),))
+    draft = queue.draft()
+    await draft.write(content(entry))
+    return draft
+
+
 async def live(folder: Path, recorder: Recorder, *, keeps_syncs: bool = True) -> None:
-    """Sixty messages, every second one delivered; the log is folded back every few commits."""
+    """Sixty messages, every second one delivered, every third streamed in; the log is folded back
+    every few commits."""
     disk = PowerDisk(recorder.watch, keeps_syncs=keeps_syncs)
     database = Database(StorageSettings(folder / "0.db", ride=0.0, vfs=disk.name))
     await database.open()
@@ -62,7 +73,7 @@ async def live(folder: Path, recorder: Recorder, *, keeps_syncs: bool = True) ->
     promises = recorder.promises
     for number in range(60):
         entry = an_entry(number, size=5_200)
-        await queue.put(entry, Body((content(entry),)), [accepted(entry)])
+        await queue.put(entry, await coming_in(queue, entry, number), [accepted(entry)])
         promises.acknowledged.append(entry.id)
         for claim in await queue.claim(NOW, number % 2):
             promises.settling.append(claim.entry.id)

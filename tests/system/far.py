@@ -37,7 +37,7 @@ class Far:
         trace: TracebackType | None,
     ) -> None:
         self._loop.call_soon_threadsafe(self._listener.stop, 0.0)
-        self._thread.join(10)
+        self._thread.join(60)
         assert not self._failures
 
     def _run(self) -> None:

@@ -1,6 +1,8 @@
 """A backup holds everything, is known to be whole, and goes only where nothing is."""
 
+import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import apsw
@@ -147,7 +149,7 @@ async def test_damaged_structure_ends_a_backup(places: Places, tmp_path: Path) -
         file.write(b"\xff" * 4096)
     with pytest.raises(MerpatiError, match="malformed"):
         back_up(places, b"", tmp_path / "backup", NOW)
-    assert not (tmp_path / "backup/backup.json").exists()
+    assert list((tmp_path / "backup").iterdir()) == []
 
 
 @pytest.mark.slow
@@ -172,6 +174,31 @@ def test_mail_that_is_moved_while_it_is_copied_is_copied(tmp_path: Path) -> None
         reader.join()
     copied = [file for file in (tmp_path / "copy/a.test/ann").rglob("*") if file.is_file()]
     assert sorted(file.name.partition(":")[0] for file in copied) == sorted(names)
+
+
+def test_mail_that_a_list_leaves_out_is_met_by_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("new/1", "cur/2:2,S"):
+        put(tmp_path / "mail/ann" / name, b"x")
+    left_out = ["2:2,S"]  # It is renamed just then.
+
+    def listed(folder: Path, really: Callable[[Path], list[str]] = os.listdir) -> list[str]:
+        names = [name for name in really(folder) if name not in left_out]
+        left_out[:] = left_out if folder.name == "new" else []
+        return names
+
+    monkeypatch.setattr("merpati.system.mailcopy.os.listdir", listed)
+    assert copy_tree(tmp_path / "mail", tmp_path / "copy") == 2
+
+
+def test_what_is_no_file_among_messages_is_passed_over(tmp_path: Path) -> None:
+    put(tmp_path / "mail/new/1", b"mail")
+    (tmp_path / "mail/cur/folder").mkdir(parents=True)
+    os.mkfifo(tmp_path / "mail/cur/pipe")
+    copy_tree(tmp_path / "mail", tmp_path / "copy")
+    assert tree(tmp_path / "copy") == {"new/1": b"mail"}
+    assert not (tmp_path / "copy/cur/pipe").exists()
 
 
 def test_links_are_not_followed(tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 """A disk that gives back other octets than it was given: nobody is sent them, and it is told."""
 
 import json
+import time
 from pathlib import Path
 
 import apsw
 import pytest
 
-from merpati.testing.process import MerpatiProcess, free_port
+from merpati.testing.operator import Attended
+from merpati.testing.process import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -23,7 +25,7 @@ listen = "127.0.0.1:{http}"
 
 def test_a_damaged_message_is_held_and_the_others_are_delivered(tmp_path: Path) -> None:
     ports = {"mx": free_port(), "http": free_port()}
-    server = MerpatiProcess(tmp_path, CONFIG.format(**ports), list(ports.values()))
+    server = Attended(tmp_path, CONFIG.format(**ports), list(ports.values()))
     server.ask("domain", "add", "a.test")
     server.ask("user", "add", "ann@a.test", "--password-stdin", text="secret words\n")
     for subject in ("bad", "good"):
@@ -55,10 +57,12 @@ def test_a_damaged_message_is_held_and_the_others_are_delivered(tmp_path: Path) 
     assert '"kind":"held"' in server.output()
 
 
-def held(server: MerpatiProcess) -> list[tuple[str, str]]:
+def held(server: Attended) -> list[tuple[str, str]]:
     """The queue, once nothing in it is on its way any more."""
-    for _ in range(100):
+    end = time.monotonic() + 90
+    while True:
         lines = server.ask_json("queue", "list")
         if all(line["state"] == "held" for line in lines):
-            break
-    return [(line["id"], line["state"]) for line in lines]
+            return [(line["id"], line["state"]) for line in lines]
+        assert time.monotonic() < end, lines
+        time.sleep(0.02)

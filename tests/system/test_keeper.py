@@ -105,7 +105,7 @@ def test_certificates_that_root_alone_can_read_are_taken_up_when_they_change(fol
         server.stdin.flush()
         # What is no certificate of the configuration is not given out.
         assert "has to be restarted for it" in server.stdout.readline()
-        assert server.wait(10) == 0
+        assert server.wait(60) == 0
 
 
 @pytest.mark.parametrize("spoil", ["folder", "file"])

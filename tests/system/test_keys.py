@@ -42,7 +42,7 @@ def test_a_dkim_key_loads_and_is_that_of_its_record(
     directory: apsw.Connection, private: object, record: bytes, expected: str
 ) -> None:
     row = ("a.test", "s1", "ed25519", "active", 0.0, record.decode(), private)
-    directory.execute("INSERT INTO dkim_key VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+    directory.execute("INSERT INTO dkim_key VALUES (?, ?, ?, ?, ?, ?, ?, NULL)", row)
     found = [(one.damage, one.detail) for one in verify_keys(directory, nothing, dkim_flaw)]
     flaw = (Damage.DKIM_KEY, f"the key s1 of a.test {expected}")
     assert found == ([flaw] if expected else [])

@@ -63,7 +63,7 @@ def test_without_the_table_no_policy_is_served(tmp_path: Path) -> None:
     ("text", "why"),
     [
         ("[mta_sts]\n", "is served on"),
-        (TABLE + 'max_age = "60w"\n', "up to a year"),
+        (TABLE + 'max_age = "60w"\n', "Allowed: 1s to 8766h"),
         (TABLE + 'mx = ["*"]\n', "names no host"),
     ],
 )

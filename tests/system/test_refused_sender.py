@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from merpati.cli import names
 from merpati.testing.broken import Suspicious
 from tests.cli.test_names import offered
 from tests.system.far import Far
@@ -14,7 +15,7 @@ pytestmark = pytest.mark.slow
 
 
 def send(server: Server, sender: str) -> str:
-    with smtplib.SMTP("127.0.0.1", server.mx, timeout=10) as client:
+    with smtplib.SMTP("127.0.0.1", server.mx, timeout=60) as client:
         client.ehlo()
         client.mail(sender)
         client.rcpt("zoe@far.test")
@@ -28,8 +29,9 @@ def kinds(server: Server, message: str) -> list[str]:
 
 
 def test_after_three_refusals_a_senders_mail_waits_and_status_says_what_to_do(
-    tmp_path: Path,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(names, "_PATIENCE", 60.0)  # Of a shell at each Tab.
     server = Server(tmp_path)
     server.populate()
     with Far(Suspicious) as far:

@@ -57,7 +57,7 @@ class Theirs(Server):
 
 
 def hand_in(server: Server, message: bytes, ip: str) -> int:
-    with smtplib.SMTP("127.0.0.1", server.mx, timeout=20) as client:
+    with smtplib.SMTP("127.0.0.1", server.mx, timeout=60) as client:
         client.ehlo()
         assert client.docmd(f"XCLIENT ADDR={ip} NAME=mx.b.test")[0] == 220
         client.ehlo("mx.b.test")

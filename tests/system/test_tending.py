@@ -113,6 +113,13 @@ def live(node: Fleet) -> None:
     for worker in node._workers:
         node.given.memory.board.worker = worker.number
         node.given.memory.board.live(node.given.clock.monotonic())
+        node.given.memory.board.serve()
+
+
+def make_ready(node: Fleet) -> None:
+    live(node)
+    for worker in node._workers:
+        node._understand(worker, bus.Ready("mx 127.0.0.1:25"))
 
 
 def tend_for(node: Fleet, seconds: int) -> None:
@@ -126,18 +133,64 @@ def descriptors() -> int:
 
 
 def test_a_worker_that_does_not_move_is_killed(node: Fleet, machine: Machine) -> None:
-    live(node)
+    make_ready(node)
     tend_for(node, 60)
     assert machine.killed == []
     tend_for(node, 1)
     assert machine.killed == machine.made
 
 
+def test_a_worker_that_never_moves_is_killed_and_made_again_after_ever_longer_pauses(
+    node: Fleet, machine: Machine
+) -> None:
+    tend_for(node, 60)
+    assert machine.killed == []
+    tend_for(node, 1)
+    assert machine.killed == machine.made[:2]
+    pauses = []
+    for _ in range(8):
+        node._ended(node._workers[1], -signal.SIGKILL)
+        pauses.append(node._workers[1].start_at - node.given.clock.monotonic())
+        tend_for(node, 30)
+        assert node._workers[1].pid
+        tend_for(node, 62)
+        assert node._workers[1].pid in machine.killed
+    assert pauses == [0.5, 1, 2, 4, 8, 16, 30, 30]
+
+
+def test_a_worker_that_hangs_at_the_very_first_start_is_made_again(
+    node: Fleet, machine: Machine
+) -> None:
+    node._is_complete = False
+    tend_for(node, 61)
+    node._ended(node._workers[1], -signal.SIGKILL)
+    tend_for(node, 1)
+    assert not node._stopping
+    assert node._workers[1].pid == machine.made[2]
+
+
+def test_a_worker_that_shows_life_may_take_its_time_to_be_ready(
+    node: Fleet, machine: Machine
+) -> None:
+    for _ in range(300):
+        for worker in node._workers:
+            node.given.memory.board.worker = worker.number
+            node.given.memory.board.live(node.given.clock.monotonic())
+        tend_for(node, 1)
+    assert machine.killed == []
+    assert said(node).count("worker 1 is not ready after 61 s, and works on it") == 1
+
+
+def said(node: Fleet) -> str:
+    written = node.given.log._stream
+    assert isinstance(written, io.StringIO)
+    return written.getvalue()
+
+
 def test_a_worker_that_somebody_else_told_to_stop_may_not_take_for_ever(
     node: Fleet, machine: Machine
 ) -> None:
-    node._understand(node._workers[1], bus.Ready("mx 127.0.0.1:25"))
-    live(node)
+    make_ready(node)
     node.given.memory.board.leave()
     for _ in range(76):
         node.given.memory.board.worker = 0
@@ -151,7 +204,7 @@ def test_a_worker_that_somebody_else_told_to_stop_may_not_take_for_ever(
 def test_workers_that_stood_still_with_their_supervisor_do_not_hang(
     node: Fleet, machine: Machine
 ) -> None:
-    live(node)
+    make_ready(node)
     tend_for(node, 2)
     node.given.clock.move(600)  # type: ignore[attr-defined]  # the clock is the test's
     tend_for(node, 60)

@@ -42,7 +42,7 @@ def server(tmp_path: Path, far: Far) -> Iterator[Server]:
 
 def send(server: Server, *to: tuple[str, str]) -> None:
     """From ann, who is told here; each recipient with its parameters."""
-    with smtplib.SMTP("127.0.0.1", server.mx, timeout=10) as client:
+    with smtplib.SMTP("127.0.0.1", server.mx, timeout=60) as client:
         client.ehlo()
         assert client.mail("ann@a.test", ["RET=HDRS", "ENVID=QQ314159"])[0] == 250
         for address, wishes in to:

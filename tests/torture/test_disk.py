@@ -38,7 +38,7 @@ def another_namespace() -> Iterator[None]:
         assert holder.stdout is not None
         assert holder.stdout.read(1)
         yield
-        holder.communicate(b"\n", timeout=10)
+        holder.communicate(b"\n", timeout=60)
 
 
 @pytest.mark.slow

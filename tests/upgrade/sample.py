@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 from merpati.config.places import Places
 from merpati.directory.directory import Secret
+from merpati.directory.policies import KeptPolicy, PolicyRoom
 from merpati.feedback.aggregate import AggregateReport, Period, Published, Reporter, Row
 from merpati.feedback.feedback import Room
 from merpati.feedback.received import Origin, Proof, Received
@@ -61,6 +62,17 @@ REPORT = Received(
 )
 """What another host tells of ann's mail."""
 
+POLICY = KeptPolicy(
+    "b.test",
+    "1",
+    b"version: STSv1\nmode: enforce\nmx: mx.b.test\nmax_age: 604800\n",
+    RECEIVED + 604_800,
+    RECEIVED,
+    used=RECEIVED,
+    is_ours=True,
+)
+"""What b.test demands of who sends to it."""
+
 
 def octets(subject: str) -> bytes:
     """The whole content of one of them."""
@@ -88,6 +100,7 @@ async def fill(stores: Stores) -> None:
     targets = (ANN, Address("bob", "b.test"))
     await stores.directory.add_alias(Address("sales", "a.test"), targets)
     await stores.feedback.keep(REPORT, Room())
+    await stores.policies.keep(POLICY, PolicyRoom(1, RECEIVED))
     for number, subject in enumerate(MESSAGES):
         await _put(stores, entry(number, subject), octets(subject))
     claims = await stores.queue.claim(RECEIVED, 100)

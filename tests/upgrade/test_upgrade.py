@@ -1,6 +1,7 @@
 """Data of every earlier format opens, is brought to the present one, and nothing of it is lost."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import apsw
@@ -11,6 +12,7 @@ from merpati.mail.address import Address
 from merpati.queue.entry import Selection, State
 from merpati.storage.connection import Kind, newest_schema
 from merpati.system.stores import Stores, open_stores
+from merpati.system.verifying import verify
 from merpati.testing.clock import VirtualClock
 from tests.upgrade import sample
 
@@ -65,7 +67,13 @@ async def what_waits_is_claimed_whole(stores: Stores) -> None:
     }
 
 
+async def nothing_is_called_damaged(stores: Stores) -> None:
+    places = Places(stores.shard.settings.path.parent)
+    assert list(verify(places, lambda _things, _number: None)) == []
+
+
 KEPT = (
+    nothing_is_called_damaged,
     its_schema_is_the_present_one,
     every_recipient_is_where_it_was,
     every_content_is_read_as_it_came,
@@ -103,3 +111,14 @@ async def test_who_was_suspended_by_an_earlier_version_may_not_send(
     assert (user.address, user.suspended, is_told) == (sample.ANN, True, True)
     assert user.suspension is not None
     assert user.suspension.at > sample.RECEIVED - 1e9
+
+
+@pytest.mark.parametrize("schema", [9, 10])
+async def test_a_policy_of_mta_sts_that_was_kept_holds_and_is_due_at_once(
+    tmp_path: Path, schema: int
+) -> None:
+    sample.unpack(Path(__file__).parent / f"0.1.0-schema-{schema}", tmp_path)
+    async with open_stores(Places(tmp_path), VirtualClock(sample.RECEIVED + 60)) as stores:
+        assert await stores.policies.kept("b.test") == sample.POLICY
+        claimed = await stores.policies.claim(sample.RECEIVED + 60, sample.NEVER)
+    assert claimed == replace(sample.POLICY, due=sample.NEVER)

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from merpati.clock import SystemClock
+from merpati.testing.shown import showing
 from merpati.wire.certificates import make_self_signed
 from merpati.wire.errors import WireError
 from merpati.wire.listen import Arrival
-from merpati.wire.tls import server_context
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +34,7 @@ async def test_a_broken_stream_is_closed_though_its_peer_reads_nothing(
     clock = SystemClock()
     certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     make_self_signed(certificate, key, clock, ["mx.a.test"])
-    context = server_context(certificate, key)
+    context = showing(certificate, key)
     ended = asyncio.Event()
 
     async def flood(arrival: Arrival) -> None:

@@ -19,6 +19,7 @@ async def handover():
     for worker in (1, 0):
         board.become(worker, worker + 1)
         board.live(clock.monotonic())
+        board.serve()
     yield Handover(board, made, clock)
     for ends in made:
         for end in ends:
@@ -75,6 +76,15 @@ async def test_nothing_is_given_to_whoever_shows_no_sign_of_life(handover, conne
     assert not handover.offer(0, connection[0])
 
 
+def test_nothing_is_given_to_whoever_lives_and_is_not_ready(handover, connection):
+    handover.connected(50)
+    handover.board.clear(1)
+    handover.board.worker = 1
+    handover.board.live(handover.clock.monotonic())
+    handover.board.worker = 0
+    assert not handover.offer(0, connection[0])
+
+
 def test_nothing_is_given_to_whoever_stops(handover, connection):
     handover.connected(50)
     handover.board.worker = 1
@@ -102,3 +112,39 @@ def test_whoever_leaves_gives_all_to_those_who_stay(handover, connection):
     handover.board.worker = 1
     handover.board.leave()
     assert not handover.offer(0, connection[0], leaving=True), "nobody stays"
+
+
+@pytest.fixture
+def watching(handover):
+    """The same as the supervisor has it, which is no worker, though its number be that of one."""
+    return Handover(handover.board, handover.channels, handover.clock)
+
+
+async def test_what_waits_for_whoever_hangs_is_given_to_the_others(handover, connection, watching):
+    handover.connected(50)
+    assert handover.offer(3, connection[0])
+    assert watching.take_back(1) == 0, "it has just shown that it lives"
+    await handover.clock.advance(4)
+    assert watching.take_back(1) == 0, "nobody else does"
+    handover.board.live(handover.clock.monotonic())
+    assert watching.take_back(1) == 1
+    assert taken_by(handover, 1) == []
+    ((port, given),) = taken_by(handover, 0)
+    with given:
+        given.sendall(b"220")
+        assert (port, connection[1].recv(3)) == (3, b"220")
+
+
+def test_what_waits_for_the_dead_stays_where_the_others_are_full(handover, connection, watching):
+    handover.connected(50)
+    assert handover.offer(3, connection[0])
+    waiting = 1
+    for to, rest in (1, 1000), (0, 1000):
+        while rest and handover._give(to, 3, connection[0]):
+            waiting, rest = waiting + 1, rest - 1
+    handover.board.clear(1)
+    assert watching.take_back(1) == 0
+    given = [sock for worker in (0, 1) for _, sock in taken_by(handover, worker)]
+    for sock in given:
+        sock.close()
+    assert len(given) == waiting

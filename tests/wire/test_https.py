@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,7 @@ import pytest
 import trustme
 from aiohttp import web
 
-from merpati.wire.errors import CertificateError, WireError
+from merpati.wire.errors import CertificateError, CertificateFlaw, WireError
 from merpati.wire.https import HttpsClient, HttpsSettings
 from merpati.wire.public import is_public
 from tests.cases import each
@@ -74,17 +75,43 @@ async def test_a_document_is_read_from_the_address_that_was_checked(server: Serv
     assert request.headers["Accept-Encoding"] == "identity"
 
 
+async def test_the_connection_ends_with_the_request_whatever_the_other_end_says(
+    server: Server,
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    CA.issue_cert(HOST).configure_cert(context)
+
+    def answer(listening: socket.socket) -> bytes:
+        """What comes behind the answer, to its end; no farewell is said."""
+        peer, _ = listening.accept()
+        peer.settimeout(5.0)
+        with peer, context.wrap_socket(peer.dup(), server_side=True) as tls:
+            tls.recv(4096)
+            tls.sendall(
+                b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 1\r\n\r\nx"
+            )
+            return b"".join(iter(lambda: peer.recv(4096), b""))
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server.settings = replace(server.settings, port=listening.getsockname()[1])
+        ending = asyncio.to_thread(answer, listening)
+        text, _ = await asyncio.gather(server.read(), ending)
+    assert text == b"x"
+
+
 async def test_a_certificate_for_another_name_is_not_taken(server: Server) -> None:
     server.response = lambda: web.Response(text="x")
-    with pytest.raises(CertificateError):
+    with pytest.raises(CertificateError) as raised:
         await server.read("other.a.test")
+    assert raised.value.flaw is CertificateFlaw.NAME
     assert server.requests == []
 
 
 async def test_an_authority_that_nobody_knows_is_not_taken(server: Server) -> None:
     server.settings = replace(server.settings, authorities=None)
-    with pytest.raises(CertificateError):
+    with pytest.raises(CertificateError) as raised:
         await server.read()
+    assert raised.value.flaw is CertificateFlaw.AUTHORITY
 
 
 @pytest.mark.parametrize(
@@ -141,7 +168,7 @@ async def test_a_proxy_of_the_environment_is_not_asked(
         "0.0.0.0", "224.0.0.1", "255.255.255.255", "192.0.2.1", "::1", "::", "fe80::1", "fc00::1",
         "ff02::1", "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::127.0.0.1", "64:ff9b::7f00:1",
         "2002:7f00:1::", "2001:0:7f00:1::", "2001:db8::1", "fe80::1%eth0", "localhost", "",
-        "127.1", "0x7f000001",
+        "127.1", "0x7f000001", "fec0::1", "fec0:0:0:ffff::1", "4000::1", "e000::1",
     ],
 )  # fmt: skip
 def test_what_leads_inside_is_not_public(ip: str) -> None:

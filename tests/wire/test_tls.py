@@ -1,18 +1,33 @@
-"""TLS over streams: both sides, both loops, STARTTLS injected, split and cut."""
+"""TLS over streams: both sides, both loops, STARTTLS injected, split and cut.
+
+RFC 5929 and 6066."""
 
 import asyncio
+import contextlib
+import hashlib
 import ssl
 import sys
 from pathlib import Path
 
 import pytest
+import trustme
 
 from merpati.clock import SystemClock
 from merpati.mail.trace import Tls
+from merpati.testing.shown import identity_of, showing
 from merpati.wire.certificates import make_self_signed
-from merpati.wire.errors import CertificateError, TlsError, WireTimeout
+from merpati.wire.chain import Shown, shown
+from merpati.wire.errors import CertificateError, CertificateFlaw, TlsError, WireTimeout
 from merpati.wire.listen import Arrival
-from merpati.wire.tls import TlsContext, TlsFilter, client_context, server_context, unraisable
+from merpati.wire.tls import (
+    Identity,
+    TlsContext,
+    TlsFilter,
+    client_context,
+    load_identity,
+    server_context,
+    unraisable,
+)
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +40,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture(scope="module")
 def server(pair: tuple[Path, Path]) -> TlsContext:
-    return server_context(*pair)
+    return showing(*pair)
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +93,31 @@ async def test_both_sides_agree_and_carry_octets(serving_port, server, trusting)
     assert facts.channel_bindings[0][0] == "tls-server-end-point"
 
 
+async def test_a_common_name_is_no_name_of_a_host(serving_port, tmp_path) -> None:
+    """RFC 8461 §4.2, RFC 9525 §2: a host's name stands in subjectAltName or nowhere."""
+    authority, file = trustme.CA(), tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(file)
+    for leaf, fits in (
+        (authority.issue_cert(common_name="mx.a.test"), False),
+        (authority.issue_cert("b.test", common_name="mx.a.test"), False),
+        (authority.issue_cert("mx.a.test", common_name="b.test"), True),
+    ):
+        identity = load_identity(
+            leaf.cert_chain_pems[0].bytes(), leaf.private_key_pem.bytes(), "of a test"
+        )
+        server = server_context()
+        server.offer(lambda _, identity=identity: identity)
+        async with serving_port(implicit(server)) as port:
+            stream = await port.dial()
+            flaw = None
+            try:
+                await stream.secure(client_context(authorities=file), "mx.a.test")
+            except CertificateError as error:
+                flaw = error.flaw
+            stream.abort()
+        assert flaw is (None if fits else CertificateFlaw.NAME)
+
+
 async def test_tls_unique_is_offered_for_tls_1_2_alone(serving_port, server, pair) -> None:
     old = client_context(authorities=pair[0])
     old.context.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -90,6 +130,43 @@ async def test_tls_unique_is_offered_for_tls_1_2_alone(serving_port, server, pai
         await stream.close()
     assert dict(facts.channel_bindings)["tls-unique"]
     assert facts.channel_bindings == seen[0].channel_bindings
+
+
+def _is_resumed(server: TlsContext, client: ssl.SSLContext, before: ssl.SSLSession | None):
+    """A whole session between two buffers; whether it went on with the one before, and itself."""
+    there, back = ssl.MemoryBIO(), ssl.MemoryBIO()
+    ours = client.wrap_bio(back, there, server_hostname="mx.a.test", session=before)
+    theirs = server.context.wrap_bio(there, back, server_side=True)
+    for _ in range(3):
+        for side in (ours, theirs):
+            with contextlib.suppress(ssl.SSLWantReadError):
+                side.do_handshake()
+    theirs.write(b"x")
+    assert ours.read(1) == b"x"  # Tickets come with it in TLS 1.3.
+    assert isinstance(theirs.context, Identity)
+    return ours.session_reused, ours.session
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("asks", [False, True])
+def test_a_renewed_key_of_tickets_opens_no_session_of_before(pair, version, asks) -> None:
+    tls = showing(*pair, authorities=pair[0])
+    door = tls.asking[False] if asks else tls
+    client = client_context(verify=False).context
+    client.maximum_version = version
+    _, first = _is_resumed(door, client, None)
+    resumed, second = _is_resumed(door, client, first)
+    assert resumed
+    tls.renew()
+    resumed, third = _is_resumed(door, client, second)
+    assert not resumed
+    assert _is_resumed(door, client, third)[0]
+
+
+def test_a_certificate_is_told_of_by_its_digest_and_first_name(pair) -> None:
+    der = ssl.PEM_cert_to_DER_cert(pair[0].read_text())
+    assert shown(der) == Shown(hashlib.sha256(der).hexdigest(), "mx.a.test")
+    assert shown(b"nonsense").name == ""
 
 
 async def test_wrong_name_is_a_certificate_error(serving_port, server, trusting) -> None:
@@ -143,7 +220,7 @@ async def test_slow_handshake_ends_at_the_deadline(serving_port, server) -> None
     async with serving_port(serve) as port:
         stream = await port.dial()
         stream.write(b"\x16\x03\x01")
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(8):
             assert await stream.read() == b""
         await stream.close()
     assert len(seen) == 1
@@ -256,7 +333,7 @@ async def test_cut_connection_is_the_peers_end(serving_port, server, trusting) -
         client.stream.write(finished)
         # The raw end closes without close_notify.
         await client.stream.close()
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(8):
             while len(port.listener):
                 await asyncio.sleep(0.005)
     assert heard == [b""]
@@ -286,20 +363,19 @@ async def test_damaged_record_breaks_the_stream(serving_port, server, trusting) 
     assert len(failed) == 1
 
 
-async def test_reload_serves_the_new_certificate_and_refuses_a_bad_one(
+async def test_what_is_offered_later_is_shown_to_those_who_come_later(
     serving_port, tmp_path, pair
 ) -> None:
-    server = server_context(*pair)
-    with pytest.raises(TlsError, match=r"key\.pem"):
-        server.reload(pair[0], tmp_path / "key.pem")
+    server = showing(*pair)
     newer, key = tmp_path / "new.pem", tmp_path / "newkey.pem"
     make_self_signed(newer, key, SystemClock(), ["new.a.test"])
     with pytest.raises(TlsError, match="mismatch"):
-        server.reload(newer, pair[1])
+        identity_of(newer, pair[1])
     async with serving_port(implicit(server)) as port:
         old = await port.dial()
         await old.secure(client_context(authorities=pair[0]), "mx.a.test")
-        server.reload(newer, key)
+        shown = identity_of(newer, key)
+        server.offer(lambda _: shown)
         new = await port.dial()
         await new.secure(client_context(authorities=newer), "new.a.test")
         for stream in (old, new):

@@ -5,14 +5,24 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+from msgspec import structs
+
 from merpati.api import questions as ask
-from merpati.api.errors import Mistaken
+from merpati.api.errors import Mistaken, Unknown
 from merpati.api.moments import moment
 from merpati.certificates.cabinet import Rolling
 from merpati.certificates.desk import Desk, Kept
 from merpati.certificates.errors import IssueError
-from merpati.certificates.rolling import hosts_in, line_of, safe_at
+from merpati.certificates.rolling import safe_at
+from merpati.certificates.tlsa import Identity, Tlsa, hosts_in, line_of, published, usual
+from merpati.dns.errors import DnsError
+from merpati.dns.resolver import Answer
 from merpati.journal.events import Event, Lifecycle
+
+_HOSTS = 100
+"""Of one certificate that the DNS is asked about: as many names as public CAs allow."""
+_RECORDS = 50
+"""Of one host that are told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +36,27 @@ class CertificateOffice:
     async def certificates(self, _: ask.Nothing) -> list[ask.CertificateLine]:
         """In the order of their precedence."""
         return [certificate_line(one) for one in await asyncio.to_thread(self.desk.all)]
+
+    async def show(self, question: ask.Named) -> ask.CertificateDetail:
+        """One, with what the DNS has of it."""
+        try:
+            kept = await asyncio.to_thread(self.desk.find, question.name)
+        except IssueError as error:
+            raise Unknown(str(error)) from error
+        line = structs.asdict(certificate_line(kept))
+        if kept.identity is None:
+            return ask.CertificateDetail(**line)
+        key = await asyncio.to_thread(self.desk.next_key, kept)
+        hosts = hosts_in(line["names"])[:_HOSTS]
+        found = await asyncio.gather(*(self._host(one, kept.identity, key) for one in hosts))
+        return ask.CertificateDetail(**line, hosts=tuple(found))
+
+    async def _host(self, host: str, shown: Identity, next_key: bytes) -> ask.HostTlsa:
+        try:
+            answer = await self.desk.tlsa(host)
+        except DnsError as error:
+            return _unasked(host, shown, next_key, str(error))
+        return _told(host, answer, shown, next_key)
 
     async def renew(self, question: ask.Named) -> ask.CertificateLine:
         """Have another one got now; how it was before."""
@@ -77,7 +108,7 @@ def certificate_line(kept: Kept) -> ask.CertificateLine:
         failures=kept.state.failures,
         trouble=kept.trouble,
         suggested=kept.state.window is not None,
-        records=tuple(line_of(host, kept.digest) for host in hosts_in(names) if kept.digest),
+        records=_usual(names, kept.identity.digest) if kept.identity else (),
         rolling=_roll_line(names, kept.state.rolling) if kept.state.rolling else None,
     )
 
@@ -86,10 +117,43 @@ def _roll_line(names: tuple[str, ...], rolling: Rolling) -> ask.RollLine:
     safe = safe_at(rolling)
     return ask.RollLine(
         since=moment(rolling.since),
-        records=tuple(line_of(host, rolling.digest) for host in hosts_in(names)),
+        records=_usual(names, rolling.digest),
         seen=moment(rolling.seen) if rolling.seen else None,
         safe=moment(safe) if safe else None,
         switched=moment(rolling.switched) if rolling.switched else None,
         trouble=rolling.trouble,
         hurried=rolling.hurried,
+    )
+
+
+def _usual(names: tuple[str, ...], digest: str) -> tuple[str, ...]:
+    return tuple(line_of(host, usual(digest)) for host in hosts_in(names))
+
+
+def _told(host: str, answer: Answer[Tlsa], shown: Identity, next_key: bytes) -> ask.HostTlsa:
+    there = published(host, answer)
+    wants = there.wants(shown)
+    # Where nothing stands nothing must; beside a form that cannot be made nothing may.
+    missing = there.missing(shown.key) if wants or not there.records else []
+    return ask.HostTlsa(
+        host=host,
+        found=tuple(
+            ask.TlsaLine(record=line_of(host, one), of=shown.meaning_of(one, next_key).value)
+            for one in answer.records[:_RECORDS]
+        ),
+        secure=answer.secure,
+        missing=tuple(line_of(host, one) for one in missing if not there.unmade),
+        coming=tuple(line_of(host, one) for one in there.needed(next_key))
+        if next_key and wants
+        else (),
+    )
+
+
+def _unasked(host: str, shown: Identity, next_key: bytes, why: str) -> ask.HostTlsa:
+    coming = (Identity(next_key).digest,) if next_key else ()
+    return ask.HostTlsa(
+        host=host,
+        missing=_usual((host,), shown.digest),
+        coming=tuple(line_of(host, usual(one)) for one in coming),
+        trouble=why,
     )

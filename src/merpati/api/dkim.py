@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -12,7 +13,7 @@ from merpati.api.names import named_domain
 from merpati.authenticity.dkim.keypair import KeyKind, KeyPair, KeyPairError
 from merpati.clock import Clock
 from merpati.directory.keys import DkimKey, KeyKeeper, KeyState
-from merpati.directory.rotation import removable_from
+from merpati.directory.rotation import check_removal, removable_from
 
 # RFC 6376 §3.1: sub-domain *("." sub-domain)
 _is_selector = re.compile(
@@ -26,11 +27,14 @@ class DkimOffice:
 
     keeper: KeyKeeper
     clock: Clock
+    tried: Callable[[], float]
+    """Seconds for which the queue may try a message now, holds included: by a key that has retired
+    somebody may have to verify for longer."""
 
     async def keys(self, question: ask.Within) -> list[ask.DkimKeyLine]:
         """Of one domain or all."""
         found = await self.keeper.keys(question.domain and _domain(question.domain))
-        return [_line(key) for key in found]
+        return [self._line(key) for key in found]
 
     async def add(self, question: ask.NewDkimKey) -> ask.DkimKeyLine:
         """A key that signs from the next rotation on."""
@@ -49,12 +53,12 @@ class DkimOffice:
             private=pair.pem,
         )
         await self.keeper.add_key(key)
-        return _line(key)
+        return self._line(key)
 
     async def rotate(self, question: ask.Named) -> list[ask.DkimKeyLine]:
         """The next keys sign from now on; those that changed."""
         domain = _domain(question.name)
-        return [_line(key) for key in await self.keeper.rotate_keys(domain, self.clock.now())]
+        return [self._line(key) for key in await self.keeper.rotate_keys(domain, self.clock.now())]
 
     async def export(self, question: ask.DkimKeyOf) -> ask.DkimSecret:
         """The private key."""
@@ -66,13 +70,29 @@ class DkimOffice:
 
     async def remove(self, question: ask.DkimKeyOf) -> ask.Done:
         """For good."""
-        await self.keeper.remove_key(
+        domain, selector, now = (
             _domain(question.domain),
             question.selector.lower(),
             self.clock.now(),
-            force=question.force,
         )
+        if not question.force:
+            for key in await self.keeper.keys(domain):
+                if key.selector == selector:
+                    check_removal(key, now, self.tried())
+        await self.keeper.remove_key(domain, selector, now, force=question.force)
         return ask.Done()
+
+    def _line(self, key: DkimKey) -> ask.DkimKeyLine:
+        return ask.DkimKeyLine(
+            domain=key.domain,
+            selector=key.selector,
+            kind=key.kind,
+            state=key.state.value,
+            since=moment(key.since),
+            name=f"{key.selector}._domainkey.{key.domain}",
+            record=key.record,
+            removable=optional_moment(removable_from(key, self.tried())),
+        )
 
     async def _free_selector(self, domain: str, pair: KeyPair) -> str:
         """By the month: whoever looks at the DNS sees which key is old."""
@@ -99,16 +119,3 @@ def _domain(text: str) -> str:
     if "." not in domain or domain.startswith("["):
         raise Mistaken(f"{text!r}: keys are for domain names of two labels or more")
     return domain
-
-
-def _line(key: DkimKey) -> ask.DkimKeyLine:
-    return ask.DkimKeyLine(
-        domain=key.domain,
-        selector=key.selector,
-        kind=key.kind,
-        state=key.state.value,
-        since=moment(key.since),
-        name=f"{key.selector}._domainkey.{key.domain}",
-        record=key.record,
-        removable=optional_moment(removable_from(key)),
-    )

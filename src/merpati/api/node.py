@@ -1,6 +1,7 @@
 """All shards of a node as one counter: commands need not know how many workers there are."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -37,12 +38,15 @@ class Node:
 
     async def ask_shard(self, shard: int, operation: Operation[Q, A], question: Q) -> A:
         """One shard's answer; waits for one that is just being restarted."""
-        end = self.clock.monotonic() + self.patience
+        end = math.inf
         while True:
             try:
                 return await self.shards[shard].ask(operation, question)
             except Unreachable as error:
-                if self.clock.monotonic() >= end:
+                # From here on: one that hung was asked long ago, and is only now made again.
+                now = self.clock.monotonic()
+                end = min(end, now + self.patience)
+                if now >= end:
                     raise Unreachable(f"worker {shard} does not answer: {error}") from error
             await self.clock.sleep(_PAUSE)
 

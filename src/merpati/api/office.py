@@ -206,6 +206,13 @@ class DirectoryOffice:
         """Every domain that is ours."""
         return await self.registrar.domains()
 
+    async def _domain(self, question: ask.Within) -> str:
+        """Empty for all. Raises Unknown: of a name that is misspelt there is never anything."""
+        domain = question.domain and named_domain(question.domain)
+        if domain and domain not in await self.registrar.domains():
+            raise Unknown(f"{domain} is no domain here: merpati domain list")
+        return domain
+
     async def add_domain(self, question: ask.Named) -> ask.Done:
         """From now on mail for it ends here."""
         await self.registrar.add_domain(named_domain(question.name))
@@ -218,7 +225,7 @@ class DirectoryOffice:
 
     async def users(self, question: ask.Within) -> list[ask.UserLine]:
         """Users of a domain, or all."""
-        found = await self.registrar.users(question.domain and named_domain(question.domain))
+        found = await self.registrar.users(await self._domain(question))
         return [_user_line(one) for one in found]
 
     async def user(self, question: ask.Named) -> ask.UserShown:
@@ -317,7 +324,7 @@ class DirectoryOffice:
 
     async def aliases(self, question: ask.Within) -> list[ask.AliasLine]:
         """Aliases of a domain, or all."""
-        found = await self.registrar.aliases(question.domain and named_domain(question.domain))
+        found = await self.registrar.aliases(await self._domain(question))
         return [
             ask.AliasLine(alias=str(alias), targets=tuple(map(str, targets)))
             for alias, targets in found

@@ -233,6 +233,12 @@ CERTIFICATES = Operation(
     list[ask.CertificateLine],
     lambda office, q: office.certificates.certificates(q),
 )
+CERTIFICATES_SHOW = Operation(
+    "certificates/show",
+    ask.Named,
+    ask.CertificateDetail,
+    lambda office, q: office.certificates.show(q),
+)
 CERTIFICATES_RENEW = Operation(
     "certificates/renew",
     ask.Named,
@@ -330,6 +336,7 @@ OPERATIONS: tuple[Operation[Any, Any], ...] = (
     DKIM_EXPORT,
     DKIM_REMOVE,
     CERTIFICATES,
+    CERTIFICATES_SHOW,
     CERTIFICATES_RENEW,
     CERTIFICATES_ROLL,
     CERTIFICATES_REVOKE,

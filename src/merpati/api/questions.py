@@ -20,6 +20,10 @@ from merpati.report.waiting import Waits
 
 MAX_LISTED = 10_000
 """Lines in one answer; more are asked for with `after`."""
+LONGEST_HOLD = 365 * 86400.0
+"""Seconds that a site may be suspended for."""
+MOST_A_DAY = 1_000_000_000
+"""As far as a quota goes that is one."""
 
 Text = Annotated[str, Meta(max_length=1000)]
 DkimKind = Literal["rsa-2048", "rsa-3072", "rsa-4096", "ed25519"]
@@ -123,7 +127,7 @@ class HoldSite(Question, frozen=True):
 
     site: Text
     """A site's name, a domain, or a route as in merpati.toml."""
-    seconds: Annotated[float, Meta(ge=0, le=365 * 86400)]
+    seconds: Annotated[float, Meta(ge=0, le=LONGEST_HOLD)]
     why: Text = ""
 
 
@@ -243,9 +247,9 @@ class NewQuotas(Question, frozen=True):
     """What an account may send in a day; null: as is usual here, 0: any number."""
 
     address: Text
-    messages: Annotated[int, Meta(ge=0)] | None = None
-    recipients: Annotated[int, Meta(ge=0)] | None = None
-    new_recipients: Annotated[int, Meta(ge=0)] | None = None
+    messages: Annotated[int, Meta(ge=0, le=MOST_A_DAY)] | None = None
+    recipients: Annotated[int, Meta(ge=0, le=MOST_A_DAY)] | None = None
+    new_recipients: Annotated[int, Meta(ge=0, le=MOST_A_DAY)] | None = None
 
 
 class SenderOf(Question, frozen=True):
@@ -464,6 +468,39 @@ class CertificateLine(Answer, frozen=True):
     rolling: RollLine | None = None
 
 
+class TlsaLine(Answer, frozen=True):
+    """A TLSA record that stands in the DNS."""
+
+    record: str
+    """As a line of a zone file."""
+    of: Literal["key", "certificate", "authority", "next-key", "other", "unmade", "void"]
+    """What it is of: the key in use; the certificate, so that it is wrong after its renewal; one
+    above that; the key that is to follow; others; a form that we cannot make, which may hide ours;
+    one that nobody goes by in SMTP."""
+
+
+class HostTlsa(Answer, frozen=True):
+    """The TLSA records of one host of a certificate, and those that it should have."""
+
+    host: str
+    found: tuple[TlsaLine, ...] = ()
+    secure: bool = False
+    """Whether DNSSEC proves what was found, by a resolver that we believe."""
+    missing: tuple[str, ...] = ()
+    """What has to be published for the key in use, in the forms that stand there; the usual one
+    where nothing does."""
+    coming: tuple[str, ...] = ()
+    """The same for the key that is to follow, whether it stands there or not."""
+    trouble: str = ""
+    """Why nobody can say what stands there."""
+
+
+class CertificateDetail(CertificateLine, frozen=True):
+    """A certificate, and what the DNS has of it."""
+
+    hosts: tuple[HostTlsa, ...] = ()
+
+
 class Status(Answer, frozen=True):
     """How the server is."""
 
@@ -479,6 +516,8 @@ class Status(Answer, frozen=True):
     held_senders: tuple[HeldSender, ...] = ()
     suspended: tuple[SuspendedUser, ...] = ()
     """Accounts that may not send."""
+    trouble: str = ""
+    """Why no mail is taken; empty: it is."""
     limits: dict[str, int] = {}
     """How often each limit turned somebody away since the start."""
     certificates: tuple[CertificateLine, ...] = ()

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from merpati.api import questions as ask
 from merpati.api.errors import Mistaken
 from merpati.api.moments import moment
+from merpati.api.names import named_address
 from merpati.authenticity.srs import Rewriter, SrsError
 from merpati.clock import Clock
 from merpati.directory.stamps import KEPT, TURN, StampKey, Stamps
-from merpati.mail.address import Address, AddressError
+from merpati.mail.address import AddressError
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +31,7 @@ class SrsOffice:
     async def original(self, question: ask.Named) -> ask.Original:
         """Whose sender an address is."""
         try:
-            address = Address.parse(question.name)
+            address = named_address(question.name)
             known = [key.secret for key in self.stamps.known()]
             if not known:
                 raise Mistaken("no sender was rewritten here yet")

@@ -34,10 +34,11 @@ def _found(verdict: Verdict) -> SpfFound:
         verdict.result.value,
         verdict.domain,
         verdict.why,
-        verdict.record,
         " of ".join(filter(None, (verdict.mechanism, elsewhere))) if verdict.mechanism else "",
         verdict.lookups,
         verdict.void_lookups,
+        verdict.seen,
+        verdict.path,
     )
 
 

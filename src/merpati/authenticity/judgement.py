@@ -8,6 +8,7 @@ from typing import Protocol
 
 from merpati.authenticity import iprev
 from merpati.authenticity.arc.verifier import ArcVerdict, ChainVerification
+from merpati.authenticity.dkim.fields import SignedFields
 from merpati.authenticity.dkim.result import Result as DkimResult
 from merpati.authenticity.dkim.result import Verdict as DkimVerdict
 from merpati.authenticity.dkim.verifier import Verification
@@ -25,8 +26,12 @@ from merpati.authenticity.results import (
     ResultsError,
     parse_results,
 )
+from merpati.authenticity.seen import Seen
 from merpati.mail.address import Address
 from merpati.mail.headers import Headers
+
+UNSIGNED = "the message has no signature: nothing in it proves who wrote it"
+"""What DKIM has to say of it, for people who do not know its words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +61,16 @@ class SpfFound:
     (RFC 7208 §2.4). In A-labels and lower case."""
     why: str = ""
     """For people, without a stranger's words."""
-    record: str = ""
-    """The beginning of the record as it was found."""
     mechanism: str = ""
     """The directive that decided, with the domain in whose record it stands where that is another
     one: `-all`, `ip4:192.0.2.0/24 of b.test`."""
     lookups: int = 0
     """Of the ten terms that may ask the DNS (RFC 7208 §4.6.4)."""
     void_lookups: int = 0
+    seen: tuple[Seen, ...] = ()
+    """What was found at `domain`, then at each name that records refer to."""
+    path: tuple[str, ...] = ()
+    """The names of the records that led to the result; see `spf.result.Verdict`."""
 
 
 class SpfCheck(Protocol):
@@ -134,14 +141,43 @@ class Judgement:
         failed = self.dmarc is not None and self.dmarc.result is DmarcResult.FAIL
         return failed and _is_within(domain, self.author.domain)
 
-    def results(self, id_: str) -> AuthenticationResults:
-        """To be written on top of the message; `id_` is our authserv-id."""
+    @property
+    def brought_by_others(self) -> tuple[DkimVerdict, ...]:
+        """Good signatures that came from hosts which, as far as can be told, are not their
+        signer's: forwarded by somebody, or replayed. Whom we trust to seal does neither."""
+        if self.chain.result is DkimResult.PASS and self.chain.trusted_from:
+            return ()
+        good = [one for one in self.signatures if one.result is DkimResult.PASS]
+        return tuple([one for one in good if not self._is_from_host_of(one.evidence.domain)])
+
+    def _is_from_host_of(self, signer: str) -> bool:
+        if self.reverse.result is iprev.Result.PASS and _is_within(self.reverse.name, signer):
+            return True
+        for found in (self.spf, self.helo):
+            # What cannot be told now is not held against the domain that was asked.
+            if found is None or found.result not in ("pass", "temperror"):
+                continue
+            if _is_within(found.domain, signer) or _is_within(signer, found.domain):
+                return True
+        return self._is_of_one_organization(signer)
+
+    def _is_of_one_organization(self, signer: str) -> bool:
+        """With the sender, whom SPF lets pass: DMARC has compared both to the author's domain."""
+        if self.dmarc is None or not self.dmarc.aligned(Method.SPF):
+            return False
+        return any(one.is_aligned and one.identifier.domain == signer for one in self.dmarc.checked)
+
+    def results(self, id_: str, suspect: DkimVerdict | None = None) -> AuthenticationResults:
+        """To be written on top of the message; `id_` is our authserv-id. `suspect`: a signature
+        that came too often from others, to be told of so that filters find it."""
         findings = [_reverse(self.origin, self.reverse)]
         if self.spf is not None:
             findings.append(_spf(self.origin, self.spf))
         if self.helo is not None and self.helo.result != "none":
             findings.append(_spf(replace(self.origin, sender=None), self.helo))
-        findings += [_dkim(each) for each in self.signatures] or [Finding("dkim", "none")]
+        findings += [_dkim(each, each is suspect) for each in self.signatures] or [
+            Finding("dkim", DkimResult.NONE.value, comment=UNSIGNED)
+        ]
         if self.chain.result is not DkimResult.NONE:
             findings.append(_arc(self.chain))
         if self.dmarc is not None:
@@ -158,8 +194,9 @@ class Examination:
     def __init__(self, origin: Origin, headers: Headers) -> None:
         self._origin = origin
         self._author = find_author(headers)
-        self._chain = ChainVerification(headers)
-        self._verification = Verification(headers, self._chain.wanted)
+        fields = SignedFields(headers)
+        self._chain = ChainVerification(headers, fields)
+        self._verification = Verification(headers, self._chain.wanted, fields)
 
     def update(self, part: bytes) -> None:
         """The next octets of the body."""
@@ -246,12 +283,14 @@ def _spf(origin: Origin, found: SpfFound) -> Finding:
     return Finding("spf", found.result, (about,), comment=found.why)
 
 
-def _dkim(verdict: DkimVerdict) -> Finding:
+def _dkim(verdict: DkimVerdict, is_suspect: bool) -> Finding:
     evidence = verdict.evidence
     told = (("d", evidence.domain), ("s", evidence.selector), ("a", evidence.algorithm))
     about = tuple(Property("header", name, value) for name, value in told if value)
     if evidence.for_reports:
         about += (Property("policy", "service", "tlsrpt"),)
+    if is_suspect:
+        about += (Property("policy", "replay", "suspected"),)
     return Finding("dkim", verdict.result.value, about, comment=verdict.why)
 
 

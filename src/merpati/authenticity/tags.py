@@ -92,7 +92,9 @@ def _pieces(octets: bytes) -> list[str]:
 
 def _pair(piece: str) -> tuple[str, str] | None:
     name, equals, value = piece.partition("=")
-    name, value = name.strip(_BLANK), _FOLD.sub("", value.strip(_BLANK))
+    name, value = name.strip(_BLANK), value.strip(_BLANK)
+    if "\n" in value:  # as few have
+        value = _FOLD.sub("", value)
     if equals and _is_name(name) and _is_value(value):
         return name, value
     return None

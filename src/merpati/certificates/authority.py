@@ -197,18 +197,28 @@ class Authority:
             yield
         except IssueError:
             raise
-        except messages.Error as error:
-            wait = self._session.retry_after or 0.0
-            raise AcmeError(f"the CA says: {' '.join(str(error).split())}", wait) from error
-        except errors.ValidationError as error:
-            raise AcmeError(f"the CA could not see the proof: {_told(error)}") from error
-        except requests.RequestException as error:
-            raise AcmeError(f"the CA cannot be reached: {_innermost(error)}") from error
         except Exception as error:
             # Four libraries over a stranger's answers: whatever they trip over is his doing, and an
             # attempt that failed has to be counted as one, or it would be made again at once.
-            what = " ".join(str(error).split()) or type(error).__name__
-            raise AcmeError(f"no answer of the CA that makes sense: {what}") from error
+            raise self._failure(error) from error
+
+    def _failure(self, error: Exception) -> AcmeError:
+        try:
+            return self._explained(error)
+        except Exception:
+            # What the library says of an error is made of the answer, and trips over it, too.
+            what = type(error).__name__
+            return AcmeError(f"no answer of the CA that makes sense: {what}")
+
+    def _explained(self, error: Exception) -> AcmeError:
+        if isinstance(error, errors.ValidationError):
+            return AcmeError(f"the CA could not see the proof: {_told(error)}")
+        if isinstance(error, requests.RequestException):
+            return AcmeError(f"the CA cannot be reached: {_innermost(error)}")
+        what = " ".join(str(error).split()) or type(error).__name__
+        if isinstance(error, messages.Error):
+            return AcmeError(f"the CA says: {what}", self._session.retry_after or 0.0)
+        return AcmeError(f"no answer of the CA that makes sense: {what}")
 
     def _network(self) -> _Network:
         agent = f"merpati/{__version__} acme-python"
@@ -350,10 +360,9 @@ def _insist(shown: Shown, names: Sequence[str], now: float) -> None:
 
 def certificate_id(chain: bytes) -> str:
     """How a CA calls a certificate (RFC 9773 §4.1); ValueError for one that has no such name."""
-    certificate = x509.load_pem_x509_certificate(chain)
     try:
-        return client._renewal_info_path_component(certificate)
-    except (x509.ExtensionNotFound, TypeError) as error:
+        return client._renewal_info_path_component(x509.load_pem_x509_certificate(chain))
+    except (x509.ExtensionNotFound, *UNREADABLE) as error:
         raise ValueError("the certificate does not name its issuer's key") from error
 
 

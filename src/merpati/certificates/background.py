@@ -35,5 +35,6 @@ async def in_background(work: Callable[[], T]) -> T:
         with suppress(RuntimeError):  # The loop may be closed by now.
             loop.call_soon_threadsafe(tell, result, failure)
 
-    threading.Thread(target=run, name="certificates", daemon=True).start()
+    # `start` waits for the new thread; the loop must not (`system/threadpool`).
+    await asyncio.to_thread(threading.Thread(target=run, name="certificates", daemon=True).start)
     return await done

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from merpati.certificates.errors import IssueError
+from merpati.certificates.keys import digest_of, read_key
 from merpati.certificates.source import Source
 from merpati.wire.certificates import write_whole
 
@@ -40,9 +41,9 @@ class Rolling(msgspec.Struct, frozen=True, omit_defaults=True):
     """When the new key was taken into use; 0.0 for not yet."""
     hurried: bool = False
     """The old key is known to others, so that nothing is waited for."""
-    old: str = ""
-    """Of the key before: what may be taken out of the DNS after the change. Known from just before
-    the new key is taken into use."""
+    certificate: bytes = b""
+    """The one before (DER): records of it and of its key, in whatever form, may be taken out of the
+    DNS after the change. Known from just before the new key is taken into use."""
     trouble: str = ""
     """What keeps it from going on."""
 
@@ -101,6 +102,13 @@ class Cabinet:
         """The key that is to follow; empty for none."""
         return self._read(self._next(name))
 
+    def next_digest(self, name: str) -> str:
+        """What its TLSA record would say; empty where there is none, or none that can be used."""
+        try:
+            return digest_of(read_key(self.next_key(name)))
+        except IssueError:
+            return ""
+
     def put_next_key(self, name: str, key: bytes) -> None:
         """A key that is to follow."""
         self._write(self._next(name), key)
@@ -114,7 +122,7 @@ class Cabinet:
         depends on it."""
         try:
             return msgspec.json.decode(self._read(self._state(name)), type=State)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return State()
 
     def put_state(self, name: str, state: State) -> None:

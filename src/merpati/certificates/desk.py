@@ -2,23 +2,22 @@
 
 Answered from the files, by whichever process is asked. Everything blocks."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from cryptography import x509
-from msgspec import structs
-
-from merpati.certificates.cabinet import Cabinet, Rolling, State
+from merpati.certificates.cabinet import Cabinet, State
 from merpati.certificates.errors import IssueError
-from merpati.certificates.keys import KeyType, digest_of, make_key, read_key
+from merpati.certificates.keys import KeyType, make_key, read_key
 from merpati.certificates.reason import Reason
-from merpati.certificates.renewal import AcmeSettings, authority_of
+from merpati.certificates.renewal import AcmeSettings, authority_of, begin_roll
 from merpati.certificates.schedule import Window, renewal_time
 from merpati.certificates.source import Reader, Source
+from merpati.certificates.tlsa import Identity, Tlsa, identity_of, public_of
 from merpati.clock import Clock
+from merpati.dns.resolver import Answer
 from merpati.storage.lock import Lock
 from merpati.wire.certificates import UNREADABLE, Shown, shown_of
 from merpati.wire.errors import TlsError
@@ -44,8 +43,8 @@ class Kept:
     source: Source
     shown: Shown | None
     """None: there is none yet, or it cannot be read."""
-    digest: str = ""
-    """Of its key: what a TLSA record 3 1 1 says."""
+    identity: Identity | None = None
+    """What TLSA records may say of who shows it."""
     trouble: str = ""
     state: State = field(default_factory=State)
 
@@ -74,6 +73,8 @@ class Desk:
     key_type: Callable[[], KeyType]
     acme: Callable[[], AcmeSettings]
     """Whom certificates are got from; raises MerpatiError where that cannot be said."""
+    tlsa: Callable[[str], Awaitable[Answer[Tlsa]]]
+    """What the DNS has of a host's keys now; alone here it does not block. Raises DnsError."""
 
     def all(self) -> list[Kept]:
         """In the order of their precedence."""
@@ -92,6 +93,15 @@ class Desk:
         known = ", ".join(one.name for one in self.all()) or "none"
         raise IssueError(f"no certificate is called {name}; there are: {known}")
 
+    def next_key(self, kept: Kept) -> bytes:
+        """The public key that is to follow (SubjectPublicKeyInfo, DER); empty where none is."""
+        rolling = kept.state.rolling
+        if rolling is None or rolling.switched:
+            return b""
+        with suppress(IssueError):
+            return public_of(read_key(self.cabinet.next_key(kept.name)))
+        return b""
+
     def renew(self, name: str) -> Kept:
         """Have the CA asked for another one now; what there is before."""
         kept = self._ours(name)
@@ -107,7 +117,7 @@ class Desk:
         self.cabinet.open()
         if kept.state.rolling is None:
             with self._alone():
-                self._next_key(kept.name)
+                begin_roll(self.cabinet, kept.name, self.key_type(), self.clock.now())
         self.cabinet.want(kept.name, "look")
         return self.find(kept.name)
 
@@ -125,7 +135,8 @@ class Desk:
             chain = self.cabinet.read(kept.name)
             authority.revoke(chain[chain.find(b"-----BEGIN CERTIFICATE-----") :], reason.number)
             if reason is Reason.KEY_COMPROMISE:
-                self._next_key(kept.name, hurried=True)
+                now = self.clock.now()
+                begin_roll(self.cabinet, kept.name, self.key_type(), now, hurried=True)
         self.cabinet.want(kept.name, "look" if reason is Reason.KEY_COMPROMISE else "renew")
         return self.find(kept.name)
 
@@ -160,15 +171,6 @@ class Desk:
         with lock:
             yield
 
-    def _next_key(self, name: str, *, hurried: bool = False) -> None:
-        """A key that was to follow gives way: whoever knows the one may know the other."""
-        key = make_key(self.key_type())
-        self.cabinet.put_next_key(name, key)
-        digest = digest_of(read_key(key))
-        rolling = Rolling(since=self.clock.now(), digest=digest, hurried=hurried)
-        state = structs.replace(self.cabinet.state(name), rolling=rolling)
-        self.cabinet.put_state(name, state)
-
     def _ours(self, name: str) -> Kept:
         kept = self.find(name)
         if kept.origin is not Origin.CA:
@@ -188,7 +190,7 @@ class Desk:
             return Kept(name, Origin.CA, source, None, trouble=trouble, state=state)
         kept = self._read(source, Origin.CA)
         trouble = kept.trouble or state.error
-        return Kept(name, Origin.CA, source, kept.shown, kept.digest, trouble, state)
+        return Kept(name, Origin.CA, source, kept.shown, kept.identity, trouble, state)
 
     def _read(self, source: Source, origin: Origin) -> Kept:
         name = str(source)
@@ -197,10 +199,10 @@ class Desk:
                 files = self.reader.read(source, None)
                 pem = files.chain if files else b""
                 shown = shown_of(pem, name)
-                digest = digest_of(x509.load_pem_x509_certificate(pem))
+                identity = identity_of(pem)
             except (OSError, *UNREADABLE, TlsError) as error:
                 return Kept(name, origin, source, None, trouble=str(error))
-            return Kept(shown.name or name, origin, source, shown, digest, self._age(shown))
+            return Kept(shown.name or name, origin, source, shown, identity, self._age(shown))
         return Kept(name, origin, source, None, trouble="the files are not there")
 
     def _age(self, shown: Shown) -> str:

@@ -5,6 +5,7 @@ each worker's watch takes it up from there. Whatever fails is told and tried aga
 mail goes on meanwhile with the certificate from before.
 """
 
+import asyncio
 import threading
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -12,7 +13,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryptography import x509
 from msgspec import structs
 
 from merpati.certificates.background import in_background
@@ -23,12 +23,16 @@ from merpati.certificates.proof import Prover
 from merpati.certificates.rolling import Roller, Step, safe_at
 from merpati.certificates.schedule import (
     CHECK,
+    CHECK_MOST,
     LATEST,
+    LONGEST_WAIT,
     Window,
+    has_come,
     next_attempt,
     next_check,
     renewal_time,
 )
+from merpati.certificates.tlsa import identity_of, public_of
 from merpati.clock import Clock
 from merpati.storage.lock import Lock
 from merpati.wire.certificates import Shown, shown_of
@@ -86,6 +90,7 @@ class Renewal:
     """A number from 0 to 1 by chance."""
     names: Callable[[], tuple[str, ...]]
     """Of the certificates that are wanted; never blocks."""
+    patience: float = LONGEST_ROUND
     _stop: threading.Event = field(default_factory=threading.Event)
     _lock: Lock | None = None
     _look_at: float = 0.0
@@ -107,14 +112,14 @@ class Renewal:
 
     async def _round(self) -> None:
         self.look_in(ROUND)
-        stop = self._stop
-        guard = threading.Timer(LONGEST_ROUND, self._give_up, [stop])
-        guard.daemon = True
-        guard.start()
+        stop, limit = self._stop, asyncio.timeout(self.patience)
         try:
-            await in_background(lambda: self.work(stop))
-        finally:
-            guard.cancel()
+            async with limit:
+                await in_background(lambda: self.work(stop))
+        except TimeoutError:
+            if not limit.expired():
+                raise  # The work's own.
+            self._give_up(stop)
 
     def look_in(self, seconds: float) -> None:
         """Have everything looked at again no later than in so many."""
@@ -122,26 +127,25 @@ class Renewal:
         self._look_at = due if seconds >= ROUND else min(self._look_at, due)
 
     def _give_up(self, stop: threading.Event) -> None:
-        """Whoever hangs keeps the others from renewing no longer."""
+        """Whoever hangs keeps nobody from renewing any longer, us neither."""
         stop.set()
         self._stop = threading.Event()
         if self._lock is not None:
             self._lock.release()
+        self.tell(News("", f"gave up a look that took {self.patience:.0f} s", is_bad=True))
 
     def work(self, stop: threading.Event | None = None) -> None:
-        """One look at each certificate, and what has to be done. Blocks."""
+        """One look at each certificate, and what has to be done. Blocks.
+
+        What keeps one of them from being looked at keeps none of the others: it is raised then.
+        """
         self.cabinet.open()
-        self._lock = Lock(self.cabinet.lock)
-        if not self._lock.try_take():
+        # Each round gives back its own alone: one that was given up may end in the next one's time.
+        self._lock = lock = Lock(self.cabinet.lock)
+        if not lock.try_take():
             return  # Another worker is at it.
-        try:
-            settings = self.settings()
-            round_ = _Round(self, settings, stop or self._stop)
-            with closing(round_):
-                for names in settings.orders:
-                    round_.tend(names)
-        finally:
-            self._lock.release()
+        with lock, closing(_Round(self, self.settings(), stop or self._stop)) as round_:
+            round_.tend_all()
 
 
 @dataclass(slots=True)
@@ -157,6 +161,19 @@ class _Round:
         if self._authority is not None:
             self._authority.close()
 
+    def tend_all(self) -> None:
+        """Each certificate, until told to stop; then what the first of them failed with."""
+        failed: list[Exception] = []
+        for names in self.settings.orders:
+            if self.stop.is_set():
+                return
+            try:
+                self.tend(names)
+            except Exception as error:
+                failed.append(error)
+        if failed:
+            raise failed[0]
+
     def tend(self, names: tuple[str, ...]) -> None:
         """One certificate."""
         name, cabinet = names[0], self.own.cabinet
@@ -171,30 +188,38 @@ class _Round:
                 pem = cabinet.read(name)
         why = "an operator wants it" if is_wanted else self._why(names, state, shown)
         now = self.own.clock.now()
-        if why and (is_wanted or now >= state.next_attempt):
+        if why and (is_wanted or has_come(state.next_attempt, now, LONGEST_WAIT)):
             self._renew(names, state, pem, why)
 
     def _roll(self, names: tuple[str, ...], state: State, pem: bytes, rolling: Rolling) -> State:
         """Bring a change of the key on its way as far as it can go now."""
         name, cabinet = names[0], self.own.cabinet
         now = self.own.clock.now()
-        rolling, step = self.settings.roller.step(names, rolling)
+        if not (rolling.switched or cabinet.next_digest(name) == rolling.digest):
+            # Broken off between the two files, or one is lost: nobody was told of the key there is.
+            self.own.tell(News(name, f"{name}: the key that was to follow is gone", is_bad=True))
+            kind, hurried = self.settings.key_type, rolling.hurried
+            rolling = begin_roll(cabinet, name, kind, now, hurried=hurried)
+        shown = identity_of(pem)
+        key = shown.key if rolling.switched else public_of(read_key(cabinet.next_key(name)))
+        rolling, step = self.settings.roller.step(names, rolling, key, shown)
+        if self.stop.is_set():
+            return state  # Another may be at work by now.
         state = structs.replace(state, rolling=rolling)
         if step is Step.DONE:
             state = structs.replace(state, rolling=None)
             self.own.tell(News(name, f"{name}: its key has changed, nothing of the old is left"))
         cabinet.put_state(name, state)
-        if step is Step.SWITCH and now >= state.next_attempt:
-            shown = digest_of(x509.load_pem_x509_certificate(pem))
-            if shown != rolling.digest:
+        if step is Step.SWITCH and has_come(state.next_attempt, now, LONGEST_WAIT):
+            if shown.key != key:
                 # On disk before the key changes: who breaks off behind that finds the new key in
                 # use, and must not take that one's record out of the DNS.
-                rolling = structs.replace(rolling, old=shown)
+                rolling = structs.replace(rolling, certificate=shown.chain[0])
                 state = structs.replace(state, rolling=rolling)
                 cabinet.put_state(name, state)
-            key = cabinet.next_key(name)
             rolled = structs.replace(rolling, switched=now)
-            state = self._renew(names, state, pem, "its key changes", (key, rolled))
+            following = (cabinet.next_key(name), rolled)
+            state = self._renew(names, state, pem, "its key changes", following)
             if state.rolling is rolled:
                 cabinet.drop_next_key(name)
         if state.rolling is not None:
@@ -213,7 +238,7 @@ class _Round:
             return ""
         # A CA whose window always lies in the past would have us renew without end.
         life = shown.ends - shown.begins
-        if window and now < state.issued + min(_ONCE_A_DAY, life * LATEST):
+        if window and state.issued <= now < state.issued + min(_ONCE_A_DAY, life * LATEST):
             return ""
         return "the CA suggests it" if window else "two thirds of its life are over"
 
@@ -221,7 +246,7 @@ class _Round:
         """Have the CA's suggestion, where it makes any, and it is time to look (RFC 9773)."""
         now = self.own.clock.now()
         # RFC 9773 §4.3: not after the certificate has expired.
-        if now < state.check_at or now >= shown.ends:
+        if not has_come(state.check_at, now, CHECK_MOST) or now >= shown.ends:
             return state
         try:
             told = self._ca().suggestion(pem)
@@ -253,6 +278,8 @@ class _Round:
         try:
             key = rolled[0] if rolled else _key(pem) or make_key(self.settings.key_type)
             chain = self._ca().issue(names, key, self.settings.prover, self.stop, pem)
+            if self.stop.is_set():
+                return state  # Another may be at work by now.
             cabinet.put(name, key, chain)
         except IssueError as error:
             if self.stop.is_set():
@@ -282,6 +309,18 @@ class _Round:
             key = make_key(KeyType.P256)
             cabinet.put_account_key(directory, key)
         return key
+
+
+def begin_roll(
+    cabinet: Cabinet, name: str, kind: KeyType, now: float, *, hurried: bool = False
+) -> Rolling:
+    """A key of this kind is to follow, as soon as everybody can know of it, or at once; how far it
+    is then. A key that was to follow gives way: whoever knows the one may know the other."""
+    key = make_key(kind)
+    cabinet.put_next_key(name, key)
+    rolling = Rolling(since=now, digest=digest_of(read_key(key)), hurried=hurried)
+    cabinet.put_state(name, structs.replace(cabinet.state(name), rolling=rolling))
+    return rolling
 
 
 def authority_of(wanted: AcmeSettings, account_key: bytes, clock: Clock) -> "Authority":

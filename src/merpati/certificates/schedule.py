@@ -9,7 +9,7 @@ LATEST = 0.1
 """Share of its life that a certificate has left when it is renewed whatever the CA suggests."""
 CHECK = 21_600.0
 """Seconds between two looks at what the CA suggests, if it says nothing else (RFC 9773 §4.3.2)."""
-_CHECK_LEAST, _CHECK_MOST = 60.0, 86_400.0
+_CHECK_LEAST, CHECK_MOST = 60.0, 86_400.0
 _SPREAD = 0.03
 """Share of the life by which renewals without a suggestion are spread."""
 LONGEST_WAIT = 7 * 86_400.0
@@ -36,10 +36,16 @@ def renewal_time(begins: float, ends: float, window: Window | None, jitter: floa
     return min(window.start + (window.end - window.start) * jitter, ends - life * LATEST)
 
 
+def has_come(at: float, now: float, furthest: float) -> bool:
+    """Whether a time has come that was noted at most `furthest` seconds ahead: one that lies beyond
+    was noted by a clock that was wrong, and would keep us waiting for years."""
+    return not now < at <= now + furthest
+
+
 def next_check(now: float, retry_after: float | None) -> float:
     """When to ask the CA again for its window (RFC 9773 §4.3.2: bounds are the client's)."""
     wait = CHECK if retry_after is None else retry_after
-    return now + min(max(wait, _CHECK_LEAST), _CHECK_MOST)
+    return now + min(max(wait, _CHECK_LEAST), CHECK_MOST)
 
 
 def next_attempt(now: float, failures: int, wait: float, jitter: float) -> float:

@@ -14,9 +14,11 @@ from merpati.certificates.pair import Pair, make_pair, read_pair, unreadable
 from merpati.certificates.source import OwnReader, Reader, Signature, Source
 from merpati.clock import Clock
 from merpati.wire.errors import TlsError
-from merpati.wire.tls import TlsContext, empty_server_context
+from merpati.wire.tls import TlsContext, server_context
 
 INTERVAL = 2.0
+TICKETS = 43_200.0
+"""Seconds that a key of session tickets is used; a ticket is good for two hours."""
 PATIENCE = 10.0
 """Seconds that the files of a pair may not fit before that is told."""
 
@@ -51,7 +53,7 @@ class Watch:
     fallback: Source | None = None
     """Shown while nothing else can be."""
     reader: Reader = field(default_factory=OwnReader)
-    tls: TlsContext = field(default_factory=empty_server_context)
+    tls: TlsContext = field(default_factory=server_context)
     """What the doors show."""
     _watched: dict[Source, _Watched] = field(default_factory=dict)
     _shown: tuple[Pair, ...] = ()
@@ -92,8 +94,17 @@ class Watch:
     async def run(
         self, sources: Callable[[], Sequence[Source]], tell: Callable[[Told], None]
     ) -> None:
-        """Look again and again until cancelled. `sources` blocks."""
+        """Look again and again until cancelled. `sources` blocks.
+
+        The key of session tickets that was inherited is written by nobody: each worker has one of
+        its own, and a new one twice a day.
+        """
+        ends = 0.0
         while True:
+            # Not in the thread: a reload may exchange the authorities meanwhile.
+            if (now := self.clock.monotonic()) >= ends:
+                self.tls.renew()
+                ends = now + TICKETS
             for told in await asyncio.to_thread(lambda: self.look(sources())):
                 tell(told)
             await self.clock.sleep(INTERVAL)

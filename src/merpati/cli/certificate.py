@@ -1,6 +1,7 @@
 """`merpati certificate`: what is shown to whom, until when, and its key's change."""
 
 import asyncio
+from collections.abc import Sequence
 from datetime import datetime
 
 import click
@@ -17,6 +18,15 @@ _IN_ORDER = "twice their TTL after they were seen the new key is taken into use.
 _HURRIED = (
     "it is in use as soon as the CA has signed it, whatever the DNS says: publish its record now."
 )
+_IN_DNS = {
+    "key": "in the DNS, of this key",
+    "certificate": "in the DNS, of this certificate alone: wrong after its renewal",
+    "authority": "in the DNS, of an authority above it",
+    "next-key": "in the DNS, of the key that follows",
+    "other": "in the DNS, of another key",
+    "unmade": "in the DNS, in a form that cannot be made here: take it out",
+    "void": "in the DNS, and nobody goes by it",
+}
 _PATIENCE = 60
 """Seconds that `renew` waits for the CA."""
 
@@ -61,8 +71,8 @@ def _trouble(line: ask.CertificateLine) -> str:
 @click.pass_context
 @asked
 async def show(ctx: click.Context, name: str, as_json: bool) -> None:
-    """What NAME is for, and the TLSA records that its key has."""
-    line = await _line(settings_of(ctx), name)
+    """What NAME is for, the TLSA records that the DNS has of its hosts, and those that it lacks."""
+    line = await _detail(settings_of(ctx), name)
     if as_json:
         say_json(line)
         return
@@ -75,10 +85,10 @@ async def show(ctx: click.Context, name: str, as_json: bool) -> None:
         click.echo(f"  the CA is asked for the next one at {_at(line.renewal)}{why}")
     if line.trouble:
         click.echo(f"  {clean(line.trouble)}")
-    for record in line.records:
-        click.echo(record)
+    for host in line.hosts:
+        _say_records(host)
     if line.rolling:
-        _say_rolling(line.name, line.rolling)
+        _say_rolling(line.rolling, line)
 
 
 @certificate.command()
@@ -121,8 +131,8 @@ async def roll(ctx: click.Context, name: str) -> None:
     """
     async with counter_of(settings_of(ctx)) as counter:
         line = await counter.ask(op.CERTIFICATES_ROLL, ask.Named(name=name))
-    if line.rolling:
-        _say_rolling(line.name, line.rolling)
+        if line.rolling:
+            _say_rolling(line.rolling, await counter.ask(op.CERTIFICATES_SHOW, _named(line)))
 
 
 @certificate.command()
@@ -143,14 +153,18 @@ async def revoke(ctx: click.Context, name: str, reason: str, yes: bool) -> None:
     [[dns.update]] at the same time, else they are printed: until they are right, hosts that go by
     DANE send nothing.
     """
+    settings = settings_of(ctx)
+    await _find(settings, name)
     if not yes:
         click.confirm(f"Revoke the certificate {name}? It cannot be undone.", abort=True, err=True)
-    async with counter_of(settings_of(ctx)) as counter:
+    async with counter_of(settings) as counter:
         wish = ask.Revocation(name=name, reason=Reason(reason))
         line = await counter.ask(op.CERTIFICATES_REVOKE, wish)
-    click.echo(f"{clean(line.name)} is revoked; another one is asked for while the server runs.")
-    if line.rolling:
-        _say_rolling(line.name, line.rolling)
+        click.echo(
+            f"{clean(line.name)} is revoked; another one is asked for while the server runs."
+        )
+        if line.rolling:
+            _say_rolling(line.rolling, await counter.ask(op.CERTIFICATES_SHOW, _named(line)))
 
 
 @certificate.command()
@@ -174,19 +188,44 @@ async def account(ctx: click.Context, new_key: bool, deactivate: bool, yes: bool
     click.echo("The account is closed." if deactivate else "The account has a new key.")
 
 
-def _say_rolling(name: str, rolling: ask.RollLine) -> None:
-    click.echo(f"The key of {clean(name)} changes since {_at(rolling.since)}:")
+def _say_records(host: ask.HostTlsa) -> None:
+    """As lines of a zone file."""
+    for one in host.found:
+        click.echo(f"{clean(one.record)} ; {_IN_DNS[one.of]}")
+    why = "; not in the DNS: publish it beside these"
+    if host.trouble:
+        why = f"; nobody can say what is in the DNS: {host.trouble}"
+    elif not host.found:
+        why = "; not in the DNS: publish it if the zone is signed (DNSSEC)"
+    elif not host.secure:
+        click.echo(f"; as far as the resolver says, no DNSSEC proves those of {clean(host.host)}")
+    for record in host.missing:
+        click.echo(f"{clean(record)} {clean(why)}")
+
+
+def _say_rolling(rolling: ask.RollLine, line: ask.CertificateDetail) -> None:
+    """`line` may be of a moment later."""
+    click.echo(f"The key of {clean(line.name)} changes since {_at(rolling.since)}:")
     if rolling.switched:
         click.echo(f"  the new key is in use since {_at(rolling.switched)}")
     elif rolling.safe and not rolling.hurried:
         click.echo(f"  its record was seen; the key is taken into use at {_at(rolling.safe)}")
-    else:
+    elif coming := _coming(rolling, line):
         click.echo("  where the old key is in TLSA records, the new one comes beside it:")
-        for record in rolling.records:
+        for record in coming:
             click.echo(f"    {clean(record)}")
         click.echo(f"  {_HURRIED if rolling.hurried else _IN_ORDER}")
+    else:
+        click.echo("  the DNS has no TLSA record of the old key: nothing has to be published.")
     if rolling.trouble:
         click.echo(f"  {clean(rolling.trouble)}")
+
+
+def _coming(rolling: ask.RollLine, line: ask.CertificateDetail) -> Sequence[str]:
+    """In the forms that stand in the DNS, while it is known which key comes."""
+    if line.rolling is None or line.rolling.switched:
+        return rolling.records
+    return [record for host in line.hosts for record in host.coming]
 
 
 def _at(when: datetime) -> str:
@@ -198,9 +237,17 @@ async def _lines(settings: Settings) -> list[ask.CertificateLine]:
         return await counter.ask(op.CERTIFICATES, ask.Nothing())
 
 
-async def _line(settings: Settings, name: str) -> ask.CertificateLine:
+def _named(line: ask.CertificateLine) -> ask.Named:
+    return ask.Named(name=line.name)
+
+
+async def _find(settings: Settings, name: str) -> None:
+    """Raises Unknown where there is none of this name; asks no DNS."""
     wanted = name.lower().rstrip(".")
-    for line in await _lines(settings):
-        if wanted in (line.name, line.file):
-            return line
-    raise Unknown(f"no certificate is called {name}: merpati certificate list")
+    if not any(wanted in (line.name, line.file) for line in await _lines(settings)):
+        raise Unknown(f"no certificate is called {name}: merpati certificate list")
+
+
+async def _detail(settings: Settings, name: str) -> ask.CertificateDetail:
+    async with counter_of(settings, only_looks=True) as counter:
+        return await counter.ask(op.CERTIFICATES_SHOW, ask.Named(name=name))

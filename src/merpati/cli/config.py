@@ -39,7 +39,8 @@ def check(ctx: click.Context) -> None:
     """Say everything that is wrong with the file and the files it names.
 
     Warnings are about what does not stop a server: a certificate that expires within 14 days or is
-    for another name, a port that is in use, a file that `user` could not read at a reload.
+    for another name, a port that is in use, a file that `user` could not read at a reload, a size,
+    a count or a time that is rarely meant.
     """
     settings = settings_of(ctx)
     flaws = look(settings)

@@ -105,15 +105,36 @@ async def counter_of(settings: Settings, *, only_looks: bool = False) -> AsyncIt
 def may_enter(settings: Settings) -> bool:
     """Whether this user may work on the data; cron and PHP of other users may not."""
     data = settings.data
-    return os.access(data, os.W_OK | os.X_OK) or not data.exists()
+    if os.access(data, os.W_OK | os.X_OK):
+        return data.is_dir()
+    try:
+        return not data.exists()
+    except OSError:  # Of a folder above it.
+        return False
+
+
+def insist_on_entry(settings: Settings) -> None:
+    """Nobody should be told that there is nothing who only may not look."""
+    data, user = settings.data, settings.document.user
+    if may_enter(settings):
+        return
+    try:
+        data.stat()
+    except PermissionError:
+        pass
+    except OSError as error:
+        raise Misconfigured(f"{data}: {error.strerror}") from error
+    else:
+        if not data.is_dir():
+            raise Misconfigured(f"{data} is not a directory, as data in merpati.toml should be")
+    allowed = f"root and the user {user}" if user else "root and the user of the server"
+    raise Refused(f"only {allowed} may work on {data}: try it with sudo")
 
 
 def become_owner(settings: Settings) -> None:
     """Root makes files as the server's user would, or the server could not open them later."""
     user = settings.document.user
-    if not may_enter(settings):
-        allowed = f"root and the user {user}" if user else "root and the user of the server"
-        raise Refused(f"only {allowed} may work on {settings.data}: try it with sudo")
+    insist_on_entry(settings)
     if not user or os.geteuid() != 0:
         return
     from merpati.supervisor.privileges import drop, give

@@ -66,9 +66,11 @@ async def add(ctx: click.Context, domain: str, kinds: tuple[Kind, ...], selector
             for kind in kinds:
                 question = ask.NewDkimKey(domain=domain, selector=selector, kind=kind)
                 made.append(await counter.ask(op.DKIM_ADD, question))
+            ours = await counter.ask(op.DOMAINS, ask.Nothing())
     finally:
         if made:
             _say_added(made)
+    _doubt(made[0], ours)
 
 
 @dkim.command("import")
@@ -85,7 +87,9 @@ async def import_(ctx: click.Context, domain: str, selector: str, file: BinaryIO
     question = ask.NewDkimKey(domain=domain, selector=selector, pem=pem.decode())
     async with counter_of(settings_of(ctx)) as counter:
         line = await counter.ask(op.DKIM_ADD, question)
+        ours = await counter.ask(op.DOMAINS, ask.Nothing())
     _say_added([line])
+    _doubt(line, ours)
 
 
 @dkim.command("list")
@@ -199,6 +203,17 @@ def _say_added(lines: Sequence[ask.DkimKeyLine]) -> None:
     domain = lines[0].domain
     click.echo("; They do not sign yet: a resolver that looked too early remembers for a while")
     click.echo(f"; that there was nothing. An hour later: merpati dkim rotate {domain}")
+
+
+def _doubt(made: ask.DkimKeyLine, ours: Sequence[str]) -> None:
+    """A relay signs for domains that have no mailbox here; more often the name is misspelt."""
+    domain = made.domain
+    if not any(domain == own or domain.endswith(f".{own}") for own in ours):
+        click.echo(
+            f"merpati: {domain} is none of `merpati domain list`: its keys sign only what those "
+            f"send who may use it. A slip? merpati dkim remove {domain} {made.selector}",
+            err=True,
+        )
 
 
 async def _keys(settings: Settings, domain: str, selector: str = "") -> list[ask.DkimKeyLine]:

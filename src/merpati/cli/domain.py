@@ -34,6 +34,7 @@ async def add(ctx: click.Context, name: str) -> None:
     async with counter_of(settings_of(ctx)) as counter:
         await counter.ask(DOMAINS_ADD, Named(name=name))
     click.echo(f"Mail for {name} ends here now. Next: merpati user add somebody@{name}")
+    click.echo(f"What to publish in the DNS: merpati domain setup {name}")
 
 
 @domain.command()

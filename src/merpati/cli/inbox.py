@@ -9,9 +9,11 @@ from pathlib import Path
 import click
 import msgspec
 
-from merpati.api.errors import Mistaken
+from merpati.api import operations as op
+from merpati.api import questions as ask
+from merpati.api.errors import Mistaken, Unknown
 from merpati.api.names import named_address
-from merpati.cli.context import Refused, json_option, settings_of
+from merpati.cli.context import Refused, asked, counter_of, json_option, settings_of
 from merpati.cli.mailbox import MailboxError, Stored, find, messages
 from merpati.cli.names import offering, users
 from merpati.cli.output import clean, say_json, say_table
@@ -19,7 +21,10 @@ from merpati.cli.reading import PartLine, UnreadableError, parse, part_lines, te
 from merpati.config.places import Places
 from merpati.config.settings import Settings, developer_inbox
 from merpati.delivery.maildir import Maildirs, MaildirSettings
+from merpati.mail.address import Address
 from merpati.mail.headers import MAX_OCTETS, Headers
+
+_EMPTY = "The mailbox is empty."
 
 user_option = click.option(
     "--user", default="", help="The mailbox of this address; else the developer's inbox."
@@ -84,14 +89,31 @@ def folder_of(settings: Settings, user: str) -> Path:
         address = named_address(user)
     except Mistaken as error:
         raise Refused(str(error)) from error
-    return Maildirs(MaildirSettings(places.mail, places.inbox)).path(address)
+    path = Maildirs(MaildirSettings(places.mail, places.inbox)).path
+    # A mailbox is made when its first message comes, as the directory spells its user.
+    return folder if (folder := path(address)).is_dir() else path(_user(settings, address))
 
 
-def _chosen(ctx: click.Context, user: str, message: str) -> Stored:
+@asked
+async def _user(settings: Settings, address: Address) -> Address:
+    if settings.is_inbox:
+        raise Refused("the developer's inbox is one for all: merpati inbox list")
+    async with counter_of(settings, only_looks=True) as counter:
+        try:
+            found = await counter.ask(op.USERS_SHOW, ask.Named(name=str(address)))
+        except Unknown as error:
+            known = "merpati user list shows those that are here"
+            raise Refused(f"there is no mailbox {address}: {known}") from error
+    return Address.parse(found.user.address)
+
+
+def _source(ctx: click.Context, user: str, message: str) -> bytes:
     try:
-        return find(folder_of(settings_of(ctx), user), message)
-    except (MailboxError, OSError) as error:
+        return find(folder_of(settings_of(ctx), user), message).read()
+    except MailboxError as error:
         raise Refused(str(error)) from error
+    except OSError as error:
+        raise Refused(f"cannot read {error.filename}: {error.strerror}") from error
 
 
 @inbox.command("list")
@@ -104,12 +126,14 @@ def list_(ctx: click.Context, user: str, user_too: str, as_json: bool) -> None:
     try:
         lines = [_line(one) for one in messages(folder_of(settings_of(ctx), user or user_too))]
     except OSError as error:
-        raise Refused(f"cannot read the mailbox: {error}") from error
+        raise Refused(f"cannot read {error.filename}: {error.strerror}") from error
     if as_json:
         say_json(lines)
         return
+    if not lines and not sys.stdout.isatty():
+        click.echo(_EMPTY, err=True)  # Whoever counts lines counts none.
     rows = ((one.number, one.at, one.sender, one.to, one.subject) for one in lines)
-    say_table(("no", "came", "from", "to", "subject"), rows, "The mailbox is empty.")
+    say_table(("no", "came", "from", "to", "subject"), rows, _EMPTY)
 
 
 def _line(stored: Stored) -> Line:
@@ -148,7 +172,7 @@ def _recipients(headers: Headers) -> str:
 @click.pass_context
 def show(ctx: click.Context, message: str, user: str, view: str, as_json: bool) -> None:
     """Show MESSAGE; with --json its header fields, parts and text at once."""
-    octets = _chosen(ctx, user, message).read()
+    octets = _source(ctx, user, message)
     if as_json:
         say_json(_shown(octets))
     elif view == "source":
@@ -203,7 +227,7 @@ def _show_headers(headers: Headers) -> None:
 @click.pass_context
 def save(ctx: click.Context, message: str, file: Path, user: str) -> None:
     """Write the source of MESSAGE to FILE, which must not exist."""
-    octets = _chosen(ctx, user, message).read()
+    octets = _source(ctx, user, message)
     try:
         with file.open("xb") as target:
             target.write(octets)

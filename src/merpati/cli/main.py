@@ -5,9 +5,11 @@ Exit status: 0 done, 1 refused or failed, 2 a mistake on the command line, 75 no
 """
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import click
 
@@ -68,6 +70,32 @@ class Commands(click.Group):
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             ctx.fail(f"No such command {args[0]!r}.{_suggest(args[0])}")
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """What the machine lacks is told in words. A server's log has the trace of it as well."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            if ctx.invoked_subcommand == "serve":
+                raise
+            _give_up(error, later=ctx.invoked_subcommand == "sendmail")
+
+
+def _give_up(error: OSError, *, later: bool) -> NoReturn:
+    """`later`: whoever hands mail over keeps it then, and tries again."""
+    from merpati.cli.context import NotNow, Refused
+
+    try:
+        sys.stdout.flush()
+    except OSError:
+        # What cannot be said would be tried once more at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    why = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
+    if isinstance(error, FileNotFoundError) and not error.filename:
+        why = "the directory that this was started in is no more"
+    raise (NotNow if later else Refused)(why) from error
 
 
 def _show_examples(group: click.Group, path: str, above: str) -> None:

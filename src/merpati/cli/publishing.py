@@ -20,6 +20,7 @@ from merpati.dns.update import Updater, UpdateSettings
 from merpati.setup.difference import Difference, difference
 from merpati.setup.plan import Subject
 from merpati.setup.survey import survey
+from merpati.setup.texts import writing
 from merpati.system.publisher import Publisher
 from merpati.system.updating import updater, updater_of
 from merpati.wire.endpoint import Endpoint
@@ -82,11 +83,11 @@ class Publication:
             return False
         if not found.steps:
             return True
-        if is_asked and not click.confirm("Write this?", err=True):
-            click.echo("Nothing was written.", err=True)
+        if is_asked and not click.confirm(writing("ask", self.language), err=True):
+            click.echo(writing("refused", self.language), err=True)
             return False
         await _write(publisher, found)
-        click.echo("Written.", err=True)
+        click.echo(writing("done", self.language), err=True)
         return True
 
     async def _difference(self, publisher: Publisher) -> Difference:

@@ -271,7 +271,9 @@ async def route(ctx: click.Context, to: str, everything: bool, **chosen: Unpack[
 
 @queue.command()
 @click.argument("site", shell_complete=offering(their_sites, their_domains))
-@click.option("--for", "seconds", type=Age(), default=3600.0, help="So long: 30m, 2h, 1d.")
+@click.option(
+    "--for", "seconds", type=Age(ask.LONGEST_HOLD), default=3600.0, help="So long: 30m, 2h, 1d."
+)
 @click.option("--why", default="", help="For the journal and those who look.")
 @click.pass_context
 @asked

@@ -1,5 +1,6 @@
 """`merpati serve`: the server itself."""
 
+import errno
 import os
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -8,7 +9,7 @@ import click
 
 from merpati.cli.context import Misconfigured, Refused, settings_of
 from merpati.config.errors import ConfigError
-from merpati.config.settings import DATA_VARIABLE, Settings, developer_inbox
+from merpati.config.settings import DATA_VARIABLE, INBOX_HTTP, INBOX_SMTP, Settings, developer_inbox
 from merpati.errors import MerpatiError
 from merpati.wire.endpoint import Endpoint
 from merpati.wire.errors import WireError
@@ -66,7 +67,26 @@ def serve(ctx: click.Context, no_uvloop: bool, **chosen: Unpack[Chosen]) -> None
     except ConfigError as error:
         raise Misconfigured(str(error)) from error
     except MerpatiError as error:
-        raise Refused(str(error)) from error
+        raise Refused(f"{error}{_way_out(settings, error)}") from error
+
+
+def _way_out(settings: Settings, error: MerpatiError) -> str:
+    """What to do about a port that somebody else has."""
+    cause = error.__cause__
+    if not (isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE):
+        return ""
+    if settings.is_inbox:
+        return (
+            ". Does an inbox run already? One more needs ports and a place of its own: merpati "
+            "serve --smtp 127.0.0.1:1026 --http 127.0.0.1:8027 --data DIRECTORY"
+        )
+    here = f" {error} "
+    if any(f" {end}: " in here for end in (INBOX_SMTP, INBOX_HTTP)):
+        return (
+            ". A developer's inbox takes this port, where one runs: end it, or write another "
+            f"port into {settings.file}"
+        )
+    return ". Who has it: ss -ltnp"
 
 
 def _settings(ctx: click.Context, chosen: Chosen) -> Settings:

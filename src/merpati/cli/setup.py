@@ -31,9 +31,10 @@ from merpati.cli.names import domains, offering
 async def setup(ctx: click.Context, /, name: str, **options: Any) -> None:  # click's values
     """Every record to publish for DOMAIN, and why.
 
-    With --check each is compared with what the servers of the zone say, all of them; the status is
-    1 if something is wrong, and 75 if nothing is known to be wrong but not every question was
-    answered.
+    With --check each is compared with what the servers of the zone say, all of them, and what the
+    records lead people to is asked for by HTTPS: the policy of MTA-STS, settings for mail programs.
+    The status is 1 if something is wrong, and 75 if nothing is known to be wrong but not every
+    question was answered.
 
     With --apply what is missing or wrong is shown, and written into the zone when you say yes (DNS
     UPDATE, signed by a key): in one change, which is refused if somebody else was quicker. Then all
@@ -72,5 +73,7 @@ class Wish:
             raise Refused("--zone is for records alone: leave out --check and --apply")
         if not self.is_applied and (self.dry_run or self.yes or self.server or self.key):
             raise Refused("--dry-run, --yes, --server and --key go with --apply")
+        if self.form == "json" and self.dry_run:
+            raise Refused("--dry-run shows what would be written to people: leave out --json")
         if self.form == "json" and self.is_applied and not self.yes:
             raise Refused("--json asks nobody: give --yes, too")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import click
 
 from merpati.api.operations import STATUS
-from merpati.api.questions import HeldSender, Nothing, SuspendedUser, WorkerLine
+from merpati.api.questions import HeldSender, Nothing, Status, SuspendedUser, WorkerLine
 from merpati.cli.context import asked, counter_of, json_option, settings_of
 from merpati.cli.output import clean, counted, say_json, word
 
@@ -41,10 +41,7 @@ async def status(ctx: click.Context, as_json: bool) -> None:
     click.echo(f"Merpati {told.version} {'runs' if told.running else 'does not run'}{since}")
     for port in told.ports:
         click.echo(f"  listens on {port}")
-    for state, number in told.queue.items():
-        click.echo(f"  {number} {state}")
-    for limit, number in told.limits.items():
-        click.echo(f"  {number} x {limit}")
+    _say_numbers(told)
     for worker in told.workers if len(told.workers) > 1 else ():
         click.echo(f"  {_worker_line(worker)}")
     if told.held_sites:
@@ -58,6 +55,15 @@ async def status(ctx: click.Context, as_json: bool) -> None:
     for text in told.notices:
         click.echo(f"  {clean(text)}")
     _say_suspended(told.suspended)
+
+
+def _say_numbers(told: Status) -> None:
+    if told.trouble:
+        click.echo(f"  no mail is taken: {clean(told.trouble)}")
+    for state, number in told.queue.items():
+        click.echo(f"  {number} {state}")
+    for limit, number in told.limits.items():
+        click.echo(f"  {number} x {limit}")
 
 
 def _say_suspended(suspended: Sequence[SuspendedUser]) -> None:

@@ -16,8 +16,7 @@ from merpati.config.settings import Settings
 password_option = click.option(
     "--password-stdin", is_flag=True, help="Read the password from the first line of input."
 )
-
-
+_QUOTA = click.IntRange(0, ask.MOST_A_DAY)
 _EVERY_ADDRESS = {"0.0.0.0", "::"}  # noqa: S104 - read, not listened on
 
 
@@ -105,6 +104,10 @@ async def _insist_on_domain(settings: Settings, address: str) -> None:
 async def passwd(ctx: click.Context, address: str, password_stdin: bool) -> None:
     """Change the own password of ADDRESS; app passwords stay."""
     settings = settings_of(ctx)
+    async with counter_of(settings) as counter:
+        await counter.ask(
+            op.USERS_SHOW, ask.Named(name=address)
+        )  # Before a password is thought of.
     question = ask.NewPassword(address=address, password=_password(password_stdin))
     async with counter_of(settings) as counter:
         await counter.ask(op.PASSWORDS_SET, question)
@@ -186,11 +189,9 @@ async def show(ctx: click.Context, address: str, as_json: bool) -> None:
 
 @user.command()
 @click.argument("address", shell_complete=offering(users))
-@click.option("--messages", type=click.IntRange(0), help="Messages a day; 0: any number.")
-@click.option("--recipients", type=click.IntRange(0), help="Recipients a day.")
-@click.option(
-    "--new-recipients", type=click.IntRange(0), help="Recipients a day never written to before."
-)
+@click.option("--messages", type=_QUOTA, help="Messages a day; 0: any number.")
+@click.option("--recipients", type=_QUOTA, help="Recipients a day.")
+@click.option("--new-recipients", type=_QUOTA, help="Recipients a day never written to before.")
 @click.option("--application", is_flag=True, help="Any number of all: a program that may.")
 @click.option("--default", "usual", is_flag=True, help="As [submission] says for everybody.")
 @click.pass_context

@@ -20,6 +20,7 @@ from merpati.system.verifying import repair as repair_data
 from merpati.system.verifying import verify as verify_data
 
 _UNSENDABLE = {Damage.ENVELOPE, Damage.CONTENT}
+_UNCHECKED = {"without checksum": "message", "events without checksum": "event"}
 _MOST = 10_000
 """Findings that are kept for --json and messages that are held; the rest is counted."""
 _AT_ONCE = 500
@@ -101,11 +102,9 @@ class _Report:
             return
         if sys.stderr.isatty():
             click.echo("\r\033[K", nl=False, err=True)
-        unchecked = self._looked_at["without checksum"]
-        if unchecked:
-            click.echo(
-                f"{counted(unchecked, 'message')} came before checksums were kept: counted alone."
-            )
+        for things, checked in _UNCHECKED.items():
+            if unchecked := self._looked_at[things]:
+                click.echo(f"{counted(unchecked, checked)} came before checksums were kept.")
         if held is not None:
             click.echo(f"{counted(held, 'recipient')} held.")
         verdict = counted(self.total, "finding") if self.total else "All is sound"

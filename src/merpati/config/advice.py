@@ -12,7 +12,8 @@ from pathlib import Path
 
 from merpati.certificates.pair import read_pair
 from merpati.certificates.source import OwnReader, Source
-from merpati.config.certificates import cabinet, from_ca, named, orders, sources
+from merpati.config.certificates import cabinet, from_ca, named, orders, policy_fault, sources
+from merpati.config.doubts import doubts
 from merpati.config.errors import Flaw
 from merpati.config.locate import Path as KeyPath
 from merpati.config.read import say
@@ -33,7 +34,13 @@ Found = Iterator[tuple[KeyPath, str, str]]
 def advise(settings: Settings, now: float, *, is_running: bool) -> list[Flaw]:
     """Everything worth a word. `is_running`: the ports are taken by this very server."""
     lines = settings.lines
-    found = [*_certificates(settings, now), *_acme(settings), *_user(settings)]
+    found = [
+        *_certificates(settings, now),
+        *_acme(settings),
+        *_policy(settings),
+        *_user(settings),
+        *doubts(settings),
+    ]
     if not is_running:
         found += _ports(settings)
     return [
@@ -81,6 +88,11 @@ def _acme(settings: Settings) -> Found:
     for names in orders(settings):
         if error := cabinet(settings).state(names[0]).error:
             yield ("acme", "names"), f"{names[0]} was not got: {error}", ""
+
+
+def _policy(settings: Settings) -> Found:
+    if fault := policy_fault(settings):
+        yield ("mta_sts", "mode"), fault, 'Say "testing" until there is one (docs/certificates.md)'
 
 
 def _age(shown: Shown, now: float, place: KeyPath) -> Found:

@@ -8,9 +8,7 @@ The larger tables are in config/tables, one noun a file.
 from enum import Enum
 from typing import Annotated
 
-from msgspec import Meta
-
-from merpati.config.table import Table, key
+from merpati.config.table import Table, between, key
 from merpati.config.tables.authenticity import AuthenticityTable
 from merpati.config.tables.dns import DnsTable
 from merpati.config.tables.forwarding import ForwardingTable
@@ -26,6 +24,8 @@ from merpati.delivery.settling import SettlingSettings
 from merpati.intake import IntakeSettings
 from merpati.queue.schedule import Schedule
 
+_YEAR = 366 * 86400
+
 
 class Language(Enum):
     """Languages that texts for people exist in."""
@@ -38,22 +38,30 @@ class QueueTable(Table, frozen=True):
     """How long mail is tried."""
 
     retry: Annotated[
-        tuple[Duration, ...], key("Waits between attempts, jittered; the last one repeats.")
+        tuple[Duration, ...],
+        between(1, _YEAR),
+        key("Waits between attempts, jittered; the last one repeats."),
     ] = tuple(map(Duration, Schedule().delays))
     expire: Annotated[
-        Duration, key("After this time in the queue a message is given up and returned.")
+        Duration,
+        between(60, _YEAR),
+        key("After this time in the queue a message is given up and returned."),
     ] = Duration(IntakeSettings("").max_age)
     delay_notice: Annotated[
-        Duration, key("After this time the sender is told once that the message waits.")
+        Duration,
+        between(60, _YEAR),
+        key("After this time the sender is told once that the message waits."),
     ] = Duration(SettlingSettings().delay_notice)
 
 
 class RetentionTable(Table, frozen=True):
     """How long is remembered what happened."""
 
-    journal: Annotated[Duration, key("Age at which the story of a message is forgotten.")] = (
-        Duration(30 * 86400)
-    )
+    journal: Annotated[
+        Duration,
+        between(3_600, 36_500 * 86400),
+        key("Age at which the story of a message is forgotten."),
+    ] = Duration(30 * 86400)
 
 
 class LogTable(Table, frozen=True):
@@ -75,7 +83,7 @@ class Document(Table, frozen=True):
         str, key("The directory of everything we keep, relative to this file. One server each.")
     ] = "var"
     workers: Annotated[
-        Annotated[int, Meta(ge=1, le=64)] | None,
+        Annotated[int, between(1, 64)] | None,
         key(
             "Processes that share the work; without it one for each core. Each has a file of its "
             "own for queue and journal."

@@ -9,7 +9,7 @@ from enum import Enum
 import msgspec
 
 from merpati.config.document import Document
-from merpati.config.read import bare, is_list, table_of
+from merpati.config.read import bare, is_list, metas, span, table_of
 from merpati.config.settings import Settings
 from merpati.config.table import Table
 from merpati.config.values import (
@@ -77,12 +77,21 @@ def keys(kind: type[Table] = Document, within: str = "") -> Iterator[Key]:
             yield from keys(table, f"{name}.")
         else:
             default = "" if field.required else toml(field.default)
-            yield Key(name, _kind(field.type), default, _text(field.type), field.required)
+            yield Key(name, _value(field.type), default, _text(field.type), field.required)
 
 
 def _text(annotation: object) -> str:
-    metas = typing.get_args(annotation)[1:]
-    return next((meta.description for meta in metas if meta.description), "")
+    return next((meta.description for meta in metas(annotation) if meta.description), "")
+
+
+def _value(annotation: object) -> str:
+    """What may be written: the kind, and from which to which value."""
+    if (limits := span(annotation)) is None:
+        return _kind(annotation)
+    plain = bare(annotation)
+    kind = typing.get_args(plain)[0] if is_list(annotation) else plain
+    least, most = (kind.parse(end) if kind in {Duration, Size} else end for end in limits)
+    return f"{_kind(annotation)}, {least} to {most}"
 
 
 def _kind(annotation: object) -> str:
@@ -157,7 +166,7 @@ def _sections(kind: type[Table], heading: str, within: str) -> Iterator[str]:
             tables.append((field, table))
             continue
         default = "required" if field.required else _default(field.default)
-        value = _kind(field.type).replace("|", "\\|")
+        value = _value(field.type).replace("|", "\\|")
         yield f"| `{field.name}` | {value} | {default} | {_text(field.type)} |"
     yield ""
     for field, table in tables:

@@ -5,16 +5,18 @@ import re
 import tomllib
 import types
 import typing
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import TypeVar
 
 import msgspec
+from msgspec import Meta
 
 from merpati.config.document import Document
 from merpati.config.errors import ConfigError, Flaw
 from merpati.config.locate import Lines, Path
 from merpati.config.table import Table
+from merpati.config.values import Duration, Size
 from merpati.wire.endpoint import Endpoint
 from merpati.wire.errors import WireError
 
@@ -25,9 +27,27 @@ _KINDS = {
     "array": "a list in brackets",
     "object": "a table",
 }
-_UNQUOTED = re.compile(r"""\s*([A-Za-z0-9_-]+)\s*=\s*([^\s"'\[{#][^"'#]*?)\s*(?:#.*)?""")
+_UNQUOTED = re.compile(r"""\s*([A-Za-z0-9_-]+)\s*=\s*([^\s"'\[{#=][^"'#]*?)\s*(?:#.*)?""")
 _PLAIN = re.compile(r"true|false|[0-9._+-]+")
 T = TypeVar("T", bound=Table)
+
+
+def metas(annotation: object) -> Iterator[Meta]:
+    """Everything that is said of a field's values, or of each one of a list."""
+    if typing.get_origin(annotation) is typing.Annotated:
+        annotation, *said = typing.get_args(annotation)
+        yield from (meta for meta in said if isinstance(meta, Meta))
+    if typing.get_origin(annotation) in {types.UnionType, typing.Union}:
+        for one in typing.get_args(annotation):
+            yield from metas(one)
+
+
+def span(annotation: object) -> tuple[float, float] | None:
+    """The least and the greatest value of a field, where both are known."""
+    for meta in metas(annotation):
+        if meta.ge is not None and meta.le is not None:
+            return meta.ge, meta.le
+    return None
 
 
 def bare(annotation: object) -> object:
@@ -113,11 +133,22 @@ def _convert(annotation: object, value: object) -> object:
     """A value of its type, or ValueError: msgspec's for plain types, what is allowed for ours."""
     kind = bare(annotation)
     if not is_list(annotation):
-        return _parse(kind, value) if hasattr(kind, "parse") else msgspec.convert(value, annotation)
+        if hasattr(kind, "parse"):
+            return _within(annotation, _parse(kind, value))
+        return msgspec.convert(value, annotation)
     (item, _) = typing.get_args(kind)
     if not hasattr(item, "parse"):
         return msgspec.convert(value, annotation)
-    return tuple(_parse(item, one) for one in msgspec.convert(value, list[object]))
+    listed = msgspec.convert(value, list[object])
+    return tuple(_within(annotation, _parse(item, one)) for one in listed)
+
+
+def _within(annotation: object, found: object) -> object:
+    if isinstance(found, Duration | Size) and (limits := span(annotation)):
+        least, most = limits
+        if not least <= found <= most:
+            raise ValueError(f"{type(found).parse(least)} to {type(found).parse(most)}")
+    return found
 
 
 def _parse(kind: object, value: object) -> object:

@@ -4,7 +4,7 @@ from enum import Enum
 from typing import Annotated
 
 from merpati.certificates.keys import KeyType
-from merpati.config.table import Table, key
+from merpati.config.table import Table, between, key
 from merpati.config.values import CertificateName, Duration, Mailbox
 from merpati.wire.endpoint import Endpoint
 
@@ -65,6 +65,7 @@ class AcmeTable(Table, frozen=True):
     ] = ()
     settle: Annotated[
         Duration,
+        between(0, 3_600),
         key("How long it takes until every name server has what was written into the DNS."),
     ] = Duration(30)
     key_type: Annotated[

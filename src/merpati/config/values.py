@@ -12,6 +12,7 @@ from merpati.mail.address import Address, AddressError, parse_domain
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _OCTETS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
+_UNITS = (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 _SIZE = re.compile(r"(\d+)\s*([kmg]?)(?:i?b)?", re.IGNORECASE)
 _LOCAL = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]{0,62}[a-z0-9_-])?")
@@ -50,10 +51,17 @@ class Size(int):
         raise ValueError('a size like 1000000, "64KiB", "50MiB" or "2GiB"')
 
     def __str__(self) -> str:
-        for unit, octets in (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024)):
+        for unit, octets in _UNITS:
             if self and self % octets == 0:
                 return f"{int(self) // octets}{unit}"
         return str(int(self))
+
+    def rounded(self) -> str:
+        """For people: in the largest unit that fits, with one decimal."""
+        for unit, octets in _UNITS:
+            if self >= octets:
+                return f"{self / octets:.1f}".removesuffix(".0") + unit
+        return f"{int(self)} octets"
 
 
 class Network(str):

@@ -26,11 +26,20 @@ class Backing:
     sts: StsMode = StsMode.NONE
     unlisted: tuple[str, ...] = ()
     """Hosts that a policy in testing does not name."""
+    names: tuple[str, ...] = ()
+    """The domain, and the end of its alias: what a host may show a certificate for instead of its
+    own name, where its zone vouches for an authority (RFC 7672 §3.2.2)."""
+
+    @property
+    def vouches(self) -> bool:
+        """Whether the names are those that the domain meant."""
+        return self.dnssec or self.sts is StsMode.ENFORCE
 
     def __str__(self) -> str:
         """For the name of a site, since who is backed differently is talked to differently."""
         unlisted = f"unlisted={','.join(self.unlisted)}" if self.unlisted else ""
-        told = ("dnssec=yes" if self.dnssec else "", _SAID[self.sts], unlisted)
+        names = f"names={','.join(self.names)}" if self.names else ""
+        told = ("dnssec=yes" if self.dnssec else "", _SAID[self.sts], unlisted, names)
         return "&".join(filter(None, told))
 
 

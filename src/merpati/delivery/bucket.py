@@ -2,6 +2,9 @@
 
 R = max(1 a minute, half the last minute's rate) and one connection for 5 minutes; then R grows by
 10 % a minute until it is far above what we send, when the limit is lifted. Monotonic seconds.
+
+All workers send at R together: from when on the next message may go is one number that they share,
+whoever's it is. And each takes no more than an equal part, so that none is always the first.
 """
 
 import math
@@ -25,7 +28,10 @@ class Bucket:
         self.slowed_at = -math.inf
         """When that was."""
         self.sharers = 1
-        """Workers that send to the site: each has an equal part of its rate."""
+        """Those that send to the site: each has an equal part of its rate."""
+        self.free_at: memoryview[float] = memoryview(bytearray(8)).cast("d")
+        """When all that went has used up its time at the rate: one number, in shared memory where
+        others send as well."""
         self._tokens = 1.0
         self._filled_at = 0.0
 
@@ -44,6 +50,7 @@ class Bucket:
         self.base = max(_SLOWEST, min(self.rate(now), lately) / 2)
         self.slowed_at = self._filled_at = now
         self._tokens = 0.0
+        self.free_at[0] = now + 1 / self.base
 
     def adopt(self, base: float, slowed_at: float) -> None:
         """The site complained to another worker."""
@@ -68,22 +75,39 @@ class Bucket:
 
     def take(self, now: float) -> bool:
         """Whether a message may go now; it is counted if so."""
-        if self._refill(now) < 1.0:
+        if self.base == math.inf:
+            return True
+        if self._refill(now) < 1.0 or self._seconds_to_free(now) > 0.0:
             return False
         self._tokens -= 1.0
+        self.free_at[0] = max(self.free_at[0], now) + 1 / self.rate(now)
         return True
 
     def seconds_to_next(self, now: float) -> float:
         """How long until `take` says yes."""
-        return max(0.0, (1.0 - self._refill(now)) * self.sharers / self.rate(now))
+        if self.base == math.inf:
+            return 0.0
+        own = (1.0 - self._refill(now)) * self.sharers / self.rate(now)
+        return max(0.0, own, self._seconds_to_free(now))
+
+    def _seconds_to_free(self, now: float) -> float:
+        """How long until all workers together have not sent too much; not above 0 for now."""
+        rate = self.rate(now)
+        if rate == math.inf:
+            return 0.0
+        return self.free_at[0] - now - (_depth(rate) - 1.0) / rate
 
     def _refill(self, now: float) -> float:
         rate = self.rate(now) / self.sharers
         if rate == math.inf:
             self._tokens = 1.0
         else:
-            # A bucket as deep as one second's worth: no burst after a pause.
             grown = self._tokens + (now - self._filled_at) * rate
-            self._tokens = min(max(1.0, rate), grown)
+            self._tokens = min(_depth(rate), grown)
         self._filled_at = now
         return self._tokens
+
+
+def _depth(rate: float) -> float:
+    """Of a bucket: one second's worth, so that there is no burst after a pause."""
+    return max(1.0, rate)

@@ -10,13 +10,16 @@ from merpati.delivery.flight import Telling
 from merpati.delivery.lesson import NOTHING_KNOWN, Lesson, SiteMemory
 from merpati.delivery.link import ConversationSettings, Link
 from merpati.delivery.opening import Opening
-from merpati.delivery.security import Security
+from merpati.delivery.route import BY_MX
+from merpati.delivery.security import VALID, Security
 from merpati.delivery.talk import Limits, Talk
-from merpati.delivery.transaction import Host, Source, Way
+from merpati.delivery.transaction import Host, Source, TlsDemand, Way
 from merpati.diagnosis.replies import Stage
 from merpati.errors import MerpatiError
 from merpati.journal.events import MAX_TEXT, Attempt, Event, Opened
 from merpati.smtp.client import ClientConnection, ClientSettings
+from merpati.smtp.outgoing import Shelter
+from merpati.wire.chain import Shown, shown
 from merpati.wire.errors import WireError, WireLocal
 from merpati.wire.stream import Stream
 
@@ -101,8 +104,15 @@ class Conversation:
         """Draw transactions until a reason to end, settle each exactly once, then close."""
         if self._link is None:
             raise MerpatiError("the conversation was not opened")
-        telling = Telling(source, self._around.learn, self._attempt(), self._way.lmtp)
-        limits = Limits(self._settings, self._memory, self._is_verified, self._began)
+        shelter = self._shelter
+        telling = Telling(
+            source,
+            self._around.learn,
+            self._attempt(),
+            self._way.lmtp,
+            proves_unasked=shelter is Shelter.PROVEN and not self._proof,
+        )
+        limits = Limits(self._settings, self._memory, shelter, self._began)
         talk = Talk(self._link, self._around.clock, telling, limits)
         end = End(Ending.LOST, "stopped")
         try:
@@ -119,6 +129,28 @@ class Conversation:
         return bool(self._proof) and not self._security.tests
 
     @property
+    def _shelter(self) -> Shelter:
+        if self._way.lmtp and self._host.is_here:
+            return Shelter.LOCAL
+        # RFC 8689 §4.2.1: of a host that unsigned MX records named, the name itself is no proof.
+        # Of one that is vouched for, a certificate is (RFC 6125), whoever demands it or nobody.
+        if self._way.route == BY_MX.name and not self._way.backing.vouches:
+            return Shelter.NONE
+        if self._proof or self._check == VALID:
+            return Shelter.PROVEN
+        return Shelter.FAILING if self._tls_is_failing else Shelter.NONE
+
+    @property
+    def _tls_is_failing(self) -> bool:
+        """Whether we talk in the clear to a host that offers TLS, though we wished for it."""
+        wishes = self._way.tls is not TlsDemand.OFF
+        return wishes and not self._tls and self._smtp.capabilities.offers("STARTTLS")
+
+    @property
+    def _check(self) -> str:
+        return self._opening.check if self._opening else ""
+
+    @property
     def _proof(self) -> str:
         return self._opening.proof if self._opening else ""
 
@@ -126,6 +158,11 @@ class Conversation:
     def _failure(self) -> str:
         failure = self._opening.failure if self._opening else None
         return failure.value if failure else ""
+
+    @property
+    def _showed(self) -> Shown | None:
+        tls = self._opening.tls if self._opening else None
+        return shown(tls.chain[0]) if tls and tls.chain else None
 
     @property
     def _tls(self) -> str:
@@ -149,6 +186,7 @@ class Conversation:
 
     def _note_opened(self, refused: End | None) -> None:
         opening, clock = self._opening, self._around.clock
+        showed = self._showed
         self._around.note(
             Opened(
                 at=clock.now(),
@@ -166,6 +204,9 @@ class Conversation:
                 dialogue=tuple(opening.dialogue) if opening else (),
                 error=refused.why[:MAX_TEXT] if refused else "",
                 local=self._link.stream.local.ip if self._link else "",
+                certificate=showed.digest if showed else "",
+                certificate_name=showed.name if showed else "",
+                certificate_check=self._check,
                 tlsa=tuple(str(one)[:MAX_TEXT] for one in self._security.tlsa[:_TLSA_TOLD]),
                 seconds=clock.monotonic() - self._began,
             )

@@ -7,12 +7,13 @@ from merpati.delivery.conversation import Conversation, Surroundings
 from merpati.delivery.dane import Undecided
 from merpati.delivery.ending import End, Ending
 from merpati.delivery.lesson import SiteMemory
-from merpati.delivery.security import Decider, Policy
+from merpati.delivery.security import Decider, Policy, Unlisted
 from merpati.delivery.transaction import Host, Source, Way
 from merpati.diagnosis.replies import Stage
 from merpati.errors import MerpatiError
 from merpati.feedback.tls import ResultType
 from merpati.journal.events import MAX_TEXT, Opened
+from merpati.storage.errors import StorageError
 
 
 class Decided:
@@ -40,7 +41,11 @@ class Decided:
             security = await self._decider().decide(way, host, self._memory)
         except Undecided as error:
             failure = ResultType.DNSSEC_INVALID.value if error.bogus else ""
-            return self._left_alone(str(error), failure)
+            return self._left_alone(str(error), Policy.DANE, failure)
+        except Unlisted as error:
+            return self._left_alone(str(error), Policy.STS_ENFORCE, ResultType.FAILED.value)
+        except StorageError as error:
+            return End(Ending.OURS, str(error), Stage.CONNECT)
         self._conversation = Conversation(way, host, security, self._around, self._memory)
         return await self._conversation.open()
 
@@ -50,7 +55,7 @@ class Decided:
             raise MerpatiError("the conversation was not opened")
         return await self._conversation.run(source)
 
-    def _left_alone(self, why: str, failure: str) -> End:
+    def _left_alone(self, why: str, policy: Policy, failure: str) -> End:
         name, host = self._around.entropy(10).hex(), self._host
         self._around.note(
             Opened(
@@ -60,11 +65,10 @@ class Decided:
                 host=host.name,
                 ip=host.ip,
                 port=host.port,
-                policy=Policy.DANE.value,
+                policy=policy.value,
                 tls_failure=failure,
                 error=why[:MAX_TEXT],
             )
         )
-        policy = Policy.DANE.value
-        end = End(Ending.TLS_FAILED, why, Stage.CONNECT, connection=name, policy=policy)
+        end = End(Ending.TLS_FAILED, why, Stage.CONNECT, connection=name, policy=policy.value)
         return replace(end, failure=failure)

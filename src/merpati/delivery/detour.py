@@ -21,11 +21,11 @@ from merpati.delivery.transaction import Host
 class _Errand:
     ready: Ready
     outcomes: Sequence[Outcome]
-    """What the last host lacks: how it ends when no other has it."""
+    """What the last host lacks, or one for now: how it ends when no other has it."""
     asked: set[str]
     """Names of hosts."""
-    unheard: bool = False
-    """One of them gave no answer."""
+    is_open: bool = False
+    """One of them gave no answer, or one for now: what others lack for good decides nothing."""
 
 
 class Detours:
@@ -53,7 +53,10 @@ class Detours:
 
     def add(self, report: Report) -> None:
         """Take over what the report's host cannot be given."""
-        self._waiting.append(_Errand(report.ready, report.outcomes, {report.host.name}))
+        asked = {report.host.name}
+        self._waiting.append(
+            _Errand(report.ready, report.outcomes, asked, _are_for_now(report.outcomes))
+        )
 
     async def run(self, hosts: Sequence[Host]) -> None:
         """Until nothing waits."""
@@ -67,7 +70,7 @@ class Detours:
             for errand in self._waiting:
                 if host.name not in errand.asked:
                     errand.asked.add(host.name)
-                    errand.unheard = True
+                    errand.is_open = True
 
     def take(self, line: Line) -> Ready | None:
         """The next one that this host was not asked about."""
@@ -90,7 +93,10 @@ class Detours:
         """One is decided, or goes to the next host."""
         errand = self._out.pop(id(report.ready))
         if all(one.elsewhere for one in report.outcomes):
-            errand.outcomes = report.outcomes
+            if _are_for_now(report.outcomes):
+                errand.outcomes, errand.is_open = report.outcomes, True
+            elif not _are_for_now(errand.outcomes):
+                errand.outcomes = report.outcomes
             self._waiting.append(errand)
         else:
             self._pool.report(report)
@@ -98,19 +104,24 @@ class Detours:
     def stop(self) -> None:
         """What waits comes back later: nobody else is asked now."""
         for errand in self._waiting:
-            errand.unheard = True
+            errand.is_open = True
         while self._waiting:
             self._end(self._waiting.popleft())
 
     def _end(self, errand: _Errand) -> None:
-        outcomes = [_last(one, errand.unheard) for one in errand.outcomes]
+        outcomes = [_last(one, errand.is_open) for one in errand.outcomes]
         host = Host("", "")
         self._pool.report(Report(errand.ready, outcomes, 0.0, _nothing, host))
 
 
-def _last(outcome: Outcome, unheard: bool) -> Outcome:
-    """All hosts lack it; or one that could not be asked may have it, and is asked another time."""
-    if not unheard:
+def _are_for_now(outcomes: Sequence[Outcome]) -> bool:
+    return any(one.result is Result.DEFERRED for one in outcomes)
+
+
+def _last(outcome: Outcome, is_open: bool) -> Outcome:
+    """All hosts lack it; or one may have it that could not be asked, or has it not now: another
+    time."""
+    if not is_open:
         return replace(outcome, elsewhere=False)
     status = f"4{outcome.status[1:]}"
     return replace(outcome, elsewhere=False, result=Result.DEFERRED, status=status)

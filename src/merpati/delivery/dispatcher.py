@@ -9,16 +9,17 @@ connections, look-ups of unknown domains, and the few workers of the mailboxes.
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from merpati.clock import Clock
 from merpati.delivery.allotment import Allotment
 from merpati.delivery.floor import Rest
 from merpati.delivery.in_hand import InHand, merge
+from merpati.delivery.lookups import Lookups, LookupSettings, ways_of
 from merpati.delivery.mailboxes import Mailboxes, MailboxParts
-from merpati.delivery.mx import Exchanges, NoHosts
+from merpati.delivery.mx import Exchanges
 from merpati.delivery.outcome import Outcome, Result
 from merpati.delivery.pacing import Paces
 from merpati.delivery.permits import WorkerPermits
@@ -38,7 +39,6 @@ from merpati.mail.address import Address
 from merpati.queue.entry import Claim, Entry, Settlement, State, Waiting
 from merpati.queue.holds import Holds
 from merpati.queue.queue import Queue, Sites
-from merpati.queue.way import Way, way_of
 
 _DEFECT = "delivery-defect"
 """The cause of what waits for us, and the event that tells of a defect."""
@@ -67,6 +67,7 @@ class DispatcherSettings:
     """Recipients of messages that are being signed."""
     sweep: float = 1.0
     """Between looks at idle lines and at what comes due."""
+    lookups: LookupSettings = field(default_factory=LookupSettings)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,12 +100,14 @@ class Dispatcher:
         self._in_hand = InHand(settings.recipients, settings.octets, settings.permits)
         self._settler = Settler(parts.queue, parts.clock, parts.log)
         self._mailboxes = Mailboxes(parts.mailboxes, self._finished_here)
-        failed = partial(self._wait_for_us, "signing")
+        failed = partial(self.wait_for_us, "signing")
         self._signers = Signers(parts.signing, self._send_signed, failed, self._back)
         self._group = asyncio.TaskGroup()
         self._wake = asyncio.Event()
+        self._awaits_signers = False
+        """Whether the last claim found no room for what may have to be signed."""
         self._due = math.inf
-        self._looking_up: dict[tuple[str, Route], list[Transaction]] = {}
+        self._lookups = Lookups(settings.lookups, parts.siting, parts.clock, self)
         self._pools: dict[str, SitePool] = {}
         self._full: set[str] = set()
         """Sites that can take nothing more."""
@@ -125,6 +128,11 @@ class Dispatcher:
     def permits(self) -> WorkerPermits:
         """One for each transaction between its final octets and the commit of its verdict."""
         return self._in_hand.permits
+
+    @property
+    def surplus(self) -> int:
+        """See `Asker`."""
+        return self._in_hand.surplus
 
     @property
     def octets(self) -> int:
@@ -189,20 +197,22 @@ class Dispatcher:
         await self._recall()
         async with self._group as group:
             group.create_task(self._mailboxes.run())
-            sweeper = group.create_task(self._sweep())
-            self._start(self._signers.run())
+            watchers = [group.create_task(self._sweep()), group.create_task(self._lookups.run())]
+            self.start(self._signers.run())
             while not self._stopping:
                 claimed = await self._claim()
                 if not claimed and not self._stopping:
                     await self._wait()
             await self._wind_down()
-            sweeper.cancel()
+            for watcher in watchers:
+                watcher.cancel()
 
     async def _claim(self) -> int:
         """Take out what there is room for; how many claims that were."""
         unsigned = max(0, self._settings.unsigned - self._signers.recipients)
         room = min(self._in_hand.room, self._settings.claim, unsigned)
         self._wake.clear()
+        self._awaits_signers = not unsigned
         if not room:
             return 0
         try:
@@ -248,19 +258,27 @@ class Dispatcher:
                 if route is None:
                     continue
                 base = claim.domain if route.kind is Kind.MX else ""
-                wants = self._parts.signing.wants(transaction.entry, route)
-                group = unsigned if wants else by_route
+                is_next = self._is_signed_next(transaction, route, base)
+                group = unsigned if is_next else by_route
                 group.setdefault((route, base), []).append(transaction)
         for (route, base), transactions in unsigned.items():
             for transaction in merge(transactions):
                 self._signers.offer(Parcel(route, base, transaction))
         return self._send_all(by_route)
 
-    def _send_all(self, by_route: ByRoute) -> dict[str, list[Transaction]]:
+    def _is_signed_next(self, transaction: Transaction, route: Route, domain: str) -> bool:
+        """What waits for a look-up, perhaps of a dead name, is signed behind it."""
+        if not self._parts.signing.wants(transaction.entry, route):
+            return False
+        return route.kind is not Kind.MX or bool(self._parts.siting.known(domain, route.heeds))
+
+    def _send_all(
+        self, by_route: ByRoute, *, is_signed: bool = False
+    ) -> dict[str, list[Transaction]]:
         """To where they go; those for sites that are full by the site's name."""
         full: dict[str, list[Transaction]] = {}
         for (route, domain), transactions in by_route.items():
-            pool = self._try_send(route, domain, merge(transactions))
+            pool = self._try_send(route, domain, merge(transactions), is_signed)
             if pool is not None and self._is_full(pool):
                 full.setdefault(pool.site, []).extend(transactions)
         return full
@@ -274,57 +292,62 @@ class Dispatcher:
         return pool.is_full or pool.is_full_of_bulk
 
     async def _send_signed(self, parcels: Parcels) -> None:
-        """Send these on; there is room for others to be signed."""
+        """Send these on. There is room for others to be signed."""
         by_route: ByRoute = {}
         for parcel in parcels:
             by_route.setdefault((parcel.route, parcel.base), []).append(parcel.transaction)
-        self._wake.set()
-        await self._assign(self._send_all(by_route))
+        if self._awaits_signers:
+            self._wake.set()
+        await self._assign(self._send_all(by_route, is_signed=True))
 
     async def _assign(self, full: dict[str, list[Transaction]]) -> None:
         """Only a site that is full must be known to the queue: it is passed over by its name."""
         for site, transactions in full.items():
-            for domain, forced in _lanes(transactions):
+            for domain, forced in ways_of(transactions):
                 await self._parts.siting.try_assign(domain, site, forced)
 
     def _route(self, domain: str, transaction: Transaction) -> Route | None:
         """The way; None when there is none and the transaction is settled already."""
         if is_over(transaction.entry, self.clock.now()):
-            self._settle_all(transaction, Outcome(0, Result.DEFERRED))
+            self.settle_all(transaction, Outcome(0, Result.DEFERRED))
             return None
         try:
             route = self._parts.routes.choose(domain, transaction.recipients[0].route)
             # RFC 8689 §4.1: `TLS-Required: No` is about what domains demand by MTA-STS and DANE.
-            is_freed = transaction.entry.waives_tls and route.kind is Kind.MX
-            return replace(route, heeds=False) if is_freed else route
+            if not transaction.entry.waives_tls:
+                return route
+            is_asked = route.kind is Kind.MX or bool(route.policy_domain)
+            return replace(route, heeds=False) if is_asked else route
         except RouteError as error:
-            self._settle_all(
+            self.settle_all(
                 transaction, Outcome(0, Result.DEFERRED, str(error), "4.3.5", "no-route")
             )
         except Exception as error:
-            self._wait_for_us("routing", [transaction], error)
+            self.wait_for_us("routing", [transaction], error)
         return None
 
-    def _wait_for_us(self, doing: str, transactions: list[Transaction], error: Exception) -> None:
-        """What we cannot do now, by a store that fails or by a defect, these wait for."""
+    def wait_for_us(self, doing: str, transactions: list[Transaction], error: Exception) -> None:
+        """See `Asker`: what we cannot do now, these wait for."""
         if isinstance(error, MerpatiError):
             self._note("delivery-failing", f"{doing}: {error}")
         else:
             self.defect(doing, error)
         text = f"{doing} failed here: {error or type(error).__name__}"
         for transaction in transactions:
-            self._settle_all(transaction, Outcome(0, Result.DEFERRED, text, "4.3.0", _DEFECT))
+            self.settle_all(transaction, Outcome(0, Result.DEFERRED, text, "4.3.0", _DEFECT))
 
     def _try_send(
-        self, route: Route, domain: str, transactions: list[Transaction]
+        self, route: Route, domain: str, transactions: list[Transaction], is_signed: bool
     ) -> SitePool | None:
         try:
-            return self._send(route, domain, transactions)
+            return self._send(route, domain, transactions, is_signed)
         except Exception as error:
-            self._wait_for_us("sending", transactions, error)
+            self.wait_for_us("sending", transactions, error)
             return None
 
-    def _send(self, route: Route, domain: str, transactions: list[Transaction]) -> SitePool | None:
+    def _send(
+        self, route: Route, domain: str, transactions: list[Transaction], is_signed: bool
+    ) -> SitePool | None:
         if route.is_here:
             for transaction in transactions:
                 self._mailboxes.offer(transaction, route.kind is Kind.KEEP)
@@ -332,17 +355,13 @@ class Dispatcher:
         if route.kind is Kind.HOST:
             exchanges = self._parts.pools.finder.fixed(route.host, route.port)
             return self._offer(route.site(), route, exchanges, transactions)
-        known = self._parts.siting.known(domain, route.heeds)
+        siting = self._parts.siting
+        # What is signed was looked up before that, or an old answer had to do.
+        known = (siting.old if is_signed else siting.known)(domain, route.heeds)
         if known is None:
-            self._look_up(route, domain, transactions)
+            self._lookups.ask(route, domain, transactions)
             return None
-        return self._offer_by_mx(route, known, transactions)
-
-    def _offer_by_mx(
-        self, route: Route, exchanges: Exchanges, transactions: list[Transaction]
-    ) -> SitePool:
-        site = route.site(self._parts.pools.finder.site(exchanges), exchanges.backing)
-        return self._offer(site, route, exchanges, transactions)
+        return self._offer(siting.site(route, known), route, known, transactions)
 
     def _offer(
         self, site: str, route: Route, exchanges: Exchanges, transactions: list[Transaction]
@@ -365,43 +384,32 @@ class Dispatcher:
         except Exception as error:
             self.defect("looking after a site", error)
 
-    def _look_up(self, route: Route, domain: str, transactions: list[Transaction]) -> None:
-        key = (domain, route)
-        waiting = self._looking_up.get(key)
-        if waiting is not None:
-            waiting += transactions
-            return
-        self._looking_up[key] = list(transactions)
-        # As many at once as domains are in hand: few would wait for those that nobody answers for.
-        self._start(self._find(key))
-
-    async def _find(self, key: tuple[str, Route]) -> None:
-        domain, route = key
-        try:
-            found = await self._parts.siting.look_up(domain, route.heeds)
-        except asyncio.CancelledError:
-            self._back(self._looking_up.pop(key))
-            raise
-        except Exception as error:
-            self._wait_for_us(f"looking up {domain}", self._looking_up.pop(key), error)
-            return
-        if isinstance(found, NoHosts):
-            for transaction in self._looking_up.pop(key):
-                outcome = Outcome(0, found.result, found.reply, found.status, found.cause)
-                self._settle_all(transaction, outcome)
-            return
-        site = route.site(self._parts.pools.finder.site(found), found.backing)
-        for lane, forced in _lanes(self._looking_up[key]):
-            await self._parts.siting.try_assign(lane, site, forced)
-        transactions = self._looking_up.pop(key)
+    def send_to(
+        self, route: Route, domain: str, exchanges: Exchanges, transactions: list[Transaction]
+    ) -> None:
+        """See `Asker`."""
         if self._stopping:
             self._back(transactions)
-        else:
-            self._is_full(self._offer(site, route, found, transactions))
+            return
+        ready = [one for one in merge(transactions) if not self._must_sign(one, route, domain)]
+        if not ready:
+            return
+        try:
+            site = self._parts.siting.site(route, exchanges)
+            self._is_full(self._offer(site, route, exchanges, ready))
+        except Exception as error:
+            self.wait_for_us("sending", ready, error)
+
+    def _must_sign(self, transaction: Transaction, route: Route, domain: str) -> bool:
+        """Whether it went to be signed first."""
+        if transaction.top or not self._parts.signing.wants(transaction.entry, route):
+            return False
+        self._signers.offer(Parcel(route, domain, transaction))
+        return True
 
     def _back(self, transactions: Iterable[Transaction]) -> None:
         for transaction in transactions:
-            self._settle_all(transaction, Outcome(0, Result.UNTOUCHED))
+            self.settle_all(transaction, Outcome(0, Result.UNTOUCHED))
 
     def settle(
         self,
@@ -439,11 +447,11 @@ class Dispatcher:
         # Nothing more is claimed for it until the queue knows of the hold.
         self._full.add(rest.site)
         self._resting[rest.site] += 1
-        self._start(self._rest(rest))
+        self.start(self._rest(rest))
 
     async def _rest(self, rest: Rest) -> None:
         try:
-            for domain, forced in _lanes(rest.transactions):
+            for domain, forced in ways_of(rest.transactions):
                 await self._parts.siting.assign(domain, rest.site, forced)
             await self._parts.sites.hold(rest.site, rest.until, rest.why, self._held_event(rest))
             if rest.site in self._lifted:
@@ -457,7 +465,7 @@ class Dispatcher:
             self._rested(rest.site)
             self.has_room(rest.site, of_bulk=True)
             for transaction in rest.transactions:
-                self._settle_all(transaction, rest.outcome)
+                self.settle_all(transaction, rest.outcome)
 
     def _rested(self, site: str) -> None:
         self._resting[site] -= 1
@@ -486,8 +494,11 @@ class Dispatcher:
         if of_bulk:
             self._full_of_bulk.discard(site)
 
-    def _settle_all(self, transaction: Transaction, outcome: Outcome) -> None:
-        self.settle(transaction, for_each(transaction, outcome), False, nothing)
+    def settle_all(
+        self, transaction: Transaction, outcome: Outcome, done: Callable[[], None] = nothing
+    ) -> None:
+        """See `Asker`."""
+        self.settle(transaction, for_each(transaction, outcome), False, done)
 
     def _finished_here(self, transaction: Transaction, outcomes: Sequence[Outcome]) -> None:
         self.settle(transaction, outcomes, True, nothing)
@@ -503,13 +514,13 @@ class Dispatcher:
     def connect(self, work: Coroutine[None, None, None]) -> None:
         """See `Floor`."""
         self._connections += 1
-        self._start(work).add_done_callback(self._disconnected)
+        self.start(work).add_done_callback(self._disconnected)
 
     def _disconnected(self, _: asyncio.Task[None]) -> None:
         self._connections -= 1
 
-    def _start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
-        """Run a connection or a look-up as a task that a stop may end."""
+    def start(self, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
+        """See `Asker`. Connections are such tasks as well."""
         task = self._group.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -559,6 +570,7 @@ class Dispatcher:
         """Let what is being sent end by itself within the grace, then end it."""
         self._mailboxes.stop()
         self._signers.stop()
+        self._lookups.stop()
         for pool in self._pools.values():
             pool.stop()
         deadline = self.clock.monotonic() + self._grace
@@ -579,13 +591,3 @@ def _transactions(claim: Claim, queue: Queue) -> list[Transaction]:
     for waiting in claim.recipients:
         groups.setdefault((waiting.route, waiting.recipient.return_path), []).append(waiting)
     return [Transaction(claim.entry, tuple(group), body) for group in groups.values()]
-
-
-def _lanes(transactions: Iterable[Transaction]) -> Collection[Way]:
-    """The ways that these recipients go."""
-    # In their order, which a set of text would leave to chance.
-    return dict.fromkeys(
-        way_of(transaction.entry, waiting.recipient.address.domain, waiting.route)
-        for transaction in transactions
-        for waiting in transaction.recipients
-    )

@@ -21,8 +21,8 @@ class Ending(Enum):
     UNREACHABLE = "unreachable"
     """No connection was made, or it was lost before the greeting: suspend the host."""
     OURS = "ours"
-    """We had no descriptor or memory for it: the host was not asked, and nothing is held against
-    it."""
+    """We had no descriptor or memory for it, or could not read what we know of it: the host was not
+    asked, and nothing is held against it."""
     TURNED_AWAY = "turned away"
     """Greeting or EHLO refused, or 421: `meaning` says which rule applies."""
     LOST = "lost"

@@ -7,7 +7,7 @@ from msgspec import structs
 
 from merpati.delivery.lesson import Lesson, RecipientLimit, Setback
 from merpati.delivery.outcome import Outcome, Result
-from merpati.delivery.security import Policy
+from merpati.delivery.security import PKIX, Policy
 from merpati.delivery.signing import keys_of
 from merpati.delivery.tenants import tenant_of
 from merpati.delivery.transaction import Source, Transaction
@@ -31,6 +31,8 @@ _HINDRANCES = {
     (5, 3, 4): "message-too-large",
     (5, 6, 7): "smtputf8-unsupported",
     (5, 6, 3): "binary-unsupported",
+    (4, 7, 10): "tls-failed",
+    (5, 7, 10): "requiretls-unsupported",
     (5, 7, 30): "requiretls-unsupported",
     (5, 4, 7): "deliver-by-missed",
 }
@@ -78,8 +80,9 @@ def hindered(transaction: Transaction, why: Hindrance, attempt: Attempt) -> list
     """Nothing was sent: this server cannot be given this message."""
     status = why.status
     cause = _HINDRANCES.get((status.severity, status.subject, status.detail), "refused")
+    result = Result.DEFERRED if status.severity == 4 else Result.FAILED
     return [
-        Outcome(waiting.n, Result.FAILED, why.text, str(status), cause, attempt, elsewhere=True)
+        Outcome(waiting.n, result, why.text, str(status), cause, attempt, elsewhere=True)
         for waiting in transaction.recipients
     ]
 
@@ -101,6 +104,8 @@ class Telling:
     attempt: Attempt
     """Without dialogue: what is the same for all of this connection."""
     lmtp: bool
+    proves_unasked: bool = False
+    """The host showed a good certificate that nobody demanded, but for senders (REQUIRETLS)."""
 
     def tell(self, flight: Flight, offers: Capabilities, seconds: float, why: str = "") -> bool:
         """Settle a flight by its replies. `why` they ended, if they did. True: somebody has it."""
@@ -123,11 +128,13 @@ class Telling:
         return any(outcome.result is Result.DELIVERED for outcome in outcomes)
 
     def _attempt_with(self, transaction: Transaction) -> Attempt:
-        """Of this transaction: who waives what domains demand decides about the connection."""
-        is_free = self.attempt.policy == Policy.OPPORTUNISTIC.value
-        if is_free and transaction.entry.waives_tls:
-            return structs.replace(self.attempt, policy=Policy.WAIVED.value)
-        return self.attempt
+        """Of this transaction: its sender decides where nobody else demands anything."""
+        entry, attempt = transaction.entry, self.attempt
+        if self.proves_unasked and entry.envelope.require_tls:
+            return structs.replace(attempt, policy=Policy.REQUIRETLS.value, proof=PKIX)
+        if attempt.policy == Policy.OPPORTUNISTIC.value and entry.waives_tls:
+            return structs.replace(attempt, policy=Policy.WAIVED.value)
+        return attempt
 
 
 def _lessons(flight: Flight, judged: Sequence[Judged]) -> Iterator[Lesson]:

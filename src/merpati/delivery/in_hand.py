@@ -24,6 +24,13 @@ class InHand:
         """Recipients that may be taken out now."""
         return 0 if self.octets >= self._octets else max(0, self._recipients - self.count)
 
+    @property
+    def surplus(self) -> int:
+        """Recipients that should make room, if they can: what is more than half."""
+        if self.octets * 2 > self._octets:
+            return self.count
+        return max(0, self.count - self._recipients // 2)
+
     def add(self, transaction: Transaction) -> None:
         """It was taken out."""
         self.count += len(transaction.recipients)

@@ -10,18 +10,21 @@ of a large provider refuses the mail of another.)
 """
 
 import ipaddress
+import math
 from collections.abc import Callable, Iterable, MutableSequence, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from itertools import chain, groupby, zip_longest
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from merpati.delivery.backing import UNBACKED, Backing
 from merpati.delivery.outcome import Result
 from merpati.delivery.transaction import Host
 from merpati.dns.errors import DnsBogus, DnsError
-from merpati.dns.resolver import Found, Mx, Resolver
+from merpati.dns.resolver import Answer, Found, Mx, Resolver
 
+DNS_FAILING = "dns-failing"
+"""The cause of what waits since the DNS gave no answer."""
 T = TypeVar("T")
 Shuffle = Callable[[MutableSequence[str]], None]
 """Put in random order, in place: `random.shuffle`."""
@@ -55,6 +58,10 @@ class Exchanges:
     from_dns: bool = True
     """False: named by a route, so a host that leads to ourselves is meant."""
     backing: Backing = UNBACKED
+    alias: str = ""
+    """The end of the domain's alias, where it is one."""
+    ttl: float = field(default=math.inf, compare=False)
+    """Seconds for which the answer that named them holds."""
 
     @property
     def name(self) -> str:
@@ -70,6 +77,17 @@ class NoHosts:
     status: str
     reply: str
     cause: str
+
+
+class Demands(Protocol):
+    """Knows what domains demand of their hosts."""
+
+    async def __call__(
+        self, domain: str, found: Exchanges, *, is_ours: bool
+    ) -> Exchanges | NoHosts:
+        """Those that may take its mail, and what they must prove. Whether the mail is that of our
+        own people decides how well it is remembered, and nothing else."""
+        ...
 
 
 class HostFinder:
@@ -97,12 +115,12 @@ class HostFinder:
             return self._no_name(domain)
         if answer.found is Found.NO_DATA or not answer.records:
             # RFC 5321 §5.1: without MX the domain is its own MX, of preference 0.
-            return _backed(self._without_us(domain, (Mx(0, domain),)), answer.secure)
+            return _told(self._without_us(domain, (Mx(0, domain),)), answer)
         if _is_null(answer.records):
             # RFC 7505 §4.1: no delivery is tried; 556 with 5.1.10.
             text = f"{domain} says in the DNS that it takes no mail (null MX)"
             return _failed("5.1.10", f"556 5.1.10 {text}", "null-mx")
-        return _backed(self._without_us(domain, answer.records), answer.secure)
+        return _told(self._without_us(domain, answer.records), answer)
 
     def _no_name(self, domain: str) -> NoHosts:
         if domain.lower() == self._settings.hostname.lower():
@@ -215,8 +233,10 @@ class HostFinder:
         return (host.ip, host.port) in self._settings.own
 
 
-def _backed(found: Exchanges | NoHosts, secure: bool) -> Exchanges | NoHosts:
-    return replace(found, backing=Backing(secure)) if isinstance(found, Exchanges) else found
+def _told(found: Exchanges | NoHosts, answer: Answer[Mx]) -> Exchanges | NoHosts:
+    if isinstance(found, NoHosts):
+        return found
+    return replace(found, backing=Backing(answer.secure), alias=answer.alias, ttl=answer.ttl)
 
 
 def _ip(text: str) -> str | None:
@@ -241,7 +261,7 @@ def _failed(status: str, reply: str, cause: str) -> NoHosts:
 
 
 def _dns_failing(name: str, error: DnsError) -> NoHosts:
-    cause = "dnssec-bogus" if isinstance(error, DnsBogus) else "dns-failing"
+    cause = "dnssec-bogus" if isinstance(error, DnsBogus) else DNS_FAILING
     text = f"the DNS gave no answer for {name}: {error}"
     return NoHosts(Result.DEFERRED, "4.4.3", text, cause)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from merpati.delivery.ending import End, Ending
 from merpati.delivery.lesson import Waive, Waived
 from merpati.delivery.link import Link
-from merpati.delivery.security import Policy, Security
+from merpati.delivery.security import RESULTS, Policy, Security
 from merpati.delivery.transaction import TlsDemand, Way
 from merpati.delivery.verdicts import STAGES, meaning_of
 from merpati.diagnosis.replies import Stage
@@ -28,17 +28,11 @@ from merpati.smtp.client_states import Command
 from merpati.smtp.sasl.exchange import SaslError
 from merpati.smtp.sasl.external import EXTERNAL
 from merpati.smtp.sasl.mechanisms import ClientSide, Credentials, choose
-from merpati.wire.errors import CertificateError, CertificateFlaw, TlsError, WireError
+from merpati.wire.errors import CertificateError, TlsError, WireError
 
 _DEMANDS = {
     Policy.DANE: "DANE demands it (TLSA records)",
     Policy.STS_ENFORCE: "MTA-STS demands it",
-}
-_RESULTS = {
-    CertificateFlaw.NAME: ResultType.WRONG_NAME,
-    CertificateFlaw.TIME: ResultType.EXPIRED,
-    CertificateFlaw.AUTHORITY: ResultType.NOT_TRUSTED,
-    CertificateFlaw.OTHER: ResultType.NOT_TRUSTED,
 }
 _Answered = Greeted | HelloAnswered | TlsAnswered | LoginAnswered
 
@@ -53,6 +47,8 @@ class Opening:
         self.tls: Tls | None = None
         self.proof = ""
         """How the handshake proved who the host is; empty: not at all."""
+        self.check = ""
+        """What a check of the certificate comes to that nothing was demanded of."""
         self.failure = security.failure
         """What TLS lacked."""
         self.waive: Waive | None = None
@@ -156,6 +152,8 @@ class Opening:
         tls = await self._link.stream.secure(security.context(), security.name or None)
         self.tls = tls
         self.proof = security.proof(tls.chain, self._link.now())
+        if not self.proof:
+            self.check = security.check(tls.chain, self._link.now())
 
     def _missing(self) -> str:
         demanded = _DEMANDS.get(self._security.policy)
@@ -210,4 +208,4 @@ class Opening:
 
 
 def _result(error: TlsError) -> ResultType:
-    return _RESULTS[error.flaw] if isinstance(error, CertificateError) else ResultType.FAILED
+    return RESULTS[error.flaw] if isinstance(error, CertificateError) else ResultType.FAILED

@@ -221,9 +221,10 @@ class SitePool:
         self._serve_waiters()
         now = self.monotonic()
         self._allotment.exchange(self._pace, now)
-        if not self._stopping and self._ready:
-            self._open_some(now)
         wanting = bool(self._ready) and not self._stopping
+        if wanting:
+            self._open_some(now)
+            wanting = bool(self._ready)
         self._allotment.wait(now, wanting=wanting)
 
     def _open_some(self, now: float) -> None:

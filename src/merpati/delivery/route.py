@@ -14,6 +14,7 @@ from merpati.delivery.backing import UNBACKED, Backing
 from merpati.delivery.transaction import NO_SWITCHES, Switches, TlsDemand, Way
 from merpati.directory.directory import Directory
 from merpati.errors import MerpatiError
+from merpati.mail.address import AddressError, parse_domain
 from merpati.wire.tls import ClientCertificate
 
 
@@ -55,26 +56,35 @@ class Route:
     """Recipient domains: exact, `*.a.test` for all below it, `*` for all."""
     switches: Switches = NO_SWITCHES
     heeds: bool = True
-    """What the recipient's domain demands of TLS is asked for and counts; what the route itself
-    demands always does. False for messages that waive it."""
+    """What a domain demands of TLS, the recipient's or that of a smarthost, is asked for and
+    counts; what the route itself demands always does. False for messages that waive it."""
 
     @property
     def is_here(self) -> bool:
         """Whether delivery is final and needs no connection."""
         return self.kind in (Kind.MAILBOX, Kind.KEEP)
 
-    def matches(self, domain: str) -> bool:
-        """Whether this route was written for `domain` (lower case, A-labels)."""
-        return any(
-            domain.endswith(pattern[1:]) if pattern.startswith("*") else domain == pattern
-            for pattern in self.match
-        )
+    @property
+    def policy_domain(self) -> str:
+        """The domain whose policy of MTA-STS a smarthost is held to: its own name (RFC 8461 §3.4).
+
+        Empty where there is nobody to ask: an IP address, and a name of one label, which nobody on
+        the Internet has, are no domains; LMTP is not SMTP. Nor where the operator wants no TLS.
+        """
+        if self.kind is not Kind.HOST or self.lmtp or self.tls is TlsDemand.OFF or not self.heeds:
+            return ""
+        try:
+            domain = parse_domain(self.host.rstrip("."))
+        except AddressError:
+            return ""
+        return domain if "." in domain else ""
 
     def site(self, base: str = "", backing: Backing = UNBACKED) -> str:
         """The name of a site on this route; what is talked to differently is another site."""
         name = base or self.name
         demand = "" if self.tls is TlsDemand.OPPORTUNISTIC else f"tls={self.tls.value}"
-        told = "&".join(filter(None, (demand, str(backing), str(self.switches))))
+        waived = "" if self.heeds or self.kind is Kind.MX else "sts=waived"
+        told = "&".join(filter(None, (demand, str(backing), waived, str(self.switches))))
         return f"{name}?{told}" if told else name
 
     def way(self, site: str, backing: Backing = UNBACKED) -> Way:
@@ -90,6 +100,7 @@ class Route:
             certificate=self.certificate,
             switches=self.switches,
             backing=backing,
+            policy_domain=self.policy_domain,
         )
 
 
@@ -116,6 +127,16 @@ class Routes:
         self._routes = tuple(routes)
         self._keep_all = keep_all
         self._by_text = {route.name: route for route in self._routes}
+        self._exact: dict[str, int] = {}
+        """The first route of each domain that is named whole: there may be thousands."""
+        self._endings: list[tuple[int, str]] = []
+        """The others, in order: the place of the route, and how its domains end."""
+        for place, route in enumerate(self._routes):
+            for pattern in route.match:
+                if pattern.startswith("*"):
+                    self._endings.append((place, pattern[1:]))
+                else:
+                    self._exact.setdefault(pattern, place)
 
     @property
     def hosts(self) -> set[str]:
@@ -133,7 +154,18 @@ class Routes:
             return self._by_text.get(forced) or parse_route(forced)
         if self._directory.is_local(domain):
             return MAILBOX
-        return next((route for route in self._routes if route.matches(domain)), BY_MX)
+        place = self._place(domain)
+        return BY_MX if place is None else self._routes[place]
+
+    def _place(self, domain: str) -> int | None:
+        """The first that was written for `domain` (lower case, A-labels)."""
+        whole = self._exact.get(domain)
+        for place, ending in self._endings:
+            if whole is not None and whole < place:
+                break
+            if domain.endswith(ending):
+                return place
+        return whole
 
 
 def parse_route(to: str, match: Sequence[str] = ("*",), tls: TlsDemand | None = None) -> Route:

@@ -1,7 +1,8 @@
 """What a connection must prove, decided before it is opened (RFC 3207 §4.1: or it is stripped).
 
 First that counts: DANE, where the host's zone vouches for its certificates; MTA-STS, where the
-recipient's domain demands one; the route's own word. A conversation only obeys.
+recipient's domain demands one, or that of a smarthost; the route's own word. What a route requires
+is never given up for either: MTA-STS may only add to it. A conversation only obeys.
 """
 
 from collections.abc import Sequence
@@ -10,13 +11,16 @@ from enum import Enum
 from functools import lru_cache
 from pathlib import Path
 
-from merpati.delivery.backing import StsMode
+from merpati.delivery.backing import Backing, StsMode
 from merpati.delivery.dane import Dane, Tlsa, Tlsas, Usage, prove
 from merpati.delivery.lesson import NOTHING_KNOWN, SiteMemory, Waived
+from merpati.delivery.mx import Demands, Exchanges, NoHosts
 from merpati.delivery.transaction import Host, TlsDemand, Way
+from merpati.errors import MerpatiError
 from merpati.feedback.tls import ResultType
-from merpati.wire.errors import TlsError
+from merpati.wire.errors import CertificateFlaw, TlsError
 from merpati.wire.tls import ClientCertificate, TlsContext, client_context
+from merpati.wire.vouching import flaws
 
 
 class Policy(Enum):
@@ -33,6 +37,8 @@ class Policy(Enum):
     WAIVED = "waived"
     """Opportunistic by the sender's wish, whatever the domain demands. Told of a transaction alone:
     others may share its connection."""
+    REQUIRETLS = "requiretls"
+    """Proved by the sender's wish, where nobody else demands it (RFC 8689); as above."""
 
 
 _OF_ROUTE = {
@@ -40,6 +46,14 @@ _OF_ROUTE = {
     TlsDemand.OPPORTUNISTIC: Policy.OPPORTUNISTIC,
     TlsDemand.REQUIRED: Policy.REQUIRED,
 }
+RESULTS = {
+    CertificateFlaw.NAME: ResultType.WRONG_NAME,
+    CertificateFlaw.TIME: ResultType.EXPIRED,
+    CertificateFlaw.AUTHORITY: ResultType.NOT_TRUSTED,
+    CertificateFlaw.OTHER: ResultType.NOT_TRUSTED,
+}
+"""What is told of flaws."""
+VALID = "valid"
 PKIX = "pkix"
 """Proof by the authorities that we trust."""
 _PROOFS = {Usage.TRUST_ANCHOR: "dane-ta", Usage.END_ENTITY: "dane-ee"}
@@ -59,6 +73,8 @@ class Security:
     """PEM file of the authorities to trust; empty: the system's."""
     tlsa: tuple[Tlsa, ...] = ()
     """DANE: the certificate must match one of them; none: it need not prove anything."""
+    names: tuple[str, ...] = ()
+    """DANE: what it may be for instead, below an anchor (RFC 7672 §3.2.2)."""
     certificate: ClientCertificate | None = None
     """What we show of ourselves."""
     tests: bool = False
@@ -93,10 +109,23 @@ class Security:
             return PKIX
         if not self.tlsa:
             return ""
-        usage = prove(self.tlsa, chain, self.name, now)
+        usage = prove(self.tlsa, chain, (self.name, *self.names), now)
         if usage is None:
             raise TlsError(f"the certificate matches no TLSA record of {self.name}")
         return _PROOFS[usage]
+
+    def check(self, chain: Sequence[bytes], now: float) -> str:
+        """What had come of the certificate, had it been demanded: `valid`, or what it lacks, as
+        types of RFC 8460 with commas between. Empty: it was not looked at. It decides about mail
+        with REQUIRETLS alone.
+
+        Even `valid` only says that the host is the one whose name we had, from wherever.
+        """
+        authorities = Path(self.ca_file) if self.ca_file else None
+        lacks = flaws(chain, self.name, now, authorities)
+        if lacks is None:
+            return ""
+        return ",".join(RESULTS[flaw].value for flaw in lacks) or VALID
 
 
 def decide(
@@ -129,7 +158,7 @@ def _by_dane(way: Way, tlsa: Tlsas, ca_file: str) -> Security:
     # RFC 8460 §4.3.2.1: none of the records was found to be valid.
     failure = None if tlsa.usable else ResultType.TLSA_INVALID
     security = Security(TlsDemand.REQUIRED, way.implicit_tls, tlsa.base, Policy.DANE, ca_file)
-    return replace(security, tlsa=tlsa.usable, failure=failure)
+    return replace(security, names=way.backing.names, tlsa=tlsa.usable, failure=failure)
 
 
 def _tested(security: Security, way: Way, host: Host, memory: SiteMemory) -> Security:
@@ -148,20 +177,45 @@ def _decides(tlsa: Tlsas, way: Way) -> bool:
     return way.tls is not TlsDemand.OFF and (bool(tlsa.usable) or not others)
 
 
+class Unlisted(MerpatiError):
+    """A smarthost is none of the hosts that its own domain's policy names: it gets nothing."""
+
+
 class Decider:
     """Asks what has to be asked first."""
 
-    def __init__(self, dane: Dane | None = None, ca_file: str = "") -> None:
-        """Without `dane` no zone is asked for certificates."""
+    def __init__(
+        self, dane: Dane | None = None, ca_file: str = "", demands: Demands | None = None
+    ) -> None:
+        """Without `dane` no zone is asked for certificates, without `demands` no smarthost's domain
+        for a policy."""
         self._dane = dane
         self._ca_file = ca_file
+        self._demands = demands
+
+    async def backed(self, domain: str, found: Exchanges) -> Exchanges:
+        """See `Dane.backed`."""
+        return await self._dane.backed(domain, found) if self._dane else found
 
     async def decide(self, way: Way, host: Host, memory: SiteMemory = NOTHING_KNOWN) -> Security:
-        """See `decide`. Raises Undecided."""
+        """See `decide`. Raises Undecided, Unlisted; StorageError where what is kept of policies
+        cannot be read."""
+        if way.policy_domain and self._demands:
+            way = replace(way, backing=await self._backing(way.policy_domain, host, self._demands))
         tlsa = None
         if self._dane and way.backing.dnssec and way.tls is not TlsDemand.OFF:
             tlsa = await self._dane.of(host)
         return decide(way, host, memory, ca_file=self._ca_file, tlsa=tlsa)
+
+    async def _backing(self, domain: str, host: Host, demands: Demands) -> Backing:
+        """What a smarthost's domain demands of it (RFC 8461 §3.4)."""
+        own = Exchanges(((domain,),), host.port, from_dns=False)
+        # An operator named it: its policy is to stay, whoever's mail it is.
+        found = await demands(domain, own, is_ours=True)
+        if isinstance(found, NoHosts):
+            raise Unlisted(f"the MTA-STS policy of {domain} does not name the host of the route")
+        # By its name as the route has it, which may be in other letters.
+        return replace(found.backing, unlisted=(host.name,) if found.backing.unlisted else ())
 
 
 @lru_cache(maxsize=16)

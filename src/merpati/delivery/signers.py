@@ -12,9 +12,9 @@ from merpati.delivery.transaction import Transaction
 from merpati.mail.envelope import Body
 
 _WORKERS = 4
-"""A thread that has signed waits for the interpreter's lock, and another can sign meanwhile."""
+"""One waits for the disk or for a thread with a long key, and others can sign meanwhile."""
 _TOGETHER = 4
-"""Messages signed in one step: handing them over and back costs a fifth of a signature."""
+"""Messages handed on in one step, so that they find their connections together."""
 
 
 class Parcel(msgspec.Struct, frozen=True):

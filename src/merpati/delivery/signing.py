@@ -1,8 +1,12 @@
-"""Signatures on what leaves this host, in threads that let the loop run on: of DKIM for whoever may
-send, by the keys of the author's domain; seals of ARC on what strangers sent and an alias of ours
-sends on, where that is wished.
+"""Signatures on what leaves this host: of DKIM for whoever may send, by the keys of the author's
+domain; seals of ARC on what strangers sent and an alias of ours sends on, where that is wished.
 
 A signature's time is that of acceptance, so each attempt of a message sends the same octets.
+
+What takes a fraction of a millisecond is done on the loop, which has a turn between. A thread would
+have to win the interpreter's lock twice for each message, to hash its body and to sign it, and take
+it from the loop each time: a third as much again as the signing itself, for a core that other
+workers have use for (docs/performance.md, Signed mail). Longer keys and messages go to threads.
 """
 
 import asyncio
@@ -17,10 +21,9 @@ from typing import Protocol
 from msgspec import structs
 
 from merpati.authenticity.arc.sealer import Sealer
-from merpati.authenticity.dkim.keypair import KeyPair
+from merpati.authenticity.dkim.keypair import KeyKind, KeyPair
 from merpati.authenticity.dkim.result import Result
 from merpati.authenticity.dkim.signer import (
-    DAY,
     DEFAULTS,
     Signer,
     SigningKey,
@@ -31,6 +34,7 @@ from merpati.delivery.route import Route
 from merpati.delivery.transaction import Transaction
 from merpati.directory.directory import Directory
 from merpati.directory.keys import DkimKey, Keys
+from merpati.directory.rotation import valid_for
 from merpati.mail.address import Address, AddressError
 from merpati.mail.envelope import Body
 from merpati.mail.headers import MAX_OCTETS, Headers
@@ -41,10 +45,12 @@ from merpati.storage.errors import StorageError
 
 _REMEMBERED = 1_000
 """Messages whose signatures are kept for their other recipients and their next attempts."""
-_ON_ITS_WAY = 2 * DAY
-"""Seconds that a message may take from the last attempt to whoever verifies it."""
 _SHORT_FROM = 300
 """Characters of a From field whose author is remembered."""
+_QUICK_KEYS = frozenset((KeyKind.RSA_2048.value, KeyKind.ED25519.value))
+"""Kinds that sign in 0.3 ms or less; RSA with 4,096 bits takes six times as long."""
+_QUICK_OCTETS = 64 * 1024
+"""Of a message: read and hashed in 0.2 ms."""
 Content = Body | Callable[[], AsyncIterator[bytes]]
 _END = b"\r\n\r\n"
 _KEY = re.compile(rb"; d=([^;]++); s=([^;]++);")
@@ -64,6 +70,9 @@ class SigningParts:
 class _Maker(Protocol):
     """Makes the fields of one message. A second way to vouch for what is sent on is one more."""
 
+    is_quick: bool
+    """Whether its keys sign in a fraction of a millisecond."""
+
     def update(self, part: bytes) -> None:
         """The next octets of it."""
         ...
@@ -79,6 +88,7 @@ class _Signatures:
     def __init__(self, entry: Entry, keys: Sequence[DkimKey]) -> None:
         self._signer = Signer(_settings(entry))
         self._keys, self._at = keys, int(entry.received)
+        self.is_quick = all(key.kind in _QUICK_KEYS for key in keys)
         self.update = self._signer.update
 
     def fields(self) -> bytes:
@@ -92,6 +102,7 @@ class _Seal:
     def __init__(self, sealing: Sealing, key: DkimKey, at: int) -> None:
         self._sealer = Sealer()
         self._sealing, self._key, self._at = sealing, key, at
+        self.is_quick = key.kind in _QUICK_KEYS
         self.update = self._sealer.update
 
     def fields(self) -> bytes:
@@ -102,12 +113,17 @@ class _Seal:
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    """One message to sign, for a thread."""
+    """One message to sign."""
 
     id: str
     maker: _Maker
     parts: Sequence[bytes]
     """What the maker has not seen."""
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether the loop may do it."""
+        return self.maker.is_quick and sum(map(len, self.parts)) <= _QUICK_OCTETS
 
 
 class Signing:
@@ -146,21 +162,21 @@ class Signing:
 
     async def _tops(self, transactions: Iterable[Transaction]) -> dict[str, bytes]:
         tops: dict[str, bytes] = {}
-        jobs = []
         for one in transactions:
             known = self._known.get(one.entry.id)
             if known is not None:
                 tops[one.entry.id] = known
             elif job := await self._job(one):
-                jobs.append(job)
+                tops[job.id] = self._made(job, await self._done(job))
             else:
                 tops[one.entry.id] = b""
-        if jobs:
-            loop = asyncio.get_running_loop()
-            made = await loop.run_in_executor(self._parts.executor, _do, jobs)
-            for job, top in zip(jobs, made, strict=True):
-                tops[job.id] = self._made(job, top)
         return tops
+
+    async def _done(self, job: _Job) -> bytes | Unsignable:
+        if job.is_quick:
+            await asyncio.sleep(0)
+            return _signed(job)
+        return await asyncio.get_running_loop().run_in_executor(self._parts.executor, _signed, job)
 
     def _made(self, job: _Job, top: bytes | Unsignable) -> bytes:
         if isinstance(top, Unsignable):
@@ -239,12 +255,13 @@ def _known_authors(value: str) -> Sequence[Address]:
 
 
 def _named(values: Sequence[str]) -> Sequence[Address]:
-    return tuple([address for value in values for address in parse_mailboxes(value).addresses])
+    read = [parse_mailboxes(value) for value in values]
+    # What is malformed may be read as another author elsewhere: nobody vouches for that.
+    return () if any(one.flaws for one in read) else tuple(a for one in read for a in one.addresses)
 
 
 def _settings(entry: Entry) -> SigningSettings:
-    """A signature outlives the last attempt, also where the queue tries for weeks."""
-    lifetime = int(entry.expires - entry.received) + _ON_ITS_WAY
+    lifetime = int(valid_for(entry.expires - entry.received))
     return DEFAULTS if lifetime <= DEFAULTS.lifetime else replace(DEFAULTS, lifetime=lifetime)
 
 
@@ -277,11 +294,6 @@ async def _first(pieces: AsyncIterator[bytes]) -> bytes:
         if _END in octets or len(octets) > MAX_OCTETS:
             break
     return octets
-
-
-def _do(jobs: Sequence[_Job]) -> list[bytes | Unsignable]:
-    """In a thread."""
-    return [_signed(job) for job in jobs]
 
 
 def _signed(job: _Job) -> bytes | Unsignable:

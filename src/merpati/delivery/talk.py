@@ -25,7 +25,7 @@ from merpati.smtp.client_events import (
 )
 from merpati.smtp.client_states import Command, Phase
 from merpati.smtp.content import ContentError, MiscountError
-from merpati.smtp.outgoing import hindrance
+from merpati.smtp.outgoing import Shelter, hindrance
 from merpati.smtp.rung import Rung
 from merpati.storage.errors import StorageError
 from merpati.wire.errors import WireError
@@ -42,8 +42,7 @@ class Limits:
 
     settings: ConversationSettings
     memory: SiteMemory
-    verified: bool
-    """TLS is on and the certificate was checked."""
+    shelter: Shelter
     opened: float
     """Monotonic seconds."""
 
@@ -130,11 +129,7 @@ class Talk:
         limit = self._smtp.capabilities.rcpt_max or len(transaction.recipients)
         recipients = transaction.recipients[:limit]
         outgoing = outgoing_of(transaction, recipients, self._clock.now())
-        why = hindrance(
-            outgoing,
-            self._smtp.capabilities,
-            tls=self._limits.verified,
-        )
+        why = hindrance(outgoing, self._smtp.capabilities, self._limits.shelter)
         if why is not None:
             outcomes = hindered(transaction, why, self._telling.attempt)
             self._telling.source.finished(transaction, outcomes)

@@ -3,6 +3,7 @@
 A `Source` belongs to a site (`pool`); a `Conversation` is one connection that draws from it.
 """
 
+import ipaddress
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -37,6 +38,11 @@ class Host:
     ip: str
     """IPv4 or IPv6 text, or the path of a Unix socket."""
     port: int = 25
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it is of this machine: a Unix socket, or an address of loopback."""
+        return not self.name or ipaddress.ip_address(self.ip).is_loopback
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +98,8 @@ class Way:
     """What we show of ourselves within TLS."""
     switches: Switches = NO_SWITCHES
     backing: Backing = UNBACKED
+    policy_domain: str = ""
+    """See `Route.policy_domain`."""
 
 
 class Transaction(msgspec.Struct, frozen=True):
@@ -125,7 +133,7 @@ class Source(Protocol):
         ...
 
     async def permit(self) -> None:
-        """Wait for one of the 64 places between the last octet and the commit of its verdict.
+        """Wait for one of this worker's 64 places between last octet and commit of the verdict.
 
         Taken before the final octets leave; given back when the outcome was settled, by whoever
         settles.

@@ -38,7 +38,8 @@ class KeyRows:
         """A new one."""
         check_new(key, self.keys(key.domain))
         self._connection.execute(
-            "INSERT INTO dkim_key VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO dkim_key (domain, selector, kind, state, since, record, private) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
             (
                 key.domain,
                 key.selector,

@@ -1,7 +1,7 @@
 """How keys take turns, as a table and the rules around it.
 
   NEXT ──rotate──▶ ACTIVE ──rotate──▶ RETIRED
-    │                                    │ 14 days later: no signature of it is valid any more
+    │                                    │ 14 days later, or more: no signature is valid any more
     ▼                                    ▼
   removed                             removed
 
@@ -15,9 +15,18 @@ from dataclasses import replace
 from merpati.directory.errors import DirectoryError
 from merpati.directory.keys import DkimKey, KeyState
 
-KEPT = 14 * 86_400.0
-"""Seconds from retirement to removal: as long as a signature is valid, and longer than a queue
-tries a message for."""
+_DAY = 86_400.0
+KEPT = 14 * _DAY
+"""Seconds that a signature is valid for at least, and with it from retirement to removal."""
+_ON_ITS_WAY = 2 * _DAY
+"""Seconds that a message may take from the last attempt to whoever verifies it."""
+
+
+def valid_for(tried: float) -> float:
+    """Seconds that a signature is valid for of a message that is tried for so long, from when it
+    came: it outlives the last attempt, also where the queue tries for weeks."""
+    return max(KEPT, tried + _ON_ITS_WAY)
+
 
 NEXT_STATE = {KeyState.NEXT: KeyState.ACTIVE, KeyState.ACTIVE: KeyState.RETIRED}
 
@@ -48,15 +57,18 @@ def check_new(key: DkimKey, others: Sequence[DkimKey]) -> None:
             )
 
 
-def removable_from(key: DkimKey) -> float | None:
-    """When nobody can have to verify by this key any more; None while it signs."""
-    times = {KeyState.NEXT: key.since, KeyState.RETIRED: key.since + KEPT}
+def removable_from(key: DkimKey, tried: float = 0.0) -> float | None:
+    """When nobody can have to verify by this key any more; None while it signs.
+
+    `tried`: seconds for which the queue may try what it takes, holds included.
+    """
+    times = {KeyState.NEXT: key.since, KeyState.RETIRED: key.since + valid_for(tried)}
     return times.get(key.state)
 
 
-def check_removal(key: DkimKey, at: float) -> None:
-    """DirectoryError while somebody may still have to verify by this key."""
-    since = removable_from(key)
+def check_removal(key: DkimKey, at: float, tried: float = 0.0) -> None:
+    """DirectoryError while somebody may still have to verify by this key; `tried` as above."""
+    since = removable_from(key, tried)
     if since is None:
         raise DirectoryError(f"{key.selector} signs mail of {key.domain} now")
     if at < since:

@@ -107,7 +107,7 @@ class Rows:
         """A new one."""
         if self.is_local(domain):
             raise DirectoryError(f"the domain {domain} exists already")
-        self._connection.execute("INSERT INTO domain VALUES (?)", (domain,))
+        self._connection.execute("INSERT INTO domain (name) VALUES (?)", (domain,))
 
     def remove_domain(self, domain: str) -> None:
         """An empty one."""
@@ -172,7 +172,8 @@ class Rows:
         """Once is enough."""
         number = self._need_user(address)
         self._connection.execute(
-            "INSERT OR IGNORE INTO sender VALUES (?, ?, ?)", (number, *_name(sender))
+            "INSERT OR IGNORE INTO sender (user, domain, local) VALUES (?, ?, ?)",
+            (number, *_name(sender)),
         )
 
     def ungrant(self, address: Address, sender: Address) -> None:
@@ -213,7 +214,8 @@ class Rows:
             raise DirectoryError(f"the alias {alias} needs a target")
         check_alias(self, alias, targets)
         self._connection.executemany(
-            "INSERT INTO alias VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO alias (domain, local, n, target_domain, target_local) "
+            "VALUES (?, ?, ?, ?, ?)",
             [(*_name(alias), n, to.domain, to.local) for n, to in enumerate(targets)],
         )
 
@@ -232,7 +234,7 @@ class Rows:
 
     def _need_domain(self, domain: str) -> None:
         if not self.is_local(domain):
-            raise DirectoryError(f"the domain {domain} does not exist here; add it first")
+            raise DirectoryError(f"the domain {domain} does not exist here: merpati domain list")
 
     def _need_user(self, address: Address) -> int:
         found = rows(self._connection, _USER, _name(address))

@@ -17,9 +17,16 @@ _REPORT = (
     "report_id, begin, until, total, failed, why, octets, told) "
     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
-_SOURCES = Insert("source", "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")
-_SESSIONS = Insert("tls_sessions", "(?, ?, ?, ?, ?, ?)")
-_FAULTS = Insert("tls_fault", "(?, ?, ?, ?, ?, ?, ?)")
+_SOURCES = Insert(
+    "source (report, n, ip, messages, dkim, spf, disposition, forwarded, signer, envelope)",
+    "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+)
+_SESSIONS = Insert(
+    "tls_sessions (report, n, domain, policy, succeeded, failed)", "(?, ?, ?, ?, ?, ?)"
+)
+_FAULTS = Insert(
+    "tls_fault (report, sessions, n, result, host, reason, failed)", "(?, ?, ?, ?, ?, ?, ?)"
+)
 _LINES = (
     "SELECT kind, id, at, author, proof, evidence, domain, organization, report_id, begin, until, "
     "total, failed, why FROM report WHERE ?1 IN ('', domain) AND at >= ?2 AND ?3 IN ('', kind) "

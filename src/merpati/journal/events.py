@@ -42,7 +42,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """`TLSv1.3 TLS_AES_256_GCM_SHA384`; empty for plain text."""
     policy: str = ""
     """Who decided what the host had to prove: none, opportunistic, required, dane, sts-enforce,
-    sts-testing; waived: the message's own sender."""
+    sts-testing; waived, requiretls: the message's own sender."""
     proof: str = ""
     """How it proved who it is: pkix, dane-ta, dane-ee; empty: not at all."""
     tls_failure: str = ""
@@ -52,6 +52,28 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     seconds: float = 0.0
     signed: tuple[str, ...] = ()
     """Where the keys are whose signatures the message left with: `selector._domainkey.a.test`."""
+
+
+class RecordSeen(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a check found at a name of the DNS, beside the record in `Check.record`."""
+
+    name: str
+    record: str = ""
+    """Printable ASCII; one that is cut says how long it was. Empty: there was none."""
+    answered: bool = True
+    """False: the DNS did not say what is there."""
+
+
+class SealSeen(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One set of a chain (ARC): what its seal says of itself, and what came of it."""
+
+    instance: int
+    sealer: str = ""
+    selector: str = ""
+    claims: str = ""
+    """cv=: how the sealer found the chain before it: none, pass or fail."""
+    result: str = ""
+    """pass, fail or temperror; empty: nobody looked, since the chain had failed before."""
 
 
 class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -82,6 +104,24 @@ class Check(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Of dmarc: what the domain asks to be done with the message."""
     vouched: str = ""
     """Of arc: the sealer who was believed."""
+    seen: tuple[RecordSeen, ...] = ()
+    """Of spf: what include and redirect led to, as it was asked for. Of arc: keys of sealers."""
+    seals: tuple[SealSeen, ...] = ()
+    """Of arc: the first host's first."""
+    left_off: int = 0
+    """How many of `seen` and `seals`, or of signatures behind this one, there was no room for."""
+
+
+class Replay(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A good signature that came again and again from hosts that are not its signer's."""
+
+    domain: str
+    selector: str = ""
+    copies: int = 0
+    """Messages that it came with, this one among them."""
+    recipients: int = 0
+    seconds: float = 0.0
+    """Since the first of them; an hour at most."""
 
 
 class Forward(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -121,6 +161,7 @@ class Accepted(Fact, frozen=True, tag="accepted", kw_only=True, omit_defaults=Tr
     forwards: tuple[Forward, ...] = ()
     checks: tuple[Check, ...] = ()
     """Of a stranger's message."""
+    replay: Replay | None = None
 
 
 class Refused(Fact, frozen=True, tag="refused", kw_only=True, omit_defaults=True):
@@ -139,6 +180,7 @@ class Refused(Fact, frozen=True, tag="refused", kw_only=True, omit_defaults=True
     recipients: tuple[str, ...] = ()
     """Of a whole message that was refused; a refusal at RCPT is about `address`."""
     checks: tuple[Check, ...] = ()
+    replay: Replay | None = None
 
 
 class LoggedIn(Fact, frozen=True, tag="logged-in", kw_only=True, omit_defaults=True):
@@ -193,6 +235,15 @@ class Opened(Fact, frozen=True, tag="opened", kw_only=True, omit_defaults=True):
     """Our own address of it; empty where none was made."""
     tlsa: tuple[str, ...] = ()
     """Of policy dane: the records that the certificate had to match, as zone files have them."""
+    certificate: str = ""
+    """SHA-256 of what it showed (DER), in hexadecimal digits, also where nobody checked it. Empty
+    where the handshake failed."""
+    certificate_name: str = ""
+    """The first host name in it, as the host wrote it."""
+    certificate_check: str = ""
+    """What had come of it where it was not demanded: `valid`, or what it lacks, as result types of
+    RFC 8460 §4.3 with commas between. Empty: it had to prove something (`proof`, `tls_failure`), or
+    was not looked at."""
     dialogue: tuple[Exchange, ...] = ()
     error: str = ""
     seconds: float = 0.0

@@ -1,4 +1,8 @@
-"""Under which addresses the journal is asked for an event."""
+"""Under which addresses the journal is asked for an event.
+
+`merpati verify` holds what is stored against this: an event that an earlier version wrote must not
+get an address more, or the mark of new ones must change (`storage.checksum`).
+"""
 
 from collections.abc import Iterable
 

@@ -8,6 +8,7 @@ import msgspec
 from merpati.journal.events import Event, Lifecycle, Opened
 from merpati.journal.parties import Found, parties
 from merpati.journal.recent import Recent
+from merpati.storage.checksum import marked, unmarked
 from merpati.storage.errors import StorageError
 from merpati.storage.rows import Insert
 
@@ -47,7 +48,7 @@ class EventWriter:
         self._last = first + len(events) - 1
         for n, event in enumerate(events, first):
             body = _encode(event)
-            self._events.append((n, event.at, thread_of(event), body))
+            self._events.append((n, event.at, thread_of(event), marked(body, n)))
             self._recent.add((n, event), len(body))
             if isinstance(event, Found):
                 self._parties += [(key, n) for key in keys(event)]
@@ -74,19 +75,19 @@ class EventWriter:
             self._day = day
 
 
-def decode(body: bytes) -> Event:
+def decode(seq: int, body: bytes) -> Event:
     """The event of a row; StorageError when the row holds something else."""
     try:
-        event: Event = _decoder.decode(body)
-    except (ValueError, TypeError, RecursionError) as error:
+        event: Event = _decoder.decode(unmarked(body, seq))
+    except (ValueError, TypeError, RecursionError, StorageError) as error:
         raise StorageError(f"an event cannot be read: {error}", is_damaged=True) from error
     return event
 
 
-def told(body: bytes) -> Event:
+def told(seq: int, body: bytes) -> Event:
     """The event of a row, or one that says that it is damaged: all others are still told."""
     try:
-        return decode(body)
+        return decode(seq, body)
     except StorageError as error:
         return Lifecycle(at=0.0, what="damaged event", detail=str(error))
 

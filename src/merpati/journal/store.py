@@ -16,6 +16,8 @@ from merpati.storage.database import Database
 from merpati.storage.rows import rows
 
 _DAY = 86_400
+_EVENT = "seq, CAST(body AS BLOB)"
+"""What `told` needs: damage can make a text of a body, and apsw reads no text that is not UTF-8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +84,10 @@ class JournalStore:
         if recent is not None:
             return recent
         found = await self._rows(
-            "SELECT seq, body FROM event WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit)
+            f"SELECT {_EVENT} FROM event WHERE seq > ? ORDER BY seq LIMIT ?",  # noqa: S608 - constants
+            (after, limit),
         )
-        return [(seq, told(body)) for seq, body in found]
+        return [(seq, told(seq, body)) for seq, body in found]
 
     async def last(self) -> int:
         """By the primary key."""
@@ -104,8 +107,8 @@ class JournalStore:
 
     async def refused(self, address: str, limit: int) -> list[Event]:
         """By the table of parties."""
-        found = await self._rows(_named(address, "body", "thread = ''"), (*_range(address), limit))
-        return [told(body) for (body,) in found]
+        found = await self._rows(_named(address, _EVENT, "thread = ''"), (*_range(address), limit))
+        return [told(*row) for row in found]
 
     async def forget(self, before: float, limit: int) -> int:
         """In one slice; call again while it removes `limit`. The newest event always stays, so
@@ -129,10 +132,10 @@ def _range(address: str) -> tuple[str, ...]:
     return f"{domain}@", f"{domain}A"
 
 
-def _named(address: str, column: str, condition: str) -> str:
+def _named(address: str, columns: str, condition: str) -> str:
     where = "p.address >= ? AND p.address < ?" if address.startswith("@") else "p.address = ?"
     return (
-        f"SELECT {column} FROM (SELECT DISTINCT p.seq FROM party p WHERE {where}) "  # noqa: S608 - constants
+        f"SELECT {columns} FROM (SELECT DISTINCT p.seq FROM party p WHERE {where}) "  # noqa: S608 - constants
         f"JOIN event USING (seq) WHERE {condition} ORDER BY seq DESC LIMIT ?"
     )
 
@@ -153,18 +156,18 @@ def _threads(connection: apsw.Connection, threads: Sequence[str]) -> dict[int, E
         return {}
     found = rows(
         connection,
-        "SELECT seq, body FROM event WHERE thread != '' "
+        f"SELECT {_EVENT} FROM event WHERE thread != '' "  # noqa: S608 - constants
         "AND thread IN (SELECT value FROM carray(?))",
         (apsw.carray(tuple(threads)),),
     )
-    return {seq: told(body) for seq, body in found}
+    return {seq: told(seq, body) for seq, body in found}
 
 
 def _forget(connection: apsw.Connection, before: float, limit: int) -> int:
     day = int(before // _DAY)
     old = rows(
         connection,
-        "SELECT seq, body FROM event WHERE at < ? AND seq < coalesce("
+        f"SELECT {_EVENT} FROM event WHERE at < ? AND seq < coalesce("  # noqa: S608 - constants
         "(SELECT min(seq) FROM day WHERE day > ?), (SELECT max(seq) FROM event)) "
         "ORDER BY seq LIMIT ?",
         (before, day, limit),
@@ -174,7 +177,7 @@ def _forget(connection: apsw.Connection, before: float, limit: int) -> int:
         "DELETE FROM party WHERE address = ? AND seq = ?",
         [
             (found, seq)
-            for seq, event in ((seq, told(body)) for seq, body in old)
+            for seq, event in ((seq, told(seq, body)) for seq, body in old)
             if isinstance(event, Found)
             for found in keys(event)
         ],

@@ -93,6 +93,9 @@ class _Reading:
             self.finish()
         elif mark == ":" and self.place == "phrase":
             # The name of a group (§3.4); its members follow as if they stood alone.
+            name = "".join(self.phrase)
+            if "@" in name and len(self.flaws) < MAX_MAILBOXES:
+                self.flaws.append(name[:MAX_FLAW])  # No phrase: an address, to some readers.
             self.phrase.clear()
         elif mark == ":" and self.place == "angle":
             # RFC 5322 §4.4: an obsolete source route, `<@a,@b:x@c>`, is read and forgotten.

@@ -2,8 +2,8 @@
 
 import mmap
 
-_CELLS = 3
-_ALIVE, _CONNECTIONS, _PID = range(_CELLS)
+_CELLS = 4
+_ALIVE, _CONNECTIONS, _PID, _SERVES = range(_CELLS)
 
 
 class Board:
@@ -29,13 +29,21 @@ class Board:
         """This worker's loop turns; monotonic seconds, which all processes of a machine share."""
         self._cells[self.worker * _CELLS + _ALIVE] = now
 
+    def serve(self) -> None:
+        """This worker takes what others pass on to it."""
+        self._cells[self.worker * _CELLS + _SERVES] = 1.0
+
     def leave(self) -> None:
         """This worker stops: nothing new is for it, though it lives on for a while."""
-        self._cells[self.worker * _CELLS + _ALIVE] = 0.0
+        self._cells[self.worker * _CELLS + _SERVES] = 0.0
 
     def alive(self, worker: int) -> float:
-        """When a worker last said that it lives; 0.0 until it does, and when it stops."""
+        """When a worker last said that it lives; 0.0 until its loop has turned at all."""
         return float(self._cells[worker * _CELLS + _ALIVE])
+
+    def serves(self, worker: int) -> bool:
+        """Whether a worker is ready, and does not stop yet."""
+        return bool(self._cells[worker * _CELLS + _SERVES])
 
     def connected(self, amount: int) -> None:
         """This worker has so many connections more, or fewer."""

@@ -10,12 +10,13 @@ _SITES = 16_384
 _ADDRESSES = 65_536
 _METERS = 65_536
 _ACCOUNTS = 65_536
+_SIGNATURES = 16_384
 _SECRET = 32
 
 
 @dataclass(frozen=True, slots=True)
 class SharedMemory:
-    """The board and the tables. About 24 MiB at most, and only what is used of it."""
+    """The board and the tables. About 25 MiB at most, and only what is used of it."""
 
     board: Board
     sites: Table
@@ -26,6 +27,9 @@ class SharedMemory:
     """How much a peer or an account used lately."""
     accounts: Table
     """What each account sent today."""
+    signatures: Table
+    """How often each signature came by others than its signer. Apart from `meters`, so that what is
+    forwarded here, however much, pushes none of those out."""
 
     def become(self, worker: int) -> None:
         """Write as this worker from now on: said once, in the worker's own process."""
@@ -49,4 +53,5 @@ def share(workers: int) -> SharedMemory:
         addresses=Table(TableSettings(_ADDRESSES, workers), secret),
         meters=Table(TableSettings(_METERS), secret),
         accounts=Table(TableSettings(_ACCOUNTS), secret),
+        signatures=Table(TableSettings(_SIGNATURES), secret),
     )

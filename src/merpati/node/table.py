@@ -17,7 +17,7 @@ from hashlib import blake2b
 
 _WAYS = 16
 """Rows that a key may lie in: they are looked through at once."""
-_VALUES = 4
+_VALUES = 5
 """Numbers of a row that all workers may write."""
 _OCTETS = 8
 """Of a key, a time, a value and a count each, so that none is ever seen half written."""
@@ -25,7 +25,7 @@ _OCTETS = 8
 
 @dataclass(frozen=True, slots=True)
 class TableSettings:
-    """Size of a table: a row takes 48 octets and 8 for each worker."""
+    """Size of a table: a row takes 56 octets and 8 for each worker."""
 
     rows: int = 16_384
     workers: int = 1
@@ -34,7 +34,7 @@ class TableSettings:
 class Row:
     """One row as one worker sees it, held by its place: what was counted here is taken back here.
 
-    `values` are four numbers of the row's users, 0.0 at first; any worker may write them.
+    `values` are five numbers of the row's users, 0.0 at first; any worker may write them.
     """
 
     __slots__ = ("_counts", "_worker", "values")
@@ -161,8 +161,11 @@ class Table:
 
     def _oldest(self, start: int) -> int:
         """Of the rows that nobody counts in, one without a key first; -1 for none."""
+        keys = self._keys[start : start + _WAYS].tolist()
+        if 0 in keys:  # Nobody has ever counted in it.
+            return start + keys.index(0)
         free = [index for index in range(start, start + _WAYS) if not any(self._cells(index))]
-        return min(free, key=lambda row: (self._keys[row] != 0, self._used[row]), default=-1)
+        return min(free, key=self._used.__getitem__, default=-1)
 
     def _row(self, index: int) -> Row:
         values = self._values[index * _VALUES : (index + 1) * _VALUES]

@@ -12,6 +12,7 @@ back finds the counts of both days as they were.
 """
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from merpati.clock import Clock
@@ -19,6 +20,7 @@ from merpati.directory.directory import Directory, User
 from merpati.directory.usage import DAY, Usage, hash_of
 from merpati.mail.address import Address
 from merpati.node.table import Seat, Table, TableSettings
+from merpati.policy.limit import Limit
 from merpati.policy.meters import Meters
 
 _LOADED, _MESSAGES, _RECIPIENTS, _STRANGERS = range(4)
@@ -106,6 +108,8 @@ class Guard:
         self._secret = secret
         self._table = table or Table(TableSettings())
         self._unknown = Meters(0.0, self._table, "unknown")
+        self.hit: Callable[[Limit], None] | None = None
+        """Who counts limits that no session can: its messages were taken long before."""
         self._known: set[int] = set()
         self._found: dict[Address, _Found] = {}
         self._suspects: dict[Address, str] = {}
@@ -208,6 +212,8 @@ class Guard:
         self._unknown.drain = limit / 3600
         key = f"{user.address} {user.since}"
         if self._unknown.add(key, self._clock.monotonic()) > limit:
+            if self.hit is not None:
+                self.hit(Limit.UNKNOWN_RECIPIENTS_PER_HOUR)
             self._suspect(user.address, f"more than {limit} unknown recipients in an hour")
 
     def too_many_strangers(self, user: User, limit: int) -> None:

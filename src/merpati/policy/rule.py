@@ -10,6 +10,7 @@ from merpati.mail.address import Address
 from merpati.mail.envelope import Envelope
 from merpati.mail.headers import Headers
 from merpati.mail.trace import Client
+from merpati.policy.replay import Replayed
 from merpati.policy.verdict import Verdict
 
 
@@ -59,6 +60,8 @@ class Facts:
     tags: dict[str, str] = field(default_factory=dict)
     judgement: Judgement | None = None
     """At JUDGED: what was found of the message's authenticity."""
+    replayed: Replayed | None = None
+    """At JUDGED: a signature of it that came too often by others than its signer."""
 
 
 Answer = Verdict | None

@@ -1,5 +1,6 @@
 """A large message on its way in: chunks in the file, which is no message until it is put."""
 
+import asyncio
 import zlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ from merpati.storage.database import Database
 
 
 class ChunkDraft:
-    """`Draft` over chunk rows. At most two chunks of it are in memory."""
+    """`Draft` over chunk rows. One is stored while the next comes: two of them are in memory, and
+    what was handed over last."""
 
     def __init__(
         self, database: Database, message: int, abandon: Callable[[int], Awaitable[None]]
@@ -23,33 +25,50 @@ class ChunkDraft:
         """Of what was stored so far."""
         self._database = database
         self._abandon = abandon
-        self._waiting = bytearray()
+        self._waiting = b""
         self._stored = 0
+        """Chunks, the one on its way included."""
+        self._on_its_way: asyncio.Future[int] | None = None
 
     async def write(self, octets: bytes) -> None:
-        """Store whole chunks; the rest waits for more."""
-        self._waiting += octets
-        while len(self._waiting) >= CHUNK:
-            await self._store(CHUNK)
+        """Store whole chunks; the rest waits for more. What fails is told with the next."""
+        view = memoryview(octets)
+        while len(self._waiting) + len(view) >= CHUNK:
+            missing = CHUNK - len(self._waiting)
+            chunk, view = b"".join((self._waiting, view[:missing])), view[missing:]
+            await self._store(chunk)
+            self._waiting = b""
+        self._waiting += view
 
     async def flush(self) -> None:
-        """Store what is left over."""
+        """Store what is left over, and wait for all of it."""
         if self._waiting or not self._stored:
-            await self._store(CHUNK)
+            await self._store(self._waiting)
+            self._waiting = b""
+        await self._arrive()
 
     async def discard(self) -> None:
         """Leave what was stored to be swept, unless it is a message by now."""
-        self._waiting.clear()
+        self._waiting = b""
         if not self.is_put and self._stored:
             self._stored = 0
+            if self._on_its_way is not None:
+                self._on_its_way.add_done_callback(_not_waited_for)
             await self._abandon(self.message)
 
-    async def _store(self, size: int) -> None:
-        piece = bytes(self._waiting[:size])
-        chunk = _Chunk(self.message, self._stored, piece, self.checksum)
-        self.checksum = await self._database.write(partial(_insert, chunk=chunk))
-        del self._waiting[:size]
+    async def _store(self, octets: bytes) -> None:
+        await self._arrive()
+        chunk = _Chunk(self.message, self._stored, octets, self.checksum)
+        # Synced like everything, though nobody was promised anything yet: a sync that fails later
+        # would take back what other connections have read by then.
+        self._on_its_way = self._database.submit(self._database.job(partial(_insert, chunk=chunk)))
         self._stored += 1
+
+    async def _arrive(self) -> None:
+        """Wait for the chunk on its way. Whoever goes on after it has failed is told so again."""
+        if self._on_its_way is not None:
+            self.checksum = await self._on_its_way
+            self._on_its_way = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +78,12 @@ class _Chunk:
     octets: bytes
     before: int
     """The checksum of what stands before it."""
+
+
+def _not_waited_for(future: "asyncio.Future[int]") -> None:
+    """Take a failure as read, so that it is not reported as forgotten."""
+    if not future.cancelled():
+        future.exception()
 
 
 def _insert(connection: apsw.Connection, chunk: _Chunk) -> int:

@@ -35,6 +35,11 @@ _LOOK_AT_SITE = (
     "(SELECT min(ready) FROM lane WHERE site = site.id AND ready IS NOT NULL))"
 )
 
+_SITE_OF_WAY = (
+    "SELECT site.id, site.name FROM lane JOIN site ON site.id = lane.site "
+    "WHERE domain = ? AND route = ? LIMIT 1"
+)
+_MAKE = "INSERT INTO lane (site, domain, route, tenant, bulk) VALUES (?, ?, ?, ?, ?)"
 _LOOK_AT_SITE_OF_LANE = f"{_LOOK_AT_SITE} WHERE id = (SELECT site FROM lane WHERE id = ?)"  # noqa: S608 - constants
 
 
@@ -144,12 +149,11 @@ def _load(connection: apsw.Connection, way: Way, flow: Flow) -> Lane | None:
 
 
 def _make(connection: apsw.Connection, way: Way, flow: Flow) -> Lane:
+    """Beside the others of its way, however many senders have one; else on a site of its own, until
+    its hosts are known."""
     domain, route = way
-    others = lanes_of(connection, way)
-    name = others[0].site_name if others else forced_of(route) or domain
-    site = others[0].site if others else find_site(connection, name)
-    connection.execute(
-        "INSERT INTO lane (site, domain, route, tenant, bulk) VALUES (?, ?, ?, ?, ?)",
-        (site, domain, route, *flow),
-    )
+    beside = connection.execute(_SITE_OF_WAY, way).fetchone()
+    name = forced_of(route) or domain
+    site, name = beside or (find_site(connection, name), name)
+    connection.execute(_MAKE, (site, domain, route, *flow))
     return Lane(connection.last_insert_rowid(), site, name)

@@ -95,6 +95,14 @@ class Sites(Protocol):
         """
         ...
 
+    async def hasten(
+        self, domain: str, due: float, span: tuple[float, float], route: str = ""
+    ) -> None:
+        """What waits on this way and is due after `due` and within the span, both its ends
+        included, is due at `due`, which may be long ago: it comes before what is due since.
+        Nothing else of it changes."""
+        ...
+
     async def lanes(self) -> list[ListedLane]:
         """Every lane that mail was ever put into, and its site."""
         ...

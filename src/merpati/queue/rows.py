@@ -1,12 +1,12 @@
 """How an entry stands in its row: behind a mark and its checksum, since one wrong bit in it could
 send a message to somebody else."""
 
-import zlib
 from functools import lru_cache
 
 import msgspec
 
 from merpati.queue.entry import Entry
+from merpati.storage.checksum import marked, unmarked
 from merpati.storage.errors import StorageError
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -14,17 +14,13 @@ _decoder = msgspec.msgpack.Decoder(Entry)
 
 CHUNK = 256 * 1024
 """Octets of content in one row at most."""
-_MARK = b"\xc1"
-"""No MessagePack begins with it. What was stored before checksums were kept has none."""
-_SUM = 4
 NUMBER_BITS = 16
 """A chunk's key is message << 16 | number: 16 GiB a message."""
 
 
 def encode_entry(entry: Entry) -> bytes:
     """As a map by field names, so that a later version with more fields reads it."""
-    encoded = _encode(entry)
-    return _MARK + zlib.crc32(encoded).to_bytes(_SUM) + encoded
+    return marked(_encode(entry))
 
 
 @lru_cache(maxsize=64)
@@ -36,23 +32,10 @@ def decode_entry(octets: bytes) -> Entry:
     if not isinstance(octets, bytes):
         raise StorageError("an entry cannot be read: it is gone", is_damaged=True)
     try:
-        return _decoder.decode(_checked(octets))
-    except (ValueError, RecursionError) as error:  # msgspec's own, and text that is not UTF-8
+        return _decoder.decode(unmarked(octets))
+    # msgspec's own, text that is not UTF-8, a wrong checksum
+    except (ValueError, RecursionError, StorageError) as error:
         raise StorageError(f"an entry cannot be read: {error}", is_damaged=True) from error
-
-
-def has_checksum(octets: bytes) -> bool:
-    """Whether the entry of a row can be checked."""
-    return octets[:1] == _MARK
-
-
-def _checked(octets: bytes) -> bytes:
-    if not has_checksum(octets):
-        return octets
-    encoded = octets[1 + _SUM :]
-    if zlib.crc32(encoded).to_bytes(_SUM) != octets[1 : 1 + _SUM]:
-        raise StorageError("an entry cannot be read: its checksum does not match", is_damaged=True)
-    return encoded
 
 
 def first_chunk(message: int) -> int:

@@ -6,8 +6,13 @@ import apsw
 
 from merpati.queue.entry import ListedLane
 from merpati.queue.flow import Flow
-from merpati.queue.lanes import Lane, Lanes, find_site, lanes_of, look_at_site
+from merpati.queue.lanes import Lane, Lanes, find_site, lanes_of, look_again, look_at_site
 from merpati.queue.way import Way
+
+_HASTEN = (
+    "UPDATE recipient SET due = ?1 WHERE lane = ?2 AND state = 0 "
+    "AND due > ?1 AND due BETWEEN ?3 AND ?4"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +35,19 @@ def assign(connection: apsw.Connection, lanes: Lanes, way: Way, site: str) -> Mo
     look_at_site(connection, number)
     lanes.forget_way(way)
     return Move(tuple(Lane(lane.id, number, site) for lane in there), (before, number))
+
+
+def hasten(
+    connection: apsw.Connection, way: Way, due: float, span: tuple[float, float]
+) -> list[Lane]:
+    """Make due what falls due on a way then; the lanes in which there was something."""
+    hastened = []
+    for lane in lanes_of(connection, way):
+        connection.execute(_HASTEN, (due, lane.id, *span))
+        if connection.changes():
+            hastened.append(lane)
+    look_again(connection, {lane.id: 0 for lane in hastened})
+    return hastened
 
 
 def hold(connection: apsw.Connection, lanes: Lanes, site: str, until: float, why: str) -> int:

@@ -35,7 +35,7 @@ from merpati.queue.entry import (
 )
 from merpati.queue.holds import Holds
 from merpati.queue.inhand import InHand, Parcel, split
-from merpati.queue.lanes import Lanes
+from merpati.queue.lanes import Lane, Lanes
 from merpati.queue.lifecycle import STOPPED, TURNS, check_settlement
 from merpati.queue.opening import Opened, open_queue
 from merpati.queue.putting import Arrival, Placed, Putting, adopt, first_due
@@ -310,6 +310,21 @@ class QueueStore:
             self._in_hand.move(lane)
             self._ready.touch(0.0, lane)
         self._ready.wake()
+
+    async def hasten(
+        self, domain: str, due: float, span: tuple[float, float], route: str = ""
+    ) -> None:
+        """See `Sites`. Rides with other commits."""
+        work = partial(sites.hasten, way=(domain, route), due=due, span=span)
+        job = self._database.job(work, rides=True)
+        job.done = partial(self._hastened, due)
+        await self._database.submit(job)
+
+    def _hastened(self, due: float, lanes: Sequence[Lane]) -> None:
+        for lane in lanes:
+            self._ready.touch(due, lane)
+        if lanes:
+            self._ready.wake()
 
     async def lanes(self) -> list[ListedLane]:
         """See `Sites`."""

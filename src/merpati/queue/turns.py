@@ -71,16 +71,28 @@ class Turns(Generic[T]):
             return self._urgent[0]
         return next(iter(self._next(spares_bulk).values()))[0]
 
-    def pop(self, *, spares_bulk: bool = False) -> T:
-        """Take that one."""
-        self._count -= 1
+    def pop(self, *, spares_bulk: bool = False, last: bool = False) -> T:
+        """Take that one, or with `last` the last that came of the same flow."""
         if self._urgent:
+            self._count -= 1
             return self._urgent.popleft()
         kind = self._next(spares_bulk)
         self._turn += 1
+        return self._take(kind, next(iter(kind)), last)
+
+    def shed(self) -> T:
+        """Take the first of the longest line, of bulk mail's if there are any."""
+        kind = self._bulk or self._single
+        if not kind:
+            self._count -= 1
+            return self._urgent.popleft()
+        return self._take(kind, max(kind, key=lambda tenant: len(kind[tenant])), last=False)
+
+    def _take(self, kind: "OrderedDict[str, deque[T]]", tenant: str, last: bool) -> T:
+        self._count -= 1
         self._of_bulk -= kind is self._bulk
-        tenant, line = next(iter(kind.items()))
-        one = line.popleft()
+        line = kind[tenant]
+        one = line.pop() if last else line.popleft()
         if line:
             kind.move_to_end(tenant)
         else:

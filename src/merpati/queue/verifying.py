@@ -17,7 +17,7 @@ from merpati.storage.finding import Damage, Finding
 from merpati.storage.inspection import UNREADABLE, Seen, last_key, walk
 from merpati.storage.rows import rows
 
-_IDS = "SELECT id FROM message WHERE id > ? ORDER BY id LIMIT 500"
+_IDS = "SELECT id FROM message WHERE id > ? ORDER BY id LIMIT ?"
 _MESSAGE = (
     "SELECT public, received, expires, sender, stays, entry, checksum FROM message WHERE id = ?"
 )
@@ -29,16 +29,16 @@ _RECIPIENTS = (
 _STRAYS = {
     "recipient": (
         "SELECT message, EXISTS (SELECT 1 FROM message m WHERE m.id = r.message) FROM "
-        "(SELECT DISTINCT message FROM recipient WHERE message > ? ORDER BY message LIMIT 1000) r"
+        "(SELECT DISTINCT message FROM recipient WHERE message > ? ORDER BY message LIMIT ?) r"
     ),
     "owed": (
         "SELECT o.id, EXISTS (SELECT 1 FROM message m WHERE m.id = o.message) FROM owed o "
-        "WHERE o.id > ? ORDER BY o.id LIMIT 1000"
+        "WHERE o.id > ? ORDER BY o.id LIMIT ?"
     ),
     "chunk": (
         "SELECT c.id, EXISTS (SELECT 1 FROM message m WHERE m.id = c.id >> 16) "
         "OR EXISTS (SELECT 1 FROM draft d WHERE d.id = c.id >> 16) FROM chunk c "
-        "WHERE c.id > ? ORDER BY c.id LIMIT 1000"
+        "WHERE c.id > ? ORDER BY c.id LIMIT ?"
     ),
 }
 _STRAY = {
@@ -50,7 +50,7 @@ _LANES = (
     "SELECT l.id, l.domain, l.route, l.waiting, l.ready, s.id, s.name, s.ready, s.hold, "
     "(SELECT count(*) FROM recipient WHERE lane = l.id AND state = 0), "
     "(SELECT min(due) FROM recipient WHERE lane = l.id AND state = 0) "
-    "FROM lane l LEFT JOIN site s ON s.id = l.site WHERE l.id > ? ORDER BY l.id LIMIT 100"
+    "FROM lane l LEFT JOIN site s ON s.id = l.site WHERE l.id > ? ORDER BY l.id LIMIT ?"
 )
 _STATES = {State.WAITING.value, State.IN_HAND.value, State.HELD.value}
 _ENDS = Delivered | Failed | Expired | Cancelled
@@ -82,11 +82,7 @@ class _Check:
         self._seen = seen
 
     def messages(self) -> Iterator[Finding]:
-        pages = walk(
-            lambda after: rows(self._connection, _IDS, (after,)),
-            last_key(self._connection, "message"),
-            "messages",
-        )
+        pages = walk(self._connection, _IDS, last_key(self._connection, "message"), "messages")
         for page in pages:
             if isinstance(page, Finding):
                 yield page
@@ -145,9 +141,10 @@ class _Check:
 
     def _told(self, public: str) -> set[str] | None:
         """Whose end the journal tells; None when its beginning is forgotten or unreadable."""
-        bodies = rows(self._connection, "SELECT body FROM event WHERE thread = ?", (public,))
+        query = "SELECT seq, CAST(body AS BLOB) FROM event WHERE thread = ?"
+        found = rows(self._connection, query, (public,))
         try:
-            events = [decode(body) for (body,) in bodies]
+            events = [decode(*row) for row in found]
         except StorageError:
             return None
         if not any(isinstance(event, Accepted) for event in events):
@@ -192,7 +189,8 @@ class _Check:
         for table, query in _STRAYS.items():
             column = "message" if table == "recipient" else "id"
             pages = walk(
-                lambda after, query=query: rows(self._connection, query, (after,)),  # type: ignore[misc]  # bound now
+                self._connection,
+                query,
                 last_key(self._connection, table, column),
                 f"rows of {table}",
             )
@@ -206,11 +204,7 @@ class _Check:
                 )
 
     def lanes(self) -> Iterator[Finding]:
-        pages = walk(
-            lambda after: rows(self._connection, _LANES, (after,)),
-            last_key(self._connection, "lane"),
-            "lanes",
-        )
+        pages = walk(self._connection, _LANES, last_key(self._connection, "lane"), "lanes")
         for page in pages:
             if isinstance(page, Finding):
                 yield page

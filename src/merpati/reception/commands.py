@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any
 from msgspec import structs
 
 from merpati.mail.address import Address, AddressError
+from merpati.policy.limit import Limit
 from merpati.policy.prefix import without_zone
 from merpati.policy.rule import AUTH, CONNECT, HELLO, MAIL, RCPT
 from merpati.policy.rules import recipients
-from merpati.policy.verdict import Verdict
+from merpati.policy.verdict import Verdict, of_protocol
+from merpati.reception.crowds import CROWDS
 from merpati.reception.transaction import Transaction
 from merpati.smtp.errors import ProtocolError
 from merpati.smtp.events import (
@@ -69,14 +71,21 @@ _CROWDED = Verdict(
     Reply(421, "Too many connections, try again later", Status(4, 7, 0)), "crowd", close=True
 )
 _BUSY = Verdict(Reply(421, "Too busy, try again later", Status(4, 3, 2)), "crowd", close=True)
+_CROWDS = {
+    crowd: replace(_BUSY if crowd is Crowd.BUSY else _CROWDED, limit=CROWDS[crowd])
+    for crowd in Crowd
+}
 _EARLY = Verdict(OUT_OF_TURN, "early", close=True)
 _PLAIN_TEXT_BEHIND = Verdict(
     Reply(421, "Octets behind STARTTLS, closing", Status(4, 7, 0)), "starttls", close=True
 )
 _TOO_MANY_LOGINS = Verdict(
-    Reply(421, "Too many failed logins", Status(4, 7, 0)), "login", close=True
+    Reply(421, "Too many failed logins", Status(4, 7, 0)),
+    "login",
+    close=True,
+    limit=Limit.FAILED_LOGINS,
 )
-_IDLE = Verdict(TOO_MANY_ERRORS, "idle", close=True)
+_IDLE = Verdict(TOO_MANY_ERRORS, "idle", close=True, limit=Limit.IDLE_COMMANDS)
 # RFC 5321 §4.1.1.8.
 _HELP = Reply(214, "See RFC 5321 for what can be said here", Status(2, 0, 0))
 # RFC 6710 and the registry of RFC 5248: the text begins with the priority that was given.
@@ -87,8 +96,7 @@ _CHUNK_OK = Reply(250, "OK", Status(2, 0, 0))
 async def connected(session: "Session", event: Connected) -> Reply:
     """Greet, unless there is no room or the rules do not want to."""
     if (crowd := session.arrival.crowd) is not None:
-        refusal = _BUSY if crowd is Crowd.BUSY else _CROWDED
-        session.port.hits(crowd.value)
+        refusal = _CROWDS[crowd]
         session.refuse("connect", refusal)
         return refusal.reply
     if session.port.is_stopping:
@@ -159,6 +167,8 @@ async def _continue_login(session: "Session", response: bytes | None) -> Reply:
     if reply.code == 235:
         session.introduce(session.facts.client.helo, login.account, extended=True)
         return reply
+    if login.limit is not None:
+        session.port.hits(login.limit)
     session.failed_logins += login.has_failed
     if session.failed_logins >= session.port.max_failed_logins:
         session.refuse("auth", _TOO_MANY_LOGINS)
@@ -247,12 +257,12 @@ def body_octets(session: "Session", event: BodyOctets) -> Answer:
 async def chunk_received(session: "Session", event: ChunkReceived) -> Reply:
     """A flaw ends the transaction at once, so that the client need not send the rest."""
     transaction = _transaction(session)
-    verdict = Verdict(event.flaw, "content") if event.flaw else transaction.flaw
+    verdict = of_protocol(event.flaw, "content") if event.flaw else transaction.flaw
     if verdict is None:
         return (None if event.size else _waste(session)) or _CHUNK_OK
     session.refuse("data", verdict)
     await session.end_transaction()
-    return verdict.reply
+    return _count_verdict(session, verdict.reply)
 
 
 async def content_received(session: "Session", event: ContentReceived) -> Reply:
@@ -267,13 +277,22 @@ async def _take(session: "Session", transaction: Transaction, event: ContentRece
     content = await transaction.finish(session.facts, event)
     if isinstance(content, Verdict):
         session.refuse("data", content)
-        return content.reply
+        return _count_verdict(session, content.reply)
     accept = session.port.intake.accept
     receipt = await accept(session.facts, content, transaction.examination)
     if receipt.close:
         session.hang_up()
-    session.idle_commands = 0
-    return receipt.reply
+    return _count_verdict(session, receipt.reply)
+
+
+def _count_verdict(session: "Session", reply: Reply) -> Reply:
+    """A message that is taken is what a session is for. One that is refused for good counts as what
+    gets no mail further; it is said to be, whatever comes then."""
+    if reply.is_positive:
+        session.idle_commands = 0
+    elif not reply.is_temporary and _waste(session):
+        session.hang_up()
+    return reply
 
 
 async def reset(session: "Session", event: Reset) -> Reply:
@@ -346,7 +365,7 @@ def _become(session: "Session", said: dict[str, str]) -> None:
 
 def mistake(session: "Session", event: Mistake) -> Reply:
     """Something malformed; the core counts these and closes after too many."""
-    session.refuse("command", Verdict(event.reply, "syntax"), event.line)
+    session.refuse("command", of_protocol(event.reply, "syntax"), event.line)
     return event.reply
 
 

@@ -19,6 +19,7 @@ from merpati.journal.events import CANNOT_CHECK, MAX_TEXT, LoggedIn, LoginFailed
 from merpati.journal.journal import Journal
 from merpati.mail.address import Address, AddressError
 from merpati.mail.trace import Client
+from merpati.policy.limit import Limit
 from merpati.reception.failures import Failures
 from merpati.reception.hasher import Hasher, LoginBusy
 from merpati.reception.witness import Witness
@@ -98,6 +99,8 @@ class Login:
         self.account: Address | None = None
         """Who logged in, once the reply is 235."""
         self.has_failed = False
+        self.limit: Limit | None = None
+        """Which one it was refused by."""
         self._asked = ""
         self._refusal: Reply | None = None
         """What has been decided though the client is owed a challenge before it."""
@@ -109,6 +112,7 @@ class Login:
         try:
             return await self._conclude(self._exchange.step(response))
         except LoginBusy as error:
+            self.limit = Limit.WAITING_LOGINS
             return self._refuse("", str(error), _BUSY)
         except IdentityUnavailable as error:
             return self._refuse(self._asked, CANNOT_CHECK, _BUSY, str(error))
@@ -122,14 +126,14 @@ class Login:
                 case Succeeded():
                     # Many may have been heard at once: what is above the limit is not told.
                     if not self._may_try(step.username):
-                        return self._refuse(step.username, _LIMITED, _NOT_NOW)
+                        return self._limit(step.username)
                     return self._welcome(step)
                 case Rejected():
                     return await self._reject(step)
                 case VerifyPassword() | FetchKeys() | VerifyToken() | VerifyCertificate():
                     self._asked = step.username
                     if not self._may_try(step.username):
-                        return self._refuse(step.username, _LIMITED, _NOT_NOW)
+                        return self._limit(step.username)
                     is_token = isinstance(step, VerifyToken)
                     step = self._exchange.answer(await self._witness.answer(step))
                     if is_token and isinstance(step, Challenge):
@@ -186,13 +190,17 @@ class Login:
         if rejected.malformed:
             return self._refuse(rejected.username, rejected.why, _MALFORMED)
         if not self._may_try(rejected.username):
-            return self._refuse(rejected.username, _LIMITED, _NOT_NOW)
+            return self._limit(rejected.username)
         delay = self._logins.failures.failed(self._counted(rejected.username), self._client.ip)
         # For the journal alone: the client is told the same whatever is wrong.
         why = self._witness.why or rejected.why
         reply = self._refuse(rejected.username, why, _WRONG, self._witness.detail)
         await self._logins.clock.sleep(delay)
         return reply
+
+    def _limit(self, username: str) -> Reply:
+        self.limit = Limit.FAILED_LOGINS
+        return self._refuse(username, _LIMITED, _NOT_NOW)
 
     def _refuse(self, username: str, why: str, reply: Reply, detail: str = "") -> Reply:
         self.account = None

@@ -12,6 +12,7 @@ from merpati.intake import Intake
 from merpati.journal.events import LoginFailed
 from merpati.journal.limits import Limits
 from merpati.mail.trace import Client, Tls
+from merpati.policy.limit import Limit
 from merpati.policy.prefix import without_zone
 from merpati.policy.rule import Facts
 from merpati.reception.login import PLUS, Login, Logins
@@ -79,7 +80,8 @@ class PortSettings:
     least_rate: float = 500.0
     """Octets a second that content must come with on average, after one `patience`."""
     idle_commands: int = 100
-    """NOOP, RSET, EHLO and the like between two messages."""
+    """NOOP, RSET, EHLO and the like, and messages that are refused for good, between two that are
+    taken."""
 
 
 class Port:
@@ -144,20 +146,25 @@ class Port:
         """When slots become short, those who stand idle since before have to hurry as well."""
         was_short, self.is_short = self.is_short, self._has_few_slots()
         if self.is_short and not was_short:
-            self.hits("slots are short")
+            self.hits(Limit.SLOTS)
             for session in self._sessions:
                 session.hurry()
 
     def _has_few_slots(self) -> bool:
         return self._standing * 4 > self.settings.connections * 3
 
-    def hits(self, limit: str) -> None:
+    @property
+    def name(self) -> str:
+        """As limits that are hit here are listed."""
+        return self.settings.role.value
+
+    def hits(self, limit: Limit) -> None:
         """Count what a limit did."""
-        self._limits.hit(f"{self.settings.role.value}: {limit}")
+        self._limits.hit(f"{self.name}: {limit.value}")
 
     def may_journal(self, rule: str) -> bool:
         """Whether one more refusal by this rule may stand in the journal."""
-        return self._limits.may_tell(f"{self.settings.role.value}: refused by {rule}")
+        return self._limits.may_tell(f"{self.name}: refused by {rule}")
 
     def stop(self) -> None:
         """End sessions that are between transactions; those within one finish it first."""
@@ -214,7 +221,7 @@ class Port:
         is_missing = MISSING_CERTIFICATE in error.cause
         if not (isinstance(error, CertificateError) or is_missing):
             return
-        self.hits("client certificates refused")
+        self.hits(Limit.CERTIFICATES)
         if self.may_journal("certificate"):
             why = "no certificate was shown" if is_missing else "the certificate is not accepted"
             self.intake.journal.note(

@@ -8,24 +8,31 @@ is read from its client, who sees a slow connection.
 import asyncio
 from collections import Counter, deque
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from merpati.clock import Clock
 
 SMALL = 64 * 1024
 """Octets of content that a session may hold without a share: nearly all mail is smaller."""
+_FEWEST = 8
+"""Shares of a worker, however many there are."""
 
 
 @dataclass(frozen=True, slots=True)
 class RoomSettings:
     """A share is about a MiB: what is held, and what is on its way to the store."""
 
-    shares: int = 64
+    shares: int = 48
     """Large messages that are received at a time."""
-    each: int = 16
+    each: int = 12
     """Of them for one stranger (an address, or an IPv6 /64), so that no one can take them all."""
     patience: float = 60.0
     """Seconds that one waits for a share. RFC 5321 §4.5.3.2.5: a client waits three minutes."""
+
+    def divided(self, workers: int) -> "RoomSettings":
+        """One worker's part: so many together have the memory that a single one would have."""
+        shares = max(_FEWEST, self.shares // workers)
+        return replace(self, shares=shares, each=max(1, self.each * shares // self.shares))
 
 
 class Room:

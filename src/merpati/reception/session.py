@@ -4,8 +4,9 @@ Most of what is asked is answered within the call that brings the octets (`_take
 wait, for the disk or for a rule, wakes the session's task.
 
 Deadlines. A command has five minutes in all (RFC 5321 §4.5.3.2.7), however it trickles in; content
-has that between pieces and a least rate besides, so that no slot is held by dripping. When slots
-are short the patience is short.
+has that between pieces and a least rate besides, so that no slot is held by dripping. Time in which
+we read nothing, waiting for the disk or for room, is not the client's. When slots are short the
+patience is short.
 """
 
 from collections.abc import Awaitable, Coroutine
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from merpati.mail.address import Address
 from merpati.mail.trace import Tls
+from merpati.policy.limit import Limit
 from merpati.policy.rule import Moment
 from merpati.policy.verdict import Verdict
 from merpati.reception.commands import COMMANDS
@@ -44,7 +46,7 @@ class Session:
         self.login: Login | None = None
         self.failed_logins = 0
         self.idle_commands = 0
-        """Commands since the last that got mail further."""
+        """Commands, and messages that were refused for good, since the last one that was taken."""
         self._stream = arrival.stream
         self._smtp = ServerConnection(
             port.protocol,
@@ -65,7 +67,7 @@ class Session:
             await self._pump()
         except WireTimeout:
             if self.port.is_short:
-                self.port.hits("too slow while slots are short")
+                self.port.hits(Limit.SLOW)
             self._smtp.close(SHUTTING_DOWN if self.port.is_stopping else TIMED_OUT)
         except WireError:
             return  # The client is gone: nobody is left to be told.
@@ -128,8 +130,15 @@ class Session:
         if awaited is None:
             # 64 KiB of tiny commands would hold the loop for tens of milliseconds.
             await self.port.clock.sleep(0)
-        else:
+        elif self._content_since is None:
             self._answer(await awaited)
+        else:
+            begun = self.port.clock.monotonic()
+            answer = await awaited
+            if self._content_since is not None:
+                # The client could not send meanwhile: its time does not run.
+                self._content_since += self.port.clock.monotonic() - begun
+            self._answer(answer)
 
     def _answer(self, reply: Reply | None) -> None:
         self._smtp.answer(reply)
@@ -160,7 +169,10 @@ class Session:
         return verdict
 
     def refuse(self, stage: str, verdict: Verdict, line: bytes = b"") -> None:
-        """Journal a refusal, and end the connection behind it if the rule wants that."""
+        """Journal a refusal, count the limit that it is, and end the connection behind it if the
+        rule wants that."""
+        if verdict.limit is not None:
+            self.port.hits(verdict.limit)
         if self.port.may_journal(verdict.rule):
             self.port.intake.refuse(stage, self.facts, verdict, line)
         self._hangs_up = self._hangs_up or verdict.close
@@ -193,7 +205,8 @@ class Session:
         """Forget what was said since MAIL. The counts of recipients stay the session's."""
         transaction, self.transaction = self.transaction, None
         self._content_since = None
-        self.facts.envelope = self.facts.recipient = self.facts.judgement = None
+        self.facts.envelope = self.facts.recipient = None
+        self.facts.judgement = self.facts.replayed = None
         self.facts.known_recipients = 0
         if transaction is not None and (waiting := transaction.discard()) is not None:
             await waiting

@@ -12,9 +12,10 @@ from merpati.clock import Clock
 from merpati.intake import TOO_MANY_HEADERS, Intake, Stamp, Stamped, storage_verdict
 from merpati.mail.envelope import DEFAULT_NOTIFY, Body, DeliverBy, Envelope, Recipient
 from merpati.mail.headers import Headers
+from merpati.policy.limit import Limit
 from merpati.policy.prefix import neighbourhoods
 from merpati.policy.rule import Facts
-from merpati.policy.verdict import Verdict
+from merpati.policy.verdict import Verdict, of_protocol
 from merpati.queue.queue import Draft
 from merpati.reception.room import SMALL, Room
 from merpati.smtp.events import ContentReceived, MailFrom, RcptTo
@@ -24,11 +25,18 @@ from merpati.storage.errors import StorageError
 
 PART = 256 * 1024
 """Octets of one part; no more than about two are held in memory for one message."""
+_EXAMINED = 64 * 1024
+"""Octets that are examined in one turn of the loop: all the bodies that ten signatures can ask for
+take 0.4 ms of text of that size, and 0.8 ms of what a stranger makes to be slow."""
+_LONG = 16 * 1024
+"""Octets of a header section that takes a turn to be read, and another to be kept; most have 4."""
 _PIECES = 256
 """Held apart at most: a piece costs 50 octets besides its own, and may be one octet long."""
 # RFC 3463 §3.4: X.3.1 is the system's storage; memory is that too.
 NO_ROOM = Verdict(
-    Reply(452, "Too many large messages at once, try again later", Status(4, 3, 1)), "room"
+    Reply(452, "Too many large messages at once, try again later", Status(4, 3, 1)),
+    "room",
+    limit=Limit.LARGE_MESSAGES,
 )
 
 
@@ -115,10 +123,10 @@ class Transaction:
             await waiting
         facts.size = self._size
         if event.flaw is not None:
-            return Verdict(event.flaw, "content")
+            return of_protocol(event.flaw, "content")
         octets = b"".join(self._held)
         if self._draft is None:
-            octets = self._look_at(octets, facts)
+            octets = await self._look_at(octets, facts)
         elif octets and self.flaw is None:
             await self._go_on(self._draft, octets)
         if self.flaw is not None:
@@ -163,7 +171,7 @@ class Transaction:
         if self._draft is not None:
             await self._go_on(self._draft, octets)
             return
-        octets = self._look_at(octets, facts)
+        octets = await self._look_at(octets, facts)
         if self.flaw is not None:
             return
         # The id stands in the first octets, so it is given before the end is seen.
@@ -174,8 +182,7 @@ class Transaction:
             await self._write(self._draft, octets)
 
     async def _go_on(self, draft: Draft, octets: bytes) -> None:
-        if self.examination is not None:
-            self.examination.update(octets)
+        await self._examine(octets)
         await self._write(draft, octets)
 
     async def _write(self, draft: Draft, octets: bytes) -> None:
@@ -186,16 +193,33 @@ class Transaction:
         except StorageError as error:
             self._give_up(storage_verdict(error))
 
-    def _look_at(self, beginning: bytes, facts: Facts) -> bytes:
+    async def _examine(self, body: bytes) -> None:
+        """What is found of the next octets of the body; others have their turns meanwhile."""
+        if self.examination is None:
+            return
+        for at in range(0, len(body), _EXAMINED):
+            if at:
+                await self._intake.clock.sleep(0)
+            self.examination.update(body[at : at + _EXAMINED])
+
+    async def _look_at(self, beginning: bytes, facts: Facts) -> bytes:
         """The beginning as it is kept. It is examined as it came: so it was signed."""
         facts.headers = Headers.scan(beginning)
         if facts.headers.truncated:
             self._give_up(TOO_MANY_HEADERS)
             return beginning
         self.examination = self._intake.examination(facts)
-        if self.examination is not None:
-            self.examination.update(beginning[facts.headers.size :])
+        if self.examination is None:
+            return self._intake.beginning(facts, beginning)
+        await self._pause(facts)
+        await self._examine(beginning[facts.headers.size :])
+        await self._pause(facts)
         return self._intake.beginning(facts, beginning)
+
+    async def _pause(self, facts: Facts) -> None:
+        """Others have their turn behind each look at a header section that is long."""
+        if facts.headers.size > _LONG:
+            await self._intake.clock.sleep(0)
 
     def _give_up(self, flaw: Verdict) -> None:
         self.flaw = flaw

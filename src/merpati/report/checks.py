@@ -5,9 +5,12 @@ in everybody's documentation. What stands in the DNS is shown as it is.
 """
 
 import re
+from collections.abc import Iterator
 
-from merpati.journal.events import Check
+from merpati.journal.events import Check, RecordSeen, SealSeen
 
+MAX_TOLD = 4096
+"""Characters of a line: a record that is kept has 2,048, and what is said of it fewer."""
 _METHODS = {"iprev": "reverse name", "spf": "SPF", "dkim": "DKIM", "arc": "ARC", "dmarc": "DMARC"}
 _LABELS = {"id": {"iprev": "nama balik"}}
 _ASKS = {
@@ -27,6 +30,27 @@ _LOOKUPS = {
     "id": "{} dari 10 pencarian, {} dari 2 tidak menemukan apa pun",
 }
 _VOUCHED = {"en": "{}, who is trusted, vouches for it", "id": "{}, yang dipercaya, menjaminnya"}
+_RECORD = {"en": "{}, record of {}", "id": "{}, catatan {}"}
+_SEAL = {"en": "{}, set {}", "id": "{}, set {}"}
+_CLAIMS = {
+    "en": {
+        "none": "it found no chain before it",
+        "pass": "it found the chain before it good",
+        "fail": "it found the chain before it broken",
+    },
+    "id": {
+        "none": "ia tidak menemukan rantai sebelumnya",
+        "pass": "ia mendapati rantai sebelumnya baik",
+        "fail": "ia mendapati rantai sebelumnya rusak",
+    },
+}
+_UNSEEN = {"en": "not checked", "id": "tidak diperiksa"}
+_NO_RECORD = {"en": "no record", "id": "tidak ada catatan"}
+_NO_ANSWER = {"en": "the DNS did not answer for now", "id": "DNS saat itu tidak menjawab"}
+_LEFT_OFF = {
+    "en": ("{}, left off", "{} more were seen, for which there was no room"),
+    "id": ("{}, tidak dimuat", "{} lagi dilihat, tetapi tidak ada tempat"),
+}
 
 # What the checks say of their own accord, each as a pattern for the whole of it.
 _INDONESIAN = {
@@ -47,6 +71,9 @@ _INDONESIAN = {
     ),
     "whether a domain is aligned could not be asked for": (
         "apakah domainnya selaras sekarang tidak dapat ditanyakan"
+    ),
+    "the record is longer than the (.+) characters that are kept": (
+        "catatan lebih panjang daripada {0} karakter yang disimpan"
     ),
     "the record could not be asked for": "catatannya sekarang tidak dapat ditanyakan",
     "the record has no policy that can be read": "kebijakan dalam catatan tidak dapat dibaca",
@@ -81,6 +108,10 @@ _INDONESIAN = {
     "the records are too long together": "semua catatan bersama terlalu panjang",
     "a name has more than a hundred addresses": "sebuah nama punya lebih dari seratus alamat",
     # DKIM
+    "the message has no signature: nothing in it proves who wrote it": (
+        "pesan ini tidak ditandatangani: tidak ada apa pun di dalamnya yang membuktikan siapa"
+        " penulisnya"
+    ),
     "the header was altered, or the key is another one": "kepala diubah, atau kuncinya lain",
     "header and body were altered, or the key is another one": (
         "kepala dan isi diubah, atau kuncinya lain"
@@ -126,21 +157,28 @@ _INDONESIAN = {
     "From is not signed": "From tidak ditandatangani",
     # ARC
     "the message: (.+)": "pesannya: {0}",
-    "a seal: (.+)": "segelnya: {0}",
-    "number (.+) was altered": "nomor {0} diubah",
+    "what it seals was altered, or the key is another one": (
+        "yang disegel diubah, atau kuncinya lain"
+    ),
     "the newest host found the chain broken": "host terbaru mendapati rantainya rusak",
     "the newest signature of the message: (.+)": "tanda tangan terbaru: {0}",
-    "a part of a set lacks": "ada bagian yang kurang",
+    "set (.+) lacks its (.+)": "set {0} tidak punya {1}",
     "a part of a set cannot be read: .*": "ada bagian yang tidak dapat dibaca",
     "a part of a set has no number": "ada bagian tanpa nomor",
-    "a part of a set is there twice": "ada bagian yang ganda",
-    "a seal has h=, which it must not": "segel memuat h=, padahal tidak boleh",
+    "a part of set (.+) is there twice": "ada bagian set {0} yang ganda",
+    "the seal of set (.+) has h=, which it must not": (
+        "segel set {0} memuat h=, padahal tidak boleh"
+    ),
+    "the seal of set (.+) does not say what it must of the chain before it": (
+        "segel set {0} tidak menyatakan yang seharusnya tentang rantai sebelumnya"
+    ),
+    "the seal of set ([0-9]+): (.+)": "segel set {0}: {1}",
     "a signature of the message covers seals, which it must not": (
         "tanda tangan pesan mencakup segel, padahal tidak boleh"
     ),
-    "more than (.+) sets": "lebih dari {0} perangkat",
-    "a seal does not say what it must of the chain before it": (
-        "segel tidak menyatakan yang seharusnya tentang rantai sebelumnya"
+    "more than (.+) sets": "lebih dari {0} set",
+    "the sets have more tags than are read": (
+        "semua set bersama punya lebih banyak tag daripada yang dibaca"
     ),
 }
 _PATTERNS = [(re.compile(said), words) for said, words in _INDONESIAN.items()]
@@ -148,12 +186,8 @@ _PATTERNS = [(re.compile(said), words) for said, words in _INDONESIAN.items()]
 
 def told(check: Check, language: str) -> tuple[str, str]:
     """A label and what is said of one check; strangers' words in it are not yet made safe."""
-    label = _LABELS.get(language, {}).get(check.method) or _METHODS.get(check.method, check.method)
-    if check.identity == "helo":
-        label += " (HELO)"
-    about = f"{check.about} ({check.selector})" if check.selector else check.about
     pieces = [
-        f"{check.result} {about}".rstrip(),
+        f"{check.result} {_named(check.about, check.selector)}".rstrip(),
         _said(check.alignment, language),
         *(_said(piece, language) for piece in check.why.split("; ")),
         check.mechanism,
@@ -162,7 +196,44 @@ def told(check: Check, language: str) -> tuple[str, str]:
         _VOUCHED[language].format(check.vouched) if check.vouched else "",
         check.record,
     ]
-    return label, "; ".join(piece for piece in pieces if piece)
+    return _label(check, language), "; ".join(piece for piece in pieces if piece)
+
+
+def _label(check: Check, language: str) -> str:
+    label = _LABELS.get(language, {}).get(check.method) or _METHODS.get(check.method, check.method)
+    return f"{label} (HELO)" if check.identity == "helo" else label
+
+
+def evidence(check: Check, language: str) -> Iterator[tuple[str, str]]:
+    """A line each of what one check went by, beside what `told` says: a label and a text, in which
+    strangers' words are not yet made safe."""
+    method = _label(check, language)
+    for seal in check.seals:
+        yield _SEAL[language].format(method, seal.instance), _sealed(seal, language)
+    for one in check.seen:
+        yield _RECORD[language].format(method, one.name), _found(one, language)
+    if check.left_off:
+        label, text = _LEFT_OFF[language]
+        yield label.format(method), text.format(check.left_off)
+
+
+def _sealed(seal: SealSeen, language: str) -> str:
+    claims = _CLAIMS[language].get(seal.claims, "")
+    pieces = [
+        f"{seal.result or _UNSEEN[language]} {_named(seal.sealer, seal.selector)}".rstrip(),
+        f"{claims} (cv={seal.claims})".lstrip() if seal.claims else "",
+    ]
+    return "; ".join(filter(None, pieces))
+
+
+def _found(one: RecordSeen, language: str) -> str:
+    if one.record:
+        return one.record
+    return (_NO_RECORD if one.answered else _NO_ANSWER)[language]
+
+
+def _named(domain: str, selector: str) -> str:
+    return f"{domain} ({selector})" if selector else domain
 
 
 def _lookups(check: Check, language: str) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from merpati.diagnosis.cause import Diagnosis
+from merpati.diagnosis.own_words import translated
 from merpati.diagnosis.texts import explain
 from merpati.mail.envelope import Body, BodyType, Envelope, Recipient, Return
 from merpati.mail.headers import Headers
@@ -144,7 +145,8 @@ def _paragraph(owed: Owed, words: Wording, language: str) -> list[str]:
         lines.append(f"    {words.until}: {date_time(int(owed.until))}")
     if owed.reply:
         who = shown(owed.host) or words.this_server
-        lines.append(f"    {words.said.format(host=who)}: {shown(owed.reply)}")
+        reply = owed.reply if owed.host else translated(owed.reply, language)
+        lines.append(f"    {words.said.format(host=who)}: {shown(reply)}")
     return [*lines, ""]
 
 
@@ -216,7 +218,7 @@ def _typed(kind: str, address: str, utf8: bool) -> str:
     if kind.lower() == "utf-8":
         # RFC 6533 §3: escaped where the report is ASCII, or where a character acts on who reads.
         clean = utf8_address(address, unitext=utf8 and clean == address)
-    return f"{kind}; {clean}"
+    return f"{shown(kind)}; {clean}"
 
 
 def _will_retry(owed: Owed) -> bool:

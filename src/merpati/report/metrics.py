@@ -89,6 +89,9 @@ class Metrics:
         )
         self.received = Counter("received_octets", "Octets of messages taken.")
         self.refused = Counter("refused", "What was refused to clients, by rule.", "rule")
+        self.replayed = Counter(
+            "replayed", "Messages whose signature came too often by others, by end.", "result"
+        )
         self.delivered = Counter("delivered", "Recipients delivered, by route.", "route")
         self.deferred = Counter("deferred", "Attempts put off, by cause.", "cause")
         self.failed = Counter("failed", "Recipients that failed, by cause.", "cause")
@@ -118,9 +121,13 @@ class Metrics:
         self.received.add(amount=event.size)
         for forward in event.forwards:
             self.forwarded.add(forward.kept or "rewritten")
+        if event.replay is not None:
+            self.replayed.add("accepted")
 
     def _on_refused(self, event: Refused) -> None:
         self.refused.add(event.rule)
+        if event.replay is not None:
+            self.replayed.add("refused")
 
     def _on_delivered(self, event: Delivered) -> None:
         self.delivered.add(event.attempt.route)

@@ -105,7 +105,9 @@ class Notices:
         except StorageError as error:
             if not error.is_damaged:
                 raise
-            self._put_it_off(owed, error)
+            # A debt that is damaged stays so. What SQLite says of the file behind a disk that
+            # failed, it may take back once the store has recovered.
+            self._put_it_off(owed, error, _PUT_OFF if owed[0].damage else _LOOK_AGAIN)
         except OSError as error:
             # The machine is out of files or memory; it may have some at the next look.
             self._put_it_off(owed, error, _LOOK_AGAIN)

@@ -26,6 +26,7 @@ POLICIES = {
         "sts-enforce": "MTA-STS: the domain demands a valid certificate",
         "sts-testing": "MTA-STS, in testing: checked, and mail goes whatever comes of it",
         "waived": "the sender (TLS-Required: No): it goes whatever its domain demands of TLS",
+        "requiretls": "the sender (REQUIRETLS): only with a valid certificate",
     },
     "id": {
         "none": "rute: tanpa TLS",
@@ -35,6 +36,7 @@ POLICIES = {
         "sts-enforce": "MTA-STS: domainnya menuntut sertifikat yang sah",
         "sts-testing": "MTA-STS, masa uji: diperiksa, tetapi surat tetap dikirim",
         "waived": "pengirim (TLS-Required: No): tetap dikirim apa pun tuntutan TLS domainnya",
+        "requiretls": "pengirim (REQUIRETLS): hanya dengan sertifikat yang sah",
     },
 }
 """Who decided what a host had to prove."""
@@ -76,6 +78,18 @@ PROOFS = {
     },
 }
 
+UNDEMANDED = {
+    "en": {
+        "valid": "good: an authority that we trust vouches that it is {name}",
+        "refused": "refused: {why}",
+    },
+    "id": {
+        "valid": "sah: otoritas yang dipercaya menjamin bahwa host itu {name}",
+        "refused": "ditolak: {why}",
+    },
+}
+"""What had come of a certificate, had it been demanded."""
+
 LABELS = {
     "en": {
         "client": "client",
@@ -92,8 +106,10 @@ LABELS = {
         "tls": "encryption",
         "plain": "none",
         "signed": "signed with",
+        "certificate": "certificate",
         "policy": "decided by",
         "lacking": "TLS lacks",
+        "undemanded": "had it been demanded",
         "reply": "answer",
         "why": "Why",
         "next": "What to do",
@@ -119,8 +135,10 @@ LABELS = {
         "tls": "enkripsi",
         "plain": "tidak ada",
         "signed": "ditandatangani dengan",
+        "certificate": "sertifikat",
         "policy": "ditentukan oleh",
         "lacking": "TLS kurang",
+        "undemanded": "seandainya dituntut",
         "reply": "jawaban",
         "why": "Sebab",
         "next": "Langkah berikutnya",
@@ -204,6 +222,11 @@ REASONS: dict[str, dict[str, str]] = {
         "of another user": "milik pengguna lain",
         "cannot be checked now": "tidak dapat diperiksa sekarang",
         "the client cancelled": "dibatalkan oleh klien",
+        "it is a notice itself": "pesan itu sendiri pemberitahuan",
+        "the sender is null": "tidak ada pengirim yang dapat diberi tahu",
+        "the sender was not proved": "pengirimnya tidak terbukti",
+        "it is an automatic answer": "pesan itu jawaban otomatis",
+        "an administrator said so": "atas kata administrator",
     },
 }
 """Reasons of our own that no connection has; those stand in `diagnosis.own_words`."""

@@ -35,9 +35,9 @@ from merpati.journal.events import (
     SiteHeld,
     Unnoticed,
 )
-from merpati.report import forwards
+from merpati.report import forwards, replays, suspension
 from merpati.report import waiting as queue_view
-from merpati.report.checks import told
+from merpati.report.checks import MAX_TOLD, evidence, told
 from merpati.report.sentences import (
     ACCEPTED_BY,
     ACTIONS,
@@ -50,6 +50,7 @@ from merpati.report.sentences import (
     REPORTS,
     SENTENCES,
     STAGES,
+    UNDEMANDED,
     WITNESSES,
 )
 from merpati.report.shown import shown
@@ -122,7 +123,7 @@ def _chapter(event: Event, language: str) -> Chapter:
         at=event.at,
         kind=kind,
         told=SENTENCES[language][kind].format(**facts | _extra(event, language)),
-        details=tuple(_details(event, language)),
+        details=(*_details(event, language), *_checks(event, language)),
         dialogue=tuple(_lines(event, language)),
         diagnosis=_advice(event, language),
     )
@@ -187,6 +188,8 @@ def _extra(event: Event, language: str) -> dict[str, str]:
 def _why(event: Event, language: str) -> str:
     """The reason of an event behind a colon; nothing where none was given."""
     why = getattr(event, "why", "")
+    if isinstance(event, AccountSuspended):
+        why = suspension.reason(why, language)
     return f": {shown(REASONS[language].get(why) or translated(why, language))}" if why else ""
 
 
@@ -208,19 +211,17 @@ def _details(event: Event, language: str) -> list[str]:
         found += [(labels["alias"], " → ".join(pair)) for pair in event.aliases[:20]]
         found += [forwards.told(one, language) for one in event.forwards[:20]]
         found.append((labels["tls"], event.tls or labels["plain"]))
-        found += [told(check, language) for check in event.checks]
     if isinstance(event, Delivered | Failed | Deferred | Expired):
         found.append((labels["reply"], translated(event.reply, language)))
     if isinstance(event, LoggedIn | LoginFailed):
         found += _login(event, language)
     if isinstance(event, Refused):
         found += _refused(event, labels)
-        found += [told(check, language) for check in event.checks]
     attempt = _attempt(event)
     if attempt and attempt.host and (attempt.tls or attempt.dialogue):
         found.append((labels["tls"], _encryption(attempt, attempt.host, language)))
         found.append((labels["signed"], ", ".join(attempt.signed)))
-        if attempt.policy == "waived":
+        if attempt.policy in ("waived", "requiretls"):
             found.append((labels["policy"], POLICIES[language][attempt.policy]))
     if isinstance(event, Opened) and (event.tls or not event.error):
         found.append((labels["tls"], _encryption(event, event.name or event.host, language)))
@@ -229,8 +230,22 @@ def _details(event: Event, language: str) -> list[str]:
     if isinstance(event, Opened) and (event.tls or not event.error or event.policy in _DEMAND):
         found.append((labels["policy"], POLICIES[language].get(event.policy, event.policy)))
     if isinstance(event, Opened):
+        found.append((labels["certificate"], _certificate(event)))
+        found.append((labels["undemanded"], _undemanded(event, language)))
         found.append((labels["lacking"], _lacking(event, language)))
     return [f"{label}: {shown(value)}" for label, value in found if value]
+
+
+def _checks(event: Event, language: str) -> Iterator[str]:
+    """Whole, since they are bounded where they are written."""
+    if not isinstance(event, Accepted | Refused):
+        return
+    for check in event.checks:
+        for label, value in (told(check, language), *evidence(check, language)):
+            yield f"{shown(label)}: {shown(value, MAX_TOLD)}"
+    if event.replay is not None:
+        label, value = replays.told(event.replay, language)
+        yield f"{label}: {shown(value)}"
 
 
 _DEMAND = {"required", "dane", "sts-enforce"}
@@ -246,12 +261,32 @@ def _encryption(one: Attempt | Opened, name: str, language: str) -> str:
     return f"{one.tls}; {proof.format(name=shown(name))}"
 
 
+def _certificate(event: Opened) -> str:
+    digest = f"SHA-256 {event.certificate}" if event.certificate else ""
+    return ", ".join(filter(None, (event.certificate_name, digest)))
+
+
+def _undemanded(event: Opened, language: str) -> str:
+    """What had come of the certificate, had anybody demanded one."""
+    sentences = UNDEMANDED[language]
+    if not event.certificate_check:
+        return ""
+    if event.certificate_check == "valid":
+        return sentences["valid"].format(name=shown(event.name))
+    lacks = (_lack(flaw, language) for flaw in event.certificate_check.split(","))
+    return sentences["refused"].format(why="; ".join(lacks))
+
+
 def _lacking(event: Opened, language: str) -> str:
     """What its domain wanted of TLS and it had not; what only we wished for is not worth a line."""
     if not event.tls_failure or event.policy in ("none", "opportunistic"):
         return ""
-    words = LACKING[language].get(event.tls_failure, "")
-    return f"{words} ({event.tls_failure})" if words else event.tls_failure
+    return _lack(event.tls_failure, language)
+
+
+def _lack(flaw: str, language: str) -> str:
+    words = LACKING[language].get(flaw, "")
+    return f"{words} ({flaw})" if words else flaw
 
 
 def _login(event: LoggedIn | LoginFailed, language: str) -> list[tuple[str, str]]:

@@ -59,6 +59,8 @@ class Suspending:
         self._door, self._settings = door, settings
         self._seen: list[User] = []
         self._suspects: dict[Address, str] = {}
+        self._decided: list[AccountSuspended] = []
+        """What the journal does not have yet: the directory would not say it a second time."""
         self._is_settled = False
         """Nobody is suspended, and nothing is held for it."""
 
@@ -87,6 +89,7 @@ class Suspending:
         for account, why in list(self._suspects.items()):
             await self._suspend(account, why)
             del self._suspects[account]  # Not before: storage may have no room now.
+        await self._write_down()
         suspensions = await self._parts.registrar.suspensions()
         suspended = [user for user, _ in suspensions]
         if suspended != self._seen:
@@ -116,8 +119,14 @@ class Suspending:
         parts, now = self._parts, self._parts.clock.now()
         with suppress(DirectoryError):  # Nobody is suspended who was removed meanwhile.
             if await parts.registrar.suspend(account, Suspension(now, why), told=False):
-                event = AccountSuspended(at=now, login=str(account), why=why, by=BY_ITSELF)
-                await parts.journal.append([event])
+                self._decided.append(
+                    AccountSuspended(at=now, login=str(account), why=why, by=BY_ITSELF)
+                )
+
+    async def _write_down(self) -> None:
+        if self._decided:
+            await self._parts.journal.append(self._decided)
+            self._decided = []
 
     async def _tell(self, user: User) -> None:
         envelope, content = build(user, self._settings, self._parts.clock.now())

@@ -103,6 +103,20 @@ def _protocols(hosts: MailHosts) -> Iterator[tuple[str, str, int, str]]:
         yield "SMTP", hosts.hostname, hosts.submission, "TLS"
 
 
+def outlook_question(address: Address) -> bytes:
+    """What Outlook asks when somebody of this address wants to log in."""
+    return (
+        '<?xml version="1.0" encoding="utf-8"?>\n'
+        f'<Autodiscover xmlns="{_OUTLOOK}/outlook/requestschema/2006">\n'
+        "  <Request>\n"
+        f"    <EMailAddress>{escape(str(address))}</EMailAddress>\n"
+        f"    <AcceptableResponseSchema>{_OUTLOOK}/outlook/responseschema/2006a"
+        "</AcceptableResponseSchema>\n"
+        "  </Request>\n"
+        "</Autodiscover>\n"
+    ).encode()
+
+
 def asked_address(octets: bytes) -> Address | None:
     """Whose settings Outlook asks for; None for what is no such question.
 

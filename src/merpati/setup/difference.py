@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from merpati.dns.update import RecordSet
+from merpati.setup.caveat import Harm
 from merpati.setup.finding import Finding, State, has_tag, is_for
 from merpati.setup.plan import Subject
 from merpati.setup.record import TTL, Kind, Purpose, Record, zone_value
@@ -29,6 +30,8 @@ class Reason(Enum):
     """It leads to other hosts."""
     LONG = "long"
     """Shortening it is for people."""
+    YOURS = "yours"
+    """What is wrong is nothing that another value of ours puts right."""
     UNSERVED = "unserved"
     """The policy would have to be there first, and this server does not serve it."""
 
@@ -99,7 +102,11 @@ def difference(
         elif state in _WRITTEN:
             key = (before.name, before.kind)
             step = steps.get(key, Step(before, before))
-            steps[key] = replace(step, after=_written(record, step.after))
+            after = _written(record, step.after)
+            if {*after.values} == {*step.after.values}:
+                left.append(Left(record, Reason.YOURS))
+            else:
+                steps[key] = replace(step, after=after)
     return Difference(tuple(one for one in steps.values() if one.gone or one.come), tuple(left))
 
 
@@ -110,7 +117,9 @@ def _reason(subject: Subject, finding: Finding, before: RecordSet | Reason) -> R
     if isinstance(before, Reason):
         return before
     if record.purpose in _ADDED and before.values:
-        return Reason.OTHERS
+        # The host that it leads to is ours, and only an alias.
+        is_ours = {one.harm for one in finding.caveats} == {Harm.ALIAS}
+        return Reason.YOURS if is_ours else Reason.OTHERS
     if record.purpose is Purpose.STS and not subject.serves_policy:
         return Reason.UNSERVED
     return _UNWRITABLE.get(finding.state)
@@ -120,7 +129,7 @@ def _written(record: Record, before: RecordSet) -> RecordSet:
     """What is there with the record in it, and without what it stands for instead."""
     ours = zone_value(record)
     if record.kind is not Kind.TXT:
-        # A second TLSA record does no harm, and the first may be of a certificate to come.
+        # A TLSA record of another key may be of a certificate to come.
         kept = [one for one in before.values if one.lower() != ours.lower()]
         return replace(before, values=(*kept, ours), ttl=TTL)
     pairs = zip(before.values, before.texts, strict=True)

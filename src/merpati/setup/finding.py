@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from ipaddress import ip_address
 
@@ -10,6 +10,8 @@ from merpati.authenticity.bimi.record import enforces, is_record, read_assertion
 from merpati.authenticity.dmarc.record import read_record
 from merpati.authenticity.spf.check import MAX_LOOKUPS
 from merpati.authenticity.spf.record import MAX_RECORD
+from merpati.setup.caveat import Caveat, Harm, caveats_of, leads_here
+from merpati.setup.following import Followed
 from merpati.setup.plan import Subject, has_policy, orders_reports
 from merpati.setup.record import Kind, Purpose, Record
 from merpati.setup.seen import Seen
@@ -20,6 +22,8 @@ class State(Enum):
     """What became of a record."""
 
     THERE = "there"
+    WARNING = "warning"
+    """It is good; with what stands beside it somebody should look whether it is as wanted."""
     MISSING = "missing"
     WRONG = "wrong"
     DUPLICATE = "duplicate"
@@ -40,6 +44,16 @@ class Finding:
     state: State
     seen: tuple[str, ...] = ()
     """What stands there for this purpose."""
+    caveats: tuple[Caveat, ...] = ()
+    """What all of it together does, though one of it may be good."""
+    alone: State | None = None
+    """How it would be without the caveats; None: no other than `state`."""
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether something of it is not known, since nobody answered."""
+        is_open = any(one.harm is Harm.UNANSWERED for one in self.caveats)
+        return self.state is State.UNKNOWN or is_open
 
     @property
     def is_fault(self) -> bool:
@@ -53,13 +67,13 @@ _FAULTS = (State.WRONG, State.DUPLICATE, State.TOO_LONG, State.TOO_LARGE)
 
 
 def judge(
-    subject: Subject, records: Iterable[Record], seen: Seen, spf_lookups: int
+    subject: Subject, records: Iterable[Record], seen: Seen, followed: Followed
 ) -> tuple[Finding, ...]:
-    """How each record is. `spf_lookups`: of the domain's SPF record as it stands in the DNS."""
-    return tuple(_judged(subject, record, seen, spf_lookups) for record in records)
+    """How each record is."""
+    return tuple(_judged(subject, record, seen, followed) for record in records)
 
 
-def _judged(subject: Subject, record: Record, seen: Seen, spf_lookups: int) -> Finding:
+def _judged(subject: Subject, record: Record, seen: Seen, followed: Followed) -> Finding:
     if not record.value:
         is_needed = record.is_required and _host_is_known(record, subject, seen)
         return Finding(record, State.MISSING if is_needed else _unsaid(record))
@@ -67,14 +81,30 @@ def _judged(subject: Subject, record: Record, seen: Seen, spf_lookups: int) -> F
     if there is None:
         return Finding(record, State.UNKNOWN)
     found = tuple(text for text in there if is_for(record, text))
-    state = _state(subject, record, found, spf_lookups)
+    state = _state(subject, record, found, followed.spf_lookups)
     if record.purpose is Purpose.PTR and not _leads_back(record, subject, seen):
         state = State.WRONG
     if record.purpose is Purpose.BIMI and state is State.THERE and not _is_enforced(subject, seen):
         state = State.WRONG
     if state is State.THERE and (record.kind, record.name) in seen.large:
         state = State.TOO_LARGE
-    return Finding(record, state, found)
+    known = [*caveats_of(subject, record, found, seen), *followed.of(record.purpose)]
+    return _with_caveats(Finding(record, state, found), known)
+
+
+def _with_caveats(finding: Finding, caveats: Iterable[Caveat]) -> Finding:
+    """Of a record that is wrong by itself only those that are no other words for that."""
+    alone = finding.state
+    is_good = alone in (State.THERE, State.TOO_LARGE)
+    told = tuple(one for one in caveats if is_good or one.harm in (Harm.ANYBODY, Harm.OPEN))
+    if not told:
+        return finding
+    state = alone
+    if is_good and any(one.harm.is_fault for one in told):
+        state = State.WRONG
+    elif alone is State.THERE:
+        state = State.WARNING
+    return replace(finding, state=state, caveats=told, alone=alone)
 
 
 def _is_enforced(subject: Subject, seen: Seen) -> bool:
@@ -147,12 +177,6 @@ def _is_same(record: Record, text: str) -> bool:
     return text.lower().rstrip(".") == record.value.lower()
 
 
-def _leads_here(record: Record, text: str) -> bool:
-    """Preference, priority and weight are the owner's to choose: the end counts."""
-    count = 1 if record.purpose is Purpose.MX else 2
-    return text.lower().split()[-count:] == record.value.split()[-count:]
-
-
 def _is_same_key(record: Record, text: str) -> bool:
     return has_same_tags(text, record.value)
 
@@ -169,8 +193,8 @@ def _is_assertion(text: str) -> bool:
 
 _ID = re.compile(r"id[ \t]*=[ \t]*[A-Za-z0-9]{1,32}")  # RFC 8461 §3.1
 _GOOD: Mapping[Purpose, Callable[[Record, str], bool]] = {
-    Purpose.MX: _leads_here,
-    Purpose.SUBMISSION: _leads_here,
+    Purpose.MX: leads_here,
+    Purpose.SUBMISSION: leads_here,
     # On the web server in front, if there is one.
     Purpose.AUTODISCOVER: lambda _, text: text.split()[-1] != ".",
     Purpose.AUTOCONFIG: lambda _, __: True,

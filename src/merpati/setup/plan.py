@@ -5,7 +5,7 @@ place for reports, the terms of SPF that others need.
 """
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from merpati.authenticity.bimi.record import is_record, record_name
@@ -42,6 +42,13 @@ class Subject:
     """Public addresses that this machine sends from, as far as it can know."""
     serves_autoconfig: bool = False
     """Whether mail programs can have their settings from this server."""
+    policy_fault: str = ""
+    """What the policy costs that is enforced, since nobody can verify our certificate."""
+
+    signs: bool = True
+    """Whether one of the keys signs already."""
+    key_digest512: str = ""
+    """As `key_digest`, by SHA-512."""
 
     @property
     def reports_uri(self) -> str:
@@ -72,7 +79,8 @@ class Subject:
     def places(self) -> tuple[Place, ...]:
         """What to ask the DNS before a plan can be made. PTR comes after the addresses."""
         texts = (self.domain, self.dmarc_name, self.reports_name, self.bimi_name)
-        return (*((Kind.TXT, name) for name in texts), *self.host_places)
+        alias = (Kind.CNAME, self.hostname)
+        return (*((Kind.TXT, name) for name in texts), *self.host_places, alias)
 
 
 def plan(subject: Subject, seen: Seen) -> tuple[Record, ...]:
@@ -106,13 +114,21 @@ def _dkim(subject: Subject) -> Iterator[Record]:
 
 
 def _dmarc(subject: Subject, seen: Seen) -> Record:
-    """What is there stays, if it is one policy that can be read."""
+    """What is there stays, if it is one policy that can be read; else its places for reports do.
+
+    Several policies, or a void one, count as p=none (RFC 9989 §4.10.1), so that is written.
+    """
     there = seen.at(Kind.TXT, subject.dmarc_name) or ()
-    policies = [text for text in there if read_record(text.encode()) is not None]
-    text = f"v=DMARC1; p=none; rua={subject.reports_uri}"
-    if len(policies) == 1 and has_policy(policies[0]):
-        text = policies[0]
+    policies = [(text, record) for text in there if (record := read_record(text.encode()))]
+    places = [uri for _, record in policies for uri in record.aggregate]
+    text = f"v=DMARC1; p=none; rua={_with_ours(subject, places)}"
+    if len(policies) == 1 and has_policy(policies[0][0]):
+        text = policies[0][0]
     return Record(Purpose.DMARC, Kind.TXT, subject.dmarc_name, text)
+
+
+def _with_ours(subject: Subject, places: Iterable[str]) -> str:
+    return ",".join(dict.fromkeys([subject.reports_uri, *places]))
 
 
 def has_policy(text: str) -> bool:
@@ -125,6 +141,12 @@ def published_policy(text: str) -> str:
     """none, quarantine or reject, of a record of DMARC; empty where it has none."""
     record = read_record(text.encode())
     return record.policy.value if record is not None and record.policy is not None else ""
+
+
+def report_places(text: str) -> tuple[str, ...]:
+    """URIs that a record of DMARC orders aggregate reports to."""
+    record = read_record(text.encode())
+    return record.aggregate if record is not None else ()
 
 
 def _ptr(subject: Subject, seen: Seen) -> Iterator[Record]:
@@ -144,15 +166,21 @@ def _policy_host(subject: Subject) -> Iterator[Record]:
 
 def _tls_reports(subject: Subject, seen: Seen) -> Record:
     there = [one for one in seen.at(Kind.TXT, subject.reports_name) or () if orders_reports(one)]
-    ours = f"v=TLSRPTv1; rua={subject.reports_uri}"
+    places = [place for text in there for place in _ordered_to(text)]
+    ours = f"v=TLSRPTv1; rua={_with_ours(subject, places)}"
     text = there[0] if len(there) == 1 else ours
     return Record(Purpose.TLS_REPORTS, Kind.TXT, subject.reports_name, text)
 
 
 def orders_reports(text: str) -> bool:
     """Whether a text is a record of TLS-RPT that says where to (RFC 8460 §3)."""
-    version, *fields = (field.strip() for field in text.split(";"))
-    return version == "v=TLSRPTv1" and any(field.startswith("rua=") for field in fields)
+    return text.partition(";")[0].strip() == "v=TLSRPTv1" and bool(_ordered_to(text))
+
+
+def _ordered_to(text: str) -> list[str]:
+    fields = (field.strip() for field in text.split(";")[1:])
+    lists = (field.removeprefix("rua=") for field in fields if field.startswith("rua="))
+    return [place for each in lists for one in each.split(",") if (place := one.strip())]
 
 
 def _tlsa(subject: Subject) -> Record:

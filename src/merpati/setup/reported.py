@@ -39,6 +39,8 @@ class Step(Enum):
     """What to do next with the policy."""
 
     NO_REPORTS = "no-reports"
+    ELSEWHERE = "elsewhere"
+    """There are none, and none are ordered to where we read them."""
     WAIT = "wait"
     REPAIR = "repair"
     """Mail that may be ours fails: a stricter policy would lose it, or one loses it already."""
@@ -58,10 +60,13 @@ def standing(source: Source) -> Standing:
     return Standing.SERVICE if source.signer or source.envelope else Standing.UNKNOWN
 
 
-def advise(alignment: Alignment, policy: str) -> Step:
-    """The next step from a policy: none, quarantine or reject; empty where there is none."""
+def advise(alignment: Alignment, policy: str, *, is_ordered: bool = True) -> Step:
+    """The next step from a policy: none, quarantine or reject; empty where there is none.
+
+    `is_ordered`: reports are ordered to an address that is read here, as far as we know.
+    """
     if not alignment.reports:
-        return Step.NO_REPORTS
+        return Step.NO_REPORTS if is_ordered else Step.ELSEWHERE
     if alignment.doubtful > MAX_OURS * alignment.messages:
         return Step.REPAIR
     if policy == "reject":
@@ -79,13 +84,14 @@ def source_words(source: Source, language: str) -> tuple[str, str]:
     return words["is"].format(other=other), words["do"].format(other=other, ip=source.ip)
 
 
-def step_words(step: Step, alignment: Alignment, language: str) -> str:
-    """What to do next with the policy."""
+def step_words(step: Step, alignment: Alignment, language: str, *, here: str = "") -> str:
+    """What to do next with the policy. `here`: the URI for reports to us."""
     return _texts()["step"][step.value][language]["do"].format(
         domain=alignment.domain,
         doubtful=alignment.doubtful,
         messages=alignment.messages,
         passed=alignment.passed,
+        here=here,
         days=max(1, round((alignment.last - alignment.first) / _DAY)),
     )
 

@@ -105,7 +105,7 @@ def _written(answer: Answer[T], write: Callable[[T], str]) -> Answer[str]:
 
 
 async def _mx(resolver: Lookups, name: str) -> Answer[str]:
-    return _written(await resolver.mx(name), lambda one: f"{one.preference} {one.host}")
+    return _written(await resolver.mx(name), lambda one: f"{one.preference} {_host(one.host)}")
 
 
 async def _txt(resolver: Lookups, name: str) -> Answer[str]:
@@ -121,7 +121,14 @@ async def _tlsa(resolver: Lookups, name: str) -> Answer[str]:
 
 
 async def _srv(resolver: Lookups, name: str) -> Answer[str]:
-    return _written(await resolver.srv(name), lambda one: " ".join(map(str, one)))
+    return _written(
+        await resolver.srv(name), lambda one: f"{one[0]} {one[1]} {one[2]} {_host(one[3])}"
+    )
+
+
+def _host(name: str) -> str:
+    """The root, which says that there is none (RFC 7505, RFC 2782), has a name on paper, too."""
+    return name or "."
 
 
 async def _cname(resolver: Lookups, name: str) -> Answer[str]:

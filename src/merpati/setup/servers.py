@@ -193,6 +193,8 @@ def _delegation(zone: Zone) -> Iterator[ZoneFinding]:
 
 def _differences(zone: str, voice: _Voice, newest: Seen, other: Seen) -> Iterator[ZoneFinding]:
     for (kind, name), there in other.values.items():
+        if kind is Kind.CNAME and (Kind.IPV4, name) in other.values:
+            continue  # The addresses tell it already.
         expected = newest.at(kind, name)
         if there is None or expected is None or sorted(there) == sorted(expected):
             continue

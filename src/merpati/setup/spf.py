@@ -36,6 +36,7 @@ def merged(records: Sequence[str], domain: str, hostname: str) -> str:
     terms = [term for one in readable for term in one.split()[1:] if _read(f"v=spf1 {term}")]
     if len(readable) > 1:
         terms = _joined(terms)
+    terms = list(_once(terms))
     ours = [] if _has_us(terms, domain, hostname) else ["mx"]
     return " ".join(["v=spf1", *ours, *terms])
 
@@ -65,6 +66,17 @@ def _joined(terms: Sequence[str]) -> list[str]:
     kept = [term for term in dict.fromkeys(included) if not _ALL.fullmatch(term)]
     ends = {term.lower() for term in terms if _ALL.fullmatch(term)}
     return [*kept, next((one for one in _ALLS if one in ends), "~all")]
+
+
+def _once(terms: Iterable[str]) -> Iterator[str]:
+    """Without what would break the record: these two may be there once (RFC 7208 §6)."""
+    met: set[str] = set()
+    for term in terms:
+        name = term.partition("=")[0].lower()
+        if name not in met:
+            yield term
+        if name in ("redirect", "exp"):
+            met.add(name)
 
 
 async def lookups(record: str, resolver: Resolver) -> int:

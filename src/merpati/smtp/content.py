@@ -14,6 +14,9 @@ from merpati.errors import MerpatiError
 _ONLY_CRLF = (None, "\r\n")
 # Most content has none; asking a pattern costs half of what `in` or `replace` does.
 _DOT_LINE = re.compile(rb"\r\n\.")
+# One octet is found thirty times as fast, and large content, which is encoded, has few dots.
+_LARGE = 32 * 1024
+_FEW_DOTS = 16
 
 
 class ContentError(MerpatiError):
@@ -94,8 +97,7 @@ class DottedContent:
         self._check.look(octets)
         tail = self._tail
         self._tail = octets[-2:] if len(octets) > 1 else (tail + octets)[-2:]
-        has_dots = _DOT_LINE.search(octets) is not None
-        stuffed = octets.replace(b"\r\n.", b"\r\n..") if has_dots else octets
+        stuffed = octets.replace(b"\r\n.", b"\r\n..") if _has_dot_line(octets) else octets
         return _stuff_seam(tail, octets, stuffed)
 
     def finish(self) -> bytes:
@@ -108,6 +110,20 @@ class DottedContent:
     def is_complete(self) -> bool:
         """Never before its dot."""
         return False
+
+
+def _has_dot_line(octets: bytes) -> bool:
+    """Whether a CRLF in there has a dot behind it."""
+    start = 0
+    if len(octets) > _LARGE:
+        for _ in range(_FEW_DOTS):
+            at = octets.find(b".", start)
+            if at < 0:
+                return False
+            if octets.endswith(b"\r\n", start, at):
+                return True
+            start = at + 1
+    return _DOT_LINE.search(octets, start) is not None
 
 
 def _stuff_seam(tail: bytes, octets: bytes, stuffed: bytes) -> bytes:

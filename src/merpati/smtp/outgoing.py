@@ -9,6 +9,7 @@ where the message waits and never passed on (RFC 4865 §4.1).
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from enum import Enum
 
 from merpati.mail.envelope import BodyType, DeliverBy, Envelope, Notify, Recipient
 from merpati.smtp.capabilities import Capabilities
@@ -58,27 +59,52 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Hindrance:
-    """Why a server cannot be given this message. Permanent there, other hosts may differ."""
+    """Why a server cannot be given this message, for good or for now. Other hosts may differ."""
 
     status: Status
     text: str
 
 
-def hindrance(outgoing: Outgoing, offers: Capabilities, *, tls: bool) -> Hindrance | None:
+class Shelter(Enum):
+    """What a connection is worth to a message that requires TLS (RFC 8689 §4.2.1)."""
+
+    NONE = "none"
+    FAILING = "failing"
+    """None for now: the host offers TLS, and it broke, just now or some minutes ago."""
+    PROVEN = "proven"
+    """TLS, and the host proved to be the one that nobody on the way could have named instead."""
+    LOCAL = "local"
+    """No network lies between: final delivery to a program of this machine."""
+
+
+def hindrance(outgoing: Outgoing, offers: Capabilities, shelter: Shelter) -> Hindrance | None:
     """The reason why this message must not be sent to this server, if there is one.
 
-    `tls`: the connection is encrypted and its certificate was verified. 8-bit content goes to
-    servers without 8BITMIME all the same, as everyone does it.
+    8-bit content goes to servers without 8BITMIME all the same, as everyone does it.
     """
     if offers.size is not None and outgoing.size > offers.size:
         return Hindrance(Status(5, 3, 4), f"their limit is {offers.size} octets")
-    if outgoing.envelope.require_tls and not (tls and offers.offers("REQUIRETLS")):
-        return Hindrance(Status(5, 7, 30), "REQUIRETLS is not supported there")  # RFC 8689 §4.2.1
+    if why := _exposure(outgoing.envelope, offers, shelter):
+        return why
     if outgoing.needs_utf8 and not offers.offers("SMTPUTF8"):
         return Hindrance(Status(5, 6, 7), "SMTPUTF8 is not supported there")  # RFC 6531 §3.7.4.2
     if outgoing.is_binary and not {"CHUNKING", "BINARYMIME"} <= offers.keywords:
         return Hindrance(Status(5, 6, 3), "BINARYMIME is not supported there")  # RFC 3030 §3
     return _lateness(outgoing, offers)
+
+
+def _exposure(envelope: Envelope, offers: Capabilities, shelter: Shelter) -> Hindrance | None:
+    """RFC 8689 §4.2.1. §5: what has no sender (notices) is not discarded over it, and goes on
+    without the demand."""
+    if not envelope.require_tls or envelope.sender is None or shelter is Shelter.LOCAL:
+        return None
+    if shelter is Shelter.FAILING:
+        return Hindrance(Status(4, 7, 10), "REQUIRETLS, and TLS does not work there now")
+    if shelter is Shelter.NONE:
+        return Hindrance(Status(5, 7, 10), "REQUIRETLS, and no proof by TLS of who is there")
+    if not offers.offers("REQUIRETLS"):
+        return Hindrance(Status(5, 7, 30), "REQUIRETLS is not supported there")
+    return None
 
 
 def _lateness(outgoing: Outgoing, offers: Capabilities) -> Hindrance | None:
@@ -112,7 +138,7 @@ def _mail_parameters(outgoing: Outgoing, offers: Capabilities) -> Iterator[str]:
         yield body
     if outgoing.needs_utf8:
         yield "SMTPUTF8"
-    if envelope.require_tls:
+    if envelope.require_tls and "REQUIRETLS" in offers.keywords:
         yield "REQUIRETLS"
     if envelope.deliver_by is not None and "DELIVERBY" in offers.keywords:
         yield from _by(envelope.deliver_by, outgoing.deliver_in)

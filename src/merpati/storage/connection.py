@@ -4,11 +4,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from importlib import resources
 from pathlib import Path
 
 import apsw
 
+from merpati.storage.checksum import provide
 from merpati.storage.errors import StorageError
 from merpati.storage.foreign import translate
 from merpati.storage.library import check_library
@@ -81,6 +83,8 @@ def connect(settings: StorageSettings) -> apsw.Connection:
         )
     except apsw.Error as error:
         raise _refusal(translate(error, str(settings.path))) from error
+    except UnicodeDecodeError as error:  # A migration has met text where there was none.
+        raise _refusal(StorageError(f"{settings.path}: {error}", is_damaged=True)) from error
     except OSError as error:  # The migrations are files, too.
         raise StorageError(f"{settings.path} cannot be opened: {error}") from error
 
@@ -132,6 +136,7 @@ def _open(settings: StorageSettings, flags: int) -> apsw.Connection:
     connection = apsw.Connection(
         str(settings.path), flags, settings.vfs or None, statementcachesize=_STATEMENTS
     )
+    provide(connection)
     # From the first look on: another process may be recovering the same file.
     connection.set_busy_timeout(_PATIENCE)
     return connection
@@ -142,6 +147,9 @@ def _prepare(connection: apsw.Connection, settings: StorageSettings) -> apsw.Con
         version = check_identity(connection, settings)
         # All of them: each that answers keeps those behind it waiting until its rows are fetched.
         connection.execute(_PRAGMAS.format(cache=settings.cache)).fetchall()
+        if settings.kind is Kind.DIRECTORY:
+            # A trigger writes each row twice: of a key or a hash that goes nothing is to be left.
+            connection.execute("PRAGMA secure_delete=ON").fetchall()
         if version:
             _check_integrity(connection, settings)
         _migrate(connection, settings.kind, version)
@@ -198,13 +206,26 @@ def _migrate(connection: apsw.Connection, kind: Kind, version: int) -> None:
         connection.execute("COMMIT")
 
 
+def in_memory(kind: Kind, version: int | None = None) -> apsw.Connection:
+    """An empty database of this kind, of the newest schema or of an earlier one."""
+    connection = apsw.Connection(":memory:")
+    provide(connection)
+    for text in migrations(kind)[:version]:
+        connection.execute(text)
+    return connection
+
+
 def newest_schema(kind: Kind) -> int:
     """The version that this program writes."""
     return len(migrations(kind))
 
 
-def migrations(kind: Kind) -> list[str]:
-    """The SQL of every step, in order; the number of steps is the schema version."""
+@cache
+def migrations(kind: Kind) -> tuple[str, ...]:
+    """The SQL of every step, in order; the number of steps is the schema version.
+
+    Read once a process: a package that is replaced under it must not mix two versions.
+    """
     folder = resources.files("merpati.storage.migrations") / kind.value
     files = sorted(folder.iterdir(), key=lambda file: file.name)
-    return [file.read_text("utf-8") for file in files if file.name.endswith(".sql")]
+    return tuple(file.read_text("utf-8") for file in files if file.name.endswith(".sql"))

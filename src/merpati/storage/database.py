@@ -31,7 +31,7 @@ class Database:
         """Open, check and migrate the file. StorageError when it is refused, and untouched."""
         loop = asyncio.get_running_loop()
         await asyncio.to_thread(self._writer.start, loop)
-        self._reader.start(loop)
+        await asyncio.to_thread(self._reader.start, loop)
         self._is_open = True
 
     async def close(self) -> None:

@@ -17,6 +17,7 @@ class Damage(Enum):
     LEFTOVER = "leftover"
     EVENT = "event"
     DIRECTORY = "directory"
+    NOTE = "note"
     MAILBOX = "mailbox"
     REPORT = "report"
     REPORTS = "reports"
@@ -79,6 +80,10 @@ _TEXTS = {
     Damage.DIRECTORY: (
         "A domain, user, password or alias, or where it leads.",
         "Make it anew with `merpati domain`, `user` or `alias`, or restore directory.db.",
+    ),
+    Damage.NOTE: (
+        "The policy of another domain, or a key for the senders of forwarded mail.",
+        "Policies are fetched anew by themselves; for a key `merpati srs rotate`.",
     ),
     Damage.REPORT: (
         "What another host reported of us, or a part of it; no mail.",

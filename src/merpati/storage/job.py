@@ -36,10 +36,12 @@ class Job(Generic[T]):
         if self.error is not None:
             self._fail(self.error)
             return
-        if self.done is not None:
-            self.done(self.result)  # type: ignore[arg-type]  # T, since there is no error
+        # Whoever waits goes on in a later turn, but before whatever `done` sets going: the 250
+        # leaves before the attempt to deliver begins.
         if not self.future.done():
-            self.future.set_result(self.result)  # type: ignore[arg-type]  # the same
+            self.future.set_result(self.result)  # type: ignore[arg-type]  # T, as there is no error
+        if self.done is not None:
+            self.done(self.result)  # type: ignore[arg-type]  # the same
 
     def _fail(self, error: BaseException) -> None:
         if self.failed is not None:

@@ -96,7 +96,7 @@ class Writer:
             if self._holds(batch):
                 self._moment.acquire(timeout=self._settings.hold)
                 self._take(batch)
-            self._was_busy = sum(not job.rides for job in batch) > 1
+            self._was_busy = _waiting(batch) > 1
         return batch
 
     def _add(self, batch: list[Job[object]], job: Job[object] | None) -> None:
@@ -116,8 +116,10 @@ class Writer:
             self._add(batch, job)
 
     def _holds(self, batch: list[Job[object]]) -> bool:
-        """Whether this one waits for company: under load, and without being woken by each."""
-        is_busy = self._was_busy or len(batch) > 1
+        """Whether this one waits for others to share its sync: under load, and without being woken
+        by each. What rides is no load: behind a single message it is the verdict on the last one.
+        """
+        is_busy = self._was_busy or _waiting(batch) > 1
         has_room = len(batch) < self._settings.batch and not self._is_stopping
         return is_busy and has_room and not all(job.rides for job in batch)
 
@@ -192,6 +194,11 @@ class Writer:
         if connection is not None:
             self._forget_all()
             abandon(connection)
+
+
+def _waiting(jobs: list[Job[object]]) -> int:
+    """Jobs that somebody waits for."""
+    return sum(not job.rides for job in jobs)
 
 
 def _fail(jobs: list[Job[object]], error: StorageError) -> None:

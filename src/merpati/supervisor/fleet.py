@@ -5,7 +5,11 @@ fork at any time; everything that a worker inherits was opened before. Each work
 its own number, and those of workers that are not there any more are shared out among them.
 
 A worker that dies is made again at once, and after ever longer pauses when it dies right after its
-start; the others go on meanwhile. Only when the very first start fails does everything end.
+start or before it is ready; the others go on meanwhile. Only when the very first start fails does
+everything end. A worker whose loop does not turn is killed and made again like one that dies, from
+its start on: it may take hours to recover a long queue, but has to show that it lives.
+
+Connections that were passed on to a worker that does not take them are given to the others.
 """
 
 import os
@@ -35,6 +39,8 @@ _STOP = 75.0
 each, and the stores have to close."""
 _HUNG = 60.0
 """A worker whose loop has not turned for so long is killed, and made anew."""
+_LONG_START = 60.0
+"""Seconds after which an operator is told that a worker lives and is still not ready."""
 _LOOK = 1.0
 _ASLEEP = 5.0
 """The supervisor itself has not looked for so long: all were stopped together (`docker pause`, a
@@ -56,6 +62,9 @@ class _Worker:
     is_ready: bool = False
     told_to_stop: float = 0.0
     """When; 0.0 for not."""
+    is_killed: bool = False
+    told_of_start: bool = False
+    """That it takes long."""
     short_lives: int = 0
     start_at: float = 0.0
     why: str = ""
@@ -156,6 +165,7 @@ class Fleet:
         self.given.notifier.alive()
         # Steps of the time of day are followed: a worker that is made in a year begins with ours.
         self.given.clock.now()
+        self.given.log.catch_up()
         if now > self._looked + _ASLEEP:
             self._awake_since = now
         self._looked = now
@@ -164,27 +174,42 @@ class Fleet:
                 self._watch(worker, now)
             elif not self._stopping and now >= worker.start_at:
                 self._start(worker)
+            if self.given.handover is not None:
+                self.given.handover.take_back(worker.number)
         if self._replacing and all(one.is_ready and not one.told_to_stop for one in self._workers):
             self._tell_to_stop(self._workers[self._replacing.pop(0)])
 
     def _watch(self, worker: _Worker, now: float) -> None:
-        alive = self.given.memory.board.alive(worker.number)
-        if worker.is_ready and not alive and not worker.told_to_stop:
+        if worker.is_ready and not worker.told_to_stop and not self._serves(worker):
             worker.told_to_stop = now  # By somebody else, with SIGTERM: it has left the board.
         if worker.told_to_stop:
             if now > max(worker.told_to_stop, self._awake_since) + _STOP:
                 self._kill(worker, "did not stop in time")
-        elif alive and now > max(alive, self._awake_since) + _HUNG:
-            self._kill(worker, f"has not moved for {now - alive:.0f} s")
+            return
+        last = max(self.given.memory.board.alive(worker.number), worker.started)
+        if now > max(last, self._awake_since) + _HUNG:
+            self._kill(worker, f"has not moved for {now - last:.0f} s")
+        elif not worker.is_ready and not worker.told_of_start:
+            self._watch_start(worker, now - worker.started)
+
+    def _watch_start(self, worker: _Worker, seconds: float) -> None:
+        if seconds > _LONG_START:
+            worker.told_of_start = True
+            text = f"worker {worker.number} is not ready after {seconds:.0f} s, and works on it"
+            self.given.log.warning("worker", text)
+
+    def _serves(self, worker: _Worker) -> bool:
+        return self.given.memory.board.serves(worker.number)
 
     def _kill(self, worker: _Worker, why: str) -> None:
         self.given.log.error("worker", f"worker {worker.number} {why}: it is killed")
         os.kill(worker.pid, signal.SIGKILL)
-        worker.told_to_stop = self.given.clock.monotonic()
+        worker.told_to_stop, worker.is_killed = self.given.clock.monotonic(), True
 
     def _start(self, worker: _Worker) -> None:
         worker.started = self.given.clock.monotonic()
         worker.is_ready, worker.told_to_stop, worker.why = False, 0.0, ""
+        worker.is_killed = worker.told_of_start = False
         try:
             worker.pid, worker.line = self._make(worker.number)
         except OSError as error:  # No room for a process, or for its line: the others go on.
@@ -231,11 +256,11 @@ class Fleet:
         if worker.line is not None:
             worker.line.close()
             worker.line = None
-        was_told, worker.pid, worker.is_ready = bool(worker.told_to_stop), 0, False
+        worker.pid = 0
         self.given.memory.forget(worker.number)
         if self._stopping:
             return
-        if was_told:
+        if worker.told_to_stop:
             self._plan_start(worker)
         else:
             how = f"by signal {-status}" if status < 0 else f"with status {status}"
@@ -252,12 +277,14 @@ class Fleet:
 
     def _plan_start(self, worker: _Worker) -> None:
         now = self.given.clock.monotonic()
-        if worker.told_to_stop or now - worker.started > _SHORT_LIFE:
+        in_order = worker.told_to_stop and not worker.is_killed
+        if in_order or (worker.is_ready and now - worker.started > _SHORT_LIFE):
             worker.short_lives, worker.start_at = 0, now
-            return
-        pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**worker.short_lives)
-        worker.short_lives = min(worker.short_lives + 1, 10)
-        worker.start_at = now + pause
+        else:
+            pause = min(_LONGEST_PAUSE, _FIRST_PAUSE * 2.0**worker.short_lives)
+            worker.short_lives = min(worker.short_lives + 1, 10)
+            worker.start_at = now + pause
+        worker.is_ready = False
 
     def _listen(self, worker: _Worker) -> None:
         heard = worker.line.hear() if worker.line is not None else None

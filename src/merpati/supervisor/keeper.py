@@ -124,8 +124,8 @@ def _live(settings: Settings, line: socket.socket) -> None:
         Path("/proc/self/comm").write_text("merpati keys")
         _serve(settings, line)
     except Exception as error:
-        # Nobody can make another, being root no longer.
-        Log(SystemClock()).defect("keys", error)
+        # Nobody can make another, being root no longer. What our parent writes on is closed here.
+        Log(SystemClock(), sys.__stderr__).defect("keys", error)
     finally:
         os._exit(0)
 

@@ -11,7 +11,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import uvloop
@@ -37,6 +37,7 @@ from merpati.supervisor.sockets import listen
 from merpati.system.aside import set_aside
 from merpati.system.certificate import open_configured, open_own
 from merpati.system.log import Log
+from merpati.system.outlet import Outlet
 from merpati.system.server import Assignment, Server, bind_private, opened
 from merpati.wire.endpoint import Endpoint
 from merpati.wire.handover import Handover, channels
@@ -54,6 +55,24 @@ def run(settings: Settings, *, use_uvloop: bool = True) -> None:
     # Mail and keys are nobody else's business, whatever the caller's umask is.
     os.umask(0o077)
     sys.unraisablehook = unraisable
+    with _standard_error_that_never_waits():
+        _serve(settings, use_uvloop)
+
+
+@contextlib.contextmanager
+def _standard_error_that_never_waits() -> Iterator[None]:
+    """For our log, and for what the interpreter and libraries write there."""
+    before = sys.stderr
+    if before is not None:
+        with contextlib.suppress(OSError):  # A stream without a descriptor, as tests have one.
+            sys.stderr = Outlet(before.fileno())
+    try:
+        yield
+    finally:
+        sys.stderr = before
+
+
+def _serve(settings: Settings, use_uvloop: bool) -> None:
     process = Process(settings)
     try:
         inheritance = process.prepare()

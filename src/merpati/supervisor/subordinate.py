@@ -22,6 +22,8 @@ from merpati.system.server import Assignment, Server, opened
 NewLoop = Callable[[], asyncio.AbstractEventLoop]
 _ORPHAN = 1.0
 """Seconds that sessions get when the supervisor is gone: another may be waiting for the data."""
+_BEAT = 1.0
+"""Seconds between two signs of life."""
 _ORPHANED = "the supervisor is gone: this worker stops"
 
 
@@ -67,6 +69,7 @@ class Subordinate:
         told = (lambda ports: self.line.say(bus.Ready(ports[: bus.MAX_TEXT])), _nothing)
         given = self.given.surroundings(self.assignment, self, os.getppid(), told, log)
         loop, early = asyncio.get_running_loop(), list[bus.Message]()
+        self._live(loop)
         loop.add_reader(self.line.fileno(), self._listen_early, early, log)
         async with opened(self.settings, given) as server:
             loop.add_signal_handler(signal.SIGTERM, server.begin_stop)
@@ -74,6 +77,12 @@ class Subordinate:
             self._obey(early, server, log)
             await server.run()
             loop.remove_reader(self.line.fileno())
+
+    def _live(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Show that the loop turns, from its first turn on: to open a long queue may take minutes,
+        and whoever shows nothing for so long hangs."""
+        self.given.memory.board.live(self.given.clock.monotonic())
+        loop.call_later(_BEAT, self._live, loop)
 
     def _listen_early(self, early: list[bus.Message], log: Log) -> None:
         """Before it serves: it may be waiting for room on the disk, for as long as that takes."""

@@ -8,6 +8,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -39,21 +40,41 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
 def back_up(places: Places, config: bytes, folder: Path, at: float) -> Manifest:
     """Write a whole backup into a folder that is empty; MerpatiError says why there is none.
 
-    `config` is the merpati.toml in force, kept for people to compare; empty for none.
+    `config` is the merpati.toml in force, kept for people to compare; empty for none. Of a backup
+    that fails nothing is left: half of one would fill the disk and be of no use.
     """
     _check_empty(folder)
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        messages = _copy_all(places, config, folder)
-        files = {name: _sum(folder / name) for name in _names(folder)}
-        manifest = Manifest(merpati=__version__, at=at, files=files, messages=messages)
-        # Files of mailboxes are many: they are synced together and not one by one.
-        os.sync()
-        _write(folder / _MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
-        sync(folder)
-    except OSError as error:
-        raise MerpatiError(f"no backup: {error.filename or folder}: {error.strerror}") from error
+        return _write_all(places, config, folder, at)
+    except BaseException as error:
+        _clear(folder)
+        if isinstance(error, OSError):
+            text = f"no backup: {error.filename or folder}: {error.strerror}"
+            raise MerpatiError(text) from error
+        raise
+
+
+def _write_all(places: Places, config: bytes, folder: Path, at: float) -> Manifest:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    messages = _copy_all(places, config, folder)
+    files = {name: _sum(folder / name) for name in _names(folder)}
+    manifest = Manifest(merpati=__version__, at=at, files=files, messages=messages)
+    # Files of mailboxes are many: they are synced together and not one by one.
+    os.sync()
+    _write(folder / _MANIFEST, msgspec.json.format(msgspec.json.encode(manifest)))
+    sync(folder)
     return manifest
+
+
+def _clear(folder: Path) -> None:
+    """Take away what was written, and say nothing of what cannot be: the first failure is told."""
+    if folder.is_dir():
+        for one in folder.iterdir():
+            if one.is_dir() and not one.is_symlink():
+                shutil.rmtree(one, ignore_errors=True)
+            else:
+                with suppress(OSError):
+                    one.unlink()
 
 
 def _copy_all(places: Places, config: bytes, folder: Path) -> int:

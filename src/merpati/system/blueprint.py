@@ -19,8 +19,10 @@ from merpati.intake import IntakeSettings
 from merpati.mail.address import Address
 from merpati.policy.forwarding import ForwardingSettings
 from merpati.policy.guard import GuardSettings
+from merpati.policy.replay import ReplaySettings
 from merpati.policy.rules.dmarc import DmarcSettings
 from merpati.policy.rules.limits import LimitSettings
+from merpati.policy.rules.space import Disk, kept_free
 from merpati.policy.rules.table import RuleSettings
 from merpati.queue.schedule import Schedule
 from merpati.reception.port import Network, PortSettings, Role
@@ -70,7 +72,9 @@ class Blueprint:
             names_logins=bool(table.xclient),
             port=str(table.listen),
             free_space=self.settings.document.limits.free_space,
+            checks_from=self.settings.document.submission.check_from,
             dmarc=self._dmarc() if self.examines(table) else None,
+            replay=self._replay(),
             inbox=self.settings.is_inbox,
         )
 
@@ -85,6 +89,10 @@ class Blueprint:
             enforce=told.dmarc is Dmarc.ENFORCE,
             refuse_unclear=told.unclear_from is UnclearFrom.REFUSE,
         )
+
+    def _replay(self) -> ReplaySettings:
+        told = self.settings.document.authenticity
+        return ReplaySettings(told.replay_recipients, told.replay)
 
     def examiner(self) -> ExaminerSettings:
         """Of who looks at the authenticity of strangers' mail."""
@@ -120,6 +128,13 @@ class Blueprint:
             recipients_per_hour=limits.recipients_per_hour,
             trusted_recipients_per_hour=limits.trusted_recipients_per_hour,
         )
+
+    def kept_free(self, disk: Disk) -> int:
+        """Octets of the disk below which some port takes no mail: that with the largest."""
+        document = self.settings.document
+        sizes = [int(port.message_size or 0) for port in document.port]
+        largest = max([int(document.limits.message_size), *sizes])
+        return kept_free(disk, largest, document.limits.free_space)
 
     def guard(self) -> GuardSettings:
         """Of who watches over accounts."""

@@ -170,8 +170,11 @@ class Delivering:
         self._expander = blueprint.expander(self._house.stores.directory)
         self._receiver.room = blueprint.room()
         self._schedule = blueprint.schedule()
-        self._decider = Decider(Dane(self._resolver) if blueprint.uses_dane else None)
         self._uses_sts = settings.document.delivery.mta_sts
+        self._decider = Decider(
+            Dane(self._resolver) if blueprint.uses_dane else None,
+            demands=self._policies.apply if self._uses_sts else None,
+        )
         self._bounce_listed_after = settings.document.delivery.bounce_listed_after
         self._settling.settings = blueprint.settling()
         self._notices.take_up(self._own_intake(blueprint), blueprint.notices())
@@ -203,11 +206,20 @@ class Delivering:
     def _make_policies(self) -> Policies:
         clock, keeper = self._house.clock, self._house.stores.policies
         reader = HttpsClient(HttpsSettings(), self._addresses)
-        parts = PolicyParts(keeper, self._resolver, reader.text, clock, self._no_policy)
+        parts = PolicyParts(
+            keeper, self._resolver, reader.text, clock, self._no_policy, self._no_room
+        )
         return Policies(StsSettings(), parts)
 
-    async def _demands(self, domain: str, found: Exchanges) -> Exchanges | NoHosts:
-        return await self._policies.apply(domain, found) if self._uses_sts else found
+    async def _demands(
+        self, domain: str, found: Exchanges, *, is_ours: bool
+    ) -> Exchanges | NoHosts:
+        allowed: Exchanges | NoHosts = found
+        if self._uses_sts:
+            allowed = await self._policies.apply(domain, found, is_ours=is_ours)
+        if isinstance(allowed, NoHosts):
+            return allowed
+        return await self._decider.backed(domain, allowed)
 
     async def _addresses(self, host: str) -> Sequence[str]:
         return await addresses_of(self._resolver, host)
@@ -215,6 +227,11 @@ class Delivering:
     def _no_policy(self, domain: str, flaw: str, why: str) -> None:
         at, told = self._house.clock.now(), why[:MAX_TEXT]
         self._house.stores.journal.note(PolicyUnread(at=at, domain=domain, flaw=flaw, why=told))
+
+    def _no_room(self, domain: str) -> None:
+        at = self._house.clock.now()
+        detail = f"the MTA-STS policy of {domain} is not kept: there are as many as may be"
+        self._house.stores.journal.note(Lifecycle(at=at, what="policies-full", detail=detail))
 
     def _mailboxes(self, threads: Executor) -> MailboxParts:
         places = Places(self._settings.data)

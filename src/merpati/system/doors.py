@@ -23,6 +23,7 @@ from merpati.node.memory import SharedMemory
 from merpati.node.table import Table
 from merpati.policy.forwarding import Forwarding
 from merpati.policy.guard import Guard, GuardSettings
+from merpati.policy.replay import Replays
 from merpati.policy.rule import Facts
 from merpati.policy.rules.space import disk_of
 from merpati.policy.rules.table import RuleSettings, Watch, judge_of
@@ -54,6 +55,11 @@ class LocalPort(Port):
         """Trusted, and completed like a submission."""
         return Facts(Client(ip="", tls=tls, role="local"), trusted=True)
 
+    @property
+    def name(self) -> str:
+        """It has no role of its own."""
+        return "local"
+
 
 @dataclass(frozen=True, slots=True)
 class IntakeParts:
@@ -66,8 +72,12 @@ class IntakeParts:
     """What was used lately at the ports of this node."""
     examiner: Examiner | None = None
     """Of a door for strangers."""
+    signatures: Table | None = None
+    """How often each came by others, at all such doors of this node."""
     guard: Guard | None = None
     """Of a door for who logs in."""
+    limits: Limits | None = None
+    """Where those that are hit are counted."""
 
 
 def intake_of(blueprint: Blueprint, rules: RuleSettings, parts: IntakeParts) -> Intake:
@@ -87,8 +97,10 @@ def intake_of(blueprint: Blueprint, rules: RuleSettings, parts: IntakeParts) -> 
         clock=clock,
         new_id=parts.new_id,
         examiner=parts.examiner,
+        replays=Replays(rules.replay, clock, parts.signatures) if parts.examiner else None,
         forwarding=forwarding,
         guard=parts.guard,
+        limits=parts.limits,
     )
 
 
@@ -125,7 +137,14 @@ class Household:
         """The door into the queue behind one set of rules."""
         guard = self.guard if rules.has_accounts else None
         parts = IntakeParts(
-            self.stores, self.clock, self.new_id, self.memory.meters, examiner, guard
+            self.stores,
+            self.clock,
+            self.new_id,
+            meters=self.memory.meters,
+            examiner=examiner,
+            signatures=self.memory.signatures,
+            guard=guard,
+            limits=self.limits,
         )
         return intake_of(blueprint, rules, parts)
 
@@ -187,6 +206,10 @@ def household(
     """Make what all doors share; `keeps` are the installation's secret, the memory of the node, and
     the way to its other workers."""
     secret, memory, handover = keeps
+    limits = Limits(stores.journal, clock)
+    books = (stores.directory, stores.usage)
+    guard = Guard(GuardSettings(), books, clock, secret, memory.accounts)
+    guard.hit = lambda limit: limits.hit(f"accounts: {limit.value}")
     return Household(
         stores=stores,
         clock=clock,
@@ -195,14 +218,12 @@ def household(
         new_id=IdMaker(clock.now, secrets.token_bytes).make,
         hasher=Hasher(threads),
         failures=Failures(FailureSettings(), clock, memory.meters),
-        room=Room(RoomSettings(), clock),
-        limits=Limits(stores.journal, clock),
+        room=Room(RoomSettings().divided(memory.board.workers), clock),
+        limits=limits,
         secret=secret,
         memory=memory,
         handover=handover,
-        guard=Guard(
-            GuardSettings(), (stores.directory, stores.usage), clock, secret, memory.accounts
-        ),
+        guard=guard,
     )
 
 

@@ -4,10 +4,11 @@ A key that the disk has damaged is met when it is needed: mail leaves unsigned, 
 had. `merpati verify` meets it before.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
 from merpati.authenticity.dkim.keypair import KeyPair, KeyPairError
 from merpati.certificates.errors import IssueError
@@ -15,6 +16,9 @@ from merpati.certificates.keys import digest_of, read_key
 from merpati.config.places import Places
 from merpati.storage.finding import Damage, Finding
 from merpati.storage.inspection import Seen
+
+NO_CERTIFICATE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion)
+"""What cryptography says of octets that are no certificate, or of a kind that it does not know."""
 
 
 def dkim_flaw(record: str, private: object) -> str:
@@ -55,9 +59,20 @@ def _pair_flaw(file: Path, key: Path) -> str:
         is_its = digest_of(chain[0]) == digest_of(read_key(key.read_bytes()))
     except OSError as error:
         return f"cannot be read: {error.strerror}"
-    except (ValueError, IssueError) as error:
+    except (*NO_CERTIFICATE, IssueError) as error:
         return f"cannot be used: {error}"
-    return "" if is_its else "its key is another certificate's"
+    return _chain_flaw(chain, is_own=file != key) if is_its else "its key is another certificate's"
+
+
+def _chain_flaw(chain: Sequence[x509.Certificate], *, is_own: bool) -> str:
+    """Each is signed by the next; the last one by a CA that is not here, or `is_own`, by itself."""
+    issuers = [*chain[1:], chain[-1]] if is_own else chain[1:]
+    try:
+        for one, issuer in zip(chain, issuers, strict=False):
+            one.verify_directly_issued_by(issuer)
+    except (*NO_CERTIFICATE, InvalidSignature):
+        return "cannot be used: a signature in it does not match"
+    return ""
 
 
 def _key_flaw(file: Path) -> str:

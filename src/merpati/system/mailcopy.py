@@ -1,8 +1,9 @@
 """Copying mailboxes while mail is delivered into them and read from them.
 
 A file in `new` or `cur` never changes, but its reader moves it from the one to the other and
-renames it: whatever was listed and is gone is looked for once more. A message that has several
-names while it is copied is copied once.
+renames it: whatever was listed and is gone is looked for once more. What is renamed as its folder
+is listed may not be in the list at all (readdir(3p)), so that a box is done when a whole look at it
+meets nothing new. A message that has several names while it is copied is copied once.
 """
 
 import errno
@@ -41,24 +42,23 @@ def _copy_box(folder: Path, target: Path) -> int:
         (target / name).mkdir(mode=0o700, exist_ok=True)
     for _ in range(_ROUNDS):
         # `new` first: what is moved meanwhile is then met in `cur`.
-        was_moved = [_copy_new_ones(folder / name, target / name, copied) for name in _BOXES]
-        if not any(was_moved):
+        met = [_copy_new_ones(folder / name, target / name, copied) for name in _BOXES]
+        if not any(met):
             break
     return len(copied)
 
 
 def _copy_new_ones(source: Path, target: Path, copied: set[str]) -> bool:
-    """Copy what was not copied before; whether any of it was gone again."""
-    was_moved = False
+    """Copy what was not copied before; whether there was any, gone again or not."""
+    met = False
     for name in os.listdir(source):  # noqa: PTH208 - names alone, of very many files
         unique = name.partition(":")[0]
         if unique in copied:
             continue
+        met = True
         if _copy(source / name, target / name):
             copied.add(unique)
-        else:
-            was_moved = True
-    return was_moved
+    return met
 
 
 def _copy(source: Path, target: Path) -> bool:
@@ -75,11 +75,12 @@ def _copy(source: Path, target: Path) -> bool:
         if error.errno in {errno.ELOOP, errno.ENXIO}:
             return True
         raise
-    with os.fdopen(descriptor, "rb") as octets:
-        status = os.fstat(descriptor)
-        if stat.S_ISREG(status.st_mode):
-            with target.open("xb") as copy:
-                shutil.copyfileobj(octets, copy, _PIECE)
-            target.chmod(stat.S_IMODE(status.st_mode) & 0o777)
-            os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)  # What is a folder cannot even be made a file of.
+        return True
+    with os.fdopen(descriptor, "rb") as octets, target.open("xb") as copy:
+        shutil.copyfileobj(octets, copy, _PIECE)
+    target.chmod(stat.S_IMODE(status.st_mode) & 0o777)
+    os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
     return True

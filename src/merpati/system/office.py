@@ -95,15 +95,17 @@ class NoDeliveries:
         """Nobody to tell."""
 
 
-def office_of(
+def office_of(  # noqa: PLR0913 - its collaborators
     stores: Stores,
     clock: Clock,
     faces: tuple[Doors, Desk],
     routes: Callable[[], Routes],
     deliveries: Deliveries,
+    *,
+    tried: Callable[[], float],
 ) -> Office:
     """The office over these stores; `routes` are asked for when an operator names one. `faces` are
-    what concerns the server as a whole, and its certificates."""
+    what concerns the server as a whole, and its certificates; `tried` as `DkimOffice` has it."""
     doors, desk = faces
     queue = stores.queue
     return Office(
@@ -126,7 +128,7 @@ def office_of(
             stores.journal,
             clock,
         ),
-        DkimOffice(stores.keys, clock),
+        DkimOffice(stores.keys, clock, tried),
         CertificateOffice(desk, stores.journal.note),
         ReportOffice(stores.feedback, stores.directory, clock),
         SrsOffice(stores.stamps, clock),
@@ -269,7 +271,8 @@ def _closed(settings: Settings, stores: Stores, clock: Clock, ids: IdMaker) -> C
     doors = ClosedDoors(settings, stores, intake)
     routes = cache(partial(_routes, settings, stores))
     desk = desk_of(lambda: settings, clock, OwnReader())
-    return OwnCounter(office_of(stores, clock, (doors, desk), routes, NoDeliveries()))
+    faces, tried = (doors, desk), intake.settings.tried
+    return OwnCounter(office_of(stores, clock, faces, routes, NoDeliveries(), tried=lambda: tried))
 
 
 def _routes(settings: Settings, stores: Stores) -> Routes:

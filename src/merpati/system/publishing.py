@@ -7,7 +7,7 @@ from contextlib import suppress
 from ipaddress import ip_address
 
 from merpati.certificates.source import OwnReader
-from merpati.config.certificates import fallback, named, orders, sources
+from merpati.config.certificates import fallback, named, orders, policy_fault, sources
 from merpati.config.settings import Settings
 from merpati.dns.resolver import PORT
 from merpati.reception.port import Role
@@ -25,13 +25,15 @@ def subject_of(settings: Settings, domain: str, keys: tuple[tuple[str, str], ...
         settings.hostname.lower().rstrip("."),
         sts_policy(settings),
         keys,
-        _key_digest(settings),
+        _key_digest(settings, "sha256"),
         _port(settings, Role.SUBMISSION),
         _port(settings, Role.SUBMISSIONS),
         settings.document.mta_sts is not None,
         next(iter(settings.document.reports.names), ""),
         tuple(_sources()),
         settings.document.autoconfig is not None,
+        policy_fault(settings),
+        key_digest512=_key_digest(settings, "sha512"),
     )
 
 
@@ -79,7 +81,7 @@ def served_policy(settings: Settings, host: str, domains: Iterable[str]) -> str:
     return sts_policy(settings).text if is_ours else ""
 
 
-def _key_digest(settings: Settings) -> str:
+def _key_digest(settings: Settings, algorithm: str) -> str:
     """Of what clients are shown that ask for no name; empty where nobody here can say.
 
     The server may read files that we may not: a record of another certificate than the one that it
@@ -95,7 +97,7 @@ def _key_digest(settings: Settings) -> str:
         return ""  # The one of a CA is on its way and has another key than ours of the first start.
     first = first or fallback(settings)
     with suppress(TlsError):
-        return key_digest(first.chain)
+        return key_digest(first.chain, algorithm)
     return ""
 
 

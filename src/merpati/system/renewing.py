@@ -11,8 +11,9 @@ from merpati.certificates.errors import IssueError
 from merpati.certificates.keys import KeyType
 from merpati.certificates.proof import HookProver, HttpProver, Prover
 from merpati.certificates.renewal import AcmeSettings
-from merpati.certificates.rolling import PORT, Roller, Tlsa
+from merpati.certificates.rolling import Roller
 from merpati.certificates.source import Reader
+from merpati.certificates.tlsa import PORT, Tlsa
 from merpati.certificates.zone import DnsProver, ZoneWriter
 from merpati.clock import Clock
 from merpati.config.certificates import cabinet, fallback, operators, orders
@@ -23,6 +24,9 @@ from merpati.dns.client import DnsClient
 from merpati.dns.resolver import Answer
 from merpati.system.blueprint import Blueprint
 from merpati.system.updating import updater_of
+
+_LONGEST_TTL = 7 * 86_400.0
+"""RFC 8767 §4: resolvers keep nothing for longer than a week."""
 
 
 def acme_settings(settings: Settings, kept: Cabinet, clock: Clock) -> AcmeSettings:
@@ -61,13 +65,21 @@ def desk_of(settings: Callable[[], Settings], clock: Clock, reader: Reader) -> D
         fallback=lambda: fallback(settings()),
         key_type=key_type,
         acme=acme,
+        tlsa=lambda host: tlsa_of(settings(), clock, host),
     )
 
 
+async def tlsa_of(settings: Settings, clock: Clock, host: str) -> Answer[Tlsa]:
+    """What the DNS has of a host's keys; raises DnsError.
+
+    Asked anew each time, since what we remember is older than what others may; with the time that
+    the record has, since others may keep it for longer than we would."""
+    dns = replace(Blueprint(settings).dns(), min_ttl=1.0, max_ttl=_LONGEST_TTL)
+    return await DnsClient(clock, dns).tlsa(PORT, host)
+
+
 def _tlsa(settings: Settings, clock: Clock, host: str) -> Answer[Tlsa]:
-    """Asked anew each time, since what we remember is older than what others may."""
-    dns = replace(Blueprint(settings).dns(), min_ttl=1.0)
-    return asyncio.run(DnsClient(clock, dns).tlsa(PORT, host))
+    return asyncio.run(tlsa_of(settings, clock, host))
 
 
 def zone_writer(settings: Settings, clock: Clock) -> ZoneWriter:

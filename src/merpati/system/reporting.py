@@ -4,6 +4,7 @@ The cursor in the journal is kept in a small file: after a restart the lines go 
 Events that a crash kept from being noted there are written twice rather than never.
 """
 
+import asyncio
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -63,7 +64,9 @@ class Reporting:
         """Note the cursor from time to time, until cancelled."""
         while True:
             await self._clock.sleep(_SAVE_EVERY)
-            self.save()
+            # In a thread: all workers do it at the same moment, and a disk that takes nothing for a
+            # while stopped all their loops at once.
+            await asyncio.to_thread(self.save)
 
     async def finish(self) -> None:
         """Show what was written last, and note where that ended."""
@@ -71,10 +74,10 @@ class Reporting:
         with suppress(MerpatiError):
             while await self._reader.read():
                 pass
-        self.save()
+        await asyncio.to_thread(self.save)
 
     def save(self) -> None:
-        """Note the cursor. Nothing depends on it but lines that may come twice."""
+        """Note the cursor. Nothing depends on it but lines that may come twice. Blocks."""
         if self._reader.cursor == self._saved:
             return
         beside = self._cursor.with_suffix(".new")

@@ -11,7 +11,6 @@ import socket
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -38,6 +37,7 @@ from merpati.config.settings import Settings, load
 from merpati.delivery.route import Route
 from merpati.journal.events import Lifecycle
 from merpati.node.memory import SharedMemory
+from merpati.policy.rules.space import Disk, disk_of
 from merpati.reception.port import Port
 from merpati.report.metrics import Series
 from merpati.system.aside import EVENT, notices
@@ -55,7 +55,9 @@ from merpati.system.reload import unchangeable
 from merpati.system.secret import installation_secret
 from merpati.system.shard import Shard, ShardParts
 from merpati.system.showing import Showing
+from merpati.system.spacewatch import SpaceWatch
 from merpati.system.stores import Stores, open_all
+from merpati.system.threadpool import started_pool
 from merpati.system.web import serving
 from merpati.system.webdoor import WebDoor, WebParts
 from merpati.wire.endpoint import Endpoint
@@ -67,8 +69,8 @@ from merpati.wire.sockets import bind, bound_to
 _HASHERS = 4
 _WRITERS = 4
 _SIGNERS = 4
-_BEAT = 1.0
-"""Seconds between two signs of life."""
+_ASIDE = 6
+_TELL = 1.0
 
 
 class Superior(Protocol):
@@ -145,24 +147,38 @@ class Server:
         self._given = given
         self._house = house
         self._started = given.clock.now()
+        # Asked of the sockets once: a worker that stops has closed them, and is asked how it is.
+        self._ports = tuple(_ports(settings, given))
         self._stop = asyncio.Event()
         self._grace = GRACE
         self._doors: list[Door] = []
         self._web: list[WebDoor] = []
         self._showing = Showing(given, lambda: self._settings, self._note)
+        self._space = SpaceWatch(
+            partial(disk_of, settings.data),
+            self._kept_free,
+            given.clock,
+            given.log,
+            self._note if given.assignment.own == given.assignment.node[0] else None,
+        )
         gauges = {
             ("connections_open", "Connections that stand, by port role.", "role"): self._open,
             ("limits_hit", "How often a limit turned somebody away.", "limit"): self._limits,
             ("connections_dropped", "Closed without a word, far above a limit.", "role"): (
                 self._dropped
             ),
+            ("log_lines_dropped", "Lines of standard error that nobody took.", ""): self._unlogged,
             **self._showing.gauges(),
+            ("disk_octets", "Of the disk with the queue: free, and kept free.", "what"): self._disk,
             ("in_hand_octets", "Octets of bodies being delivered from memory.", ""): self._octets,
             ("reports_waiting", "Reports to other domains that wait, by kind.", "kind"): (
                 self._reports_waiting
             ),
             ("reports_left_out", "Counted for reports without room, of the last days.", ""): (
                 self._reports_left_out
+            ),
+            ("sts_policies", "Policies of MTA-STS that are kept, by whose mail.", "of"): (
+                self._sts_policies
             ),
         }
         parts = ShardParts(
@@ -254,6 +270,12 @@ class Server:
     async def _reports_left_out(self) -> Mapping[str, float]:
         return await self._own.reports.left_out() if self._speaks_for_all else {}
 
+    async def _sts_policies(self) -> Mapping[str, float]:
+        if not self._speaks_for_all:
+            return {}
+        ours, strangers = await self._house.stores.policies.count()
+        return {"ours": float(ours), "strangers": float(strangers)}
+
     @property
     def _speaks_for_all(self) -> bool:
         """One worker tells of what they share, so that nobody adds it up."""
@@ -268,6 +290,15 @@ class Server:
             dropped[name] += listener.dropped
         return dict(dropped)
 
+    async def _unlogged(self) -> dict[str, float]:
+        return {"": float(self._given.log.dropped)}
+
+    async def _disk(self) -> dict[str, float]:
+        return self._space.gauge() if self._speaks_for_all else {}
+
+    def _kept_free(self, disk: Disk) -> int:
+        return Blueprint(self._settings).kept_free(disk)
+
     async def _octets(self) -> dict[str, float]:
         return {"": float(self._own.delivering.octets)}
 
@@ -277,8 +308,7 @@ class Server:
     async def run(self) -> None:
         """Serve until told to stop."""
         async with asyncio.TaskGroup() as work:
-            beside = [work.create_task(self._beat())]
-            beside += [work.create_task(chore) for chore in self._chores()]
+            beside = [work.create_task(chore) for chore in self._chores()]
             running = [work.create_task(shard.run()) for shard in self._shards]
             await self._serve()
             for shard in self._shards:
@@ -290,19 +320,18 @@ class Server:
     def _chores(self) -> list[Coroutine[None, None, None]]:
         """What runs beside the shards and must never stop them."""
         limits = keep_on("limits", self._house.limits.run, self._given.clock, self._given.log)
-        return [limits, *self._showing.chores()]
+        told = keep_on("log", self._keep_telling, self._given.clock, self._given.log)
+        space = keep_on("space", self._space.run, self._given.clock, self._given.log)
+        return [limits, told, space, *self._showing.chores()]
+
+    async def _keep_telling(self) -> None:
+        """What the log could not say at once."""
+        while True:
+            self._given.log.catch_up()
+            await self._given.clock.sleep(_TELL)
 
     def _note(self, event: Lifecycle) -> None:
         self._own.house.stores.journal.note(event)
-
-    async def _beat(self) -> None:
-        """Show that the loop turns, until it is told to stop."""
-        while not self._stop.is_set():
-            self._live()
-            await self._given.clock.sleep(_BEAT)
-
-    def _live(self) -> None:
-        self._given.memory.board.live(self._given.clock.monotonic())
 
     async def _serve(self) -> None:
         """Open every door, wait for the end, and return when the last session is over."""
@@ -313,7 +342,7 @@ class Server:
             sessions.create_task(self._local.run(self._given.local))
             self._take_over()
             self._settle_down()
-            self._live()  # Nothing above has to wait, and whoever is ready is seen to live.
+            self._given.memory.board.serve()
             self._announce()
             await self._stop.wait()
             self._given.stopping()
@@ -392,7 +421,7 @@ class Server:
         sys.setswitchinterval(0.0005)
 
     def _announce(self) -> None:
-        text = ", ".join(self._ports())
+        text = ", ".join(self._ports)
         self._given.ready(text)
         self._showing.announce()
         if self._speaks_for_all:
@@ -402,22 +431,6 @@ class Server:
             shard.house.stores.journal.note(
                 Lifecycle(at=self._given.clock.now(), what="started", detail=__version__)
             )
-
-    def _ports(self) -> tuple[str, ...]:
-        """Where we listen, with the ports that the system chose."""
-        document = self._settings.document
-        ports = [
-            f"{port.role.value} {_bound(port.listen, listening)}"
-            for port, listening in zip(document.port, self._given.ports, strict=True)
-        ]
-        if document.http:
-            ports += [
-                f"{'https' if key == 'https' else 'http'} {_bound(end, listening)}"
-                for (key, end), listening in zip(
-                    document.http.doors(), self._given.web, strict=True
-                )
-            ]
-        return tuple(ports)
 
     async def submit(self, question: ask.Submission) -> ask.Queued:
         """A message of a program on this machine."""
@@ -443,7 +456,7 @@ class Server:
             started=moment(self._started),
             data=str(self._settings.data),
             config=str(self._settings.file or ""),
-            ports=self._ports(),
+            ports=self._ports,
             queue=queue,
             held_sites=len(await shard.house.stores.queue.held()),
             held_senders=tuple(
@@ -453,6 +466,7 @@ class Server:
                 for hold in shard.delivering.held_tenants()[: ask.MAX_LISTED]
             ),
             suspended=await suspended(shard.house.stores),
+            trouble=self._space.trouble,
             limits=dict(self._house.limits.totals) if is_own else {},
             certificates=await self._showing.ailing() if is_own else (),
             notices=notices(self._places),
@@ -464,7 +478,8 @@ class Server:
         if self._stop.is_set():
             return ask.Health(trouble="stopping", stopping=True)
         told = notices(self._places)
-        return ask.Health(trouble=await shard.health.trouble(), notices=told)
+        trouble = await shard.health.trouble() or self._space.trouble
+        return ask.Health(trouble=trouble, notices=told)
 
     async def metrics(self, shard: Shard) -> list[Series]:
         """Of one shard, with its number where there are several."""
@@ -538,6 +553,16 @@ class _Doors:
         return await self.server.stop()
 
 
+def _ports(settings: Settings, given: Surroundings) -> Iterator[str]:
+    """Where we listen, with the ports that the system chose. No reload changes them."""
+    document = settings.document
+    for port, listening in zip(document.port, given.ports, strict=True):
+        yield f"{port.role.value} {_bound(port.listen, listening)}"
+    doors = document.http.doors() if document.http else ()
+    for (key, end), listening in zip(doors, given.web, strict=True):
+        yield f"{'https' if key == 'https' else 'http'} {_bound(end, listening)}"
+
+
 def _bound(named: Endpoint, listening: socket.socket) -> Endpoint:
     return named if named.path else bound_to(listening)
 
@@ -552,11 +577,13 @@ def bind_private(path: Path) -> socket.socket:
 async def opened(settings: Settings, given: Surroundings) -> AsyncIterator[Server]:
     """A worker over its stores, which are closed when it is left."""
     places, assignment = Places(settings.data), given.assignment
+    # For `asyncio.to_thread`; who runs the loop ends it.
+    asyncio.get_running_loop().set_default_executor(started_pool(_ASIDE, "aside"))
     # Several pools, so that a disk that hangs keeps nobody from logging in.
     with (
-        ThreadPoolExecutor(_HASHERS, "hash") as hashers,
-        ThreadPoolExecutor(_WRITERS, "maildir") as writers,
-        ThreadPoolExecutor(_SIGNERS, "sign") as signers,
+        started_pool(_HASHERS, "hash") as hashers,
+        started_pool(_WRITERS, "maildir") as writers,
+        started_pool(_SIGNERS, "sign") as signers,
     ):
         shards = (assignment.own, *assignment.adopted)
         open_ = partial(open_all, places, given.clock, shards)

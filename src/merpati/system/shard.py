@@ -55,6 +55,7 @@ class Shard:
         gauges: Mapping[tuple[str, str, str], Gauge],
     ) -> None:
         self.number = number
+        self._settings = settings
         self.house = house
         self._parts = parts
         stores = house.stores
@@ -69,6 +70,7 @@ class Shard:
 
     def take_up(self, settings: Settings, routes: list[Route]) -> None:
         """Use changed settings from the next attempt on."""
+        self._settings = settings
         self._housekeeping.patience = float(settings.document.queue.delay_notice)
         self._housekeeping.retention = float(settings.document.retention.journal)
         self._housekeeping.room = Blueprint(settings).room()
@@ -84,6 +86,7 @@ class Shard:
             (doors, desk),
             lambda: self.delivering.routes,
             self.delivering,
+            tried=lambda: Blueprint(self._settings).intake().tried,
         )
 
     async def run(self) -> None:

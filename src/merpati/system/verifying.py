@@ -1,6 +1,6 @@
 """Everything that is kept in a data directory, checked: whether a server works on it or not."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -15,7 +15,7 @@ from merpati.queue.verifying import verify_queue
 from merpati.storage.connection import Kind, StorageSettings, change
 from merpati.storage.errors import StorageError
 from merpati.storage.finding import Damage, Finding
-from merpati.storage.inspection import Seen, inspected, integrity
+from merpati.storage.inspection import Seen, inspected, integrity, schema
 from merpati.storage.lock import Lock
 from merpati.system.keys import dkim_flaw, verify_certificates
 
@@ -67,8 +67,10 @@ def _database(file: Path, kind: Kind, seen: Seen) -> Iterator[Found]:
             yield Found(file, Finding(Damage.FILE, str(error)))
             return
         seen("files", 1)
-        checks = [integrity(connection)]
-        checks += [check(connection, seen) for check in _CHECKS[kind]]
+        other = list(schema(connection, kind))
+        checks: list[Iterable[Finding]] = [other, integrity(connection)]
+        # What asks for columns that are not there finds nothing.
+        checks += [] if other else [check(connection, seen) for check in _CHECKS[kind]]
         for check in checks:
             yield from (Found(file, finding) for finding in check)
 

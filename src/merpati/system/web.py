@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from aiohttp import web
@@ -12,8 +12,11 @@ from aiohttp.http_exceptions import HttpProcessingError
 IDLE = 75.0
 """Seconds that a connection may stand without a whole request, the first one included. By itself
 the library lets strangers keep our descriptors for an hour each. Proxies end theirs after 60."""
-LAST = 0.1
-"""Seconds that who was accepted as we stop has to ask: another worker would have answered."""
+_LAST = 2.0
+"""Seconds that who was accepted as we stop has to ask, over a slow line or from a busy machine: the
+library would break off, and another worker would have answered. Five doors one after the other stay
+within what a worker has to stop, beside sessions and deliveries."""
+_LOOK = 0.02
 
 
 @asynccontextmanager
@@ -28,10 +31,20 @@ async def serving(
         await site.start()
         yield
         await site.stop()
-        if runner.server is not None and runner.server.connections:
-            await asyncio.sleep(LAST)
+        await hear_out(lambda: runner.server is not None and bool(runner.server.connections))
     finally:
         await runner.cleanup()
+
+
+async def hear_out(somebody_waits: Callable[[], bool]) -> None:
+    """Return soon after nobody waits any more, or when who does had time enough.
+
+    No more is accepted from here on; who was accepted in this very turn is seen in a later one.
+    """
+    for _ in range(round(_LAST / _LOOK)):
+        await asyncio.sleep(_LOOK)
+        if not somebody_waits():
+            return
 
 
 def runner_of(app: web.Application, grace: float, idle: float) -> web.AppRunner:

@@ -17,8 +17,9 @@ from merpati.clock import Clock
 from merpati.errors import MerpatiError
 from merpati.journal.limits import Limits
 from merpati.node.table import Table
+from merpati.reception.crowds import CROWDS
 from merpati.system.doors import Counted, Failed
-from merpati.system.web import IDLE, LAST, runner_of
+from merpati.system.web import IDLE, hear_out, runner_of
 from merpati.wire.connection import Connection
 from merpati.wire.errors import WireError
 from merpati.wire.listen import Arrival, Listener, ListenSettings, Neighbours
@@ -64,6 +65,7 @@ class WebDoor:
         self._tls = tls
         self._idle = idle
         self._server: web.Server | None = None
+        self._bridges: set[_Bridge] = set()
         self.listener = Listener(
             parts.wire,
             self._serve,
@@ -85,8 +87,7 @@ class WebDoor:
                 yield
             finally:
                 self.listener.stop(grace)
-                if len(self.listener):
-                    await asyncio.sleep(LAST)
+                await hear_out(self._somebody_waits)
                 await runner.cleanup()
 
     def _starved(self, error: OSError) -> None:
@@ -96,7 +97,7 @@ class WebDoor:
         self._parts.counted()
         stream = arrival.stream
         if arrival.crowd is not None:
-            self._parts.limits.hit(f"{self.name}: {arrival.crowd.value}")
+            self._parts.limits.hit(f"{self.name}: {CROWDS[arrival.crowd].value}")
             if self._tls is None:
                 stream.write(_REFUSAL)
             await stream.close()
@@ -112,12 +113,18 @@ class WebDoor:
             raise MerpatiError("a door that is not open serves nobody")
         protocol = self._server()
         bridge = _Bridge(stream, protocol, self._tls)
+        self._bridges.add(bridge)
         protocol.connection_made(bridge)
         try:
             await bridge.run(lambda: self._parts.clock.monotonic() + self._idle)
         finally:
             bridge.close()
             protocol.connection_lost(None)
+            self._bridges.remove(bridge)
+
+    def _somebody_waits(self) -> bool:
+        """Who was answered before may ask again elsewhere."""
+        return self.listener.owned > sum(bridge.has_answered for bridge in self._bridges)
 
 
 class _Bridge(asyncio.Transport):
@@ -136,6 +143,8 @@ class _Bridge(asyncio.Transport):
         )
         self._stream = stream
         self._protocol = protocol
+        self.has_answered = False
+        """Whether anything was written."""
         self._wanted = asyncio.Event()
         self._wanted.set()
         self._congested = asyncio.Event()
@@ -176,6 +185,7 @@ class _Bridge(asyncio.Transport):
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Never blocks."""
+        self.has_answered = True
         self._stream.write(bytes(data))
         if self._stream.is_congested and not self._congested.is_set():
             self._congested.set()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, cast
 
-from merpati.authenticity.questions import Asking, Inquiry, Kind, Question, Together
+from merpati.authenticity.questions import TURN, Asking, Inquiry, Kind, Question, Together
 from merpati.dns.errors import DnsError
 from merpati.dns.resolver import Answer, Found, Mx
 
@@ -31,7 +31,8 @@ class Answers:
                     found = tuple(self.answer(each) for each in question.askings)
                     question = asking.send(found)  # type: ignore[arg-type]  # as it was asked
                     continue
-                self.asked.append(question)
+                if question is not TURN:
+                    self.asked.append(question)
                 known = self._of(question)
                 if isinstance(known, DnsError):
                     question = asking.throw(known)

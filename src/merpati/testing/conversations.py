@@ -134,6 +134,7 @@ class Scene:
     """Why no connection is made."""
     prepare: Callable[[PipeStream], None] = lambda stream: None
     """Done to our end before it is used."""
+    host: Host = HOST
 
     def __post_init__(self) -> None:
         self.opened: End | None = None
@@ -151,7 +152,7 @@ class Scene:
 
     def conversation(self) -> Conversation:
         """One that was not opened."""
-        security = decide(self.way, HOST, self.memory, tlsa=self.tlsa)
+        security = decide(self.way, self.host, self.memory, tlsa=self.tlsa)
         surroundings = Surroundings(
             self.settings,
             self._dial,
@@ -160,7 +161,7 @@ class Scene:
             self.notes.append,
             self.lessons.append,
         )
-        return Conversation(self.way, HOST, security, surroundings, self.memory)
+        return Conversation(self.way, self.host, security, surroundings, self.memory)
 
     async def play(self, *transactions: Transaction) -> End | None:
         """Open and run to the end; None when it did not open (`opened` says why)."""

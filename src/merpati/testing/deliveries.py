@@ -10,7 +10,7 @@ from merpati.delivery.lesson import Lesson, RecipientLimit, Setback, SiteMemory
 from merpati.delivery.outcome import Outcome, Result
 from merpati.delivery.transaction import Host, Source, Transaction, Way
 from merpati.diagnosis.replies import Meaning, Refusal, Stage
-from merpati.dns.errors import DnsFailure
+from merpati.dns.errors import DnsFailure, DnsTimeout
 from merpati.dns.resolver import Answer, Found, Mx
 from merpati.journal.events import Attempt
 from merpati.mail.address import Address
@@ -47,7 +47,8 @@ A_BODY = Body((b"Subject: hello\r\n\r\n", b"hi\r\n"))
 
 @dataclass
 class ScriptedDns:
-    """A `Resolver` in dictionaries. A name that stands in `broken` gives no answer."""
+    """A `Resolver` in dictionaries. For a name in `broken` servers say that they failed, and of one
+    in `silent` nothing, in no time."""
 
     mxs: dict[str, tuple[tuple[int, str], ...]] = field(default_factory=dict)
     v4: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -58,9 +59,13 @@ class ScriptedDns:
     secure: set[str] = field(default_factory=set)
     """Names whose answers are validated."""
     aliases: dict[str, str] = field(default_factory=dict)
+    links: set[str] = field(default_factory=set)
+    """Aliases that are validated themselves, wherever they lead."""
     tlsas: dict[str, tuple[tuple[int, int, int, bytes], ...]] = field(default_factory=dict)
     txts: dict[str, tuple[bytes, ...]] = field(default_factory=dict)
+    ttl: float = 300.0
     asked: int = 0
+    silent: set[str] = field(default_factory=set)
 
     async def mx(self, domain: str) -> Answer[Mx]:
         """MX records."""
@@ -88,15 +93,27 @@ class ScriptedDns:
         name = f"_{port}._tcp.{host}"
         return self._answer(name, self.tlsas.get(name, ()))
 
+    async def records(self, name: str, kind: str) -> Answer[str]:
+        """The alias at a name; of other types none. One that stands in `broken` as `CNAME name`
+        gives no answer."""
+        self.asked += 1
+        if f"{kind} {name}" in self.broken:
+            raise DnsFailure(f"{name} is broken")
+        if kind != "CNAME" or name not in self.aliases:
+            return Answer(Found.NO_DATA, ttl=self.ttl)
+        return Answer(Found.RECORDS, (self.aliases[name],), self.ttl, name in self.links)
+
     def _answer(self, name: str, records: tuple[T, ...]) -> Answer[T]:
         self.asked += 1
+        if name in self.silent:
+            raise DnsTimeout(f"{name}: no answer in time")
         if name in self.broken:
             raise DnsFailure(f"{name} is broken")
         if records:
             secure, alias = name in self.secure, self.aliases.get(name, "")
-            return Answer(Found.RECORDS, records, secure=secure, alias=alias)
+            return Answer(Found.RECORDS, records, self.ttl, secure, alias)
         known = name in self.names or name in self.mxs or name in self.v4 or name in self.v6
-        return Answer(Found.NO_DATA if known else Found.NO_NAME)
+        return Answer(Found.NO_DATA if known else Found.NO_NAME, ttl=self.ttl)
 
 
 @dataclass

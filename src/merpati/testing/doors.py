@@ -14,8 +14,11 @@ from merpati.directory.expansion import Expander
 from merpati.identity.checker import PasswordChecker, TokenChecker
 from merpati.intake import Intake, IntakeSettings
 from merpati.journal.events import Fact
+from merpati.journal.limits import Limits
 from merpati.mail.address import Address
+from merpati.node.table import Table, TableSettings
 from merpati.policy.forwarding import Forwarding, ForwardingSettings
+from merpati.policy.replay import Replays
 from merpati.policy.rules.space import Measure
 from merpati.policy.rules.table import RuleSettings, judge_of
 from merpati.queue.ids import IdMaker
@@ -76,9 +79,11 @@ class House:
     tokens: TokenChecker | None = None
     stamps: MemoryStamps = field(default_factory=MemoryStamps)
     forwards: ForwardingSettings = _FORWARDS
+    signatures: Table = field(default_factory=lambda: Table(TableSettings()))
 
     def __post_init__(self) -> None:
         self.queue = MemoryQueue(self.clock, self.journal)
+        self.limits = Limits(self.journal, self.clock)
         self.executor = Inline()
         self.residents.domains.add("a.test")
         for name in ("ann", "bob"):
@@ -97,7 +102,9 @@ class House:
             clock=self.clock,
             new_id=IdMaker(self.clock.now, entropy).make,
             examiner=self.examiner,
+            replays=Replays(self.rules.replay, self.clock, self.signatures),
             forwarding=forwarding,
+            limits=self.limits,
         )
 
     def logins(self) -> Logins:
@@ -127,6 +134,7 @@ class House:
             self.clock,
             self.logins(),
             tls=object(),
+            limits=self.limits,
         )
 
     async def events(self, kind: type[T]) -> list[T]:

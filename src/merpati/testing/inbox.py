@@ -12,6 +12,8 @@ from merpati.mail.parts import Part, read_parts
 SECONDS = 5.0
 """How long is waited for mail, unless told otherwise."""
 _PAUSE = 0.01
+_ANSWER_SECONDS = 60.0
+"""For the server to say what is under way."""
 _UNDER_WAY = (
     'merpati_queue_recipients{state="waiting"}',
     'merpati_queue_recipients{state="in_hand"}',
@@ -110,7 +112,7 @@ class Inbox:
             time.sleep(_PAUSE)
 
     def _is_anything_under_way(self) -> bool:
-        door = HTTPConnection(self.host, self._http_port, timeout=SECONDS)
+        door = HTTPConnection(self.host, self._http_port, timeout=_ANSWER_SECONDS)
         try:
             door.request("GET", "/metrics")
             page = door.getresponse().read().decode()

@@ -13,7 +13,7 @@ from pathlib import Path
 from merpati.testing.inbox import Inbox
 from merpati.testing.process import free_port
 
-START_SECONDS = 20.0
+START_SECONDS = 90.0
 STOP_SECONDS = 10.0
 _PAUSE = 0.01
 _PORT = re.compile(r"(submission|http) 127\.0\.0\.1:(\d+)")

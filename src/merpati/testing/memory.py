@@ -350,6 +350,16 @@ class MemoryQueue:
             self._demote(site)
         self._wake()
 
+    async def hasten(
+        self, domain: str, due: float, span: tuple[float, float], route: str = ""
+    ) -> None:
+        """Rows that wait, claimed or not."""
+        for message, row in list(self._rows()):
+            is_meant = row.state is State.WAITING and _way(message.entry, row) == (domain, route)
+            if is_meant and due < row.due and span[0] <= row.due <= span[1]:
+                message.rows[row.n] = replace(row, due=due)
+        self._wake()
+
     async def lanes(self) -> list[ListedLane]:
         """Of what was assigned and of what is here."""
         rows = [(_way(message.entry, row), row) for message, row in self._rows()]

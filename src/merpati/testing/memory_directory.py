@@ -2,24 +2,20 @@
 
 from collections.abc import Sequence
 
-import apsw
-
 from merpati.directory.directory import Quotas, Resolution, Secret, Suspension, User
 from merpati.directory.following import follow, may_send
 from merpati.directory.rows import Rows, check_login_name
 from merpati.directory.usage import Sent
 from merpati.directory.usage_rows import UsageRows
 from merpati.mail.address import Address
-from merpati.storage.connection import Kind, migrations
+from merpati.storage.connection import Kind, in_memory
 
 
 class MemoryDirectory:
     """`Directory` and `Registrar`."""
 
     def __init__(self) -> None:
-        self.connection = apsw.Connection(":memory:")
-        for text in migrations(Kind.DIRECTORY):
-            self.connection.execute(text)
+        self.connection = in_memory(Kind.DIRECTORY)
         self._rows = Rows(self.connection)
         self.is_local = self._rows.is_local
         self.user = self._rows.user

@@ -2,23 +2,19 @@
 
 from collections.abc import Sequence
 
-import apsw
-
 from merpati.feedback.feedback import Line, Room, Selection
 from merpati.feedback.received import Received
 from merpati.feedback.rows import Rows
 from merpati.feedback.sum_rows import SumRows
 from merpati.feedback.sums import Alignment, Sessions, Source
-from merpati.storage.connection import Kind, migrations
+from merpati.storage.connection import Kind, in_memory
 
 
 class MemoryFeedback:
     """`Feedback`."""
 
     def __init__(self) -> None:
-        self._connection = apsw.Connection(":memory:")
-        for text in migrations(Kind.FEEDBACK):
-            self._connection.execute(text)
+        self._connection = in_memory(Kind.FEEDBACK)
         self._rows = Rows(self._connection)
         self._sums = SumRows(self._connection)
 

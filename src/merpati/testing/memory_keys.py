@@ -2,11 +2,9 @@
 
 from collections.abc import Iterable
 
-import apsw
-
 from merpati.directory.key_rows import KeyRows
 from merpati.directory.keys import DkimKey
-from merpati.storage.connection import Kind, migrations
+from merpati.storage.connection import Kind, in_memory
 
 
 class MemoryKeys:
@@ -14,9 +12,7 @@ class MemoryKeys:
 
     def __init__(self, signing: Iterable[DkimKey] = ()) -> None:
         """`signing` have taken over already."""
-        self._connection = apsw.Connection(":memory:")
-        for text in migrations(Kind.DIRECTORY):
-            self._connection.execute(text)
+        self._connection = in_memory(Kind.DIRECTORY)
         self._rows = KeyRows(self._connection)
         self.has_active = self._rows.has_active
         self.active = self._rows.active

@@ -3,10 +3,8 @@
 from collections.abc import Sequence
 from functools import cached_property
 
-import apsw
-
 from merpati.directory.stamps import SECRET, StampKey, StampRows
-from merpati.storage.connection import Kind, migrations
+from merpati.storage.connection import Kind, in_memory
 
 
 class MemoryStamps:
@@ -31,10 +29,7 @@ class MemoryStamps:
 
     @cached_property
     def _rows(self) -> StampRows:
-        connection = apsw.Connection(":memory:")
-        for text in migrations(Kind.DIRECTORY):
-            connection.execute(text)
-        return StampRows(connection)
+        return StampRows(in_memory(Kind.DIRECTORY))
 
     def _secret(self) -> bytes:
         self._made += 1

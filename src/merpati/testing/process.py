@@ -13,22 +13,32 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-START_SECONDS = 20.0
-STOP_SECONDS = 40.0
+START_SECONDS = 90.0
+STOP_SECONDS = 60.0
 
 
 # The system may name the same port again as soon as it is free; two doors of one server may not.
 _given: set[int] = set()
+# Below those that the system gives to clients: one of them may not take it meanwhile.
+_FIRST, _LAST = 10_000, 32_768
+
+
+def _share() -> tuple[int, int]:
+    """The ports of this process. Those that pytest-xdist makes have parts of their own: what one of
+    them gave out, and nobody listens on yet, another would find free."""
+    worker, count = map(os.environ.get, ("PYTEST_XDIST_WORKER", "PYTEST_XDIST_WORKER_COUNT"))
+    if not (worker and count):
+        return _FIRST, _LAST
+    size = (_LAST - _FIRST) // int(count)
+    first = _FIRST + size * (int(worker.removeprefix("gw")) % int(count))
+    return first, first + size
 
 
 def free_port(family: socket.AddressFamily = socket.AF_INET) -> int:
-    """A TCP port on loopback that nobody listens on now, and that was not given out before.
-
-    It lies below those that the system gives to clients: one of them may not take it meanwhile.
-    """
+    """A TCP port on loopback that nobody listens on now, and that was not given out before."""
     host = "::1" if family == socket.AF_INET6 else "127.0.0.1"
     while True:
-        port = random.randrange(10_000, 32_768)  # noqa: S311 - nobody is to be kept from guessing
+        port = random.randrange(*_share())  # noqa: S311 - nobody is to be kept from guessing
         with socket.socket(family, socket.SOCK_STREAM) as probe, contextlib.suppress(OSError):
             probe.bind((host, port))
             if port not in _given:
@@ -57,6 +67,8 @@ class MerpatiProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self.wrapper: tuple[str, ...] = ()
         """What the server's command is handed to: a tracer, a limit."""
+        self.options: tuple[str, ...] = ()
+        """What stands behind `serve`."""
         self.environment: dict[str, str] = {}
         """What stands in the server's environment beside ours."""
         folder.mkdir(parents=True, exist_ok=True)
@@ -74,15 +86,19 @@ class MerpatiProcess:
         return self._process is None or self._process.poll() is not None
 
     def start(self) -> None:
-        """Start the server; return when every port answers."""
+        """Start the server; return when every port answers. One that fails is not left behind."""
         self.spawn()
-        self.wait_up()
+        try:
+            self.wait_up()
+        except BaseException:
+            self.kill()
+            raise
 
     def spawn(self) -> None:
         """Start the server and wait for nothing."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own command
-                [*self.wrapper, *self._command("serve")],
+                [*self.wrapper, *self._command("serve", *self.options)],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
@@ -128,8 +144,13 @@ class MerpatiProcess:
             raise
 
     def output(self) -> str:
-        """What the server wrote to standard output and error, the last 20,000 characters."""
-        return self.log.read_text("utf-8", "replace")[-20_000:] if self.log.exists() else ""
+        """What the server wrote to standard output and error, the last 200,000 characters."""
+        return self.log.read_text("utf-8", "replace")[-200_000:] if self.log.exists() else ""
+
+    def lines(self) -> list[str]:
+        """All of that, line by line, but for one that is being written just now."""
+        written = self.log.read_text("utf-8", "replace") if self.log.exists() else ""
+        return written.rpartition("\n")[0].splitlines()
 
     def run(self, *arguments: str, text: str = "") -> subprocess.CompletedProcess[str]:
         """Run `merpati --config F …` and return its output; never raises for an exit status."""
@@ -138,7 +159,7 @@ class MerpatiProcess:
             input=text,
             text=True,
             capture_output=True,
-            timeout=60,
+            timeout=180,
             check=False,
         )
 
@@ -152,7 +173,7 @@ class MerpatiProcess:
         """Standard output of a command with --json, decoded."""
         return json.loads(self.ask(*arguments, "--json"))
 
-    def wait_empty(self, seconds: float = 30.0) -> None:
+    def wait_empty(self, seconds: float = 90.0) -> None:
         """Return when the queue is empty; AssertionError with its content otherwise."""
         end = time.monotonic() + seconds
         while listed := self.ask_json("queue", "list"):

@@ -209,7 +209,7 @@ def zone_in_a_thread(text: str) -> Iterator[ZoneServer]:
     thread = threading.Thread(target=loop.run_until_complete, args=[serve()])
     thread.start()
     try:
-        yield served.result(timeout=10)
+        yield served.result(timeout=60)
     finally:
         loop.call_soon_threadsafe(stop.set)
         thread.join()

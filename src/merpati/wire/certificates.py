@@ -27,10 +27,10 @@ _COMMON_NAME_LIMIT = 64  # ub-common-name, RFC 5280 appendix A.1
 
 
 UNREADABLE = (
-    *(ValueError, UnsupportedAlgorithm, x509.InvalidVersion),
+    *(ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion),
     *(x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
 )
-"""What reading a certificate raises that cannot be read."""
+"""What reading a certificate raises that cannot be read; TypeError: a name of bits, not of text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,15 @@ def read_shown(file: Path) -> Shown:
         raise TlsError(f"{file} is no certificate: {error}") from error
 
 
+def is_self_signed(file: Path) -> bool:
+    """Whether the first certificate of a PEM file was issued by itself. Raises TlsError."""
+    try:
+        first = x509.load_pem_x509_certificate(file.read_bytes())
+    except (OSError, *UNREADABLE) as error:
+        raise TlsError(f"{file} is no certificate: {error}") from error
+    return first.issuer == first.subject
+
+
 def shown_of(pem: bytes, name: str) -> Shown:
     """The first certificate in PEM; `name` is for the TlsError that says why there is none."""
     try:
@@ -79,15 +88,16 @@ def shown_of(pem: bytes, name: str) -> Shown:
     return Shown(begins.timestamp(), ends.timestamp(), tuple(name.lower() for name in names))
 
 
-def key_digest(file: Path) -> str:
-    """SHA-256, in hex, of the public key of a PEM file's first certificate (RFC 6698 §2.1).
+def key_digest(file: Path, algorithm: str = "sha256") -> str:
+    """Digest, in hex, of the public key of a PEM file's first certificate (RFC 6698 §2.1).
 
     Raises TlsError.
     """
     try:
         key = x509.load_pem_x509_certificate(file.read_bytes()).public_key()
         spki = serialization.PublicFormat.SubjectPublicKeyInfo
-        return hashlib.sha256(key.public_bytes(serialization.Encoding.DER, spki)).hexdigest()
+        octets = key.public_bytes(serialization.Encoding.DER, spki)
+        return hashlib.new(algorithm, octets).hexdigest()
     except (OSError, *UNREADABLE) as error:
         raise TlsError(f"{file} is no certificate: {error}") from error
 

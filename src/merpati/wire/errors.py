@@ -7,6 +7,7 @@ WireError                 the connection failed; `.cause` says how
 ├── WireLocal             this machine has no descriptor or memory left for it
 ├── WireLost              a connection that stood broke: reset, aborted, closed under us
 ├── WireTaken             an address or path that cannot be listened on
+├── WebError              a document could not be had from a web server; `.flaw` says how
 ├── TlsError              the handshake or the encrypted stream failed
 │   └── CertificateError  the peer's certificate is not good for its name
 └── ProxyError            a PROXY protocol header that is malformed, too long or missing
@@ -51,6 +52,30 @@ class WireLost(WireError):
 
 class WireTaken(WireError):
     """An address or path that cannot be listened on."""
+
+
+class WebFlaw(Enum):
+    """Why a document is not taken that a host should have."""
+
+    NOWHERE = "nowhere"
+    """The host has no address."""
+    INSIDE = "inside"
+    """One of its addresses is not on the Internet."""
+    REDIRECT = "redirect"
+    ABSENT = "absent"
+    STATUS = "status"
+    """Any other answer than 200."""
+    TYPE = "type"
+    """Of another media type."""
+    LENGTH = "length"
+
+
+class WebError(WireError):
+    """A document could not be had from a web server."""
+
+    def __init__(self, cause: str, flaw: WebFlaw) -> None:
+        super().__init__(cause)
+        self.flaw = flaw
 
 
 class TlsError(WireError):

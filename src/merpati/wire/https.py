@@ -9,8 +9,9 @@ is decompressed; size and time are bounded.
 import asyncio
 import re
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -18,9 +19,17 @@ from urllib.parse import urlsplit
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from merpati.wire.errors import CertificateError, WireError
+from merpati.wire.errors import (
+    CertificateError,
+    CertificateFlaw,
+    TlsError,
+    WebError,
+    WebFlaw,
+    WireError,
+    from_tls_error,
+)
 from merpati.wire.public import Network, is_public
-from merpati.wire.tls import client_context
+from merpati.wire.trust import trusting
 
 # Letters in the last label: what a URI takes for an address in any form has none there.
 _is_name = re.compile(
@@ -51,19 +60,34 @@ class HttpsClient:
         self._settings = settings
         self._addresses = addresses
         # RFC 8461 §3.3: the certificate is checked like any other of the web.
-        self._tls = client_context(authorities=settings.authorities).context
+        self._tls = trusting(settings.authorities)
 
     async def text(self, host: str, path: str) -> bytes:
-        """The document `https://host/path` of type text/plain.
+        """The document `https://host/path` of type text/plain; raises what `document` does."""
+        # RFC 8461 §3.2: where users upload pages of their own, none of them is taken for a policy.
+        return await self.document(host, path, ("text/plain",))
 
-        Raises WireError, CertificateError for what the server's certificate does not prove.
+    async def document(
+        self, host: str, path: str, types: Sequence[str], question: bytes = b""
+    ) -> bytes:
+        """The document `https://host/path` of one of these media types: by GET, or by POST as the
+        answer to a question of the first of them.
+
+        Raises WireError: CertificateError for what the server's certificate does not prove,
+        WebError for an answer that is none; and what the look-up of addresses raises.
         """
+        if not _is_name(host):
+            raise WebError(f"{host[:200]} is no name of a host", WebFlaw.NOWHERE)
         url = f"https://{host}:{self._settings.port}{path}"
+        headers = {"Accept": ", ".join(types)}
+        if question:
+            headers["Content-Type"] = types[0]
+        method = "POST" if question else "GET"
         async with (
-            self._session(url, host, {"Accept": "text/plain"}) as session,
-            session.get(url, allow_redirects=False) as response,
+            self._session(url, host, headers) as session,
+            session.request(method, url, data=question or None, allow_redirects=False) as response,
         ):
-            return await self._body(url, response)
+            return await self._body(url, response, types)
 
     async def post(self, url: str, octets: bytes, media_type: str) -> None:
         """Bring octets to a URI of https; returns when they were taken (RFC 8460 §5.4).
@@ -97,14 +121,15 @@ class HttpsClient:
         self, url: str, host: str, headers: Mapping[str, str]
     ) -> AsyncIterator[aiohttp.ClientSession]:
         """For one request to one host, whose failures are told in our words."""
-        seconds = self._settings.seconds
+        seconds, sockets = self._settings.seconds, _Sockets()
         try:
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(seconds), sockets:
                 connector = aiohttp.TCPConnector(
                     resolver=_Fixed(await self._checked(host)),
                     use_dns_cache=False,
                     ssl=self._tls,
                     force_close=True,
+                    socket_factory=sockets.open,
                 )
                 async with aiohttp.ClientSession(
                     connector=connector,
@@ -117,32 +142,71 @@ class HttpsClient:
         except TimeoutError:
             raise WireError(f"{url} gave no answer within {seconds:g} s") from None
         except aiohttp.ClientConnectorCertificateError as error:
-            raise CertificateError(f"{url}: {error.certificate_error}") from error
+            raise _not_proven(url, error.certificate_error) from error
+        except aiohttp.ClientConnectorSSLError as error:
+            raise TlsError(f"{url}: {error}") from error
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise WireError(f"{url}: {str(error) or type(error).__name__}") from error
 
     async def _checked(self, host: str) -> Sequence[str]:
         ips = await self._addresses(host)
         if not ips:
-            raise WireError(f"{host} has no address")
+            raise WebError(f"{host} has no address", WebFlaw.NOWHERE)
         for ip in ips:
             if not is_public(ip, self._settings.allowed):
-                raise WireError(f"{host} leads to {ip}, which is not on the Internet")
+                what = f"{host} leads to {ip}, which is not on the Internet"
+                raise WebError(what, WebFlaw.INSIDE)
         return ips
 
-    async def _body(self, url: str, response: aiohttp.ClientResponse) -> bytes:
+    async def _body(
+        self, url: str, response: aiohttp.ClientResponse, types: Sequence[str]
+    ) -> bytes:
         # RFC 8461 §3.3: redirects must not be followed, and all but 200 is a failure.
         if response.status != 200:
-            raise WireError(f"{url} answers {response.status}")
-        # RFC 8461 §3.2: where users upload pages of their own, none of them is taken for a policy.
-        if response.content_type != "text/plain":
-            raise WireError(f"{url} is of type {response.content_type[:100]}, not text/plain")
+            raise WebError(f"{url} answers {response.status}", _flaw(response.status))
+        if response.content_type not in types:
+            found = response.content_type[:100]
+            raise WebError(f"{url} is of type {found}, not {' or '.join(types)}", WebFlaw.TYPE)
         body = bytearray()
         async for piece in response.content.iter_any():
             body += piece
             if len(body) > self._settings.octets:
-                raise WireError(f"{url} is longer than {self._settings.octets} octets")
+                what = f"{url} is longer than {self._settings.octets} octets"
+                raise WebError(what, WebFlaw.LENGTH)
         return bytes(body)
+
+
+def _flaw(status: int) -> WebFlaw:
+    if 300 <= status < 400:
+        return WebFlaw.REDIRECT
+    return WebFlaw.ABSENT if status in (404, 410) else WebFlaw.STATUS
+
+
+def _not_proven(url: str, error: Exception) -> CertificateError:
+    told = from_tls_error(error) if isinstance(error, ssl.SSLError) else error
+    flaw = told.flaw if isinstance(told, CertificateError) else CertificateFlaw.OTHER
+    return CertificateError(f"{url}: {told}", flaw)
+
+
+class _Sockets:
+    """Those of one request, which end with it: the library would wait half a minute for a farewell
+    that a stranger does not say."""
+
+    def __init__(self) -> None:
+        self._opened: list[socket.socket] = []
+
+    def open(self, place: aiohttp.AddrInfoType) -> socket.socket:
+        family, kind, protocol, _, _ = place
+        self._opened.append(socket.socket(family, kind, protocol))
+        return self._opened[-1]
+
+    async def __aenter__(self) -> None:
+        """There is nothing yet."""
+
+    async def __aexit__(self, *_: object) -> None:
+        for one in self._opened:
+            with suppress(OSError):  # It did not come to stand, or is closed.
+                one.shutdown(socket.SHUT_RDWR)
 
 
 class _Fixed(AbstractResolver):

@@ -117,7 +117,6 @@ class Listener:
         self._early: list[socket.socket] = []
         """Passed on by another worker in the moment before `run`."""
         self._owned = 0
-        """Connections that are ours, from before their sessions begin until these have ended."""
         self._refusing = 0
         self.dropped = 0
         """Connections that were closed without a word."""
@@ -131,6 +130,11 @@ class Listener:
     def __len__(self) -> int:
         """How many sessions run."""
         return len(self._sessions)
+
+    @property
+    def owned(self) -> int:
+        """Connections that are ours, from before their sessions begin until these have ended."""
+        return self._owned
 
     async def run(self, sockets: Sequence[socket.socket]) -> None:
         """Accept on these listening sockets until `stop`; return when the last session ended.

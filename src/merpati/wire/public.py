@@ -19,6 +19,10 @@ _EMBEDDING = tuple(
 )
 """Networks that lead to an IPv4 address within."""
 
+_UNICAST = ipaddress.ip_network("2000::/3")
+"""All of IPv6 that is given to anybody (RFC 4291 §2.4): Python takes the sites of old, fec0::/10,
+for public."""
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -36,5 +40,7 @@ def is_public(ip: str, allowed: Sequence[Network] = ()) -> bool:
     if any(address in network for network in allowed):
         return True
     if any(address in network for network in _EMBEDDING):
+        return False
+    if isinstance(address, ipaddress.IPv6Address) and address not in _UNICAST:
         return False
     return address.is_global and not address.is_multicast and not address.is_reserved

@@ -14,6 +14,7 @@ import _ssl
 import os
 import ssl
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -74,15 +75,27 @@ class TlsContext:
     def offer(self, choose: Choose) -> None:
         """Choose so from the next handshake on, at the doors that ask as well."""
         self._choose = choose
-
-        def answer(session: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
-            # OpenSSL asks for every handshake, also where the client has named nothing. Tickets
-            # stay those of the context in front, so sessions are resumed after a change as well.
-            session.context = choose(name or "")
-
-        self.context.sni_callback = answer
+        self.context.sni_callback = _answer(choose)
         for one in self.asking.values():
             one.offer(choose)
+
+    def renew(self) -> None:
+        """Write session tickets by a new key from the next handshake on, and forget the one before
+        (RFC 5077 §5.5): it could open whatever was said in sessions of TLS 1.2 that had a ticket.
+
+        OpenSSL keeps the key in the context and Python has no way to it, so that no other process
+        knows it, and who comes with a ticket of before gets a whole handshake.
+        """
+        fresh = self._fresh()
+        if self._choose is not None:
+            fresh.sni_callback = _answer(self._choose)
+        self.context = fresh
+        for one in self.asking.values():
+            one.renew()
+
+    def _fresh(self) -> ssl.SSLContext:
+        """As ours, with a key of its own."""
+        return _server_side()
 
     def trust(self, authorities: Path | None) -> None:
         """Ask for certificates of these authorities, or raise TlsError and change nothing.
@@ -101,11 +114,14 @@ class TlsContext:
             if self._choose is not None:
                 kept.offer(self._choose)
 
-    def reload(self, certificate: Path, key: Path, authorities: Path | None = None) -> None:
-        """Show this certificate (chain) with its key to everybody; TlsError changes nothing."""
-        identity = read_identity(certificate, key)
-        self.trust(authorities)
-        self.offer(lambda _: identity)
+
+def _answer(choose: Choose) -> Callable[[ssl.SSLObject, str | None, ssl.SSLContext], None]:
+    def answer(session: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
+        # OpenSSL asks for every handshake, also where the client has named nothing. Tickets
+        # stay those of the context in front, so sessions are resumed after a change as well.
+        session.context = choose(name or "")
+
+    return answer
 
 
 class _Asking(TlsContext):
@@ -113,18 +129,23 @@ class _Asking(TlsContext):
     has a twin that knows them."""
 
     def __init__(self, authorities: Path, required: bool) -> None:
-        super().__init__(_server_side())
         self._twins: WeakKeyDictionary[Identity, Identity] = WeakKeyDictionary()
+        self._required = required
         try:
             self._authorities = authorities.read_bytes()
-            _trust(self.context, self._authorities)
+            super().__init__(self._fresh())
         except ssl.SSLError as error:
             raise TlsError(f"{authorities}: no certificates of authorities") from error
         except OSError as error:
             raise TlsError(f"{authorities}: {error.strerror}") from error
-        self.context.verify_mode = ssl.CERT_REQUIRED if required else ssl.CERT_OPTIONAL
+
+    def _fresh(self) -> ssl.SSLContext:
+        context = _server_side()
+        _trust(context, self._authorities)
+        context.verify_mode = ssl.CERT_REQUIRED if self._required else ssl.CERT_OPTIONAL
         if b"-----BEGIN X509 CRL-----" in self._authorities:
-            self.context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+            context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+        return context
 
     def become(self, other: "_Asking") -> None:
         self.context, self._authorities = other.context, other._authorities
@@ -151,16 +172,6 @@ def _server_side() -> ssl.SSLContext:
     _harden(context)
     context.num_tickets = _TICKETS
     return context
-
-
-def read_identity(certificate: Path, key: Path) -> Identity:
-    """From PEM files, which may be one. TlsError when they cannot be read, or do not fit."""
-    try:
-        return load_identity(
-            certificate.read_bytes(), key.read_bytes(), f"{certificate} with {key}"
-        )
-    except OSError as error:
-        raise TlsError(f"certificate {certificate} with key {key}: {error.strerror}") from error
 
 
 def load_identity(chain: bytes, key: bytes, name: str) -> Identity:
@@ -195,17 +206,7 @@ def _in_memory(octets: bytes) -> Iterator[str]:
         os.close(descriptor)
 
 
-def server_context(certificate: Path, key: Path, authorities: Path | None = None) -> TlsContext:
-    """For a server with one certificate.
-
-    With `authorities` of clients it has `asking` for the doors that want to know them.
-    """
-    tls = empty_server_context()
-    tls.reload(certificate, key, authorities)
-    return tls
-
-
-def empty_server_context() -> TlsContext:
+def server_context() -> TlsContext:
     """For a server: TLS 1.2 and later, no renegotiation, one session ticket. It has nothing to show
     before `offer`."""
     return TlsContext(_server_side())
@@ -237,10 +238,13 @@ def client_context(
 ) -> TlsContext:
     """For a client. Not verifying is opportunistic TLS: better than plain text, proves nothing.
 
-    TlsError when the certificate cannot be used.
+    A server's name has to stand in subjectAltName. TlsError when the certificate cannot be used.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     _harden(context)
+    # RFC 8461 §3.3 and §4.2, RFC 9110 §4.3.4, RFC 9525 §2: the common name is no name of a host.
+    # OpenSSL would take it where there is no other.
+    context.hostname_checks_common_name = False
     if not verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -270,8 +274,10 @@ def first_certificate(pem: bytes) -> str:
 def server_end_point(der: bytes) -> bytes:
     """The channel binding of a server's certificate (RFC 5929 §4.1), or b"" where undefined."""
     try:
-        algorithm = x509.load_der_x509_certificate(der).signature_hash_algorithm
-    except (ValueError, UnsupportedAlgorithm):
+        # What a stranger's certificate has that one should not have is no line of our log.
+        with warnings.catch_warnings(action="ignore"):
+            algorithm = x509.load_der_x509_certificate(der).signature_hash_algorithm
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
         return b""
     if algorithm is None:
         return b""  # Ed25519: RFC 5929 defines the binding for signatures with one hash only.

@@ -18,7 +18,7 @@ from yarl import URL
 
 from merpati.wire.errors import CertificateError, WireError
 from merpati.wire.public import is_public
-from merpati.wire.tls import client_context
+from merpati.wire.trust import trusting
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Web:
 
     def __init__(self, settings: WebSettings) -> None:
         self._settings = settings
-        self._tls = client_context(authorities=settings.authorities).context
+        self._tls = trusting(settings.authorities)
 
     async def ask(self, question: Ask) -> Told:
         """The answer, whatever its status. Raises WireError for none, in words that hold neither

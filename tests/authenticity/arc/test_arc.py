@@ -12,6 +12,7 @@ from merpati.authenticity.dkim.keypair import KeyKind
 from merpati.authenticity.dkim.result import Result
 from merpati.authenticity.dkim.signer import SigningKey, Unsignable
 from merpati.authenticity.dkim.verifier import Verification
+from merpati.authenticity.seen import Seen
 from merpati.dns.errors import DnsError, DnsTimeout
 from merpati.mail.headers import Headers
 from merpati.testing.answers import Answers
@@ -111,27 +112,39 @@ def test_what_was_found_counts_as_far_as_all_later_sealers_are_trusted(
     [
         (b"apa", b"aqa", "the message: the body was altered"),
         (b"Budi", b"Bodi", "the message: the header was altered"),
-        (b"mx.two.test; spf=pass", b"mx.two.test; spf=fail", "a seal: number 3 was altered"),
-        (b"mx.one.test; spf=pass", b"mx.one.test; spf=fail", "a seal: number 3 was altered"),
+        (
+            b"mx.two.test; spf=pass",
+            b"mx.two.test; spf=fail",
+            "the seal of set 3: what it seals was altered",
+        ),
+        (
+            b"mx.one.test; spf=pass",
+            b"mx.one.test; spf=fail",
+            "the seal of set 3: what it seals was altered",
+        ),
         (b"cv=pass;", b"cv=fail;", "the newest host found the chain broken"),
         (b"cv=pass;", b"cv=none;", "does not say what it must"),
         (b"cv=none;", b"cv=pass;", "does not say what it must"),
         (b"cv=none;", b"", "does not say what it must"),
-        (b"cv=pass;", b"cv=pass; h=from;", "a seal has h="),
-        (b"ARC-Seal: i=3;", b"ARC-Seal: i=4;", "a part of a set lacks"),
-        (b"ARC-Seal: i=3;", b"ARC-Seal: i=2;", "there twice"),
-        (b"ARC-Seal: i=3;", b"ARC-Seal: i=0;", "a part of a set lacks"),
+        (b"cv=pass;", b"cv=pass; h=from;", "the seal of set 3 has h="),
+        (b"ARC-Seal: i=3;", b"ARC-Seal: i=4;", "set 3 lacks its ARC-Seal"),
+        (b"ARC-Seal: i=3;", b"ARC-Seal: i=2;", "a part of set 2 is there twice"),
+        (b"ARC-Seal: i=3;", b"ARC-Seal: i=0;", "has no number"),
         (b"ARC-Seal: i=3;", b"ARC-Seal: i=x;", "has no number"),
         (b"ARC-Seal: i=3;", b"ARC-Seal:", "has no number"),
         (b"ARC-Seal: i=3;", b"ARC-Seal: nonsense;", "cannot be read"),
-        (b"ARC-Seal: i=3;", b"X: i=3;", "a part of a set lacks"),
-        (b"ARC-Message-Signature: i=1;", b"X: i=1;", "a part of a set lacks"),
+        (b"ARC-Seal: i=3;", b"X: i=3;", "set 3 lacks its ARC-Seal"),
+        (b"ARC-Message-Signature: i=1;", b"X: i=1;", "set 1 lacks its ARC-Message-Signature"),
         (b"Results: i=3;", b"Results: mx.three.test;", "has no number"),
         (b"Results: i=3;", b"Results: i=1;", "there twice"),
         (b"a=ed25519-sha256; d=three", b"a=rsa-sha1; d=three", "SHA-1"),
         (b"h=from:", b"h=arc-seal:from:", "covers seals"),
         (b"\tbh=", b"\tbx=", "the newest signature of the message: the signature lacks bh="),
-        (b"d=two.test; s=ed25519;\r\n\tt=", b"d=two.test; s=none;\r\n\tt=", "a seal: "),
+        (
+            b"d=two.test; s=ed25519;\r\n\tt=",
+            b"d=two.test; s=none;\r\n\tt=",
+            "the seal of set 3: what it seals",
+        ),
     ],
 )
 def test_a_chain_that_was_touched_fails(old: bytes, new: bytes, why: str) -> None:
@@ -140,6 +153,93 @@ def test_a_chain_that_was_touched_fails(old: bytes, new: bytes, why: str) -> Non
     found = verdict(message.replace(old, new, 1))
     assert found.result is Result.FAIL
     assert why in found.why
+
+
+def sets_of(found: ArcVerdict) -> list[str]:
+    """What came of each set, in words."""
+    return [
+        f"{one.claim.instance} {one.claim.sealer} {one.claim.validation} "
+        f"{one.result.value if one.result else '-'} {one.key.name if one.key else '-'}"
+        for one in found.sets
+    ]
+
+
+def test_a_chain_that_passes_tells_each_set_with_its_key() -> None:
+    found = verdict(chained(*HOSTS))
+    assert sets_of(found) == [
+        "1 one.test none pass ed25519._domainkey.one.test",
+        "2 two.test pass pass ed25519._domainkey.two.test",
+        "3 three.test pass pass ed25519._domainkey.three.test",
+    ]
+    assert found.sets[0].claim.selector == "ed25519"
+    assert found.sets[0].key == Seen.of("ed25519._domainkey.one.test", pair(KeyKind.ED25519).record)
+
+
+@each(
+    ("old", "new", "told"),
+    [
+        # The newest signature of the message fails: no seal is looked at.
+        (
+            b"apa",
+            b"aqa",
+            [
+                "1 one.test none - -",
+                "2 two.test pass - -",
+                "3 three.test pass fail ed25519._domainkey.three.test",
+            ],
+        ),
+        # The newest seal is of the sets before it, too.
+        (
+            b"mx.one.test; spf=pass",
+            b"mx.one.test; spf=fail",
+            [
+                "1 one.test none - -",
+                "2 two.test pass - -",
+                "3 three.test pass fail ed25519._domainkey.three.test",
+            ],
+        ),
+        (
+            b"cv=pass;",
+            b"cv=fail;",
+            ["1 one.test none - -", "2 two.test pass - -", "3 three.test fail - -"],
+        ),
+        (
+            b"cv=none;",
+            b"cv=pass;",
+            ["1 one.test pass fail -", "2 two.test pass - -", "3 three.test pass - -"],
+        ),
+        (b"ARC-Seal: i=3;", b"X: i=3;", ["1 one.test none - -", "2 two.test pass - -"]),
+        (b"ARC-Seal: i=3;", b"ARC-Seal: nonsense;", ["1 one.test none - -", "2 two.test pass - -"]),
+        (
+            b"\tbh=",
+            b"\tbx=",
+            ["1 one.test none - -", "2 two.test pass - -", "3 three.test pass fail -"],
+        ),
+    ],
+)
+def test_a_chain_that_fails_tells_which_set_and_what_was_not_looked_at(
+    old: bytes, new: bytes, told: list[str]
+) -> None:
+    assert sets_of(verdict(chained(*HOSTS).replace(old, new, 1))) == told
+
+
+@each(
+    ("records", "result", "why", "key"),
+    [
+        ([], Result.FAIL, "there is no key in the DNS", None),
+        ([b"k=ed25519; p="], Result.FAIL, "the key is revoked", "k=ed25519; p="),
+        (DnsTimeout("none"), Result.TEMPERROR, "the key could not be asked for", None),
+    ],
+)
+def test_the_set_whose_key_is_at_fault_is_named_with_the_record(
+    records: list[object] | DnsError, result: Result, why: str, key: str | None
+) -> None:
+    two = "TXT ed25519._domainkey.two.test"
+    found = verdict(chained(*HOSTS), records={**KEYS, two: records})
+    assert (found.result, found.why) == (result, f"the seal of set 2: {why}")
+    assert [one.result for one in found.sets] == [None, result, Result.PASS]
+    shown = found.sets[1].key
+    assert (shown.record if shown else None) == key
 
 
 def test_a_key_that_cannot_be_asked_for_is_temporary() -> None:
@@ -248,3 +348,14 @@ def test_we_believe_dkimpys_chain_and_seal_on() -> None:
     assert (found.result, found.sealers) == (Result.PASS, HOSTS)
     assert dkim.arc_verify(message, dnsfunc=their_dns)[0] == b"pass"
     assert verdict(message.replace(b"apa", b"aqa")).result is Result.FAIL
+
+
+def test_sets_with_more_tags_than_are_read_are_no_chain_and_get_no_seal() -> None:
+    tags = "".join(f" t{n}=x;" for n in range(90)).encode()
+    message = chained(*HOSTS)
+    many = message.replace(b"ARC-Seal: i=1;", b"ARC-Seal: i=1;" + tags * 12)
+    found = verdict(many)
+    assert (found.result, found.why) == (Result.FAIL, "the sets have more tags than are read")
+    assert found.sets == ()
+    with pytest.raises(Unsignable, match="more tags"):
+        seal(many, "four.test")

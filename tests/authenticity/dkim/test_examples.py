@@ -1,4 +1,4 @@
-"""The examples of the RFCs, octet for octet."""
+"""The examples of the RFCs, octet for octet (RFC 6376 and 8463)."""
 
 from merpati.authenticity.dkim.result import Result
 from merpati.authenticity.dkim.verifier import verify

@@ -1,7 +1,7 @@
 """What becomes of signatures: good ones, altered ones, strange ones, and too many (RFC 6376 §6)."""
 
 import tracemalloc
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from dataclasses import replace
 
 import pytest
@@ -14,6 +14,7 @@ from merpati.authenticity.dkim.result import Evidence, Result, best
 from merpati.authenticity.dkim.signature import MAX_SIGNED
 from merpati.authenticity.dkim.signer import sign
 from merpati.authenticity.dkim.verifier import MAX_SIGNATURES, Verification, verify
+from merpati.authenticity.seen import Seen
 from merpati.dns.errors import DnsTimeout
 from merpati.mail.headers import Headers
 from merpati.testing.answers import Answers
@@ -44,7 +45,9 @@ def check(message: bytes, result: Result, why: str, *records: bytes) -> Evidence
 
 
 def test_a_pass_tells_what_was_seen() -> None:
-    evidence = check(crafted(i="ann@mail.a.test", t=str(AT), x=str(AT + 99)), Result.PASS, "")
+    message = crafted(i="ann@mail.a.test", t=str(AT), x=str(AT + 99))
+    evidence = check(message, Result.PASS, "")
+    written = message.partition(b"; b=")[2].partition(b"\r\n")[0]
     assert evidence == Evidence(
         domain="a.test",
         selector="rsa-2048",
@@ -53,8 +56,9 @@ def test_a_pass_tells_what_was_seen() -> None:
         signed=("from", "to"),
         at=AT,
         expires=AT + 99,
+        mark=b64decode(written)[:16],
         key_bits=2048,
-        record=pair().record.decode(),
+        key=Seen.of("rsa-2048._domainkey.a.test", pair().record),
     )
 
 
@@ -216,7 +220,10 @@ EC_RECORD = b"p=" + b64encode(
 )
 def test_a_key_record_is_read_as_the_rfc_says(record: bytes, result: Result, why: str) -> None:
     evidence = check(crafted(), result, why, record)
-    assert evidence.record == record[:1024].decode("ascii", "backslashreplace")
+    assert evidence.key
+    assert evidence.key.size == len(record)
+    expected = "".join(chr(octet) if octet < 128 else "?" for octet in record[:2048])
+    assert evidence.key.record == expected
 
 
 def test_the_bare_key_of_pkcs1_is_read_too() -> None:
@@ -258,6 +265,17 @@ def test_a_strict_key_is_not_for_domains_below() -> None:
 def test_a_key_with_a_huge_exponent_is_refused() -> None:
     numbers = rsa.RSAPublicNumbers(2**1000 + 1, rsa_key().public_numbers().n)
     check(crafted(), Result.POLICY, "exponent", rsa_record(numbers.public_key()))
+    numbers = rsa.RSAPublicNumbers(2**33 + 1, rsa_key().public_numbers().n)
+    check(crafted(), Result.POLICY, "exponent", rsa_record(numbers.public_key()))
+
+
+def test_of_many_keys_two_are_tried() -> None:
+    modulus = rsa_key().public_numbers().n
+    one, two = (
+        rsa_record(rsa.RSAPublicNumbers(65537, modulus - 2 * n).public_key()) for n in (1, 2)
+    )
+    check(crafted(), Result.PASS, "", one, b"nonsense", pair().record)
+    check(crafted(), Result.FAIL, "the key is another one", one, two, pair().record)
 
 
 def test_only_so_many_signatures_are_looked_at() -> None:

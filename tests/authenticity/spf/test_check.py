@@ -5,8 +5,10 @@ from collections.abc import Mapping
 import pytest
 
 from merpati.authenticity.questions import Kind, drive
+from merpati.authenticity.seen import MAX_SHOWN, Seen
 from merpati.authenticity.spf.check import Client, Here, check_helo, check_mail_from
-from merpati.authenticity.spf.result import Identity, Result, Verdict
+from merpati.authenticity.spf.record import read_record
+from merpati.authenticity.spf.result import Identity, Result, SpfError, Verdict
 from merpati.clock import SystemClock
 from merpati.dns.client import DnsClient, DnsSettings
 from merpati.dns.errors import DnsFailure, DnsTimeout
@@ -39,9 +41,13 @@ def test_a_pass_carries_its_evidence() -> None:
         Identity.MAIL_FROM,
         "a.test",
         "the record allows the host",
-        record="v=spf1 a include:b.test -all",
+        seen=(
+            Seen("a.test", "v=spf1 a include:b.test -all", 28),
+            Seen("b.test", "v=spf1 ip4:192.0.2.0/24", 23),
+        ),
         mechanism="include:b.test",
         at="a.test",
+        path=("a.test", "b.test"),
         lookups=2,
         void_lookups=1,
     )
@@ -209,11 +215,90 @@ def test_the_addresses_of_a_name_are_bounded(record: str, count: int, result: Re
     assert verdict.result is result
 
 
+def test_a_record_that_comes_again_is_read_once_if_it_is_short() -> None:
+    def again(length: int) -> bool:
+        record = b"v=spf1 ?all".ljust(length)
+        return read_record(record) is read_record(bytes(bytearray(record)))
+
+    assert again(512)
+    assert not again(513)
+    for _ in range(2):
+        with pytest.raises(SpfError, match="syntax"):
+            read_record(b"v=spf1 nonsense:")
+
+
 def test_evidence_is_printable_and_bounded() -> None:
     verdict = found({"TXT a.test": [b"v=spf1 \x1b[31m" + b"x" * 5000]})
     assert verdict.result is Result.PERMERROR
-    assert verdict.record.startswith("v=spf1 ?[31m")
-    assert len(verdict.record) == 512
+    (seen,) = verdict.seen
+    assert verdict.record == seen.record
+    assert seen.record.startswith("v=spf1 ?[31m")
+    assert (len(seen.record), seen.size) == (MAX_SHOWN, 5012)
+
+
+def seen_of(verdict: Verdict) -> list[str]:
+    """What was found at each name, in words."""
+    return [f"{one.name}: {one.record if one.is_answered else 'no answer'}" for one in verdict.seen]
+
+
+def test_every_record_that_was_asked_for_is_seen() -> None:
+    """Those of includes that did not match, too; the path is what led to the result."""
+    verdict = found(
+        {
+            "TXT a.test": [b"v=spf1 include:b.test include:c.test -all"],
+            "TXT b.test": [b"v=spf1 -all"],
+            "TXT c.test": [b"v=spf1 redirect=d.test"],
+            "TXT d.test": [b"other", b"v=spf1 include:e.test"],
+            "TXT e.test": [b"v=spf1 ip4:192.0.2.0/24"],
+        }
+    )
+    assert verdict.result is Result.PASS
+    assert seen_of(verdict) == [
+        "a.test: v=spf1 include:b.test include:c.test -all",
+        "b.test: v=spf1 -all",
+        "c.test: v=spf1 redirect=d.test",
+        "d.test: v=spf1 include:e.test",
+        "e.test: v=spf1 ip4:192.0.2.0/24",
+    ]
+    assert verdict.path == ("a.test", "d.test", "e.test")
+
+
+@each(
+    ("zone", "seen", "path"),
+    [
+        ({}, ["a.test: "], ("a.test",)),
+        ({"TXT a.test": DnsTimeout("none")}, ["a.test: no answer"], ("a.test",)),
+        (
+            {"TXT a.test": [b"v=spf1 include:b.test"]},
+            ["a.test: v=spf1 include:b.test", "b.test: "],
+            ("a.test", "b.test"),
+        ),
+        (
+            {"TXT a.test": [b"v=spf1 include:b.test"], "TXT b.test": DnsTimeout("none")},
+            ["a.test: v=spf1 include:b.test", "b.test: no answer"],
+            ("a.test", "b.test"),
+        ),
+        (
+            {"TXT a.test": [b"v=spf1 -all", b"v=spf1 ~all", b"v=spf1 ?all"]},
+            ["a.test: v=spf1 -all", "a.test: v=spf1 ~all"],
+            ("a.test",),
+        ),
+        (
+            {"TXT a.test": [b"v=spf1 include:a.test"]},
+            ["a.test: v=spf1 include:a.test"],
+            ("a.test",) * 11,
+        ),
+        (
+            {"TXT a.test": [b"v=spf1 include:%{l}.b..test"]},
+            ["a.test: v=spf1 include:%{l}.b..test"],
+            ("a.test",),
+        ),
+        ({"TXT a.test": [b"v=spf1 ip4:198.51.100.1"]}, ["a.test: v=spf1 ip4:198.51.100.1"], ()),
+    ],
+)
+def test_what_was_not_there_is_seen_too(zone: Zone, seen: list[str], path: tuple[str, ...]) -> None:
+    verdict = found(zone)
+    assert (seen_of(verdict), verdict.path) == (seen, path)
 
 
 async def test_a_real_client_of_the_dns_answers() -> None:

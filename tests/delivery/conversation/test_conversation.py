@@ -15,7 +15,7 @@ from merpati.delivery.dane import Tlsa, Tlsas
 from merpati.delivery.ending import End, Ending
 from merpati.delivery.lesson import RecipientLimit, SiteMemory, Waive
 from merpati.delivery.outcome import Outcome, Result
-from merpati.delivery.transaction import Switches, TlsDemand, Transaction, Way
+from merpati.delivery.transaction import Host, Switches, TlsDemand, Transaction, Way
 from merpati.diagnosis.own_words import cause_of
 from merpati.diagnosis.replies import Refusal, Stage
 from merpati.errors import MerpatiError
@@ -792,10 +792,10 @@ def _showing(stream: PipeStream) -> None:
 @pytest.mark.parametrize(
     ("offers", "tlsa", "backing", "proof", "result"),
     [
-        (("REQUIRETLS",), FITTING, UNBACKED, "dane-ee", D),
+        (("REQUIRETLS",), FITTING, Backing(dnssec=True), "dane-ee", D),
         (("REQUIRETLS",), None, Backing(sts=StsMode.ENFORCE), "pkix", D),
-        ((), FITTING, UNBACKED, "dane-ee", F),
-        (("REQUIRETLS",), Tlsas("mx.b.test", ()), UNBACKED, "", F),
+        ((), FITTING, Backing(dnssec=True), "dane-ee", F),
+        (("REQUIRETLS",), Tlsas("mx.b.test", ()), Backing(dnssec=True), "", F),
         (("REQUIRETLS",), None, Backing(sts=StsMode.TESTING), "pkix", F),
     ],
 )
@@ -804,11 +804,55 @@ async def test_requiretls_takes_the_proof_of_dane_and_of_sts(
 ) -> None:
     message = a_message(1)
     strict = a_message(1, envelope=structs.replace(message.entry.envelope, require_tls=True))
-    way = replace(WISHING, backing=backing)
+    way = replace(WISHING, backing=backing, route="mx:")
     scene = Scene(offering("STARTTLS", *offers), way, tlsa=tlsa, prepare=_showing)
     await scene.play(strict)
     assert scene.source.results() == [[result]]
     assert scene.opening.proof == proof
+
+
+@pytest.mark.parametrize(
+    ("route", "backing", "result"),
+    [
+        ("mx:", UNBACKED, F),
+        ("mx:", Backing(dnssec=True), D),
+        ("mx:", Backing(sts=StsMode.TESTING), F),
+        ("mx:", Backing(sts=StsMode.ENFORCE), D),
+        ("smtp://mx.b.test:25", UNBACKED, D),
+    ],
+)
+async def test_requiretls_takes_no_name_of_unsigned_mx_records_for_a_proof(
+    route: str, backing: Backing, result: Result
+) -> None:
+    message = a_message(1)
+    strict = a_message(1, envelope=structs.replace(message.entry.envelope, require_tls=True))
+    way = replace(WAY, tls=TlsDemand.REQUIRED, route=route, backing=backing)
+    scene = Scene(offering("STARTTLS", "REQUIRETLS"), way, prepare=_verified)
+    await scene.play(strict)
+    assert scene.source.results() == [[result]]
+
+
+@pytest.mark.parametrize(
+    ("host", "result"),
+    [
+        (Host("", "/run/dovecot/lmtp", 0), D),
+        (Host("localhost", "127.0.0.1", 24), D),
+        (Host("box.b.test", "::1", 24), D),
+        (Host("box.b.test", "192.0.2.7", 24), F),
+    ],
+)
+async def test_requiretls_ends_at_a_mailbox_server_of_this_machine(
+    host: Host, result: Result
+) -> None:
+    class Boxes(PlainServer):
+        lmtp = True
+
+    message = a_message(1)
+    strict = a_message(1, envelope=structs.replace(message.entry.envelope, require_tls=True))
+    scene = Scene(Boxes, replace(WAY, lmtp=True), host=host)
+    await scene.play(strict)
+    assert scene.source.results() == [[result]]
+    assert not [line for line in scene.ledger.commands if "REQUIRETLS" in line]
 
 
 @pytest.mark.parametrize("rung", [Rung.BDAT_LOOKAHEAD, Rung.DATA_LOOKAHEAD, Rung.LOCKSTEP])

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import trustme
+from msgspec import structs
 
 from merpati.clock import SystemClock
 from merpati.delivery.backing import Backing, StsMode
@@ -27,13 +28,14 @@ from merpati.smtp.rung import Rung
 from merpati.testing import broken
 from merpati.testing.conversations import WAY, ListSource, PatientClock, a_message
 from merpati.testing.plain_server import HangUp, Ledger, PlainServer
+from merpati.testing.shown import showing
 from merpati.wire.dial import SocketDialer
 from merpati.wire.endpoint import Endpoint
 from merpati.wire.listen import Arrival, Listener
 from merpati.wire.loop import Wire
 from merpati.wire.sockets import bind, bound_to
 from merpati.wire.stream import Stream
-from merpati.wire.tls import TlsContext, server_context
+from merpati.wire.tls import TlsContext
 
 MakeServer = Callable[[Ledger], PlainServer]
 Serving = Callable[[MakeServer], AbstractAsyncContextManager["World"]]
@@ -98,7 +100,7 @@ def _tls(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Tls
     issued.private_key_pem.write_to_path(folder / "key.pem")
     for n, pem in enumerate(issued.cert_chain_pems):
         pem.write_to_path(folder / "cert.pem", append=n > 0)
-    return server_context(folder / "cert.pem", folder / "key.pem")
+    return showing(folder / "cert.pem", folder / "key.pem")
 
 
 @pytest.fixture(name="serving")
@@ -206,6 +208,75 @@ def told(world: World) -> tuple[str, str]:
 
 
 @pytest.mark.slow
+async def test_what_was_not_demanded_is_checked_all_the_same(
+    serving: Serving, tls: TlsContext
+) -> None:
+    cases = (
+        (OPPORTUNISTIC, "mx.b.test", None, "valid"),
+        (OPPORTUNISTIC, "other.test", None, "certificate-host-mismatch"),
+        (OPPORTUNISTIC, "other.test", Tlsas("other.test", ()), "certificate-host-mismatch"),
+        (REQUIRED, "mx.b.test", None, ""),
+    )
+    for way, name, records, expected in cases:
+        async with serving(secured(tls)) as world:
+            _, results = await world.play(a_message(1), way=way, name=name, tlsa=records)
+        assert results == [[Result.DELIVERED]]
+        (opened,) = world.notes
+        assert isinstance(opened, Opened)
+        assert opened.certificate_check == expected
+        assert opened.verified is (way is REQUIRED)
+
+
+@pytest.mark.slow
+async def test_requiretls_takes_a_good_certificate_of_a_host_whose_name_is_vouched_for(
+    serving: Serving, tls: TlsContext
+) -> None:
+    """RFC 8689 §4.2.1: DNSSEC or MTA-STS for the name, RFC 6125 or DANE for the certificate."""
+
+    class Promising(secured(tls)):  # type: ignore[misc]  # made for this test
+        offers = ("STARTTLS", "REQUIRETLS", *PlainServer.offers)
+
+    by_mx = replace(OPPORTUNISTIC, route="mx:")
+    signed = replace(by_mx, backing=Backing(dnssec=True))
+    tested = replace(by_mx, backing=Backing(dnssec=True, sts=StsMode.TESTING))
+    message = a_message(1)
+    strict = a_message(1, envelope=structs.replace(message.entry.envelope, require_tls=True))
+    cases = (
+        (signed, "mx.b.test", Result.DELIVERED),
+        (tested, "mx.b.test", Result.DELIVERED),
+        (replace(by_mx, route="smtp://mx.b.test"), "mx.b.test", Result.DELIVERED),
+        (signed, "other.test", Result.FAILED),
+        (by_mx, "mx.b.test", Result.FAILED),
+        (replace(by_mx, backing=Backing(sts=StsMode.TESTING)), "mx.b.test", Result.FAILED),
+    )
+    for way, name, expected in cases:
+        async with serving(Promising) as world:
+            _, results = await world.play(strict, way=way, name=name)
+        assert results == [[expected]], (way.route, way.backing, name)
+        assert len(world.ledger.received) == (expected is Result.DELIVERED)
+
+
+async def test_requiretls_waits_while_tls_is_broken_that_the_host_offers(
+    serving: Serving, tls: TlsContext
+) -> None:
+    message = a_message(1)
+    strict = a_message(1, envelope=structs.replace(message.entry.envelope, require_tls=True))
+    # Of a host that nobody vouches for TLS proves nothing, so that nothing is waited for.
+    cases: tuple[tuple[type[PlainServer], Backing, Result], ...] = (
+        (secured(tls), Backing(dnssec=True), Result.DEFERRED),
+        (secured(tls), Backing(), Result.FAILED),
+        (PlainServer, Backing(dnssec=True), Result.FAILED),
+    )
+    for offered, backing, expected in cases:
+        way = replace(OPPORTUNISTIC, route="mx:", backing=backing)
+        async with serving(offered) as world:
+            memory = SiteMemory(waived=Waived.TLS, failure=ResultType.FAILED)
+            _, results = await world.play(strict, way=way, memory=memory)
+        assert results == [[expected]]
+        assert world.ledger.received == []
+
+
+@pytest.mark.slow
 async def test_dane_holds_the_chain_of_a_true_handshake_against_its_records(
     serving: Serving, tls: TlsContext, authority: trustme.CA
 ) -> None:
@@ -280,7 +351,7 @@ async def test_why_a_certificate_failed_is_told_in_the_words_of_reports(
     signer = authority if trusted else trustme.CA(key_type=trustme.KeyType.ECDSA)
     issued = signer.issue_cert(name, not_after=not_after, key_type=trustme.KeyType.ECDSA)
     issued.private_key_and_cert_chain_pem.write_to_path(tmp_path / "own.pem")
-    tls = server_context(tmp_path / "own.pem", tmp_path / "own.pem")
+    tls = showing(tmp_path / "own.pem", tmp_path / "own.pem")
     async with serving(secured(tls)) as world:
         end, _ = await world.play(a_message(1), way=REQUIRED)
     assert end.ending is Ending.TLS_FAILED

@@ -1,4 +1,4 @@
-"""When a policy of MTA-STS is fetched, kept, renewed and applied (RFC 8461 §3.3, §5)."""
+"""When a policy of MTA-STS is fetched, kept and applied (RFC 8461 §3.3, §5)."""
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -13,6 +13,7 @@ from merpati.delivery.sts.policies import Policies, PolicyParts, StsSettings
 from merpati.directory.policies import PolicyStore
 from merpati.storage.connection import Kind, StorageSettings
 from merpati.storage.database import Database
+from merpati.storage.errors import StorageError
 from merpati.testing.clock import VirtualClock
 from merpati.testing.deliveries import DAY, START, ScriptedDns
 from merpati.wire.errors import WireError
@@ -31,24 +32,38 @@ class World:
         self.text: bytes | WireError = ENFORCE
         self.fetched: list[str] = []
         self.told: list[tuple[str, ...]] = []
+        self.left_out: list[str] = []
+        self.settings = StsSettings()
         self.store = PolicyStore(database)
+        self.close = database.close
         self.restart()
 
     def restart(self) -> None:
         """Nothing is in memory any more."""
         parts = PolicyParts(
-            self.store, self.dns, self._fetch, self.clock, lambda *said: self.told.append(said)
+            self.store,
+            self.dns,
+            self._fetch,
+            self.clock,
+            lambda *said: self.told.append(said),
+            self.left_out.append,
         )
-        self.policies = Policies(StsSettings(), parts)
+        self.policies = Policies(self.settings, parts)
 
     def publish(self, ident: str, text: bytes | WireError) -> None:
         """Another policy."""
         self.dns.txts[RECORD] = (f"v=STSv1; id={ident}".encode(),)
         self.text = text
 
-    async def mode(self) -> StsMode | None:
-        policy = await self.policies.policy("a.test")
+    async def mode(self, domain: str = "a.test", *, is_ours: bool = True) -> StsMode | None:
+        policy = await self.policies.policy(domain, is_ours=is_ours)
         return policy.mode if policy else None
+
+    async def used(self, domain: str = "a.test") -> float:
+        """Days after the start that mail last went to a domain."""
+        kept = await self.store.kept(domain)
+        assert kept is not None
+        return (kept.used - START) / DAY
 
     async def _fetch(self, host: str, path: str) -> bytes:
         self.fetched.append(f"https://{host}{path}")
@@ -114,45 +129,64 @@ async def test_what_cannot_be_fetched_is_told_and_asked_for_again_after_a_while(
     assert await world.mode() is StsMode.ENFORCE
 
 
-async def test_a_policy_is_renewed_before_it_expires(world: World) -> None:
+async def test_a_dns_that_is_silent_is_waited_for_once_in_five_minutes(world: World) -> None:
+    """Each new connection to a smarthost asks, and each would wait for as long as a question may
+    take."""
     await world.mode()
-    for _ in range(10):
-        await world.clock.advance(DAY + 1)
-        await world.policies.refresh()
-    assert len(world.fetched) == 11
+    world.dns.asked = 0
+    world.dns.silent = {RECORD, "_mta-sts.relay.b.test"}
+    for _ in range(3):
+        assert await world.mode() is StsMode.ENFORCE
+        assert await world.mode("relay.b.test") is None
+    assert world.dns.asked == 2
+    await world.clock.advance(301)
+    world.dns.silent.clear()
+    world.dns.txts["_mta-sts.relay.b.test"] = (b"v=STSv1; id=1",)
+    assert await world.mode("relay.b.test") is StsMode.ENFORCE
+
+
+async def test_a_dns_that_fails_at_once_is_asked_again(world: World) -> None:
+    world.dns.broken.add(RECORD)
+    assert await world.mode() is None
+    world.dns.broken.clear()
     assert await world.mode() is StsMode.ENFORCE
-    assert len(world.fetched) == 11
 
 
-async def test_a_renewal_that_fails_is_not_tried_again_the_same_day(world: World) -> None:
+async def test_another_id_is_asked_for_at_once_though_the_last_one_failed(world: World) -> None:
+    """RFC 8461 §3.3 counts the five minutes for each id."""
+    world.text = WireError("no answer")
+    await world.mode()
+    world.publish("2", ENFORCE)
+    assert await world.mode() is StsMode.ENFORCE
+
+
+async def test_what_has_expired_and_cannot_be_had_is_forgotten_by_the_store(world: World) -> None:
     await world.mode()
     world.text = WireError("no answer")
-    await world.clock.advance(DAY + 1)
-    for _ in range(3):
-        await world.policies.refresh()
-        await world.clock.advance(3600)
-    assert len(world.fetched) == 2
-    assert await world.mode() is StsMode.ENFORCE
-
-
-async def test_what_has_expired_is_forgotten(world: World) -> None:
-    await world.mode()
     await world.clock.advance(8 * DAY)
     await world.policies.refresh()
     assert await world.store.kept("a.test") is None
 
 
+async def test_hands_that_meet_a_failing_store_raise_its_error(world: World) -> None:
+    await world.mode()
+    await world.clock.advance(DAY)
+    await world.close()
+    with pytest.raises(StorageError):
+        await world.policies.refresh()
+
+
 async def test_enforced_only_listed_hosts_are_left_and_must_prove_who_they_are(
     world: World,
 ) -> None:
-    found = await world.policies.apply("a.test", HOSTS)
+    found = await world.policies.apply("a.test", HOSTS, is_ours=True)
     assert found == replace(
         HOSTS, groups=(("mx1.a.test",), ("mx2.a.test",)), backing=Backing(sts=StsMode.ENFORCE)
     )
 
 
 async def test_where_no_host_is_listed_the_mail_waits(world: World) -> None:
-    found = await world.policies.apply("a.test", Exchanges((("mx.evil.test",),)))
+    found = await world.policies.apply("a.test", Exchanges((("mx.evil.test",),)), is_ours=True)
     assert isinstance(found, NoHosts)
     assert (found.result, found.cause) == (Result.DEFERRED, "sts-mx-unlisted")
 
@@ -161,17 +195,84 @@ async def test_in_testing_every_host_is_left_and_it_is_known_which_are_not_named
     world: World,
 ) -> None:
     world.text = ENFORCE.replace(b"enforce", b"testing")
-    found = await world.policies.apply("a.test", HOSTS)
+    found = await world.policies.apply("a.test", HOSTS, is_ours=True)
     backing = Backing(sts=StsMode.TESTING, unlisted=("mx.evil.test",))
     assert found == replace(HOSTS, backing=backing)
 
 
 @pytest.mark.parametrize("domain", ["[192.0.2.1]", "b.test"])
 async def test_others_demand_nothing(world: World, domain: str) -> None:
-    assert await world.policies.apply(domain, HOSTS) is HOSTS
+    assert await world.policies.apply(domain, HOSTS, is_ours=True) is HOSTS
 
 
 async def test_a_policy_that_ends_one_demands_nothing(world: World) -> None:
     await world.mode()
     world.publish("2", b"version: STSv1\nmode: none\nmax_age: 86400\n")
-    assert await world.policies.apply("a.test", HOSTS) is HOSTS
+    assert await world.policies.apply("a.test", HOSTS, is_ours=True) is HOSTS
+
+
+async def test_that_mail_goes_there_is_noted_once_a_day(world: World) -> None:
+    await world.mode()
+    await world.clock.advance(DAY - 1)
+    await world.mode()
+    assert await world.used() == 0
+    await world.clock.advance(1)
+    await world.mode()
+    assert await world.used() == 1
+
+
+async def test_what_was_strangers_is_ours_at_once(world: World) -> None:
+    await world.mode(is_ours=False)
+    assert await world.store.count() == (0, 1)
+    await world.mode(is_ours=True)
+    assert await world.store.count() == (1, 0)
+    await world.mode(is_ours=False)
+    assert await world.store.count() == (1, 0)
+
+
+async def test_a_store_that_can_write_nothing_stops_no_mail(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def full(*_: object, **__: object) -> None:
+        raise StorageError("the disk is full")
+
+    monkeypatch.setattr(PolicyStore, "keep", full)
+    assert await world.mode() is StsMode.ENFORCE
+    assert await world.mode() is StsMode.ENFORCE
+    assert (len(world.fetched), world.left_out) == (1, [])
+    monkeypatch.undo()
+    await world.clock.advance(301)
+    await world.mode()
+    await world.clock.advance(DAY)
+    monkeypatch.setattr(PolicyStore, "use", full)
+    assert await world.mode() is StsMode.ENFORCE
+
+
+async def test_a_policy_without_room_is_applied_and_not_kept(world: World) -> None:
+    world.settings = StsSettings(domains=2)
+    world.restart()
+    for name in ("a", "b", "c", "d"):
+        world.dns.txts[f"_mta-sts.{name}.test"] = (b"v=STSv1; id=1",)
+        assert await world.mode(f"{name}.test") is StsMode.ENFORCE
+    assert await world.store.count() == (2, 0)
+    assert await world.store.kept("c.test") is None
+    # It is told of once an hour, and the policy fetched again as if it had failed.
+    assert world.left_out == ["c.test"]
+    assert await world.mode("c.test") is StsMode.ENFORCE
+    assert len(world.fetched) == 4
+    await world.clock.advance(3601)
+    assert await world.mode("c.test") is StsMode.ENFORCE
+    assert (len(world.fetched), world.left_out) == (5, ["c.test", "c.test"])
+
+
+async def test_a_flood_of_strangers_pushes_out_nothing_of_ours(world: World) -> None:
+    world.settings = StsSettings(domains=4)
+    world.restart()
+    for n in range(12):
+        await world.clock.advance(1)
+        world.dns.txts[f"_mta-sts.d{n}.test"] = (b"v=STSv1; id=1",)
+        assert await world.mode(f"d{n}.test", is_ours=n in (0, 6)) is StsMode.ENFORCE
+    assert await world.store.count() == (2, 2)
+    assert await world.store.kept("d0.test")
+    assert await world.store.kept("d6.test")
+    assert world.left_out == []

@@ -1,8 +1,10 @@
 """What tells who sent a message: tags, signatures, keys in the DNS, and canonical forms."""
 
 import re
+from hashlib import sha256
 from itertools import pairwise
 
+from merpati.authenticity.arc.chain import MAX_SETS
 from merpati.authenticity.arc.sealer import Sealer
 from merpati.authenticity.arc.verifier import ArcVerdict, ChainVerification
 from merpati.authenticity.dkim.body import BodyHashes
@@ -14,6 +16,7 @@ from merpati.authenticity.dkim.signature import KEY_TYPES, SignatureError
 from merpati.authenticity.dkim.signer import SigningKey, Unsignable, sign
 from merpati.authenticity.dkim.verifier import verify
 from merpati.authenticity.results import NAME, ResultsError, is_forged, parse_results
+from merpati.authenticity.seen import MAX_SHOWN
 from merpati.authenticity.tags import TagError, parse_tags, parse_tags_leniently
 from merpati.mail.headers import Headers
 from merpati.testing.answers import Answers
@@ -57,7 +60,7 @@ def dkim(octets: bytes) -> None:
         evidence = verdict.evidence
         assert max(map(len, (evidence.domain, evidence.selector, evidence.algorithm))) <= 254
         assert len(evidence.identity) <= 600
-        assert len(evidence.record) <= 4096
+        assert evidence.key is None or len(evidence.key.record) <= MAX_SHOWN
 
 
 def arc(octets: bytes) -> None:
@@ -66,6 +69,14 @@ def arc(octets: bytes) -> None:
     found = _chain(message, record)
     assert found.why or found.result in (Result.PASS, Result.NONE)
     assert found.trusted_from == 0
+    assert len(found.sets) <= MAX_SETS
+    instances = [each.claim.instance for each in found.sets]
+    assert instances == sorted(set(instances))
+    if found.result is Result.PASS:
+        assert {each.result for each in found.sets} == {Result.PASS}
+    else:
+        bad = [each for each in found.sets if each.result not in (None, Result.PASS)]
+        assert len(bad) <= 1
     sealer = Sealer()
     sealer.update(message)
     try:
@@ -120,7 +131,7 @@ def dkim_key(octets: bytes) -> None:
             assert error.why
             continue
         assert record.bits
-        assert not record.verifies(b"\1" * 64, b"octets")
+        assert not record.verifies(b"\1" * 64, sha256(b"octets").digest())
 
 
 def dkim_signed(octets: bytes) -> None:

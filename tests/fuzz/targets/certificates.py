@@ -25,16 +25,18 @@ NOW = 1_800_000_000.0
 
 
 @cache
-def _made() -> tuple[Files, Key]:
+def made() -> tuple[Files, Key]:
     """The same key in each process, so that a finding can be replayed."""
     key = ec.derive_private_key(8555, ec.SECP256R1())
     at = datetime.datetime.fromtimestamp(NOW, datetime.UTC)
     alternatives = x509.SubjectAlternativeName([x509.DNSName(name) for name in NAMES])
+    issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
     certificate = (
         x509.CertificateBuilder(x509.Name([]), x509.Name([]), key.public_key(), 9773)
         .not_valid_before(at)
         .not_valid_after(at + datetime.timedelta(days=90))
         .add_extension(alternatives, critical=True)
+        .add_extension(issuer, critical=False)
         .sign(key, hashes.SHA256())
     )
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
@@ -44,13 +46,13 @@ def _made() -> tuple[Files, Key]:
 @cache
 def _chooser() -> tuple[Chooser, Pair]:
     source = Source(Path("c"), Path("k"))
-    pair = make_pair(source, _made()[0])
+    pair = make_pair(source, made()[0])
     return Chooser([pair], NOW), pair
 
 
 def ca_chain(octets: bytes) -> None:
     """A chain is taken only for our key and exactly our names."""
-    key = _made()[1]
+    key = made()[1]
     try:
         chain = checked(octets, key, NAMES, NOW)
     except AcmeError:
@@ -64,7 +66,7 @@ def ca_chain(octets: bytes) -> None:
 
 def certificate_files(octets: bytes) -> None:
     """Files that fit, or TlsError."""
-    files = Files((1,), octets, _made()[0].key)
+    files = Files((1,), octets, made()[0].key)
     try:
         pair = make_pair(Source(Path("c"), Path("k")), files)
     except TlsError:
@@ -89,8 +91,8 @@ def renewal_state(octets: bytes) -> None:
 
 
 _PEM = (
-    _made()[0].chain,
-    _made()[0].chain * 2,
+    made()[0].chain,
+    made()[0].chain * 2,
     make_key(KeyType.P256),
     *(b"-----BEGIN CERTIFICATE-----\n", b"-----END CERTIFICATE-----\n", b"-----", b"\n", b"MII"),
     *(b"=", b"\0", b"\xff", b"-----BEGIN X509 CRL-----\n", b"-----BEGIN "),

@@ -2,6 +2,8 @@
 
 import gzip
 
+from msgspec.json import encode
+
 from merpati.authenticity.dmarc.author import find_author
 from merpati.authenticity.dmarc.evaluation import evaluate
 from merpati.authenticity.dmarc.record import Policy, mail_address, read_record
@@ -11,8 +13,10 @@ from merpati.authenticity.questions import Asking, txt
 from merpati.authenticity.results import parse_results
 from merpati.mail.address import parse_domain
 from merpati.mail.headers import Headers
+from merpati.policy.evidence import checks_of
 from merpati.report.archive import MAX_OCTETS, open_archive
 from merpati.report.arf import read_complaint
+from merpati.report.checks import MAX_TOLD, evidence, told
 from merpati.report.dmarc.reading import find_report, read_report
 from merpati.report.dmarc.writing import write_report
 from merpati.report.errors import ReportError
@@ -50,17 +54,25 @@ def dmarc(octets: bytes) -> None:
 
 
 def judgement(octets: bytes) -> None:
-    """Any message is judged, and told of as one field with a finding for each check."""
+    """Any message is judged, told of as one field with a finding for each check, and kept of in
+    bounded size with a line for each."""
     message, _, helo = octets.partition(b"\0")
     headers = Headers.scan(message)
     examination = Examination(Origin("192.0.2.7", helo.decode("utf-8", "replace"), None), headers)
     examination.update(message[headers.size :])
     judged = Answers({}).answer(examination.judge(_no_spf, 1_600_000_000))
     field = judged.results("mx.a.test").field()
-    told = parse_results(Headers.scan(field).get("authentication-results") or "")
-    methods = [one.method for one in told.findings]
+    written = parse_results(Headers.scan(field).get("authentication-results") or "")
+    methods = [one.method for one in written.findings]
     assert [one for one in methods if one not in ("dkim", "arc")] == ["iprev", "spf", "dmarc"]
     assert not judged.is_vouched_for
+    assert judged.brought_by_others == ()  # Nothing is good without the DNS.
+    checks = checks_of(judged)
+    assert len(encode(checks)) < 40_000
+    for check in checks:
+        for language in ("en", "id"):
+            lines = [told(check, language), *evidence(check, language)]
+            assert all(label and text and len(text) <= MAX_TOLD for label, text in lines)
 
 
 def _no_spf(origin: Origin) -> Asking[SpfFound]:

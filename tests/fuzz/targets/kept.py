@@ -39,7 +39,7 @@ def queue_row(octets: bytes) -> None:
 
 def journal_row(octets: bytes) -> None:
     """Whatever stands in a row, following the journal goes on and a log line can be written."""
-    event = told(octets)
+    event = told(1, octets)
     line = log_line(event)
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1

@@ -15,11 +15,12 @@ from merpati.clock import SystemClock
 from merpati.dns.client import RECORD_LIMIT, DnsClient, DnsSettings
 from merpati.dns.errors import DnsError
 from merpati.dns.resolver import Answer, Found
+from merpati.testing.shown import showing
 from merpati.wire.certificates import make_self_signed
 from merpati.wire.endpoint import Endpoint
 from merpati.wire.errors import ProxyError, TlsError, WireError
 from merpati.wire.proxy import V2_LIMIT, parse_header
-from merpati.wire.tls import TlsContext, TlsFilter, server_context
+from merpati.wire.tls import TlsContext, TlsFilter
 from tests.fuzz.target import Target
 
 _SIGNATURE = b"\r\n\r\n\x00\r\nQUIT\n"
@@ -58,7 +59,7 @@ def _context() -> TlsContext:
     with tempfile.TemporaryDirectory() as folder:
         certificate, key = Path(folder) / "certificate", Path(folder) / "key"
         make_self_signed(certificate, key, SystemClock(), ["mx.test"])
-        return server_context(certificate, key)
+        return showing(certificate, key)
 
 
 def tls(octets: bytes) -> None:
@@ -87,7 +88,7 @@ def dns_answer(octets: bytes) -> None:
     settings = DnsSettings((("192.0.2.53", 53),), total_seconds=60.0)
     client = DnsClient(SystemClock(), settings)
     asked = dns.asyncquery.udp
-    dns.asyncquery.udp = _answering(octets[1:])
+    dns.asyncquery.udp = answering(octets[1:])
     try:
         answer = _loop().run_until_complete(_ask(client, octets[0]))
     except DnsError as error:
@@ -100,7 +101,9 @@ def dns_answer(octets: bytes) -> None:
     assert answer.ttl >= settings.min_ttl
 
 
-def _answering(octets: bytes):  # type: ignore[no-untyped-def]  # dnspython's own shape
+def answering(octets: bytes):  # type: ignore[no-untyped-def]  # dnspython's own shape
+    """What asks by UDP: whatever is asked, this is the answer behind its id."""
+
     async def answer(query: dns.message.Message, *_: object, **__: object) -> dns.message.Message:
         # As over TCP, where what is malformed is not passed over but raised.
         response = dns.message.from_wire(query.id.to_bytes(2, "big") + octets)
@@ -127,7 +130,7 @@ async def _ask(client: DnsClient, choice: int) -> Answer[object]:
             return await client.tlsa(25, "b.test")  # type: ignore[return-value]
 
 
-def _records(kind: int, payload: bytes) -> bytes:
+def records(kind: int, payload: bytes) -> bytes:
     """Behind the id: an answer to `b.test` with one record."""
     name = b"\x01b\x04test\x00"
     head = struct.pack("!HHHHH", 0x8180, 1, 1, 0, 0)
@@ -138,11 +141,11 @@ def _record(name: bytes, kind: int, payload: bytes) -> bytes:
     return name + struct.pack("!HHIH", kind, 1, 300, len(payload)) + payload
 
 
-_MX = _records(15, b"\x00\x0a\x02mx\xc0\x0c")
+_MX = records(15, b"\x00\x0a\x02mx\xc0\x0c")
 _DNS = (
-    _MX, _records(1, b"\x7f\x00\x00\x01"), _records(28, b"\x20\x01" + bytes(14)),
-    _records(16, b"\x05v=spf"), _records(12, b"\x01p\xc0\x0c"),
-    _records(52, b"\x03\x01\x01" + bytes(32)), _records(5, b"\xc0\x0c"),
+    _MX, records(1, b"\x7f\x00\x00\x01"), records(28, b"\x20\x01" + bytes(14)),
+    records(16, b"\x05v=spf"), records(12, b"\x01p\xc0\x0c"),
+    records(52, b"\x03\x01\x01" + bytes(32)), records(5, b"\xc0\x0c"),
     _record(b"\xc0\x0c", 15, b"\x00\x00\x00"), _record(b"\xc0\x0c", 5, b"\x01c\xc0\x0c"),
     _record(b"\xc0\x0c", 6, bytes(22)), _record(b"\x00", 41, b""), b"\xc0\x0c", b"\x00", b"\xff",
     b"\x81\x83", b"\x81\x82", b"\x01b", b"\x3f", b"\x00\x0f\x00\x01",

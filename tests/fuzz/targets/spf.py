@@ -1,7 +1,8 @@
 """SPF: records that are anything, read alone and in whole checks."""
 
+from merpati.authenticity.seen import MAX_SHOWN
 from merpati.authenticity.spf.check import MAX_TEXT, Client, check_host
-from merpati.authenticity.spf.record import find_record, read_record
+from merpati.authenticity.spf.record import find_records, read_record
 from merpati.authenticity.spf.result import Identity, Result, SpfError
 from merpati.dns.resolver import Mx
 from merpati.testing.answers import Answers
@@ -10,9 +11,9 @@ from tests.fuzz.target import Target
 
 def spf_record(octets: bytes) -> None:
     """What can be read is made of terms that stand in it, with networks that there are."""
+    assert find_records([octets, b"v=spf2"]) in ([], [octets])
     try:
-        found = find_record([octets, b"v=spf2"])
-        record = read_record(octets if found is None else found)
+        record = read_record(octets)
     except SpfError:
         return
     for directive in record.directives:
@@ -42,9 +43,15 @@ def spf(octets: bytes) -> None:
     assert verdict.lookups <= 10
     assert verdict.void_lookups <= 3
     assert verdict.explanation == "" or verdict.result is Result.FAIL
-    for text in (verdict.record, verdict.mechanism, verdict.at, verdict.explanation):
+    for text in (verdict.mechanism, verdict.at, verdict.explanation):
         assert len(text) <= MAX_TEXT
         assert text == "" or text.isprintable()
+    assert len(verdict.seen) <= 12
+    assert len(verdict.path) <= 11
+    for one in verdict.seen:
+        assert len(one.name) <= 253
+        assert len(one.record) == min(one.size, MAX_SHOWN)
+        assert all(" " <= letter <= "~" for letter in one.name + one.record)
 
 
 _WORDS = (

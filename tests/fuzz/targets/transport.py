@@ -15,6 +15,8 @@ from merpati.report.errors import ReportError
 from merpati.report.tlsrpt.document import read_report, write_report
 from merpati.report.tlsrpt.record import report_uris
 from merpati.wire.certificates import make_self_signed
+from merpati.wire.errors import CertificateFlaw
+from merpati.wire.vouching import flaws
 from tests.fuzz.target import Target
 
 _NOW = 1_800_000_000.0
@@ -39,9 +41,12 @@ def tlsa(octets: bytes) -> None:
     spoiled = true[:at] + octets[5:8] + true[at + 3 :]
     for own in (spoiled, octets[8:], true):
         if record.is_usable:
-            usage = prove([record], [own, spoiled, octets[8:]], "mx.test", _NOW)
+            usage = prove([record], [own, spoiled, octets[8:]], ("mx.test",), _NOW)
             assert usage is None or usage is Usage(record.usage)
-            assert usage is not Usage.TRUST_ANCHOR  # Nobody else has signed it.
+            # Nobody has signed it but its own key, which a record may name in full.
+            assert usage is not Usage.TRUST_ANCHOR or (record.selector, record.matching) == (1, 0)
+        lacks = flaws((own, spoiled, octets[8:]), "mx.test", _NOW)
+        assert lacks is None or CertificateFlaw.AUTHORITY in lacks
 
 
 def sts_record(octets: bytes) -> None:

@@ -115,6 +115,12 @@ def test_messages_that_are_alike_are_one_row() -> None:
     assert alike.signatures == (DkimTold("a.test", "s", "pass"),)
 
 
+def test_of_a_message_without_a_signature_none_is_told() -> None:
+    unsigned = Check(method="dkim", result="none", why="the message has no signature")
+    (report,) = collected(accepted(SPF, unsigned, dmarc()))
+    assert report.rows[0].signatures == ()
+
+
 def test_the_null_sender_was_checked_by_its_greeting() -> None:
     (report,) = collected(refused(SPF, dmarc()))
     assert report.rows[0].spf_results[0].scope == "helo"

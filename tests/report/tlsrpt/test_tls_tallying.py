@@ -131,6 +131,24 @@ def test_dane_has_results_of_its_own() -> None:
     check(events, {"tlsa": (1, {"validation-failure": 1, "dnssec-invalid": 1})})
 
 
+def test_what_went_through_a_smarthost_counts_for_the_smarthost() -> None:
+    """RFC 8461 §3.4: its name is the domain of the policy. Others have none."""
+    route = {"route": "smtp://relay.a.test:587", "host": "relay.a.test"}
+    events = [
+        delivered(an_attempt("c1", **route), "bob@b.test"),
+        delivered(an_attempt("c1", **route), "eve@c.test"),
+        delivered(an_attempt("c2", route="smtp://192.0.2.1:25", host="192.0.2.1"), "bob@b.test"),
+        delivered(an_attempt("c3", route="lmtp://b.test:24", host="b.test"), "bob@b.test"),
+        delivered(an_attempt("c4", route="smtp://relay:25", host="relay"), "bob@b.test"),
+    ]
+    assert list(due_of(events)) == ["relay.a.test"]
+    failed = an_attempt("c5", tls="", tls_failure="validation-failure", **route)
+    (due,) = due_of([deferred("sts-host-unlisted", failed, "bob@b.test")]).values()
+    (result,) = tls_report(due, WHO, 1e9).policies
+    assert result.policy.policy_domain == "relay.a.test"
+    assert [one.result_type for one in result.failure_details] == ["validation-failure"]
+
+
 def test_hosts_that_no_policy_lists_are_a_failure_of_the_policy() -> None:
     check([deferred("sts-mx-unlisted", None)], {"sts": (0, {"validation-failure": 1})})
 

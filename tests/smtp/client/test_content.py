@@ -78,6 +78,16 @@ def test_dots_are_stuffed_across_pieces(parts: list[bytes], wire: bytes) -> None
     assert write(DottedContent(sum(map(len, parts))), parts) == wire
 
 
+@each("dots", [0, 1, 2, 15, 16, 17, 40])
+def test_a_dot_line_is_found_in_large_content_however_many_dots_stand_before_it(dots: int) -> None:
+    before = b"x" * 40_000 + b".y" * dots
+    for dot_line, stuffed in ((b"\r\n.", b"\r\n.."), (b"\r\n.\r\n.", b"\r\n..\r\n..")):
+        body = before + dot_line + b"z\r\n"
+        assert write(DottedContent(len(body)), [body]) == before + stuffed + b"z\r\n.\r\n"
+    body = before + b"\r\nz\r\n"
+    assert write(DottedContent(len(body)), [body]) == body + b".\r\n"
+
+
 @each(
     "parts",
     [

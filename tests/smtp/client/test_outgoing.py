@@ -12,6 +12,7 @@ from merpati.smtp.capabilities import Capabilities
 from merpati.smtp.errors import ProtocolError
 from merpati.smtp.outgoing import (
     Outgoing,
+    Shelter,
     hindrance,
     mail_command,
     rcpt_command,
@@ -75,7 +76,7 @@ def test_what_forbids_the_transfer_where_it_is_not_offered(
     wishes: dict[str, object], parameter: str
 ) -> None:
     assert parameter in mail_command(an_outgoing(**wishes), offers(*EVERYTHING)).decode().split()
-    assert hindrance(an_outgoing(**wishes), offers(), tls=True) is not None
+    assert hindrance(an_outgoing(**wishes), offers(), Shelter.PROVEN) is not None
     assert parameter not in mail_command(an_outgoing(), offers(*EVERYTHING)).decode()
 
 
@@ -91,7 +92,7 @@ def test_what_is_not_wished_is_not_said() -> None:
 def test_binary_that_is_lines_goes_as_what_it_is() -> None:
     outgoing = an_outgoing(**BINARY, is_lines=True, eight_bit=True)
     assert b"BODY=8BITMIME" in mail_command(outgoing, offers("8BITMIME"))
-    assert hindrance(outgoing, offers(), tls=False) is None
+    assert hindrance(outgoing, offers(), Shelter.NONE) is None
 
 
 def test_release_is_honoured_here_and_never_passed_on() -> None:
@@ -200,22 +201,40 @@ def test_a_control_character_in_an_address_is_refused(local: str) -> None:
     ],
 )
 def test_hindrances(wishes: dict[str, object], offered: Capabilities, status: str | None) -> None:
-    why = hindrance(an_outgoing(**wishes), offered, tls=True)
+    why = hindrance(an_outgoing(**wishes), offered, Shelter.PROVEN)
     assert (why and str(why.status)) == status
 
 
 def test_a_recipient_in_utf8_needs_smtputf8() -> None:
     outgoing = an_outgoing("bob@b.test", "grüße@b.test")
-    assert hindrance(outgoing, without("SMTPUTF8"), tls=True) is not None
+    assert hindrance(outgoing, without("SMTPUTF8"), Shelter.PROVEN) is not None
     assert "grüße@b.test" in rcpt_command(outgoing.recipients[1], offers()).decode()
 
 
-def test_requiretls_needs_a_verified_connection() -> None:
-    # RFC 8689 §4.2.1
-    outgoing = an_outgoing(require_tls=True)
-    assert hindrance(outgoing, offers("REQUIRETLS"), tls=True) is None
-    assert hindrance(outgoing, offers("REQUIRETLS"), tls=False) is not None
+@each(
+    ("sender", "shelter", "offered", "status"),
+    [
+        ("ann@a.test", Shelter.PROVEN, offers("REQUIRETLS"), None),
+        ("ann@a.test", Shelter.PROVEN, offers(), "5.7.30"),
+        ("ann@a.test", Shelter.NONE, offers("REQUIRETLS"), "5.7.10"),
+        ("ann@a.test", Shelter.NONE, offers(), "5.7.10"),
+        ("ann@a.test", Shelter.FAILING, offers("REQUIRETLS"), "4.7.10"),
+        ("ann@a.test", Shelter.LOCAL, offers(), None),
+        ("", Shelter.PROVEN, offers("REQUIRETLS"), None),
+        ("", Shelter.PROVEN, offers("DSN"), None),
+        ("", Shelter.NONE, offers("DSN"), None),
+    ],
+)
+def test_requiretls_goes_where_it_is_kept_and_notices_go_on(
+    sender: str, shelter: Shelter, offered: Capabilities, status: str | None
+) -> None:
+    # RFC 8689 §4.2.1, §5
+    outgoing = an_outgoing(require_tls=True, sender=sender)
+    why = hindrance(outgoing, offered, shelter)
+    assert (why and str(why.status)) == status
+    said = b"REQUIRETLS" in mail_command(outgoing, offered)
+    assert said is offered.offers("REQUIRETLS")
 
 
 def test_eight_bit_content_goes_to_who_does_not_offer_it() -> None:
-    assert hindrance(an_outgoing(eight_bit=True), offers(), tls=True) is None
+    assert hindrance(an_outgoing(eight_bit=True), offers(), Shelter.PROVEN) is None

@@ -1,4 +1,6 @@
-"""Both sides of every SASL mechanism, with the examples of the RFCs."""
+"""Both sides of every SASL mechanism, with the examples of the RFCs.
+
+RFC 4422, 4616, 5802, 5929, 7628 and 7677."""
 
 import base64
 import hashlib

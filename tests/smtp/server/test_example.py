@@ -37,7 +37,7 @@ def _served(example: ModuleType) -> Iterator[tuple[smtplib.SMTP, list[bytes]]]:
 
         server = threading.Thread(target=session)
         server.start()
-        with smtplib.SMTP(*listener.getsockname(), timeout=10) as client:
+        with smtplib.SMTP(*listener.getsockname(), timeout=60) as client:
             yield client, delivered
         server.join(10)
         assert not server.is_alive()

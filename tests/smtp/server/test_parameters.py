@@ -1,4 +1,6 @@
-"""Parameters of MAIL and RCPT and what EHLO says of them."""
+"""Parameters of MAIL and RCPT and what EHLO says of them.
+
+RFC 1870, 2852, 4865, 6152, 6531, 6710."""
 
 from collections.abc import Callable
 from dataclasses import replace

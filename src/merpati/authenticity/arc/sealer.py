@@ -38,7 +38,8 @@ class Sealer:
 
         `found` is what our Authentication-Results field says; `validation` is what the check of the
         chain came to when the message came; `at` in seconds since 1970 UTC. Raises Unsignable: a
-        chain that was found broken before, is not known to be whole, or has no room; text that no
+        chain that was found broken before, is not known to be whole, has no room, or is too long to
+        be read; text that no
         field may have; and what Signer raises it for. Sets that are no chain are sealed as failed.
         """
         if len(found) > MAX_FOUND or not _is_value(found):
@@ -66,7 +67,10 @@ class Sealer:
 def _next(fields: SignedFields) -> tuple[int, Chain | None]:
     """The instance of the next set, and the chain before it; None where there is none that holds
     together (§5.1: the set that says so stands behind the greatest instance all the same)."""
-    highest, has_failed = Chain.highest(fields)
+    try:
+        highest, has_failed = Chain.highest(fields)
+    except ChainError as error:
+        raise Unsignable(str(error)) from None
     if has_failed:
         raise Unsignable("the chain was broken before")
     if highest >= MAX_SETS:

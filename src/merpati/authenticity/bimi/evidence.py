@@ -138,7 +138,7 @@ def _is_authority(certificate: x509.Certificate) -> bool:
 def _is_signed(certificate: x509.Certificate, above: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(above)
-    except (InvalidSignature, TypeError, *UNREADABLE):
+    except (InvalidSignature, *UNREADABLE):
         return False
     return True
 

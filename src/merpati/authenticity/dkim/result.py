@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from merpati.authenticity.seen import Seen
+
 
 class Result(Enum):
     """The results of RFC 8601 §2.7.1; the value is the word that Authentication-Results says."""
@@ -37,6 +39,8 @@ class Evidence:
     at: int | None = None
     """t=: seconds since 1970 UTC."""
     expires: int | None = None
+    mark: bytes = b""
+    """The beginning of b=, which no other signature has: the same again is the same signature."""
     length: int | None = None
     """l=: octets of the canonical body that were signed; None: all."""
     covers_body: bool = True
@@ -48,8 +52,8 @@ class Evidence:
     """A true signature by a key that proves reports about TLS and no other mail."""
     key_bits: int = 0
     """Of an RSA modulus; 256 for Ed25519; 0 where there is no usable key."""
-    record: str = ""
-    """The beginning of the key's record as it was found in the DNS."""
+    key: Seen | None = None
+    """The record of the key that fits, or of the first that is there. None: there is none."""
 
 
 @dataclass(frozen=True, slots=True)

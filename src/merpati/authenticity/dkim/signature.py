@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from merpati.authenticity.dkim.canonical import Canonicalization
 from merpati.authenticity.dkim.result import Evidence, Result
+from merpati.authenticity.seen import Seen
 from merpati.authenticity.tags import Tags
 from merpati.errors import MerpatiError
 from merpati.mail.address import AddressError, parse_domain
@@ -16,6 +17,8 @@ MAX_SIGNED = 200
 MAX_VALUE = 1024
 """Octets of b=: 512 are RSA with 4,096 bits."""
 _CLIPPED = 254
+_MARK = 16
+"""Octets of b= that tell a signature from all others."""
 
 # RFC 6376 §3.5. hyphenated-word names, but numbers are bounded: 12 digits last for 30,000 years.
 _BLANKS = re.compile(r"[ \t]+")
@@ -31,12 +34,12 @@ _HISTORIC = "rsa-sha1"
 class SignatureError(MerpatiError):
     """A signature that cannot be checked, or its key; `result` is what that comes to."""
 
-    def __init__(self, result: Result, why: str, record: str = "") -> None:
+    def __init__(self, result: Result, why: str, key: Seen | None = None) -> None:
         super().__init__(why)
         self.result = result
         self.why = why
-        self.record = record
-        """Of the key that is at fault, if one is."""
+        self.key = key
+        """Its record, if that is at fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +134,7 @@ def evidence_of(signature: Signature) -> Evidence:
         signed=signature.signed,
         at=signature.at,
         expires=signature.expires,
+        mark=signature.value[:_MARK],
         length=signature.length,
     )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
 
 from merpati.authenticity.dkim.body import BodyHashes, Hashed, Wanted
 from merpati.authenticity.dkim.content import Content
@@ -53,9 +54,12 @@ class Verification:
     (canonicalization, l=) of at most ten signatures.
     """
 
-    def __init__(self, headers: Headers, also: Iterable[Wanted] = ()) -> None:
-        """`also`: hashes of the body that others want, so that it is read once for all."""
-        fields = SignedFields(headers)
+    def __init__(
+        self, headers: Headers, also: Iterable[Wanted] = (), fields: SignedFields | None = None
+    ) -> None:
+        """`also`: hashes of the body that others want, so that it is read once for all; `fields` of
+        the same headers, where somebody has them."""
+        fields = fields or SignedFields(headers)
         raws = fields.raw(NAME)
         self.ignored = max(0, len(raws) - MAX_SIGNATURES)
         """Signatures that are too many to be looked at."""
@@ -121,12 +125,10 @@ def check(candidate: Candidate, body: Hashed, now: float) -> Asking[Verdict]:
         name, algorithm = signature.key_name, signature.algorithm
         keys = yield from find_keys(name, algorithm, of_reports=True)
     except SignatureError as error:
-        return Verdict(error.result, error.why, replace(evidence, record=error.record))
-    chosen = choose_key(keys, signature.value, candidate.signed)
+        return Verdict(error.result, error.why, replace(evidence, key=error.key))
+    chosen = choose_key(keys, signature.value, sha256(candidate.signed).digest())
     shown = chosen or keys[0]
-    evidence = replace(
-        evidence, key_bits=shown.key.bits, record=shown.record, testing=shown.key.testing
-    )
+    evidence = replace(evidence, key_bits=shown.key.bits, key=shown.seen, testing=shown.key.testing)
     result, why = _judge(signature, evidence, chosen, body)
     if result is Result.PASS and shown.key.for_reports:
         # It proves a report about TLS, and no other mail (RFC 8460 §3).

@@ -66,10 +66,10 @@ def _ask(domain: str, address: Address, failures: bool) -> Asking[Address | str]
     if len(name) > MAX_DOMAIN:
         return "its name is too long to be asked for"
     answer = yield from txt(name)
-    records = [record for octets in answer.records if (record := read_record(octets))]
-    if not records:
+    record = next(filter(None, map(read_record, answer.records)), None)
+    if record is None:
         return f"it has not agreed: no record at {name}"
-    others = records[0].failure if failures else records[0].aggregate
+    others = record.failure if failures else record.aggregate
     if not others:
         return address
     # Step 9: it may choose another of its own addresses, and nobody else's.

@@ -6,7 +6,7 @@ behind its URI, still binds who sends one (RFC 9990 §2.6).
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import TypeVar
@@ -99,6 +99,11 @@ class Record:
         return "p", Policy.NONE
 
 
+def find_records(texts: Iterable[bytes]) -> list[bytes]:
+    """Those of DMARC among the TXT records of a name; there must be one (RFC 9989 §4.10)."""
+    return [text for text in texts if _VERSION.match(text)]
+
+
 def read_record(octets: bytes) -> Record | None:
     """The record in one TXT record; None for what is none of DMARC. Never raises."""
     if not _VERSION.match(octets):
@@ -165,9 +170,10 @@ class _Reading:
         text = self._tags.get(name)
         if text is None:
             return ()
-        found = [_URI.fullmatch(piece.strip(" \t")) for piece in text.split(",", MAX_URIS)]
-        uris = tuple((match[1], _size(match)) for match in found[:MAX_URIS] if match)
-        if not all(found[:MAX_URIS]):
+        pieces = text.split(",", MAX_URIS)[:MAX_URIS]
+        found = [_URI.fullmatch(piece.strip(" \t")) for piece in pieces]
+        uris = tuple((match[1], _size(match)) for match in found if match)
+        if not all(found):
             self.flaws.append(name)
         return uris
 

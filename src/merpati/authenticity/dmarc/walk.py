@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from merpati.authenticity.dmarc.record import Record, Suffix, read_record
+from merpati.authenticity.dmarc.record import Record, Suffix, find_records, read_record
 from merpati.authenticity.questions import Asking, txt
 from merpati.mail.address import MAX_DOMAIN
 
@@ -84,12 +84,13 @@ class Walks:
         if len(name) > MAX_DOMAIN:
             return None  # no such name can be
         answer = yield from txt(name)
-        records = [record for octets in answer.records if (record := read_record(octets))]
-        if len(records) > 1:
+        found = find_records(answer.records)
+        if len(found) > 1:
             # RFC 9989 §4.10, steps 2 and 6: which of them counts, nobody knows.
-            self.flaws.append(f"{len(records)} records at {name}, where there must be one")
+            self.flaws.append(f"{len(found)} records at {name}, where there must be one")
             return None
-        return Published(domain, records[0]) if records else None
+        record = read_record(found[0]) if found else None
+        return Published(domain, record) if record else None
 
 
 def steps(start: str) -> tuple[str, ...]:

@@ -13,8 +13,16 @@ from typing import Any, TypeAlias
 
 from merpati.authenticity import questions
 from merpati.authenticity.questions import Asking
+from merpati.authenticity.seen import Seen
 from merpati.authenticity.spf.macro import MacroString, expand, letters, read_macros
-from merpati.authenticity.spf.record import Directive, Kind, Record, find_record, read_record
+from merpati.authenticity.spf.record import (
+    MANY_TERMS,
+    Directive,
+    Kind,
+    Record,
+    find_records,
+    reading_record,
+)
 from merpati.authenticity.spf.result import Identity, Result, SpfError, Verdict
 from merpati.dns.errors import DnsError
 from merpati.dns.resolver import Answer, Mx
@@ -104,7 +112,9 @@ class _Check:
         self._lookups = 0
         self._voids = 0
         self._octets = 0
-        self._record = ""
+        self._frames: list[_Frame] = []
+        self._seen: list[Seen] = []
+        self._path: tuple[str, ...] = ()
         self._at = ""
         self._mechanism = ""
         self._explanation = ""
@@ -115,17 +125,19 @@ class _Check:
             result, why = yield from self._judge()
         except SpfError as error:
             result, why = error.result, error.why
+            self._path = self._way()
         return Verdict(
             result,
             self._identity,
             self._domain[:MAX_TEXT],
             why,
-            self._record,
-            self._mechanism[:MAX_TEXT],
-            self._at[:MAX_TEXT],
-            self._lookups,
-            self._voids,
-            self._explanation,
+            seen=tuple(self._seen),
+            mechanism=self._mechanism[:MAX_TEXT],
+            at=self._at[:MAX_TEXT],
+            path=self._path,
+            lookups=self._lookups,
+            void_lookups=self._voids,
+            explanation=self._explanation,
         )
 
     def _judge(self) -> Asking[tuple[Result, str]]:
@@ -133,7 +145,8 @@ class _Check:
         if not _can_have_record(self._domain):
             self._domain = ""
             raise SpfError(Result.NONE, "there is no domain to ask about")
-        frames = [(yield from self._open(self._domain, Result.NONE))]
+        frames = self._frames
+        frames.append((yield from self._open(self._domain, Result.NONE)))
         result = yield from self._evaluate(frames)
         if result is None:
             return Result.NEUTRAL, "no mechanism matched"
@@ -148,6 +161,8 @@ class _Check:
             frame = frames[-1]
             directive = frame.following()
             result: Result | None = None
+            if frame.at % MANY_TERMS == MANY_TERMS - 1:
+                yield questions.TURN
             if directive is None:
                 if frame.record.redirect:
                     frames[-1] = yield from self._follow(frame, frame.record.redirect)
@@ -159,6 +174,7 @@ class _Check:
                 continue
             else:
                 result = self._matched(frame)
+                self._path = self._way()
             # RFC 7208 §5.2: only a pass of the included record is a match.
             while len(frames) > 1 and result is Result.PASS:
                 frames.pop()
@@ -166,7 +182,12 @@ class _Check:
             if len(frames) == 1:
                 return result
             frames.pop()
-            self._mechanism = ""
+            self._mechanism, self._path = "", ()
+
+    def _way(self) -> tuple[str, ...]:
+        """Through the records to what decides now."""
+        names = tuple(frame.domain for frame in self._frames)
+        return names if not self._at or self._at in names else (*names, self._at)
 
     def _matched(self, frame: _Frame) -> Result:
         directive = frame.record.directives[frame.at]
@@ -181,19 +202,28 @@ class _Check:
         try:
             answer = yield from questions.txt(domain)
         except DnsError:
+            self._seen.append(Seen(domain, is_answered=False))
             raise SpfError(Result.TEMPERROR, "the DNS did not answer for now") from None
-        octets = find_record(answer.records)
-        if octets is None:
+        found = find_records(answer.records)
+        self._note(domain, found)
+        if not found:
             why = "the domain has no record"
             if without is not Result.NONE:
                 why = "a record refers to a domain that has no record"
             raise SpfError(without, why)
-        if not self._record:
-            self._record = _shown(octets.decode("ascii", "replace"))
+        if len(found) > 1:
+            raise SpfError(Result.PERMERROR, "the domain has more than one record")
+        octets = found[0]
         self._octets += len(octets)
         if self._octets > MAX_OCTETS:
             raise SpfError(Result.PERMERROR, "the records are too long together")
-        return _Frame(domain, read_record(octets))
+        return _Frame(domain, (yield from reading_record(octets)))
+
+    def _note(self, domain: str, records: list[bytes]) -> None:
+        """Once, however often they are referred to; two prove that they are too many."""
+        if not any(one.name == domain for one in self._seen):
+            found = [Seen.of(domain, octets) for octets in records[:2]]
+            self._seen += found or [Seen(domain)]
 
     def _follow(self, frame: _Frame, macros: MacroString) -> Asking[_Frame]:
         """Of include and redirect, where no record is a permerror (RFC 7208 §5.2, §6.1)."""
@@ -422,4 +452,6 @@ def _preference(record: Mx) -> int:
 
 def _shown(text: str) -> str:
     """The beginning of a stranger's text without what a terminal or a log obeys."""
+    if text.isascii() and text.isprintable():
+        return text[:MAX_TEXT]
     return "".join(c if " " <= c <= "~" else "?" for c in text[:MAX_TEXT])

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from merpati.authenticity.seen import Seen
 from merpati.errors import MerpatiError
 
 
@@ -36,17 +37,26 @@ class Verdict:
     """Whose record was asked for first; empty where there is no such domain."""
     why: str
     """For people, without a stranger's words."""
-    record: str = ""
-    """The beginning of that domain's record, as printable ASCII."""
+    seen: tuple[Seen, ...] = ()
+    """What was found at `domain`, then at each name that records refer to by include and redirect,
+    as they were asked for. Of a name with several records two."""
     mechanism: str = ""
     """The directive that decided, as it is written in the record of `at`."""
     at: str = ""
     """The domain whose record decided, or failed: behind redirect and include it is another."""
+    path: tuple[str, ...] = ()
+    """Whose records led there, through all includes that matched: the last one lists the host, or
+    is at fault. Empty: no mechanism matched."""
     lookups: int = 0
     """Of the ten terms that may ask the DNS (RFC 7208 §4.6.4)."""
     void_lookups: int = 0
     explanation: str = ""
     """What the domain tells those whom it fails (exp=): a stranger's words, printable ASCII."""
+
+    @property
+    def record(self) -> str:
+        """The beginning of the domain's record, as printable ASCII."""
+        return self.seen[0].record if self.seen else ""
 
 
 class SpfError(MerpatiError):

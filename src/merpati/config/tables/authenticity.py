@@ -3,8 +3,11 @@
 from enum import Enum
 from typing import Annotated
 
-from merpati.config.table import Table, key
+from merpati.config.table import RATE, Table, key
 from merpati.config.values import DomainName
+from merpati.policy.replay import Action, ReplaySettings
+
+_REPLAY = ReplaySettings()
 
 
 class UnclearFrom(Enum):
@@ -53,3 +56,19 @@ class AuthenticityTable(Table, frozen=True):
             "read alike: several fields or domains, none, or one that cannot be read without doubt."
         ),
     ] = UnclearFrom.REFUSE
+    replay: Annotated[
+        Action,
+        key(
+            "What becomes of a message whose good signature (DKIM) came to more than "
+            "`replay_recipients`, with more than three copies, from hosts that are not its "
+            "signer's: `record` tells it in the journal, in `merpati trace` and in metrics; `mark` "
+            "also in Authentication-Results (`policy.replay=suspected`), for filters; `defer` "
+            "answers 450 4.7.28. Mailing lists and forwarders elsewhere that alter nothing look "
+            "the same."
+        ),
+    ] = _REPLAY.action
+    replay_recipients: Annotated[
+        int,
+        RATE,
+        key("Recipients here that one signature may come to so in an hour. 0: it is not counted."),
+    ] = _REPLAY.recipients

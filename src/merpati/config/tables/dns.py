@@ -2,9 +2,7 @@
 
 from typing import Annotated
 
-from msgspec import Meta
-
-from merpati.config.table import Table, key
+from merpati.config.table import Table, between, key
 from merpati.config.values import DomainName
 from merpati.dns.resolver import PORT
 from merpati.wire.endpoint import Endpoint
@@ -52,7 +50,7 @@ class DnsTable(Table, frozen=True):
     ] = False
     authority_port: Annotated[
         int,
-        Meta(ge=1, le=65535),
+        between(1, 65535),
         key(
             "The port of zones' own servers, which `merpati domain setup` asks and changes. For "
             "tests and closed networks: on the Internet it is 53 and nothing else."

@@ -2,10 +2,9 @@
 
 from typing import Annotated
 
-from msgspec import Meta
-
-from merpati.config.table import Table, key
+from merpati.config.table import CONNECTIONS, Table, between, key
 from merpati.config.values import Domain, DomainName, Duration
+from merpati.delivery.sts.policy import MAX_AGE
 from merpati.setup.sts import Mode, OwnPolicy
 from merpati.wire.endpoint import Endpoint
 
@@ -16,7 +15,7 @@ class HttpTable(Table, frozen=True):
 
     listen: Annotated[
         Endpoint | None,
-        key('Address and port without TLS, `"127.0.0.1:8025"`: for you, and for a proxy of yours.'),
+        key('Address and port without TLS, `"127.0.0.1:8026"`: for you, and for a proxy of yours.'),
     ] = None
     https: Annotated[
         Endpoint | None,
@@ -27,11 +26,11 @@ class HttpTable(Table, frozen=True):
     ] = None
     connections: Annotated[
         int,
-        Meta(ge=1),
+        CONNECTIONS,
         key("At a time at each of the doors; more are answered 503, or closed where TLS is."),
     ] = 1000
     connections_per_address: Annotated[
-        int, Meta(ge=1), key("The same from one address; a proxy is one, too.")
+        int, CONNECTIONS, key("The same from one address; a proxy is one, too.")
     ] = 50
     tls_reports: Annotated[
         bool,
@@ -61,7 +60,9 @@ class MtaStsTable(Table, frozen=True):
         ),
     ] = Mode.TESTING
     max_age: Annotated[
-        Duration, key("How long senders keep the policy; RFC 8461 wants weeks, at most a year.")
+        Duration,
+        between(1, MAX_AGE),
+        key("How long senders keep the policy; RFC 8461 wants weeks, at most a year."),
     ] = Duration(OwnPolicy(()).max_age)
     mx: Annotated[
         tuple[Domain, ...], key("Hosts that take mail besides this one, as the MX records say.")

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from merpati.config.table import Table, key
+from merpati.config.table import Table, between, key
 from merpati.config.values import Duration
 from merpati.identity.expected import Expected
 from merpati.identity.gate import GateSettings
@@ -23,6 +23,8 @@ class CertificatesTable(Table, frozen=True):
 
 
 _GATE = GateSettings()
+# A client waits five minutes for a reply (RFC 5321 §4.5.3.2), people wait seconds.
+_SECONDS = between(0.1, 60)
 _TIMEOUT = "What a login waits at most for the answer; then it is told to come later (454)."
 _CACHE = (
     "How long a password that was right is taken for right without asking again; a change of it "
@@ -43,8 +45,8 @@ class LoginHttpTable(Table, frozen=True):
         ),
     ] = ""
     authorities: Annotated[str, key(_AUTHORITIES)] = ""
-    timeout: Annotated[Duration, key(_TIMEOUT)] = Duration(_GATE.seconds)
-    cache: Annotated[Duration, key(_CACHE)] = Duration(0)
+    timeout: Annotated[Duration, _SECONDS, key(_TIMEOUT)] = Duration(_GATE.seconds)
+    cache: Annotated[Duration, between(0, 86400), key(_CACHE)] = Duration(0)
 
 
 class LoginLdapTable(Table, frozen=True):
@@ -77,8 +79,8 @@ class LoginLdapTable(Table, frozen=True):
     start_tls: Annotated[
         bool, key("False: passwords go to `ldap://` in the clear. Only to this machine.")
     ] = True
-    timeout: Annotated[Duration, key(_TIMEOUT)] = Duration(_GATE.seconds)
-    cache: Annotated[Duration, key(_CACHE)] = Duration(0)
+    timeout: Annotated[Duration, _SECONDS, key(_TIMEOUT)] = Duration(_GATE.seconds)
+    cache: Annotated[Duration, between(0, 86400), key(_CACHE)] = Duration(0)
 
 
 class LoginOauthTable(Table, frozen=True):
@@ -114,7 +116,7 @@ class LoginOauthTable(Table, frozen=True):
         str, key("File with the secret of `client_id`; nobody else may read it.")
     ] = ""
     authorities: Annotated[str, key(_AUTHORITIES)] = ""
-    timeout: Annotated[Duration, key(_TIMEOUT)] = Duration(_GATE.seconds)
+    timeout: Annotated[Duration, _SECONDS, key(_TIMEOUT)] = Duration(_GATE.seconds)
 
 
 class LoginTable(Table, frozen=True):

@@ -2,9 +2,7 @@
 
 from typing import Annotated
 
-from msgspec import Meta
-
-from merpati.config.table import Table, key
+from merpati.config.table import CONNECTIONS, MESSAGE, Table, key
 from merpati.config.values import Network, Size
 from merpati.reception.port import ClientCertificates, Role
 from merpati.wire.endpoint import Endpoint
@@ -50,9 +48,10 @@ class PortTable(Table, frozen=True):
         ),
     ] = ClientCertificates.OFF
     message_size: Annotated[
-        Size | None, key("The largest message on this port, if not as in `[limits]`.")
+        Annotated[Size, MESSAGE] | None,
+        key("The largest message on this port, if not as in `[limits]`."),
     ] = None
     connections: Annotated[
-        Annotated[int, Meta(ge=1)] | None,
+        Annotated[int, CONNECTIONS] | None,
         key("Connections at once on this port, if not as in `[limits]`."),
     ] = None

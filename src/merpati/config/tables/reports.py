@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from merpati.config.table import Table, key
+from merpati.config.table import Table, between, key
 from merpati.config.values import Duration, LocalPart, Mailbox, Size
 from merpati.feedback.feedback import Room
 
@@ -22,13 +22,17 @@ class ReportsTable(Table, frozen=True):
             "keeps the mail. `[]`: reports are not taken."
         ),
     ] = (LocalPart("mail-reports"),)
-    age: Annotated[Duration, key("Age at which a report is forgotten.")] = Duration(_ROOM.age)
+    age: Annotated[
+        Duration, between(3_600, 36_500 * 86400), key("Age at which a report is forgotten.")
+    ] = Duration(_ROOM.age)
     count: Annotated[
         int,
-        Meta(ge=1),
+        between(1, 1_000_000),
         key("Reports that are kept. Of more, those of whoever sends most go first."),
     ] = _ROOM.reports
-    size: Annotated[Size, key("Octets of all of them together.")] = Size(_ROOM.octets)
+    size: Annotated[Size, between(64 * 1024, 1024**4), key("Octets of all of them together.")] = (
+        Size(_ROOM.octets)
+    )
     send: Annotated[
         bool | None,
         key(

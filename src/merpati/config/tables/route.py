@@ -2,12 +2,12 @@
 
 from typing import Annotated
 
-from msgspec import Meta
-
-from merpati.config.table import Table, key
+from merpati.config.table import Table, between, key
 from merpati.config.values import Domain, Duration, Target
 from merpati.delivery.mx import MxSettings
 from merpati.delivery.transaction import TlsDemand
+
+LISTED = between(0, 366 * 86400)
 
 
 class RouteTable(Table, frozen=True):
@@ -29,7 +29,8 @@ class RouteTable(Table, frozen=True):
         key(
             "`off`; `opportunistic` encrypts when the host offers it, whatever its certificate; "
             "`required` sends encrypted to a host with a valid certificate or not at all. "
-            "Without it `opportunistic`, or `required` where a password goes to another machine."
+            "Without it `opportunistic`, or `required` where a password goes to another machine. "
+            "A policy (MTA-STS) of the host's own name adds to it, but not to `off`."
         ),
     ] = None
     username: Annotated[str, key("Login at the host.")] = ""
@@ -62,18 +63,19 @@ class RouteTable(Table, frozen=True):
         ),
     ] = ()
     connections: Annotated[
-        Annotated[int, Meta(ge=1)] | None,
+        Annotated[int, between(1, 1_000)] | None,
         key("Connections at once to one site of this route. Without it up to 10, as it bears."),
     ] = None
     max_messages: Annotated[
-        Annotated[int, Meta(ge=1)] | None, key("Messages in one connection, then a new one.")
+        Annotated[int, between(1, 1_000_000)] | None,
+        key("Messages in one connection, then a new one."),
     ] = None
     max_recipients: Annotated[
-        Annotated[int, Meta(ge=1)] | None,
+        Annotated[int, between(1, 1_000)] | None,
         key("Recipients in one transaction, if fewer than 50."),
     ] = None
     bounce_listed_after: Annotated[
-        Duration | None, key("As in `[delivery]`, for the sites of this route.")
+        Annotated[Duration, LISTED] | None, key("As in `[delivery]`, for the sites of this route.")
     ] = None
 
 
@@ -81,7 +83,7 @@ class DeliveryTable(Table, frozen=True):
     """How mail leaves."""
 
     bounce_listed_after: Annotated[
-        Duration | None,
+        Annotated[Duration, LISTED] | None,
         key(
             "Mail for a site that refuses this server as such (its address is on a blocklist or of "
             "poor reputation, or has no reverse name) is returned once it is so old. Without it "
@@ -90,7 +92,7 @@ class DeliveryTable(Table, frozen=True):
     ] = None
     mx_port: Annotated[
         int,
-        Meta(ge=1, le=65535),
+        between(1, 65535),
         key(
             "The port of the hosts that MX records name. For tests and closed networks: on the "
             "Internet it is 25 and nothing else."
@@ -107,6 +109,7 @@ class DeliveryTable(Table, frozen=True):
         bool,
         key(
             "Domains of `mx:` that publish a policy (MTA-STS) have it kept: in mode `enforce` only "
-            "the hosts that it names get mail, with a valid certificate."
+            "the hosts that it names get mail, with a valid certificate. A host that a `[[route]]` "
+            "names is held to the policy of its own name."
         ),
     ] = True

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 # sts-ext-name    = (ALPHA / DIGIT) *31(ALPHA / DIGIT / "_" / "-" / ".")
 # sts-ext-value   = 1*(%x21-3A / %x3C / %x3E-7E)
 _VERSION = re.compile(rb"v=STSv1[ \t]*;")
+_NAMES_ID = re.compile(rb"id[ \t]*=")
 _ID = re.compile(rb"id[ \t]*=[ \t]*([A-Za-z0-9]{1,32})")
 _EXTENSION = re.compile(rb"[A-Za-z0-9][A-Za-z0-9_.-]{0,31}[ \t]*=[ \t]*[\x21-\x3a\x3c\x3e-\x7e]+")
 MAX_RECORD = 1024
@@ -23,7 +24,8 @@ def policy_id(records: Iterable[bytes]) -> str | None:
     fields = [field.strip(b" \t") for field in found[0].split(b";")[1:]]
     if fields and not fields[-1]:
         fields.pop()
-    ids = [match[1] for field in fields if (match := _ID.fullmatch(field))]
-    if len(ids) != 1 or not all(_EXTENSION.fullmatch(field) for field in fields):
+    if not all(_EXTENSION.fullmatch(field) for field in fields):
         return None
-    return ids[0].decode("ascii")
+    # RFC 8461 §3.2: of a field that is there twice the first counts.
+    ident = _ID.fullmatch(next(filter(_NAMES_ID.match, fields), b""))
+    return ident[1].decode("ascii") if ident else None

@@ -5,12 +5,13 @@ strangers learn nothing of it, and can lock out nobody.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import gmtime, strftime
 
 from merpati.directory.directory import User
 from merpati.errors import MerpatiError
 from merpati.policy.guard import Guard, Row
+from merpati.policy.limit import Limit
 from merpati.policy.rule import MAIL, MESSAGE, RCPT, Facts, Moment
 from merpati.policy.verdict import Verdict
 from merpati.smtp.replies import Reply
@@ -25,6 +26,11 @@ _CANNOT_COUNT = Verdict(
 _TOO_MANY = Status(4, 5, 3)
 _NOT_NOW = Status(4, 7, 1)
 _DISABLED = Status(5, 7, 13)
+_SAID = {
+    Limit.MESSAGES_PER_DAY: ("no more than {} messages", _NOT_NOW),
+    Limit.RECIPIENTS_PER_DAY: ("to no more than {} recipients", _TOO_MANY),
+    Limit.NEW_RECIPIENTS_PER_DAY: ("to no more than {} recipients that are new to it", _NOT_NOW),
+}
 _GONE = Verdict(Reply(550, "This account is no more", _DISABLED), SUSPENDED)
 """For sessions that began before it was removed."""
 
@@ -55,13 +61,13 @@ class Account:
     def _mail(self, facts: Facts, user: User, row: Row) -> Verdict | None:
         limit = self.guard.quotas(user)[0]
         if limit and row.messages + 1 > limit:
-            return self._later(user, f"{limit} messages", _NOT_NOW)
+            return self._later(user, limit, Limit.MESSAGES_PER_DAY)
         return None
 
     def _rcpt(self, facts: Facts, user: User, row: Row) -> Verdict | None:
         _, recipients, strangers = self.guard.quotas(user)
         if recipients and row.recipients + facts.known_recipients + 1 > recipients:
-            return self._later(user, f"{recipients} recipients", _TOO_MANY)
+            return self._later(user, recipients, Limit.RECIPIENTS_PER_DAY)
         if not strangers or facts.recipient is None:
             return None
         stranger = self.guard.is_stranger(user, facts.recipient)
@@ -75,8 +81,9 @@ class Account:
     def _too_many_strangers(self, user: User, limit: int) -> Verdict:
         self.guard.too_many_strangers(user, limit)
         if self.guard.settings.suspends:
-            return suspended(user, f"more than {limit} recipients in a day that were new to it")
-        return self._later(user, f"{limit} recipients that are new to it", _NOT_NOW)
+            verdict = suspended(user, f"more than {limit} recipients in a day that were new to it")
+            return replace(verdict, limit=Limit.NEW_RECIPIENTS_PER_DAY)
+        return self._later(user, limit, Limit.NEW_RECIPIENTS_PER_DAY)
 
     def _message(self, facts: Facts, user: User, row: Row) -> Verdict | None:
         """Counted first and looked at then, so that many at once get no more than one."""
@@ -85,21 +92,19 @@ class Account:
         row.take(1, count)
         verdict = None
         if messages and row.messages > messages:
-            verdict = self._later(user, f"{messages} messages", _NOT_NOW)
+            verdict = self._later(user, messages, Limit.MESSAGES_PER_DAY)
         elif recipients and row.recipients > recipients:
-            verdict = self._later(user, f"{recipients} recipients", _TOO_MANY)
+            verdict = self._later(user, recipients, Limit.RECIPIENTS_PER_DAY)
         if verdict is not None:
             row.take(-1, -count)
         return verdict
 
-    def _later(self, user: User, what: str, status: Status) -> Verdict:
+    def _later(self, user: User, most: int, limit: Limit) -> Verdict:
         until = strftime("%Y-%m-%d %H:%M UTC", gmtime(self.guard.next_day))
-        text = (
-            f"{user.address} may send to no more than {what} a day"
-            if "recipients" in what
-            else f"{user.address} may send no more than {what} a day"
-        )
-        return Verdict(Reply(452, f"{text}; go on at {until} or ask the postmaster", status), QUOTA)
+        what, status = _SAID[limit]
+        text = f"{user.address} may send {what.format(most)} a day"
+        reply = Reply(452, f"{text}; go on at {until} or ask the postmaster", status)
+        return Verdict(reply, QUOTA, limit=limit)
 
 
 _ASKS: dict[Moment, Callable[[Account, Facts, User, Row], Verdict | None]] = {

@@ -1,25 +1,38 @@
 """What one message, one peer and one account may use."""
 
 from collections.abc import Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from merpati.clock import Clock
 from merpati.node.table import Table
+from merpati.policy.limit import Limit
 from merpati.policy.meters import Meters
 from merpati.policy.prefix import is_this_machine, neighbourhoods
 from merpati.policy.rule import Facts, Moment
-from merpati.policy.verdict import Verdict
+from merpati.policy.verdict import Verdict, of_protocol
 from merpati.smtp.replies import MESSAGE_TOO_BIG, TOO_MANY_RECIPIENTS, Reply
 from merpati.smtp.status import Status
 
 NAME = "limits"
-_TOO_BIG = Verdict(MESSAGE_TOO_BIG, NAME)
-_TOO_MANY_RECIPIENTS = Verdict(TOO_MANY_RECIPIENTS, NAME)
+_TOO_BIG = of_protocol(MESSAGE_TOO_BIG, NAME)
+_TOO_MANY_RECIPIENTS = of_protocol(TOO_MANY_RECIPIENTS, NAME)
 _CONNECTIONS = Verdict(
-    Reply(421, "Too many connections from you, slow down", Status(4, 7, 0)), NAME, close=True
+    Reply(421, "Too many connections from you, slow down", Status(4, 7, 0)),
+    NAME,
+    close=True,
+    limit=Limit.CONNECTIONS_PER_MINUTE,
 )
-_MESSAGES = Verdict(Reply(450, "Too much mail from you, slow down", Status(4, 7, 0)), NAME)
-_TOO_MANY = Verdict(Reply(450, "Too many recipients in an hour", Status(4, 7, 0)), NAME)
+_MESSAGES = Verdict(
+    Reply(450, "Too much mail from you, slow down", Status(4, 7, 0)),
+    NAME,
+    limit=Limit.MESSAGES_PER_MINUTE,
+)
+_TOO_MANY = Verdict(
+    Reply(450, "Too many recipients in an hour", Status(4, 7, 0)),
+    NAME,
+    limit=Limit.RECIPIENTS_PER_HOUR,
+)
+_TOO_MANY_OF_NOBODY = replace(_TOO_MANY, limit=Limit.TRUSTED_RECIPIENTS_PER_HOUR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +109,7 @@ class Limits:
         if not rate or not facts.trusted:
             return None
         host = neighbourhoods(facts.client.ip)[0]
-        return _TOO_MANY if self._is_above(self._trusted, rate, host) else None
+        return _TOO_MANY_OF_NOBODY if self._is_above(self._trusted, rate, host) else None
 
     def _message(self, facts: Facts) -> Verdict | None:
         return _TOO_BIG if facts.size > self._settings.max_size else None

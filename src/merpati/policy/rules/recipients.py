@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from merpati.directory.errors import DirectoryError
 from merpati.directory.expansion import Expander, NoReturn
+from merpati.policy.limit import Limit
 from merpati.policy.rule import Facts, Moment
 from merpati.policy.verdict import Verdict
 from merpati.smtp.replies import Reply
@@ -18,7 +19,12 @@ _DAMAGED = Verdict(Reply(451, "Aliases here need repair", Status(4, 3, 5)), NAME
 _NOTICES_ONLY = Verdict(
     Reply(550, "This address takes notices with the null sender only", Status(5, 7, 1)), NAME
 )
-_HARVEST = Verdict(Reply(421, "Too many unknown recipients", Status(4, 7, 0)), NAME, close=True)
+_HARVEST = Verdict(
+    Reply(421, "Too many unknown recipients", Status(4, 7, 0)),
+    NAME,
+    close=True,
+    limit=Limit.UNKNOWN_RECIPIENTS,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,14 +7,17 @@ from merpati.directory.expansion import Expander
 from merpati.node.table import Table
 from merpati.policy.guard import Guard
 from merpati.policy.judge import Judge
+from merpati.policy.replay import ReplaySettings
 from merpati.policy.rule import Rule
 from merpati.policy.rules.account import Account
+from merpati.policy.rules.author import Author
 from merpati.policy.rules.dmarc import Dmarc, DmarcSettings
 from merpati.policy.rules.hops import Hops
 from merpati.policy.rules.limits import Limits, LimitSettings
 from merpati.policy.rules.magic import Magic
 from merpati.policy.rules.recipients import Recipients
 from merpati.policy.rules.relay import Relay
+from merpati.policy.rules.replay import Replay
 from merpati.policy.rules.sender import Sender
 from merpati.policy.rules.space import Measure, Space
 
@@ -35,8 +38,12 @@ class RuleSettings:
     """Octets of the disk that mail does not take; None: see `Space`."""
     port: str = ""
     """Its name where rates are counted: each port for itself."""
+    checks_from: bool = True
+    """Whether a login's authors have to be addresses that it may send as."""
     dmarc: DmarcSettings | None = None
     """What is made of judgements about strangers' mail; None: nothing."""
+    replay: ReplaySettings = field(default_factory=ReplaySettings)
+    """What is made of signatures in it that come again and again."""
     inbox: bool = False
     """The developer's inbox: any sender, any recipient, failures by magic names."""
 
@@ -74,12 +81,14 @@ def judge_of(
     if measure is not None:
         rules.append(Space(measure, settings.limits.max_size, clock, settings.free_space))
     if settings.dmarc is not None:
-        rules.append(Dmarc(settings.dmarc))
+        rules += [Dmarc(settings.dmarc), Replay(settings.replay.action)]
     if settings.inbox:
         rules.append(Magic(clock))
     else:
         rules.append(Recipients(expander, settings.max_unknown))
         rules.append(Sender(expander.directory))
+        if settings.checks_from:
+            rules.append(Author(expander.directory))
         # The last, since it counts: what others refuse was not sent.
         if watch.guard is not None:
             rules.append(Account(watch.guard))

@@ -160,6 +160,7 @@ def _row(alike: _Alike) -> Row:
         signatures=tuple(
             DkimTold(check.about, check.selector, check.result, check.why[:MAX_WHY])
             for check in by_method["dkim"]
+            if check.result != "none"  # Where there is no signature, no element stands for it.
         ),
         spf_results=tuple(
             SpfTold(check.about, check.result, _scope(alike), check.why[:MAX_WHY])

@@ -1,5 +1,5 @@
-"""What counts for reports about TLS, from the journal: how sessions went, by the domain that mail
-went to (RFC 8460 §4).
+"""What counts for reports about TLS, from the journal: how sessions went, by the domain whose hosts
+were meant (RFC 8460 §4).
 
 A session counts once for each domain whose mail it carried or should have carried. What went wrong
 with a connection is told by its Opened event; what it was for, by the attempts that name it.
@@ -28,10 +28,12 @@ _POLICIES: Mapping[str, PolicyType] = {
     "sts-enforce": PolicyType.STS,
     "sts-testing": PolicyType.STS,
     "opportunistic": PolicyType.NONE,
+    "requiretls": PolicyType.NONE,
 }
 """Where the sender waives what a domain demands (`waived`) nobody has asked for it: not counted."""
 _FAILURES: Mapping[str, ResultType] = {
     "policy-needs-tls": ResultType.NO_STARTTLS,
+    "sts-host-unlisted": ResultType.FAILED,
     "tls-failed": ResultType.FAILED,
     "tlsa-mismatch": ResultType.FAILED,
     "dnssec-bogus": ResultType.DNSSEC_INVALID,
@@ -49,6 +51,8 @@ _FLAWS: Mapping[str, ResultType] = {
 """By what of a policy could not be had."""
 _TYPES: Mapping[str, ResultType] = {one.value: one for one in ResultType}
 _UNLISTED = "sts-mx-unlisted"
+_BY_MX = "mx:"
+"""The route of mail whose hosts the DNS names."""
 
 
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -170,8 +174,8 @@ class TlsTally:
             self._count(event.at, event.domain, Sessions(PolicyType.STS, failure), is_reason=False)
             return
         cause = "" if isinstance(event, Delivered) else event.cause
-        domain = event.address[event.address.rfind("@") + 1 :].lower()
-        sessions = self._sessions(event, domain, cause)
+        domain = _domain(event)
+        sessions = self._sessions(event, domain, cause) if domain else None
         if sessions is not None:
             # Two who report to each other would tell of their reports for ever.
             self._count(event.at, domain, sessions, is_reason=not event.is_ours)
@@ -220,6 +224,18 @@ class TlsTally:
     def groups(self) -> Iterator[tuple[tuple[int, str], Group]]:
         """By day and domain."""
         yield from self._groups.items()
+
+
+def _domain(event: _Attempted) -> str:
+    """Whose hosts were meant: the recipient's domain, or the smarthost that a route names, which is
+    the domain of its own policy (RFC 8461 §3.4). Empty: one that has none."""
+    attempt = event.attempt
+    if attempt is None or attempt.route == _BY_MX:
+        return event.address[event.address.rfind("@") + 1 :].lower()
+    is_smarthost = attempt.route.startswith(("smtp:", "smtps:")) and attempt.host != attempt.ip
+    name = attempt.host.lower().rstrip(".")
+    # A name of one label (`localhost`) is nobody's on the Internet.
+    return name if is_smarthost and "." in name else ""
 
 
 def _type(word: str) -> ResultType | None:

@@ -1,6 +1,6 @@
 """What every `Sites` does."""
 
-from merpati.queue.entry import Selection
+from merpati.queue.entry import Selection, State
 from merpati.testing.conformance.bench import (
     NOW,
     Bench,
@@ -8,6 +8,7 @@ from merpati.testing.conformance.bench import (
     addresses_of,
     all_ready,
     an_entry,
+    becomes,
     put,
     sent_by,
     waiting,
@@ -84,6 +85,52 @@ async def a_rerouted_recipient_leaves_its_held_site(bench: Bench) -> None:
     assert claim.recipients[0].route == "smtp://else.test:25"
 
 
+async def what_waits_on_a_way_is_hastened(bench: Bench) -> None:
+    await waiting(bench, an_entry(1, "a@x.test", "b@y.test"), due=NOW + 30)
+    await waiting(bench, an_entry(2, "c@x.test"), due=NOW + 31)
+    await waiting(bench, an_entry(3, "d@y.test"))
+    assert addresses_of(await bench.queue.claim(NOW, 10)) == ["d@y.test"]
+    await bench.queue.hasten("x.test", NOW - 5, (NOW + 29, NOW + 30))
+    assert await bench.queue.next_due() == NOW - 5
+    (claim,) = await all_ready(bench)
+    assert [(str(one.recipient.address), one.due) for one in claim.recipients] == [
+        ("a@x.test", NOW - 5)
+    ]
+    assert claim.recipients[0].attempts == 1
+    assert await bench.queue.next_due() == NOW + 30
+    assert addresses_of(await bench.queue.claim(NOW + 31, 10)) == ["b@y.test", "c@x.test"]
+
+
+async def what_is_hastened_comes_before_what_was_due_since(bench: Bench) -> None:
+    for number in range(3):
+        await waiting(bench, an_entry(number, f"u{number}@d{number}.test"), due=NOW - 3 + number)
+    await waiting(bench, an_entry(8, "a@x.test"), due=NOW + 30)
+    await bench.queue.hasten("x.test", NOW - 5, (NOW + 29, NOW + 30))
+    assert addresses_of(await bench.queue.claim(NOW, 1)) == ["a@x.test"]
+
+
+async def nothing_else_is_hastened(bench: Bench) -> None:
+    """What is held, on hold with its site, sent another way, due before the span, or already."""
+    await waiting(bench, an_entry(4, "d@w.test"), due=NOW + 28)
+    await bench.queue.hasten("w.test", NOW - 5, (NOW + 29, NOW + 30))
+    assert await all_ready(bench) == []
+    await bench.queue.alter(Selection(), "cancel", "root")
+    await waiting(bench, an_entry(1, "a@x.test"), due=NOW + 30)
+    await bench.queue.alter(Selection(), "hold", "root")
+    await waiting(bench, an_entry(2, "b@x.test"), due=NOW + 30)
+    await bench.queue.alter(Selection(recipient="b@x.test"), "reroute", "root", "smtp://else:25")
+    (claim,) = await bench.queue.claim(NOW, 10)
+    await bench.queue.settle(becomes(claim, State.WAITING, due=NOW + 30))
+    await bench.queue.hasten("x.test", NOW, (NOW, NOW + 60))
+    assert await all_ready(bench) == []
+    assert (await bench.queue.count())["held"] == 1
+    await waiting(bench, an_entry(3, "c@z.test"), due=NOW + 30)
+    await bench.queue.hold("z.test", NOW + 600, "down")
+    await bench.queue.hasten("z.test", NOW, (NOW, NOW + 60))
+    assert await all_ready(bench) == []
+    await bench.queue.hasten("unknown.test", NOW, (NOW, NOW + 60))
+
+
 CHECKS: tuple[Check, ...] = (
     all_of_a_domain_hangs_on_one_site,
     a_site_with_much_leaves_room_for_one_with_little,
@@ -92,4 +139,7 @@ CHECKS: tuple[Check, ...] = (
     mail_that_comes_to_a_held_site_waits_with_its_cohort,
     a_hold_ends_by_itself,
     a_rerouted_recipient_leaves_its_held_site,
+    what_waits_on_a_way_is_hastened,
+    what_is_hastened_comes_before_what_was_due_since,
+    nothing_else_is_hastened,
 )

@@ -69,7 +69,11 @@ class SimulatedDisk(apsw.VFS):
         self.name = f"simulated{next(_NAMES)}"
         self.folder = folder
         self.sickness = sickness
-        self._kept: dict[str, _Kept] = {}
+        # Also what nobody opens before the power is cut again is there behind it.
+        self._kept = {
+            path.name: _Kept(bytearray(path.read_bytes()), True)
+            for path in sorted(folder.iterdir())
+        }
         super().__init__(self.name, "")
 
     def xOpen(self, name: object, flags: list[int]) -> "_File":

@@ -89,6 +89,11 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         """Virtual seconds since the loop was made."""
         return self._now
 
+    @property
+    def life(self) -> Life | None:
+        """That which runs now."""
+        return _LIFE.get()
+
     def turn(self, timeout: float | None) -> None:
         """One turn is over: look at the invariants, and let time pass if nothing is ready."""
         self.turns += 1

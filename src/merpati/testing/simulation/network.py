@@ -1,4 +1,4 @@
-"""A network without sockets: connections between a worker and hosts, over a simulated loop.
+"""A network without sockets: connections between workers and hosts, over a simulated loop.
 
 Octets take their time and arrive in order. A connection may break behind any octet, or fall silent;
 when a process dies, what it had sent still arrives, and then the other end finds the connection
@@ -14,7 +14,7 @@ from random import Random
 
 from merpati.delivery.transaction import Host
 from merpati.mail.trace import Tls
-from merpati.testing.simulation.loop import SimulatedLoop
+from merpati.testing.simulation.loop import Life, SimulatedLoop
 from merpati.wire.endpoint import Endpoint
 from merpati.wire.errors import (
     TlsError,
@@ -229,7 +229,7 @@ class Place:
 
 
 class Network:
-    """All places, and what stands between them and the worker."""
+    """All places, and what stands between them and the workers."""
 
     def __init__(self, loop: SimulatedLoop, chance: Random) -> None:
         self.loop = loop
@@ -239,8 +239,8 @@ class Network:
         self.lacks_descriptors = False
         """Every connection fails here, and the host is not asked."""
         self._chance = chance
-        self._standing: dict[SimulatedStream, None] = {}
-        """The worker's ends."""
+        self._standing: dict[SimulatedStream, Life | None] = {}
+        """The workers' ends, and whose they are."""
 
     def latency(self) -> float:
         """Of an ordinary way: a millisecond to a fifth of a second."""
@@ -267,7 +267,7 @@ class Network:
         ours, theirs = SimulatedStream(self, fate), SimulatedStream(self, fate)
         ours.join(theirs)
         theirs.peer, theirs.local = ours.local, ours.peer
-        self._standing[ours] = None
+        self._standing[ours] = self.loop.life
         place.ends[theirs] = None
         self.loop.create_task(self._serve(place, theirs), context=self.context)
         return ours
@@ -291,10 +291,10 @@ class Network:
         for end in list(place.ends):
             end.abort()
 
-    def worker_died(self, *, told: bool) -> None:
-        """Each connection of the worker is reset by its machine, behind what it had sent. Not
+    def worker_died(self, life: Life, *, told: bool) -> None:
+        """Each connection of a worker is reset by its machine, behind what it had sent. Not
         `told` when the machine itself is gone: hosts find out in some minutes."""
-        for end in list(self._standing):
+        for end in [end for end, owner in self._standing.items() if owner is life]:
             if told:
                 end.abort()
                 continue

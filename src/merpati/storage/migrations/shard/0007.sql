@@ -1,0 +1,1 @@
+-- An event's body begins with a mark and its checksum from here on (storage/checksum.py). Nothing else changes.
