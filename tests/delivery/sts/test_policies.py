@@ -1,5 +1,6 @@
 """When a policy of MTA-STS is fetched, kept and applied (RFC 8461 §3.3, §5)."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from merpati.delivery.backing import Backing, StsMode
 from merpati.delivery.mx import Exchanges, NoHosts
 from merpati.delivery.outcome import Result
 from merpati.delivery.sts.policies import Policies, PolicyParts, StsSettings
-from merpati.directory.policies import PolicyStore
+from merpati.directory.policies import PolicyRoom, PolicyStore
 from merpati.storage.connection import Kind, StorageSettings
 from merpati.storage.database import Database
 from merpati.storage.errors import StorageError
@@ -34,6 +35,9 @@ class World:
         self.told: list[tuple[str, ...]] = []
         self.left_out: list[str] = []
         self.settings = StsSettings()
+        self.gate = asyncio.Event()
+        """Without it the host gives no answer."""
+        self.gate.set()
         self.store = PolicyStore(database)
         self.close = database.close
         self.restart()
@@ -59,6 +63,14 @@ class World:
         policy = await self.policies.policy(domain, is_ours=is_ours)
         return policy.mode if policy else None
 
+    async def ask_at_once(self, count: int) -> list[asyncio.Task[StsMode | None]]:
+        """While the host gives no answer."""
+        self.gate.clear()
+        asked = [asyncio.create_task(self.mode()) for _ in range(count)]
+        while self.dns.asked < count:
+            await asyncio.sleep(0.01)
+        return asked
+
     async def used(self, domain: str = "a.test") -> float:
         """Days after the start that mail last went to a domain."""
         kept = await self.store.kept(domain)
@@ -67,6 +79,7 @@ class World:
 
     async def _fetch(self, host: str, path: str) -> bytes:
         self.fetched.append(f"https://{host}{path}")
+        await self.gate.wait()
         if isinstance(self.text, WireError):
             raise self.text
         return self.text
@@ -150,6 +163,40 @@ async def test_a_dns_that_fails_at_once_is_asked_again(world: World) -> None:
     assert await world.mode() is None
     world.dns.broken.clear()
     assert await world.mode() is StsMode.ENFORCE
+
+
+@pytest.mark.parametrize("text", [ENFORCE, ENFORCE.replace(b"604800", b"0"), WireError("late")])
+async def test_who_want_the_same_policy_at_once_wait_for_one_fetch(
+    world: World, text: bytes | WireError
+) -> None:
+    world.text = text
+    asked = await world.ask_at_once(5)
+    asked.pop().cancel()
+    world.gate.set()
+    expected = None if isinstance(text, WireError) else StsMode.ENFORCE
+    assert await asyncio.gather(*asked) == [expected] * 4
+    assert len(world.fetched) == 1
+
+
+async def test_whoever_waits_fetches_where_the_first_was_cancelled(world: World) -> None:
+    first, second = await world.ask_at_once(2)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    world.gate.set()
+    assert await second is StsMode.ENFORCE
+    assert len(world.fetched) == 2
+
+
+async def test_a_kept_policy_that_nobody_can_read_is_fetched_anew(world: World) -> None:
+    await world.mode()
+    kept = await world.store.kept("a.test")
+    assert kept is not None
+    await world.store.keep(replace(kept, text=b"as no version reads it"), PolicyRoom(10, 0.0))
+    assert await world.mode() is StsMode.ENFORCE
+    assert len(world.fetched) == 2
+    assert await world.mode() is StsMode.ENFORCE
+    assert len(world.fetched) == 2
 
 
 async def test_another_id_is_asked_for_at_once_though_the_last_one_failed(world: World) -> None:

@@ -32,7 +32,6 @@ from merpati.directory.policies import KeptPolicy, PolicyRoom
 from merpati.dns.cache import Cache
 from merpati.dns.errors import DnsError, DnsTimeout
 from merpati.dns.resolver import Resolver
-from merpati.errors import MerpatiError
 from merpati.setup.sts import PATH, policy_host
 from merpati.storage.errors import StorageError
 from merpati.wire.errors import CertificateError, WireError
@@ -147,6 +146,7 @@ class Policies:
         self._failed: Cache[tuple[str, str], bool] = Cache(settings.failures)
         self._unkept: Cache[tuple[str, str], StsPolicy] = Cache(settings.unkept)
         self._silent: Cache[str, bool] = Cache(settings.failures)
+        self._flights: dict[tuple[str, str], asyncio.Future[StsPolicy | None]] = {}
 
     async def apply(self, domain: str, found: Exchanges, *, is_ours: bool) -> Exchanges | NoHosts:
         """The hosts of a domain that its policy allows, and what they have to prove."""
@@ -170,17 +170,33 @@ class Policies:
         kept = await self._keeper.kept(domain)
         if kept:
             await self._note_use(kept, now, is_ours=is_ours)
-        live = kept if kept and kept.expires > now else None
+        held = _read(kept) if kept and kept.expires > now else None
         ident = await self._ident(domain)
-        if ident is None or (live and live.ident == ident):
-            return _read(live)
+        if ident is None or (held and kept and kept.ident == ident):
+            return held
         lately = (domain, ident), self._clock.monotonic()
         if self._failed.get(*lately):
-            return _read(live)
+            return held
         if policy := self._unkept.get(*lately):
             return policy
         new = KeptPolicy(domain, "", b"", 0.0, 0.0, used=now, is_ours=is_ours)
-        return await self._renew(kept or new, ident) or _read(live)
+        return await self._renew_once(kept or new, ident) or held
+
+    async def _renew_once(self, kept: KeptPolicy, ident: str) -> StsPolicy | None:
+        """One fetch for all who want the same now; if who makes it is cancelled, the next does."""
+        key = (kept.domain, ident)
+        while flight := self._flights.get(key):
+            await asyncio.wait([flight])
+            if not flight.cancelled():
+                return flight.result()
+        flight = self._flights[key] = asyncio.get_running_loop().create_future()
+        try:
+            policy = await self._renew(kept, ident)
+            flight.set_result(policy)
+            return policy
+        finally:
+            del self._flights[key]
+            flight.cancel()
 
     async def _note_use(self, kept: KeptPolicy, now: float, *, is_ours: bool) -> None:
         is_first_of_ours = is_ours and not kept.is_ours
@@ -286,21 +302,16 @@ def _flaw(error: WireError | DnsError | PolicyError) -> str:
     return "certificate" if isinstance(error, CertificateError) else "fetch"
 
 
-def _read(kept: KeptPolicy | None) -> StsPolicy | None:
-    if kept is None:
-        return None
+def _read(kept: KeptPolicy) -> StsPolicy | None:
     try:
         return parse_policy(kept.text)
-    except PolicyError as error:
-        # It was read before it was kept.
-        raise MerpatiError(f"the policy kept of {kept.domain} cannot be read: {error}") from error
+    except PolicyError:
+        return None  # An older version could read it. It is fetched anew, as if it were not kept.
 
 
 def _is_ended(kept: KeptPolicy) -> bool:
-    try:
-        return parse_policy(kept.text).mode is StsMode.NONE
-    except PolicyError:
-        return False  # It is fetched anew, and that it failed is worth being told.
+    policy = _read(kept)
+    return policy is not None and policy.mode is StsMode.NONE
 
 
 def _none_allowed(domain: str, found: Exchanges) -> NoHosts:
