@@ -20,7 +20,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import chart, idle, result, table, wan
-from benchmarks.cases import CASES, FIELD, Case
+from benchmarks.cases import CASES, FIELD, RELAYS, Case
 from benchmarks.load import Run, drive
 from benchmarks.result import Result
 from benchmarks.servers import Certificate, OwnSink, Server, Setup, Sink, Unable, end_in_order, tool
@@ -134,7 +134,7 @@ def main() -> None:
     end_in_order()
     only = options.only.split(",") if options.only else []
     names = [case.name for case in CASES]
-    alone = {"P5": wan.show, "P10": lambda: print(idle.table(wanted(idle.RELAYS, options.servers)))}
+    alone = {"P5": wan.show, "P10": lambda: print(idle.table(wanted(RELAYS, options.servers)))}
     names += alone
     if unknown := set(only) - set(names):
         sys.exit(f"no case {', '.join(unknown)}; there are {', '.join(names)}")

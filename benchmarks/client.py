@@ -1,6 +1,6 @@
 """What sending costs: CPU a message of the client's protocol core, and with a conversation around.
 
-python benchmarks/client.py [seconds for each row]
+python -m benchmarks.client [seconds for each row]
 
 The server is a string: it says what would come back, so that nothing but our side is measured. The
 conversation talks over a stream in memory that answers at once, without any event loop's I/O.
@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 
+from benchmarks.stream import AlwaysReady
 from merpati.clock import SystemClock
 from merpati.delivery.conversation import Conversation, Surroundings
 from merpati.delivery.lesson import SiteMemory
@@ -20,12 +21,11 @@ from merpati.delivery.security import decide
 from merpati.delivery.transaction import Host, TlsDemand, Transaction, Way
 from merpati.mail.address import Address
 from merpati.mail.envelope import Body, Envelope, Recipient
-from merpati.mail.trace import Client, Tls
+from merpati.mail.trace import Client
 from merpati.queue.entry import Entry, State, Waiting
 from merpati.smtp.client import ClientConnection, ClientSettings
 from merpati.smtp.outgoing import Outgoing, Shelter, hindrance
 from merpati.smtp.rung import Rung
-from merpati.wire.endpoint import Endpoint
 
 LINE = b"x" * 76 + b"\r\n"
 BODY = LINE * (10 * 1024 // len(LINE))
@@ -74,12 +74,8 @@ def core(rung: Rung, seconds: float) -> float:
     return best * 1e6
 
 
-class Echo:
+class Echo(AlwaysReady):
     """A Stream whose far end has always just answered."""
-
-    deadline: float | None = None
-    local = Endpoint()
-    pending = 0
 
     def __init__(self, rung: Rung) -> None:
         self._go = b"" if rung is Rung.BDAT_LOOKAHEAD else b"354 go\r\n"
@@ -100,18 +96,6 @@ class Echo:
             self._reply = VERDICT
         else:
             self._reply = VERDICT + ENVELOPE + self._go
-
-    async def drain(self) -> None:
-        return
-
-    async def secure(self, context: object, server_name: str | None = None) -> Tls:
-        raise NotImplementedError
-
-    async def close(self) -> None:
-        return
-
-    def abort(self) -> None:
-        return
 
 
 class Plenty:

@@ -24,6 +24,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import apsw
@@ -41,7 +42,7 @@ from merpati.journal.store import JournalStore
 from merpati.mail.address import Address
 from merpati.mail.envelope import Body, Envelope, Recipient
 from merpati.mail.trace import Client
-from merpati.queue.entry import Entry, State
+from merpati.queue.entry import Entry
 from merpati.queue.ids import IdMaker
 from merpati.queue.store import QueueSettings, QueueStore
 from merpati.storage.connection import StorageSettings
@@ -223,8 +224,8 @@ SEARCHES = {
     "a domain": ask.Filter(domain="d7.dead.test"),
     "a sender": ask.Filter(sender="s7@a.test"),
     "an address": ask.Filter(recipient="u7@d7.dead.test"),
-    "what is held": ask.Filter(state=State.HELD.name.lower()),
-    "what waits": ask.Filter(state=State.WAITING.name.lower()),
+    "what is held": ask.Filter(state="held"),
+    "what waits": ask.Filter(state="waiting"),
 }
 
 
@@ -234,7 +235,7 @@ async def search(places: Places) -> Iterator[Goal]:
     goals = []
     for name, selection in SEARCHES.items():
         question = ask.ListQueue(filter=selection, limit=50)
-        spent = await timed(lambda question=question: counter.ask(QUEUE_LIST, question))
+        spent = await timed(partial(counter.ask, QUEUE_LIST, question))
         goals.append(Goal(f"search, first page: {name}", spent, "ms", most=500))
     return iter(goals)
 

@@ -210,7 +210,7 @@ class Postfix(Peer):
 
     def stop(self) -> None:
         """As Postfix wants it, so that the next one finds no half-dead master."""
-        command = ["postfix", "-c", self.folder / "etc", "stop"]
+        command = ["postfix", "-c", str(self.folder / "etc"), "stop"]
         environment = {**os.environ, "PATH": PATH}
         subprocess.run(command, env=environment, capture_output=True, timeout=60, check=False)
         super().stop()

@@ -60,7 +60,8 @@ class Row:
 
     def median(self, name: str) -> float:
         """Of a field or property of the runs."""
-        return statistics.median(getattr(run, name) for run in self.runs)
+        values: Iterable[float] = (getattr(run, name) for run in self.runs)
+        return statistics.median(values)
 
 
 def rows(results: Iterable[Result]) -> dict[tuple[str, str], Row]:

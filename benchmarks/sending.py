@@ -19,12 +19,11 @@ from pathlib import Path
 import uvloop
 
 from benchmarks.outward import BODY, Destination, Outward, opened
+from benchmarks.stream import AlwaysReady
 from merpati.delivery.transaction import Host
-from merpati.mail.trace import Tls
 from merpati.report.logs import EventLog
 from merpati.report.metrics import Metrics
 from merpati.report.reader import Reader, Taker
-from merpati.wire.endpoint import Endpoint
 
 HELLO = b"250-mx\r\n250-PIPELINING\r\n250-SIZE 10485760\r\n250-8BITMIME\r\n250 DSN\r\n"
 FIRST = b"250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 End data with <CRLF>.<CRLF>\r\n"
@@ -32,12 +31,8 @@ ENVELOPE = b"250 2.0.0 Ok\r\n" + FIRST
 VERDICT = b"250 2.0.0 Ok: queued as 4XYZ12345\r\n"
 
 
-class FarEnd:
+class FarEnd(AlwaysReady):
     """A Stream to a server without CHUNKING, such as smtp-sink; it answers in the next turn."""
-
-    deadline: float | None = None
-    local = Endpoint()
-    pending = 0
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -59,21 +54,6 @@ class FarEnd:
             self._reply = ENVELOPE if octets.startswith(b"RSET") else FIRST
         else:
             self._reply = VERDICT if octets.endswith(b"\n.\r\n") else VERDICT + ENVELOPE
-
-    def quickack(self) -> None:
-        return
-
-    async def drain(self) -> None:
-        return
-
-    async def secure(self, context: object, server_name: str | None = None) -> Tls:
-        raise NotImplementedError
-
-    async def close(self) -> None:
-        return
-
-    def abort(self) -> None:
-        return
 
 
 async def dial(host: Host, seconds: float) -> FarEnd:

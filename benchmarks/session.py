@@ -58,12 +58,12 @@ class ListStream:
     async def feed(self, take: Callable[[bytes], bool]) -> None:
         """As a connection does it."""
         self._take = take
-        while self._take:
+        while self._take is not None:
             await _More()
 
     def arrive(self, octets: bytes) -> bool:
         """Whether that was all that it takes; else the session has to go on."""
-        assert self._take
+        assert self._take is not None
         if not self._take(octets):
             self._take = None
         return self._take is not None
@@ -117,7 +117,9 @@ def main(seconds: float, profile: bool) -> None:
     segments = (*MESSAGE[:-1], BODY + b".\r\n")
     if profile:
         profiler = cProfile.Profile()
-        profiler.runcall(lambda: [say(*segments) for _ in range(2000)])
+        with profiler:
+            for _ in range(2000):
+                say(*segments)
         profiler.print_stats("tottime")
         return
     names = ("MAIL", "RCPT", "DATA", "content")
