@@ -64,11 +64,13 @@ class World:
         return policy.mode if policy else None
 
     async def ask_at_once(self, count: int) -> list[asyncio.Task[StsMode | None]]:
-        """While the host gives no answer."""
+        """While the host gives no answer; the first of them has asked it."""
         self.gate.clear()
-        asked = [asyncio.create_task(self.mode()) for _ in range(count)]
-        while self.dns.asked < count:
-            await asyncio.sleep(0.01)
+        asked = []
+        for number in range(1, count + 1):
+            asked.append(asyncio.create_task(self.mode()))
+            while not self.fetched or self.dns.asked < number:
+                await asyncio.sleep(0.01)
         return asked
 
     async def used(self, domain: str = "a.test") -> float:
