@@ -85,7 +85,7 @@ torture: $(VENV)/.dev
 
 # Guided by coverage where `pip install --group fuzz` could install atheris (Python >= 3.12).
 fuzz: $(VENV)/.dev
-	$(BIN)/python -m tests.fuzz --seconds $(SECONDS)
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(if $(SEED),--seed $(SEED))
 
 clean:
 	rm -rf $(VENV) demo-data .pytest_cache .mypy_cache .ruff_cache
