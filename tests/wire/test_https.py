@@ -2,9 +2,12 @@
 
 import asyncio
 import ipaddress
+import itertools
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -12,7 +15,7 @@ import pytest
 import trustme
 from aiohttp import web
 
-from merpati.wire.errors import CertificateError, CertificateFlaw, WireError
+from merpati.wire.errors import CertificateError, CertificateFlaw, WebError, WebFlaw, WireError
 from merpati.wire.https import HttpsClient, HttpsSettings
 from merpati.wire.public import is_public
 from tests.cases import each
@@ -97,6 +100,55 @@ async def test_the_connection_ends_with_the_request_whatever_the_other_end_says(
         ending = asyncio.to_thread(answer, listening)
         text, _ = await asyncio.gather(server.read(), ending)
     assert text == b"x"
+
+
+@pytest.mark.parametrize(
+    "endless",
+    [
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 500,
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\n1;"
+        + b"x" * 10_000,
+    ],
+    ids=["interim answers", "an extension of a chunk"],
+)
+async def test_what_comes_beside_the_document_has_an_end(server: Server, endless: bytes) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    CA.issue_cert(HOST).configure_cert(context)
+
+    def answer(listening: socket.socket) -> int:
+        """The octets that somebody took."""
+        peer, _ = listening.accept()
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+        peer.settimeout(30.0)
+        sent, pieces = 0, itertools.chain([endless], itertools.repeat(endless[-10_000:]))
+        with suppress(OSError), context.wrap_socket(peer, server_side=True) as tls:
+            tls.recv(4096)
+            for piece in pieces:
+                sent += tls.send(piece)
+        return sent
+
+    server.settings = replace(server.settings, seconds=60.0)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        server.settings = replace(server.settings, port=listening.getsockname()[1])
+        sending = asyncio.create_task(asyncio.to_thread(answer, listening))
+        began = time.monotonic()
+        with pytest.raises(WireError, match="more than a document"):
+            await server.read()
+        assert time.monotonic() - began < 30
+        assert await sending > 300_000
+
+
+@pytest.mark.parametrize("behind", ["(" * 7000, ";" * 7000, ";a=b" * 1700, '"' * 7000, "é" * 100])
+async def test_a_type_with_a_long_tail_costs_nothing(server: Server, behind: str) -> None:
+    field = {"Content-Type": f"text/plain; {behind}"}
+    server.response = lambda: web.Response(body=b"x", headers=field)
+    began = time.process_time()
+    assert await server.read() == b"x"
+    assert time.process_time() - began < 0.3  # 0.5 s at least, or nothing ever, by the library.
+    server.response = lambda: web.Response(body=b"x", headers={"Content-Type": behind})
+    with pytest.raises(WebError) as raised:
+        await server.read()
+    assert raised.value.flaw is WebFlaw.TYPE
 
 
 async def test_a_certificate_for_another_name_is_not_taken(server: Server) -> None:

@@ -7,6 +7,7 @@ from aiohttp import web
 
 from merpati.report.errors import ReportError
 from merpati.storage.errors import StorageError
+from merpati.wire.media import media_type
 
 PATH = "/tls-reports"
 MAX_OCTETS = 1024 * 1024
@@ -24,7 +25,7 @@ def add_tls_reports(app: web.Application, take: Take) -> None:
 
     async def post(request: web.Request) -> web.Response:
         nonlocal standing
-        if request.content_type not in _TYPES:
+        if media_type(request.headers.get("Content-Type", "")) not in _TYPES:
             return _said(415, " or ".join(sorted(_TYPES)))
         if standing >= _AT_ONCE:
             return _said(503, "many reports come now: try again later")

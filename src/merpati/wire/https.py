@@ -3,13 +3,14 @@ tool.
 
 The name is resolved once, every address has to be public, and the connection goes to what was
 checked. No redirect is followed, no proxy of the environment is used, no cookie is kept, nothing
-is decompressed; size and time are bounded.
+is decompressed; size and time are bounded, and so is what comes beside the document.
 """
 
 import asyncio
 import re
 import socket
 import ssl
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from merpati.wire.errors import (
     WireError,
     from_tls_error,
 )
+from merpati.wire.media import media_type
 from merpati.wire.public import Network, is_public
 from merpati.wire.trust import trusting
 
@@ -35,6 +37,12 @@ from merpati.wire.trust import trusting
 _is_name = re.compile(
     r"(?:[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 ).fullmatch
+_BESIDE, _FOLD = 128 * 1024, 4
+"""Octets that may come beside a document (certificates, header), and how often as many as it may
+have: what stands around chunks counts as well."""
+_LOOK = 0.1
+"""Seconds between two looks at how much came."""
+_BYTES_RECEIVED = 128
 Addresses = Callable[[str], Awaitable[Sequence[str]]]
 """The addresses of a name; may raise any MerpatiError."""
 
@@ -121,9 +129,10 @@ class HttpsClient:
         self, url: str, host: str, headers: Mapping[str, str]
     ) -> AsyncIterator[aiohttp.ClientSession]:
         """For one request to one host, whose failures are told in our words."""
-        seconds, sockets = self._settings.seconds, _Sockets()
+        seconds = self._settings.seconds
+        sockets = _Sockets(_BESIDE + _FOLD * self._settings.octets)
         try:
-            async with asyncio.timeout(seconds), sockets:
+            async with asyncio.timeout(seconds) as deadline, sockets.ending(deadline):
                 connector = aiohttp.TCPConnector(
                     resolver=_Fixed(await self._checked(host)),
                     use_dns_cache=False,
@@ -140,12 +149,14 @@ class HttpsClient:
                 ) as session:
                     yield session
         except TimeoutError:
+            if sockets.are_flooded:
+                raise WireError(f"{url} sends more than a document needs") from None
             raise WireError(f"{url} gave no answer within {seconds:g} s") from None
         except aiohttp.ClientConnectorCertificateError as error:
             raise _not_proven(url, error.certificate_error) from error
         except aiohttp.ClientConnectorSSLError as error:
             raise TlsError(f"{url}: {error}") from error
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except (aiohttp.ClientError, OSError, ValueError, RecursionError) as error:
             raise WireError(f"{url}: {str(error) or type(error).__name__}") from error
 
     async def _checked(self, host: str) -> Sequence[str]:
@@ -164,8 +175,8 @@ class HttpsClient:
         # RFC 8461 §3.3: redirects must not be followed, and all but 200 is a failure.
         if response.status != 200:
             raise WebError(f"{url} answers {response.status}", _flaw(response.status))
-        if response.content_type not in types:
-            found = response.content_type[:100]
+        found = media_type(response.headers.get("Content-Type", ""))
+        if found not in types:
             raise WebError(f"{url} is of type {found}, not {' or '.join(types)}", WebFlaw.TYPE)
         body = bytearray()
         async for piece in response.content.iter_any():
@@ -190,9 +201,12 @@ def _not_proven(url: str, error: Exception) -> CertificateError:
 
 class _Sockets:
     """Those of one request, which end with it: the library would wait half a minute for a farewell
-    that a stranger does not say."""
+    that a stranger does not say. It ends sooner where more comes than so many octets: the library
+    reads interim answers and extensions of chunks without an end."""
 
-    def __init__(self) -> None:
+    def __init__(self, most: int) -> None:
+        self.are_flooded = False
+        self._most = most
         self._opened: list[socket.socket] = []
 
     def open(self, place: aiohttp.AddrInfoType) -> socket.socket:
@@ -200,13 +214,32 @@ class _Sockets:
         self._opened.append(socket.socket(family, kind, protocol))
         return self._opened[-1]
 
-    async def __aenter__(self) -> None:
-        """There is nothing yet."""
+    @asynccontextmanager
+    async def ending(self, deadline: asyncio.Timeout) -> AsyncIterator[None]:
+        """At the end of the block, which comes at once when they are flooded."""
+        watch = asyncio.create_task(self._watch(deadline))
+        try:
+            yield
+        finally:
+            watch.cancel()
+            for one in self._opened:
+                with suppress(OSError):  # It did not come to stand, or is closed.
+                    one.shutdown(socket.SHUT_RDWR)
 
-    async def __aexit__(self, *_: object) -> None:
-        for one in self._opened:
-            with suppress(OSError):  # It did not come to stand, or is closed.
-                one.shutdown(socket.SHUT_RDWR)
+    async def _watch(self, deadline: asyncio.Timeout) -> None:
+        while not self.are_flooded:
+            await asyncio.sleep(_LOOK)
+            self.are_flooded = sum(map(_received, self._opened)) > self._most
+        deadline.reschedule(asyncio.get_running_loop().time())
+
+
+def _received(opened: socket.socket) -> int:
+    """Octets that have come, as the kernel counts them (tcp_info, tcpi_bytes_received)."""
+    try:
+        told = opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _BYTES_RECEIVED + 8)
+    except OSError:  # It is closed.
+        return 0
+    return int.from_bytes(told[_BYTES_RECEIVED:], sys.byteorder)
 
 
 class _Fixed(AbstractResolver):

@@ -30,7 +30,7 @@ class World:
     def __init__(self, database: Database) -> None:
         self.clock = VirtualClock(START)
         self.dns = ScriptedDns(txts={RECORD: (b"v=STSv1; id=1",)})
-        self.text: bytes | WireError = ENFORCE
+        self.text: bytes | Exception = ENFORCE
         self.fetched: list[str] = []
         self.told: list[tuple[str, ...]] = []
         self.left_out: list[str] = []
@@ -82,7 +82,7 @@ class World:
     async def _fetch(self, host: str, path: str) -> bytes:
         self.fetched.append(f"https://{host}{path}")
         await self.gate.wait()
-        if isinstance(self.text, WireError):
+        if isinstance(self.text, Exception):
             raise self.text
         return self.text
 
@@ -177,6 +177,16 @@ async def test_who_want_the_same_policy_at_once_wait_for_one_fetch(
     world.gate.set()
     expected = None if isinstance(text, WireError) else StsMode.ENFORCE
     assert await asyncio.gather(*asked) == [expected] * 4
+    assert len(world.fetched) == 1
+
+
+async def test_what_is_a_defect_at_a_fetch_is_met_once_in_five_minutes(world: World) -> None:
+    world.text = RecursionError()
+    first, *others = await world.ask_at_once(5)
+    world.gate.set()
+    with pytest.raises(RecursionError):
+        await first
+    assert await asyncio.gather(*others) == [None] * 4
     assert len(world.fetched) == 1
 
 

@@ -135,6 +135,26 @@ async def test_a_host_that_is_down_is_tried_less_and_less_but_to_the_end(max_age
     assert world.keeper.all == {}
 
 
+async def test_what_is_a_defect_at_one_policy_keeps_no_other_from_being_renewed() -> None:
+    world = World(DAY, hands=3)
+    domains = [f"{kind}{number}.test" for kind in ("odd", "even") for number in range(5)]
+    await world.learn(*domains)
+
+    def break_off(host: str, _at: float) -> bool:
+        if "odd" in host:
+            raise RecursionError
+        return False
+
+    world.is_down = break_off
+    await world.clock.advance(DAY / 2 + 1)
+    with pytest.raises(RecursionError):
+        await world.policies.refresh()
+    now = world.clock.now()
+    assert all(one.due > now for one in world.keeper.all.values())
+    fresh = {name for name, one in world.keeper.all.items() if one.expires > now + DAY / 2}
+    assert fresh == {name for name in domains if "even" in name}
+
+
 async def test_a_policy_host_that_is_back_before_the_end_saves_its_policy() -> None:
     world = World(DAY)
     await world.learn("a.test")

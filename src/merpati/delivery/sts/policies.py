@@ -174,21 +174,21 @@ class Policies:
         ident = await self._ident(domain)
         if ident is None or (held and kept and kept.ident == ident):
             return held
+        # One fetch for all who want the same now; if who makes it is cancelled, the next does.
+        while flight := self._flights.get((domain, ident)):
+            await asyncio.wait([flight])
+            if not flight.cancelled():
+                return flight.result() or held
         lately = (domain, ident), self._clock.monotonic()
         if self._failed.get(*lately):
             return held
         if policy := self._unkept.get(*lately):
             return policy
         new = KeptPolicy(domain, "", b"", 0.0, 0.0, used=now, is_ours=is_ours)
-        return await self._renew_once(kept or new, ident) or held
+        return await self._renew_for_all(kept or new, ident) or held
 
-    async def _renew_once(self, kept: KeptPolicy, ident: str) -> StsPolicy | None:
-        """One fetch for all who want the same now; if who makes it is cancelled, the next does."""
+    async def _renew_for_all(self, kept: KeptPolicy, ident: str) -> StsPolicy | None:
         key = (kept.domain, ident)
-        while flight := self._flights.get(key):
-            await asyncio.wait([flight])
-            if not flight.cancelled():
-                return flight.result()
         flight = self._flights[key] = asyncio.get_running_loop().create_future()
         try:
             policy = await self._renew(kept, ident)
@@ -219,23 +219,33 @@ class Policies:
             await self._clock.sleep(self._settings.interval)
 
     async def refresh(self) -> None:
-        """Fetch again what is due, and forget what has expired and could not be had."""
+        """Fetch again what is due, and forget what has expired and could not be had.
+
+        Raises StorageError; and what was a defect at one policy, behind all others."""
+        defects: list[Exception] = []
         try:
             async with asyncio.TaskGroup() as hands:
                 for _ in range(self._settings.hands):
-                    hands.create_task(self._renew_due())
+                    hands.create_task(self._renew_due(defects))
         except ExceptionGroup as failed:
             raise failed.exceptions[0] from None
         await self._keeper.forget(self._clock.now())
+        if defects:
+            raise defects[0]
 
-    async def _renew_due(self) -> None:
+    async def _renew_due(self, defects: list[Exception]) -> None:
         """As one of several hands."""
         while kept := await self._claim():
             if self._is_unused(kept):
                 await self._keeper.rest(kept)
                 continue
             ident = await self._ident(kept.domain) or kept.ident
-            if await self._renew(kept, ident) is None:
+            try:
+                policy = await self._renew(kept, ident)
+            except Exception as error:  # Whatever one domain's is, others' must not run out.
+                defects.append(error)
+                policy = None
+            if policy is None:
                 due = self._settings.due_again(self._clock.now(), kept)
                 await self._keeper.put_off(kept, due)
 
@@ -265,17 +275,23 @@ class Policies:
             text = await self._fetch(policy_host(domain), PATH)
             policy = parse_policy(text)
         except (WireError, DnsError, PolicyError) as error:
-            until = self._clock.monotonic() + self._settings.again
-            self._failed.put((domain, ident), True, until)
+            self._remember_failure(domain, ident)
             # RFC 8461 §3.3: a domain that ended it by "none" may then take everything down.
             if ident != kept.ident or not _is_ended(kept):
                 self._tell(domain, _flaw(error), str(error))
             return None
+        except Exception:
+            self._remember_failure(domain, ident)
+            raise
         now = self._clock.now()
         expires, due = now + policy.max_age, self._settings.due(now, policy.max_age)
         fresh = replace(kept, ident=ident, text=text, expires=expires, due=due, failures=0)
         await self._keep(fresh, policy)
         return policy
+
+    def _remember_failure(self, domain: str, ident: str) -> None:
+        until = self._clock.monotonic() + self._settings.again
+        self._failed.put((domain, ident), True, until)
 
     async def _keep(self, fresh: KeptPolicy, policy: StsPolicy) -> None:
         room = PolicyRoom(self._settings.domains, self._clock.now() - self._settings.unused)
