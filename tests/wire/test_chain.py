@@ -202,7 +202,22 @@ def test_an_authority_vouches_only_for_names_that_it_may(
 
 
 def test_names_are_compared_with_limits_up_to_a_bound() -> None:
-    narrow = Issuer.named("narrow", limits=Limits(["a.test"], []))
-    (authority,) = a_chain(narrow.der)
-    assert authority.may_name([NAME] * 10)
-    assert not authority.may_name([NAME] * (MAX_COMPARISONS + 1))
+    """All authorities of a path together: each round of the climb costs, and a host decides it."""
+    names = [f"{number}.a.test" for number in range(100)]
+    limits = Limits(["a.test"], [f"{number}.b.test" for number in range(39)])
+    above, narrow = ROOT, []
+    for number in range(4):
+        above = Issuer.named(f"narrow {number}", above, limits=limits)
+        narrow.append(above.der)
+    assert 2 * len(names) * 40 < MAX_COMPARISONS < 3 * len(names) * 40
+    assert path(above.leaf(*names[:10]), *narrow) != []
+    assert len(path(above.leaf(*names[:10]), *narrow)) == 5
+    assert len(path(above.leaf(*names), *narrow)) == 3
+
+
+def test_who_signed_nothing_is_not_compared() -> None:
+    limits = Limits([], [f"{number}.b.test" for number in range(900)])
+    others = tuple(Issuer.named(f"other {number}", limits=limits).der for number in range(9))
+    narrow = Issuer.named("narrow", ROOT, limits=limits)
+    own = narrow.leaf(*(f"{number}.a.test" for number in range(10)))
+    assert path(own, narrow.der, others=others) == [own, narrow.der]

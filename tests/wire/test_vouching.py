@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 import trustme
 
+from merpati.wire import vouching
+from merpati.wire.chain import MAX_COMPARISONS, Certificate
 from merpati.wire.errors import CertificateFlaw
 from merpati.wire.tls import client_context, load_identity
 from merpati.wire.vouching import MAX_OCTETS, flaws
@@ -116,6 +118,17 @@ def test_other_authorities_are_heeded_within_a_minute(tmp_path: Path) -> None:
     file.write_bytes(ROOT.cert_pem.bytes())
     os.utime(file, ns=(1, 1))
     assert flaws(CHAIN, NAME, NOW + 61, file) == ()
+
+
+def test_a_chain_whose_limits_take_long_is_vouched_for_by_nobody(
+    authorities: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library compares names and limits for 124 ms, for a chain of 16 KB; any host has one."""
+    for compared, expected in ((MAX_COMPARISONS, ()), (MAX_COMPARISONS + 1, (TRUSTED,))):
+        monkeypatch.setattr(Certificate, "comparisons", lambda *_, n=compared: n)
+        vouching._looked_at.cache_clear()
+        assert flaws(CHAIN, NAME, NOW, authorities) == expected
+    vouching._looked_at.cache_clear()
 
 
 def test_authorities_in_a_circle_vouch_for_nobody(authorities: Path) -> None:

@@ -30,7 +30,7 @@ E = TypeVar("E", bound=x509.ExtensionType)
 MAX_CERTIFICATES = 10
 """Of one chain that are looked at."""
 MAX_COMPARISONS = 10_000
-"""Of the names in a certificate with those that an authority may vouch for."""
+"""Of the names in a certificate with those that its authorities may vouch for, all of them."""
 MAX_SIGNATURES = 16
 """That are checked for one chain: its owner decides what each costs us, up to a millisecond. A path
 through ten certificates has nine."""
@@ -81,6 +81,12 @@ class Certificate:
         return found.get_values_for_type(x509.DNSName) if found else []
 
     @property
+    def name_count(self) -> int:
+        """Names that it is for, of whatever kind."""
+        found = self._extension(x509.SubjectAlternativeName)
+        return len(found) if found else 0
+
+    @property
     def _common_names(self) -> list[str]:
         found = self.parsed.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         values = (one.value for one in found)
@@ -126,19 +132,26 @@ class Certificate:
     def may_name(self, names: Sequence[str]) -> bool:
         """Whether hosts of these names are among those that it may vouch for (RFC 5280 §4.2.1.10).
 
-        Names of other kinds prove nothing to us, so limits of theirs do not matter.
+        Names of other kinds prove nothing to us, so limits of theirs do not matter. See
+        `comparisons` for what it takes.
         """
         limits = self._extension(x509.NameConstraints)
         if limits is None:
             return True
         permitted = _host_trees(limits.permitted_subtrees)
         excluded = _host_trees(limits.excluded_subtrees)
-        if len(names) * (len(permitted) + len(excluded)) > MAX_COMPARISONS:
-            return False
         return all(
             not _is_within(name, excluded) and (not permitted or _is_within(name, permitted))
             for name in names
         )
+
+    def comparisons(self, names: int) -> int:
+        """What it takes to hold so many names against its limits, whatever they are of."""
+        limits = self._extension(x509.NameConstraints)
+        if limits is None:
+            return 0
+        trees = (limits.permitted_subtrees or (), limits.excluded_subtrees or ())
+        return names * sum(map(len, trees))
 
     def says_it_signed(self, other: "Certificate") -> bool:
         """Whether the other names it as its issuer."""
@@ -292,6 +305,7 @@ class Descent:
     ) -> None:
         """Authorities are looked for in the chain, in whatever order, and in `others`."""
         self._signatures = MAX_SIGNATURES
+        self._comparisons = MAX_COMPARISONS
         self.path: list[Certificate] = []
         """The first itself, then authorities, nearest first: each was allowed to sign, and is in
         time. Empty where the first may not be a server's, or is out of time."""
@@ -313,14 +327,16 @@ class Descent:
             above = [
                 one
                 for one in left
-                if one.may_sign(below)
-                and one.may_name(names)
-                and one.is_in_time(now)
-                and self._signed_any(one, reached)
+                if one.may_sign(below) and one.is_in_time(now) and self._signed_any(one, reached)
             ]
             # Who was reached is not asked again, so that authorities in a circle end.
             left = [one for one in left if one not in above]
-            reached, below = above, below + 1
+            reached = [one for one in above if self._may_name(one, names)]
+            below += 1
+
+    def _may_name(self, authority: Certificate, names: Sequence[str]) -> bool:
+        self._comparisons -= authority.comparisons(len(names))
+        return self._comparisons >= 0 and authority.may_name(names)
 
     def _signed_any(self, authority: Certificate, reached: Sequence[Certificate]) -> bool:
         return any(

@@ -26,7 +26,7 @@ from cryptography.x509.verification import (
 )
 
 from merpati.wire.certificates import UNREADABLE
-from merpati.wire.chain import Certificate, read_chain
+from merpati.wire.chain import MAX_COMPARISONS, Certificate, read_chain
 from merpati.wire.errors import CertificateFlaw
 from merpati.wire.trust import State, state_of
 
@@ -97,6 +97,8 @@ def _is_vouched_for(
     chain: Sequence[Certificate], now: float, authorities: Path | None, state: State
 ) -> bool:
     """Whether authorities that we trust did so in its time: that it is over is a flaw by itself."""
+    if sum(one.comparisons(chain[0].name_count) for one in chain[1:]) > MAX_COMPARISONS:
+        return False
     own = chain[0].parsed
     at = datetime.datetime.fromtimestamp(now, datetime.UTC)
     at = min(max(at, own.not_valid_before_utc), own.not_valid_after_utc)
