@@ -138,6 +138,9 @@ async def test_a_stranger_may_name_any_sender(residents: Residents) -> None:
         ("<ann@a.test> <budi@a.test>", "550 5.7.1"),
         ("budi@a.test ann@a.test", "550 5.7.1"),
         (f"<ann@a.test> {'x' * 300} <budi@a.test", "550 5.7.1"),
+        ("\r\nFrom: ".join(["ann@a.test"] * 101), "550 5.7.1 From holds"),
+        ("\r\nFrom: ".join(["ann@a.test"] * 100), ""),
+        (f'"{"x" * 17_000}" <ann@a.test>', "550 5.7.1 From holds"),
     ],
 )
 def test_a_login_writes_as_itself(author: str, expected: str) -> None:

@@ -21,6 +21,8 @@ from merpati.smtp.status import Status
 NAME = "author"
 _MOST = 100
 """Authors of a message: each is looked up."""
+_LONGEST = 16 * 1024
+"""Characters that name them, in all."""
 _UNREADABLE = Verdict(
     Reply(
         550,
@@ -44,9 +46,14 @@ class Author:
         """550 5.7.1 for the first author here that the login may not send as."""
         if (login := facts.login) is None:
             return None
-        for value in facts.headers.get_all("from"):
+        values = facts.headers.get_all("from")
+        if sum(map(len, values)) > _LONGEST:
+            return _UNREADABLE
+        found = 0
+        for value in values:
             read = parse_mailboxes(value)
-            if len(read.found) > _MOST or _hides_an_author(read):
+            found += len(read.found)
+            if found > _MOST or _hides_an_author(read):
                 return _UNREADABLE
             for author in read.addresses:
                 if self._is_ours(author.domain) and not self.directory.may_send_as(login, author):
