@@ -59,9 +59,12 @@ def guide(target: Target, seconds: float, grow: bool) -> tuple[int, bytes | None
         found = sorted(Path(folder).glob("found-*"))
         if done.returncode or found:
             sys.stderr.write(f"{done.stderr[-6000:]}\nended with {done.returncode}\n")
+        executed = _executed(done.stderr)
+        if not found and (done.returncode or not executed):
+            raise RuntimeError(f"{target.name}: the guided run broke off and left no input")
         if grow and not found:
             _grow(target, folder, new, known)
-        return _executed(done.stderr), found[0].read_bytes() if found else None
+        return executed, found[0].read_bytes() if found else None
 
 
 def _guided(target: Target, options: Sequence[str]) -> subprocess.CompletedProcess[str]:
