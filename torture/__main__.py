@@ -74,6 +74,11 @@ def main() -> int:
     arguments = parse()
     given = arguments.resume or Path(tempfile.mkdtemp(prefix="merpati-torture-", dir="/var/tmp"))
     record = Record(given)
+    options = {name: getattr(arguments, name) for name in ("count", "size", "seed", "short")}
+    asked = " ".join(f"--{name} {value}" for name, value in options.items())
+    if before := record.begin(asked):
+        print(f"{given} was begun with {before}, not with {asked}")
+        return 2
     print(f"results in {given}; to go on with a run that was stopped: --resume {given}")
     chosen = [TORMENTS[name] for name in arguments.runs or TORMENTS]
     untested: dict[str, str] = {}

@@ -7,6 +7,7 @@ again, as its document says.
 
 import asyncio
 import random
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,7 +51,7 @@ class _Loss:
         setup = Setup(f"smtp://127.0.0.1:{self._port}")
         self._first = Victim(folder / "first", setup)
         self._second = Victim(folder / "second", setup)
-        self._generator = Generator(self._first.doors, hash(prefix) & 0xFFFF, _PACE)
+        self._generator = Generator(self._first.doors, zlib.crc32(prefix.encode()), _PACE)
         self._generator.prefix = prefix
         self._owed: dict[Key, int] = {}
         """What had been acknowledged before the backup began."""

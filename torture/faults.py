@@ -27,11 +27,11 @@ import msgspec
 
 from torture.fault import WRITE, Case, Counts, count, count_start, plan
 from torture.generator import BOX, Generator, Pace, Sent
-from torture.injection import Injection, Tracer, counting
+from torture.injection import Injection, Tracer, counting, untraceable
 from torture.oracle import WINDOW, compare
 from torture.server import REFUSALS, Setup, Victim
 from torture.sink import Sink, Strike
-from torture.torment import Batch, Outcome, Torment, lacking
+from torture.torment import Batch, Outcome, Torment
 
 HEALED_SECONDS = 5.0
 _ANSWER_SECONDS = 15.0
@@ -285,7 +285,7 @@ async def run(batch: Batch) -> Outcome:
         if (counts := _read(file := batch.folder.with_name("faults.counts"))) is None:
             counts = await patient.count()
             _write(file, counts)
-        chosen = plan(counts)[batch.number * FAULTS.size :][: batch.count]
+        chosen = plan(counts)[batch.before :][: batch.count]
         for case in (one for one in chosen if one.calls == WRITE):
             await patient.suffer(case)
         await patient.go_on_with_uvloop()
@@ -315,5 +315,5 @@ FAULTS = Torment(
     short=12,
     size=60,
     run=run,
-    missing=lambda: lacking("strace"),
+    missing=untraceable,
 )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from torture.fault import KINDS, Case
+from torture.torment import lacking
 
 _SYNCS = ("fdatasync", "fsync")
 _INJECTED = "(INJECTED)"
@@ -137,6 +138,25 @@ def syncs_repeated(log: Iterable[str]) -> list[str]:
         elif call in _SYNCS and before is None:
             written.pop(descriptor, None)
     return found
+
+
+def untraceable() -> str:
+    """Why strace cannot attach to a process here; empty if it can."""
+    if missing := lacking("strace"):
+        return missing
+    with subprocess.Popen(["sleep", "60"]) as sleeper:
+        command = ["strace", "-qq", "-o", "/dev/null", "-p", str(sleeper.pid)]
+        tracer = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        try:
+            while _tracer(sleeper.pid) == "0":
+                if tracer.poll() is not None:
+                    return f"strace cannot attach: {tracer.communicate()[1].strip()}"
+                time.sleep(0.01)
+        finally:
+            tracer.kill()
+            tracer.communicate()
+            sleeper.kill()
+    return ""
 
 
 def _wait_traced(pids: list[int]) -> None:

@@ -14,10 +14,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from torture.generator import Generator, Pace
+from torture.injection import untraceable
 from torture.oracle import compare
 from torture.server import Aim, Setup, Victim
 from torture.sink import Sink, Strike
-from torture.torment import Batch, Outcome, Torment, lacking
+from torture.torment import Batch, Outcome, Torment
 
 POINTS = {
     "before a page is written": "pwrite64",
@@ -85,6 +86,8 @@ class Killer:
                 tracer.wait(_PATIENCE)
             except subprocess.TimeoutExpired:
                 name = RANDOM
+            else:
+                assert pid not in self.server.tree(), "strace ended before whom it was to kill"
         if name == RANDOM or aim is Aim.ALL:
             self.server.strike(aim, self.chance)
         return name
@@ -169,5 +172,5 @@ KILL = Torment(
     short=50,
     size=25,
     run=run,
-    missing=lambda: lacking("strace"),
+    missing=untraceable,
 )

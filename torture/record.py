@@ -49,6 +49,16 @@ class Record:
         text = self._file.read_bytes() if self._file.exists() else b""
         self.lines = [msgspec.json.decode(line, type=Line) for line in text.splitlines()]
 
+    def begin(self, asked: str) -> str:
+        """Write down what makes the batches; what the folder was begun with, where that is other
+        than `asked`, since the table would add up both."""
+        file = self._file.with_name("asked")
+        if self.lines and file.exists():
+            before = file.read_text("utf-8")
+            return "" if before == asked else before
+        file.write_text(asked, "utf-8")
+        return ""
+
     def has(self, torment: str, batch: Batch) -> bool:
         """Whether just this batch was run before."""
         wanted = (torment, batch.number, batch.seed, batch.count)

@@ -19,6 +19,8 @@ class Batch:
     seed: int
     folder: Path
     """Empty, and gone afterwards if all is well."""
+    before: int = 0
+    """The counts of all batches before it, together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +64,15 @@ class Torment:
 
     def batches(self, count: int, seed: int, folder: Path) -> list[Batch]:
         """`count` in parts, each with a seed that follows from `seed`."""
-        sizes = [min(self.size, count - done) for done in range(0, count, self.size)]
         return [
-            Batch(number, size, seed * 1000 + number, folder / f"{self.name}-{number}")
-            for number, size in enumerate(sizes)
+            Batch(
+                number=number,
+                count=min(self.size, count - before),
+                seed=seed * 1000 + number,
+                folder=folder / f"{self.name}-{number}",
+                before=before,
+            )
+            for number, before in enumerate(range(0, count, self.size))
         ]
 
 

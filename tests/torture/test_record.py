@@ -29,6 +29,14 @@ def test_a_line_says_which_code_was_run(tmp_path: Path, monkeypatch: pytest.Monk
     assert "| MIXED: v1 to v2 in 1 of 1 | holds |" in row(lines[:1])
 
 
+def test_a_folder_takes_up_no_other_run(tmp_path: Path) -> None:
+    assert Record(tmp_path).begin("--seed 1") == ""
+    assert Record(tmp_path).begin("--seed 2") == ""  # Nothing was run yet.
+    Record(tmp_path).add("kill", BATCH, 1.0, HOLDS, "v1")
+    assert Record(tmp_path).begin("--seed 2") == ""
+    assert Record(tmp_path).begin("--seed 1") == "--seed 2"
+
+
 def test_a_line_of_old_does_not_pass_for_one_of_now(tmp_path: Path) -> None:
     line = Record(tmp_path).add("kill", BATCH, 1.0, HOLDS, record.version())
     file = tmp_path / "results.jsonl"
