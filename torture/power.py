@@ -3,17 +3,15 @@
 One life under load is recorded with every write and flush of its disk. Each cut makes the image
 that the disk would have at that moment, mounts it, starts the server on it, lets it deliver what is
 queued, and compares with what had been acknowledged by then. The first batch also lives a life in
-which nothing is synced once the server has started: the same comparison must find mail lost there,
-or the test has no teeth. A cut behind which nothing could be compared is counted apart and proves
-nothing.
+which nothing is synced any more from soon behind the start: the same comparison must find mail lost
+there, or the test has no teeth. A cut behind which nothing could be compared is counted apart and
+proves nothing.
 """
 
 import asyncio
 import random
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,7 +20,7 @@ import apsw
 from merpati.api.errors import ApiError
 from torture.disk import RecordedDisk, image_name, missing, mounted
 from torture.generator import GOOD, Generator, Pace, Sent
-from torture.injection import Tracer, untraceable
+from torture.injection import untraceable
 from torture.oracle import Verdict, compare
 from torture.server import Setup, Victim
 from torture.sink import Sink
@@ -38,6 +36,11 @@ _STREAMED = 256 << 10
 _WORKERS = (2, 1)
 """Of the servers of one batch after the other."""
 _SYNCS = "fdatasync,fsync,sync_file_range"
+# The first of each thread are true, so that there is a store, and what is lost can be counted.
+_UNSYNCED = (
+    *("strace", "-f", "--seccomp-bpf", "-qq", "-o", "/dev/null", "-e", f"trace={_SYNCS}"),
+    *("-e", f"inject={_SYNCS}:retval=0:when=30+"),
+)
 _CONTROLS = 3
 """Cuts of the life without syncs, at least;"""
 _MOST_CONTROLS = 9
@@ -66,41 +69,29 @@ class Life:
         route = f"smtp://127.0.0.1:{self.sink.port}"
         setup = Setup(route, data="disk/var", workers=self._workers)
         self.server = Victim(self.folder, setup)
+        if not self._syncs:
+            self.server.wrapper = _UNSYNCED
         await asyncio.to_thread(self._disk.mount)
         try:
             await asyncio.to_thread(self.server.populate)
             self._begun = self._disk.place()
             await asyncio.to_thread(self.server.start)
             await asyncio.to_thread(self.server.wait_greeting)
-            with self._syncing():
-                await self._load()
-                await asyncio.to_thread(self.server.kill_all)
+            generator = Generator(self.server.doors, self._seed, _PACE)
+            self.sent = generator.sent
+            generator.where = self.sink.where = self._disk.place
+            async with asyncio.TaskGroup() as group:
+                group.create_task(generator.run())
+                await self._last()
+                generator.stop()
         finally:
             await asyncio.to_thread(self.server.kill_all)
             await asyncio.to_thread(self._disk.unmount)
+        self.server.wrapper = ()
         self.history = self._disk.history()
         self.before = self.sink.taken
         self.sink.where = lambda: 0
         self.sink.is_kind = True
-
-    @contextmanager
-    def _syncing(self) -> Iterator[None]:
-        """From here on syncs say that they are done, and are not, where they are not to be."""
-        if self._syncs:
-            yield
-            return
-        calls = ("-e", f"trace={_SYNCS}", "-e", f"inject={_SYNCS}:retval=0")
-        with Tracer(Path("/dev/null"), *calls).attached(self.server.tree()):
-            yield
-
-    async def _load(self) -> None:
-        generator = Generator(self.server.doors, self._seed, _PACE)
-        self.sent = generator.sent
-        generator.where = self.sink.where = self._disk.place
-        async with asyncio.TaskGroup() as group:
-            group.create_task(generator.run())
-            await self._last()
-            generator.stop()
 
     async def _last(self) -> None:
         """Return when the life was long enough: also a slow one has a large message in it."""

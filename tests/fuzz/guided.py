@@ -5,11 +5,8 @@ Coverage of Merpati guides the mutation. A finding ends the process with its tra
 
 import importlib
 import sys
-from functools import partial
 
 import atheris
-
-from tests.fuzz.target import check_time
 
 _AREAS = ["merpati", "dns.message", "dns.wire", "dns.rdata", "dns.name", "dns.rdtypes"]
 
@@ -22,7 +19,7 @@ def main() -> None:
     target = next(one for one in targets if one.name == name)
     # libFuzzer begins itself anew to merge corpora, by the words that it was called with.
     again = f"{sys.executable} -m tests.fuzz.guided {area} {name}"
-    atheris.Setup([again, *options], partial(check_time, target))
+    atheris.Setup([again, *options], target.run)
     atheris.Fuzz()
 
 
