@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from merpati.dns.cache import Cache
-from merpati.dns.client import CNAME_LIMIT, RECORD_LIMIT, DnsClient, DnsSettings
+from merpati.dns.client import CNAME_LIMIT, DnsClient, DnsSettings
 from merpati.dns.errors import DnsBogus, DnsError, DnsFailure, DnsNonsense, DnsTimeout
-from merpati.dns.resolver import Answer, Found, Mx
+from merpati.dns.resolver import MAX_ANSWER, RECORD_LIMIT, Answer, Found, Mx
 from merpati.testing.clock import VirtualClock
 from merpati.testing.zone import Fault
 
@@ -113,11 +113,21 @@ async def test_truncated_answer_is_fetched_by_tcp(asking) -> None:
 
 
 @pytest.mark.slow
+async def test_the_largest_answer_with_addresses_is_kept_whole(asking) -> None:
+    """SPF lets mail pass from any of them."""
+    count = (MAX_ANSWER - 100) // 16
+    async with asking() as asker:
+        for n in range(count):
+            asker.server.zone.add("big.test", "A", f"10.0.{n // 256}.{n % 256}")
+        assert len((await asker.dns.ipv4("big.test")).records) == count
+
+
+@pytest.mark.slow
 async def test_huge_answer_is_cut_to_the_limit(asking) -> None:
     async with asking() as asker:
         for n in range(RECORD_LIMIT + 10):
-            asker.server.zone.add("big.test", "A", f"10.0.{n // 256}.{n % 256}")
-        assert len((await asker.dns.ipv4("big.test")).records) == RECORD_LIMIT
+            asker.server.zone.add("big.test", "TXT", f'"{chr(97 + n % 26)}{chr(48 + n // 26)}"')
+        assert len((await asker.dns.txt("big.test")).records) == RECORD_LIMIT
 
 
 @pytest.mark.slow

@@ -27,12 +27,10 @@ from merpati.dns.cache import Cache
 from merpati.dns.errors import DnsBogus, DnsError, DnsFailure, DnsNonsense, DnsTimeout
 from merpati.dns.exchange import exchange
 from merpati.dns.places import Places
-from merpati.dns.resolver import EDNS_PAYLOAD, Answer, Found, Mx, Soa
+from merpati.dns.resolver import EDNS_PAYLOAD, RECORD_LIMIT, Answer, Found, Mx, Soa
 
 CNAME_LIMIT = 8
 """Links of a chain of aliases that are followed."""
-RECORD_LIMIT = 1000
-"""Records of one answer that are kept; TCP would carry more."""
 ROUNDS = 2
 """How often each server is asked."""
 _PIECE = 512

@@ -14,10 +14,8 @@ import dns.inet
 import dns.message
 
 from merpati.dns.errors import DnsNonsense
+from merpati.dns.resolver import MAX_ANSWER
 
-MAX_ANSWER = 16 * 1024
-"""Octets of a response over TCP. To read one of 64 KiB takes 200 ms in which nothing else is done,
-and whoever sends mail chooses what is asked; all that honest domains have is less than 10 KiB."""
 Server = tuple[str, int]
 """IP and port."""
 

@@ -106,7 +106,7 @@ _INDONESIAN = {
     "the record has a syntax error": "catatan salah tulis",
     "the record is too long": "catatan terlalu panjang",
     "the records are too long together": "semua catatan bersama terlalu panjang",
-    "a name has more than a hundred addresses": "sebuah nama punya lebih dari seratus alamat",
+    "the names have too many addresses together": "semua nama bersama punya terlalu banyak alamat",
     # DKIM
     "the message has no signature: nothing in it proves who wrote it": (
         "pesan ini tidak ditandatangani: tidak ada apa pun di dalamnya yang membuktikan siapa"

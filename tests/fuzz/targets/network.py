@@ -12,9 +12,9 @@ import dns.message
 import dns.query
 
 from merpati.clock import SystemClock
-from merpati.dns.client import RECORD_LIMIT, DnsClient, DnsSettings
+from merpati.dns.client import DnsClient, DnsSettings
 from merpati.dns.errors import DnsError
-from merpati.dns.resolver import Answer, Found
+from merpati.dns.resolver import RECORD_LIMIT, Answer, Found
 from merpati.testing.shown import showing
 from merpati.wire.certificates import make_self_signed
 from merpati.wire.endpoint import Endpoint
