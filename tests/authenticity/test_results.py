@@ -291,6 +291,11 @@ class TestForged:
             "(" * 60 + "mx.example.test; spf=pass",
             "(" + "x" * 40_000 + ") mx.example.test; spf=pass",
             b"mx.example.test \xff; spf=pass",
+            b"\xa0mx.example.test; spf=pass",
+            b"mx.example.test\x85; spf=pass",
+            b"(c)\xa0\xa0mx.example.test 1; spf=pass",
+            b"mx.\xffexample.test; spf=pass",
+            "\u00a0mx.example.test; spf=pass",
         ],
     )
     def test_our_name_is_found(self, value: str | bytes) -> None:
@@ -307,9 +312,10 @@ class TestForged:
             "other.test 1; none",
             "spf=pass (sender IP is 192.0.2.1) smtp.mailfrom=a.test; dkim=none",
             "bücher.other; spf=pass",
+            b"other.test (\xa0mx.example.test); spf=pass reason=\xff",
         ],
     )
-    def test_the_name_of_another_is_left(self, value: str) -> None:
+    def test_the_name_of_another_is_left(self, value: str | bytes) -> None:
         assert not forged(value)
 
     def test_only_this_field_is_meant(self) -> None:

@@ -288,7 +288,13 @@ def is_forged(field: Field, ids: Collection[str]) -> bool:
         id_ = _id(next(_pieces(beginning))[0])
     except ResultsError:
         return _may_mention(value, ours)
-    return _canonical(id_) in ours or (not _is_token(id_) and _may_mention(id_, ours))
+    return _canonical(id_) in ours or (not _is_certain(id_) and _may_mention(id_, ours))
+
+
+def _is_certain(id_: str) -> bool:
+    """Whether all readers have the same name. U+FFFD stands for octets that are no UTF-8: in
+    Latin-1 \\xa0 is a blank, which is taken from around a name."""
+    return _is_token(id_) is not None and "\ufffd" not in id_
 
 
 def _may_mention(text: str, ours: Collection[str]) -> bool:
