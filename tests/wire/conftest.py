@@ -11,7 +11,7 @@ from merpati.clock import SystemClock
 from merpati.wire.connection import Connection
 from merpati.wire.dial import SocketDialer
 from merpati.wire.endpoint import Endpoint
-from merpati.wire.listen import Arrival, Listener, ListenSettings
+from merpati.wire.listen import Arrival, Listener, ListenSettings, Neighbours
 from merpati.wire.loop import Wire
 from merpati.wire.sockets import bind, bound_to
 from tests.quick import is_quick
@@ -53,12 +53,15 @@ class Port:
 
 @asynccontextmanager
 async def serving(
-    serve: Serve, settings: ListenSettings | None = None, at: str = "127.0.0.1:0"
+    serve: Serve,
+    settings: ListenSettings | None = None,
+    at: str = "127.0.0.1:0",
+    neighbours: Neighbours | None = None,
 ) -> AsyncIterator[Port]:
     """Run `serve` for each arrival; stops without grace when the block ends."""
     wire = Wire(SystemClock(), interval=0.01)
     failures: list[Exception] = []
-    listener = Listener(wire, serve, failures.append, settings)
+    listener = Listener(wire, serve, failures.append, settings, neighbours)
     sock = bind(Endpoint.parse(at))
     async with asyncio.TaskGroup() as group:
         group.create_task(listener.run([sock]))

@@ -1,12 +1,15 @@
 """Connections that are passed on to the worker with fewer."""
 
+import asyncio
 import socket
 
 import pytest
 
 from merpati.node.board import Board
+from merpati.node.table import Table, TableSettings
 from merpati.testing.clock import VirtualClock
 from merpati.wire.handover import Handover, channels
+from merpati.wire.listen import Arrival, ListenSettings, Neighbours
 
 
 @pytest.fixture
@@ -112,6 +115,37 @@ def test_whoever_leaves_gives_all_to_those_who_stay(handover, connection):
     handover.board.worker = 1
     handover.board.leave()
     assert not handover.offer(0, connection[0], leaving=True), "nobody stays"
+
+
+@pytest.mark.parametrize("early", [b"", b"EHLO x"])
+async def test_who_begins_as_a_worker_stops_is_greeted_by_another(
+    handover, serving_port, early
+) -> None:
+    """The stop comes while a connection is being made of what was accepted: nobody has heard
+    anything of us then. Only who was read from already stays."""
+
+    async def farewell(arrival: Arrival) -> None:
+        assert await arrival.stream.read() == early != b""
+        arrival.stream.write(b"421 going down")
+        await arrival.stream.close()
+
+    neighbours = Neighbours(Table(TableSettings()), handover)
+    ours, theirs = socket.socketpair()
+    with theirs:
+        theirs.settimeout(60)
+        theirs.sendall(early)
+        async with serving_port(farewell, ListenSettings(number=3), neighbours=neighbours) as port:
+            await asyncio.sleep(0)  # It listens.
+            port.listener.adopt(ours)
+            await asyncio.sleep(0)  # The connection is being made.
+            handover.board.leave()
+            port.listener.stop(5.0)
+        assert port.failures == []
+        given = taken_by(handover, 1)
+        for _, sock in given:
+            with sock:
+                sock.sendall(b"220 welcome" if not early or sock.recv(100) == early else b"lost")
+        assert theirs.recv(100) == (b"220 welcome" if given else b"421 going down")
 
 
 @pytest.fixture

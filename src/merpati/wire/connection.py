@@ -88,6 +88,11 @@ class Connection(asyncio.BufferedProtocol):
         """Octets that have arrived and were not read."""
         return len(self._unread)
 
+    @property
+    def is_untouched(self) -> bool:
+        """Whether the connection stands and nothing has come of it: it may be passed on."""
+        return not (self._unread or self._ended or self._transport.is_closing())
+
     async def read(self) -> bytes:
         """The octets that have arrived, at least one; b"" at the peer's orderly end."""
         while not self._unread and not self._ended:

@@ -187,16 +187,24 @@ class Listener:
             return False
         return handover.offer(number, accepted, leaving=self._stop.is_set())
 
+    def _leaves(self, connection: socket.socket) -> bool:
+        """Whether it was passed on since we stop."""
+        return self._stop.is_set() and self._passes_on(connection)
+
     async def _own(self, accepted: socket.socket) -> None:
         """One connection, from its descriptor to the end of its session."""
         loop = asyncio.get_running_loop()
         try:
-            if self._stop.is_set() and self._passes_on(accepted):
+            if self._leaves(accepted):
                 accepted.close()
                 return
             _, stream = await loop.connect_accepted_socket(
                 lambda: Connection(self._wire, is_server=True), accepted
             )
+            # The stop may have come meanwhile, and another worker can still greet.
+            if stream.is_untouched and self._leaves(stream.socket()):
+                stream.abort()
+                return
             await self._begin(stream)
         except OSError:
             accepted.close()  # The client is gone already.
