@@ -9,7 +9,11 @@ from merpati.config.document import Document
 from merpati.config.settings import load
 from merpati.diagnosis.replies import Refusal
 from merpati.journal.events import Event
+from merpati.journal.limits import Limits
+from merpati.policy.limit import Limit
 from merpati.report.metrics import Metrics, exposition
+from merpati.testing.clock import VirtualClock
+from merpati.testing.memory import MemoryJournal
 
 DOCS = Path(__file__).parents[2] / "docs"
 
@@ -48,6 +52,21 @@ async def test_every_metric_is_explained() -> None:
 
 def test_every_class_of_refusal_is_explained() -> None:
     assert first_column("delivery.md", "class") == {refusal.value for refusal in Refusal}
+
+
+def test_every_limit_is_listed_by_its_name() -> None:
+    text = (DOCS / "reliability.md").read_text("utf-8")
+    [listed] = re.findall(
+        r"^Those of `merpati.toml` are called as there: (.*?)\. In front", text, re.M | re.S
+    )
+    assert {" ".join(name.split()) for name in re.findall(r"`([^`]+)`", listed)} == limit_names()
+
+
+def limit_names() -> set[str]:
+    limits = Limits(MemoryJournal(), VirtualClock(), told=0)
+    limits.starved(OSError(0, "REASON"))
+    limits.may_tell("refused by RULE")
+    return {limit.value for limit in Limit} | set(limits.totals)
 
 
 def test_the_times_of_the_queue_are_the_defaults(tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ _TOLD = 600
 
 
 class Limits:
-    """Of one worker. Names are of a small closed set: whom it concerned is no part of them."""
+    """Of one worker. Names are a small closed set, those of `policy.limit` and two of its own: whom
+    it concerned is no part of them."""
 
     def __init__(self, journal: Journal, clock: Clock, told: int = _TOLD) -> None:
         self._journal = journal
@@ -33,6 +34,11 @@ class Limits:
         self._hits[name] += 1
         if self._hits[name] == 1:
             self._tell(name)
+
+    def starved(self, error: OSError) -> None:
+        """The system had nothing left to take a connection with, on whichever port: files, or
+        memory for sockets."""
+        self.hit(f"no connection could be accepted ({error.strerror})")
 
     def may_tell(self, kind: str) -> bool:
         """Whether one more refusal of this kind may stand in the journal; others are counted."""

@@ -1,7 +1,8 @@
-"""Every limit that turns somebody away, by the name under which it is counted, journaled, listed.
+"""Limits that turn somebody away, by the names under which they are counted, journaled, listed.
 
 Those of merpati.toml are called as there (`[limits]`, `[authenticity]`, `[submission]`, `[[port]]`,
-`[http]`). Names are a small closed set: whom it concerned is no part of them.
+`[http]`). `journal.limits` has two names besides, of what the system has no room for and of what
+is refused too often to be journaled. All are a small closed set: whom it concerned is no part.
 """
 
 from enum import Enum

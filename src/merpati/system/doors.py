@@ -245,18 +245,13 @@ class Door:
         # Earlier ports live as long as their sessions hold them.
         self._ports = WeakSet([port])
         neighbours = Neighbours(house.memory.addresses, house.handover)
-        self._limits = house.limits
         self.listener = Listener(
-            house.wire, self._serve, failed, settings, neighbours, starved=self._starved
+            house.wire, self._serve, failed, settings, neighbours, starved=house.limits.starved
         )
 
     async def _serve(self, arrival: Arrival) -> None:
         self._counted()
         await self._port.serve(arrival)
-
-    def _starved(self, error: OSError) -> None:
-        # Of the machine or the process, whichever port: files, or memory for sockets.
-        self._limits.hit(f"no connection could be accepted ({error.strerror})")
 
     def give(self, port: Port, settings: ListenSettings) -> None:
         """From the next session on."""

@@ -72,7 +72,7 @@ class WebDoor:
             parts.failed,
             settings,
             Neighbours(parts.addresses),
-            starved=self._starved,
+            starved=parts.limits.starved,
         )
 
     @asynccontextmanager
@@ -89,9 +89,6 @@ class WebDoor:
                 self.listener.stop(grace)
                 await hear_out(self._somebody_waits)
                 await runner.cleanup()
-
-    def _starved(self, error: OSError) -> None:
-        self._parts.limits.hit(f"no connection could be accepted ({error.strerror})")
 
     async def _serve(self, arrival: Arrival) -> None:
         self._parts.counted()
