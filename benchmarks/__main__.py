@@ -15,8 +15,9 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from benchmarks import chart, idle, result, table, wan
@@ -26,6 +27,12 @@ from benchmarks.result import Result
 from benchmarks.servers import Certificate, OwnSink, Server, Setup, Sink, Unable, end_in_order, tool
 
 WARM_UP = 100
+PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "P5": lambda _: wan.show(),
+    "P10": lambda options: print(idle.table(wanted(RELAYS, options.servers))),
+}
+"""What measures and prints by itself."""
+NAMES = (*(case.name for case in CASES), *PARTS)
 
 
 def measure(case: Case, server: str, folder: Path, seconds: float) -> Run:
@@ -133,27 +140,33 @@ def main() -> None:
     options = arguments()
     end_in_order()
     only = options.only.split(",") if options.only else []
-    names = [case.name for case in CASES]
-    alone = {"P5": wan.show, "P10": lambda: print(idle.table(wanted(RELAYS, options.servers)))}
-    names += alone
-    if unknown := set(only) - set(names):
-        sys.exit(f"no case {', '.join(unknown)}; there are {', '.join(names)}")
+    if unknown := set(only) - set(NAMES):
+        sys.exit(f"no case {', '.join(unknown)}; there are {', '.join(NAMES)}")
     if options.show:
-        results = result.read(options.show)
-    else:
-        try:
-            tool("smtp-source")
-        except Unable as why:
-            sys.exit(str(why))
-        cases = [c for c in CASES if (c.name in only if only else options.full or c.is_usual)]
-        results = compare(options, cases)
+        show(result.read(options.show), options.chart, {})
+        return
+    try:
+        tool("smtp-source")
+    except Unable as why:
+        sys.exit(str(why))
+    cases = [c for c in CASES if (c.name in only if only else options.full or c.is_usual)]
+    parts = {name: partial(part, options) for name, part in PARTS.items()}
+    wished = {name: part for name, part in parts.items() if not only or name in only}
+    show(compare(options, cases), options.chart, wished)
+
+
+def show(results: list[Result], file: Path | None, parts: Mapping[str, Callable[[], None]]) -> None:
+    """Table and chart, and then what measures and prints by itself: it may fail."""
     if results:
         print(table.table(results))
-    for name in () if options.show else [one for one in alone if not only or one in only]:
+    if results and file:
+        file.write_text(chart.chart(results), "utf-8")
+    for name, part in parts.items():
         print(flush=True)
-        alone[name]()
-    if options.chart and results:
-        options.chart.write_text(chart.chart(results), "utf-8")
+        try:
+            part()
+        except Unable as why:
+            print(f"{name}: not measured: {why}")
 
 
 if __name__ == "__main__":
