@@ -13,6 +13,7 @@ from merpati.clock import SystemClock
 from merpati.delivery.sts.policy import parse_policy
 from merpati.delivery.sts.record import policy_id
 from merpati.dns.client import DnsClient, DnsSettings
+from merpati.setup.caveat import Caveat, Harm
 from merpati.setup.finding import Finding, State
 from merpati.setup.plan import Subject
 from merpati.setup.record import Kind, Purpose, Record, zone_lines
@@ -170,6 +171,55 @@ def test_of_two_records_the_places_for_reports_are_kept() -> None:
     assert values[Purpose.DMARC] == f"v=DMARC1; p=none; rua={places}"
     first, *rest = values[Purpose.TLS_REPORTS].removeprefix("v=TLSRPTv1; rua=").split(",")
     assert (first, sorted(rest)) == (ours, ["https://c.test/x", "mailto:x@b.test"])
+
+
+def dmarc(text: str) -> Finding:
+    zone = with_line(f'_dmarc.a.test TXT "{text}"', "_dmarc")
+    (found,) = [one for one in surveyed(zone) if one.record.purpose is Purpose.DMARC]
+    return found
+
+
+@each(
+    ("tags", "flaw"),
+    [
+        ("rua=mailto:x@a.test,", "rua="),
+        ("rua=x@a.test", "rua="),
+        ("fo=2", "fo="),
+        ("adkim=strict", "adkim="),
+        ("t=yes", "t="),
+        ("psd=no", "psd="),
+    ],
+)
+def test_a_policy_that_can_be_read_stays_whatever_else_is_wrong(tags: str, flaw: str) -> None:
+    text = f"v=DMARC1; p=reject; sp=quarantine; {tags}"
+    found = dmarc(text)
+    assert found.record.value == text
+    assert (found.state, found.is_fault) == (State.WARNING, False)
+    assert found.caveats == (Caveat(Harm.VOID, flaw),)
+    assert cost(found, A_TEST, "en") != cost(found, A_TEST, "id")
+
+
+@each(
+    ("text", "mended"),
+    [
+        ("v=DMARC1; p=no", "v=DMARC1; p=none; rua=mailto:postmaster@a.test"),
+        (
+            "v=DMARC1; P=Reject; sp=rejct; adkim=s; rua=mailto:x@a.test!10m",
+            "v=DMARC1; p=Reject; sp=none; adkim=s; rua=mailto:x@a.test!10m",
+        ),
+        (
+            "v=DMARC1; rua=x@a.test; np=reject; what",
+            "v=DMARC1; p=none; rua=mailto:postmaster@a.test; np=reject",
+        ),
+    ],
+)
+def test_of_a_void_policy_no_more_is_mended_than_is_void(text: str, mended: str) -> None:
+    found = dmarc(text)
+    assert (found.state, found.record.value) == (State.WRONG, mended)
+
+
+def test_a_record_of_dmarc_is_known_whatever_blanks_are_in_it() -> None:
+    assert dmarc(" v = DMARC1 ; p = reject").state is State.THERE
 
 
 def test_more_than_ten_lookups_are_too_long_and_no_loop_is_followed() -> None:

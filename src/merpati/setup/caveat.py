@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import Enum
 from ipaddress import ip_address
 
+from merpati.authenticity.dmarc.record import read_record
 from merpati.setup.plan import Subject
 from merpati.setup.record import Kind, Purpose, Record
 from merpati.setup.seen import Seen
@@ -26,6 +27,8 @@ class Harm(Enum):
     """SPF ends in a permerror, for our mail or for that of others."""
     NOT_US = "not us"
     """What stands before the term that names us, says no."""
+    VOID = "void"
+    """A tag of DMARC beside the policy says something that receivers cannot read."""
     STRONGER = "stronger"
     """By a stronger digest another key than ours is demanded."""
     REFUSED = "refused"
@@ -39,7 +42,7 @@ class Harm(Enum):
         return self not in _NOTICES
 
 
-_NOTICES = (Harm.BESIDE, Harm.OPEN, Harm.REFUSED, Harm.UNANSWERED)
+_NOTICES = (Harm.BESIDE, Harm.OPEN, Harm.VOID, Harm.REFUSED, Harm.UNANSWERED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,8 @@ def caveats_of(
         return [*_strangers(subject, record, found), *_alias(subject, seen)]
     if record.purpose is Purpose.SUBMISSION:
         return [*_strangers(subject, record, found)]
+    if record.purpose is Purpose.DMARC:
+        return [*_void(found)]
     if record.purpose is Purpose.TLSA:
         return [*_stronger(subject, found)]
     return []
@@ -106,6 +111,12 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _void(found: Iterable[str]) -> Iterator[Caveat]:
+    records = (read_record(text.encode()) for text in found)
+    flaws = (flaw for record in records if record for flaw in record.flaws)
+    yield from (Caveat(Harm.VOID, f"{flaw}=") for flaw in flaws)
 
 
 _SHA256, _SHA512 = 1, 2  # RFC 6698 §2.1.3

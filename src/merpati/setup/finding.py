@@ -12,7 +12,7 @@ from merpati.authenticity.spf.check import MAX_LOOKUPS
 from merpati.authenticity.spf.record import MAX_RECORD
 from merpati.setup.caveat import Caveat, Harm, caveats_of, leads_here
 from merpati.setup.following import Followed
-from merpati.setup.plan import Subject, has_policy, orders_reports
+from merpati.setup.plan import Subject, orders_reports, published_policy
 from merpati.setup.record import Kind, Purpose, Record
 from merpati.setup.seen import Seen
 from merpati.setup.spf import names_us, spf_records
@@ -133,7 +133,7 @@ def _unsaid(record: Record) -> State:
 
 _MARKS: Mapping[Purpose, Callable[[str], bool]] = {
     Purpose.SPF: lambda text: bool(spf_records([text])),
-    Purpose.DMARC: lambda text: text.lstrip().lower().startswith("v=dmarc1"),
+    Purpose.DMARC: lambda text: "".join(text.split()).lower().startswith("v=dmarc1"),
     Purpose.STS: lambda text: text.startswith("v=STSv1"),
     Purpose.TLS_REPORTS: lambda text: text.startswith("v=TLSRPTv1"),
     Purpose.BIMI: lambda text: is_record(text.encode()),
@@ -200,7 +200,7 @@ _GOOD: Mapping[Purpose, Callable[[Record, str], bool]] = {
     Purpose.AUTOCONFIG: lambda _, __: True,
     Purpose.STS_HOST: lambda _, __: True,
     Purpose.DKIM: _is_same_key,
-    Purpose.DMARC: lambda _, text: has_policy(text),
+    Purpose.DMARC: lambda _, text: bool(published_policy(text)),
     Purpose.STS: _has_id,
     Purpose.TLS_REPORTS: lambda _, text: orders_reports(text),
     Purpose.BIMI: lambda _, text: _is_assertion(text),

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from merpati.authenticity.bimi.record import is_record, record_name
-from merpati.authenticity.dmarc.record import read_record
+from merpati.authenticity.dmarc.record import Policy, read_record
+from merpati.authenticity.tags import parse_tags_leniently
 from merpati.setup.record import Kind, Purpose, Record
 from merpati.setup.seen import Place, Seen
 from merpati.setup.spf import merged, spf_records
@@ -114,31 +115,45 @@ def _dkim(subject: Subject) -> Iterator[Record]:
 
 
 def _dmarc(subject: Subject, seen: Seen) -> Record:
-    """What is there stays, if it is one policy that can be read; else its places for reports do.
+    """What is there stays, if it is one record; of several the places for reports do.
 
-    Several policies, or a void one, count as p=none (RFC 9989 §4.10.1), so that is written.
+    Several records count as p=none (RFC 9989 §4.10.1), so that is written.
     """
     there = seen.at(Kind.TXT, subject.dmarc_name) or ()
-    policies = [(text, record) for text in there if (record := read_record(text.encode()))]
-    places = [uri for _, record in policies for uri in record.aggregate]
+    records = [text for text in there if read_record(text.encode())]
+    places = [uri for text in records for uri in report_places(text)]
     text = f"v=DMARC1; p=none; rua={_with_ours(subject, places)}"
-    if len(policies) == 1 and has_policy(policies[0][0]):
-        text = policies[0][0]
+    if len(records) == 1:
+        text = _with_policy(subject, records[0])
     return Record(Purpose.DMARC, Kind.TXT, subject.dmarc_name, text)
+
+
+def _with_policy(subject: Subject, text: str) -> str:
+    """A record whose policy can be read stays, whatever else is wrong with it: receivers obey it.
+
+    Else each policy that is void is made the one that they take all of it for, and where no
+    reports are ordered, they are, or the record would say nothing.
+    """
+    if published_policy(text):
+        return text
+    tags = {"v": "DMARC1", "p": "none"} | dict(parse_tags_leniently(text.encode()).pairs)
+    for name in {"p", "sp", "np"} & tags.keys():
+        if tags[name].lower() not in _POLICIES:
+            tags[name] = "none"
+    if not report_places(text):
+        tags["rua"] = subject.reports_uri
+    return "; ".join(f"{name}={value}" for name, value in tags.items())
+
+
+_POLICIES = {policy.value for policy in Policy}
 
 
 def _with_ours(subject: Subject, places: Iterable[str]) -> str:
     return ",".join(dict.fromkeys([subject.reports_uri, *places]))
 
 
-def has_policy(text: str) -> bool:
-    """Whether a text is a record of DMARC that has a policy and no flaw."""
-    record = read_record(text.encode())
-    return record is not None and record.policy is not None and not record.flaws
-
-
 def published_policy(text: str) -> str:
-    """none, quarantine or reject, of a record of DMARC; empty where it has none."""
+    """none, quarantine or reject, of a record of DMARC; empty where receivers can read none."""
     record = read_record(text.encode())
     return record.policy.value if record is not None and record.policy is not None else ""
 
