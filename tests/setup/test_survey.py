@@ -13,10 +13,12 @@ from merpati.clock import SystemClock
 from merpati.delivery.sts.policy import parse_policy
 from merpati.delivery.sts.record import policy_id
 from merpati.dns.client import DnsClient, DnsSettings
+from merpati.dns.update import RecordSet
 from merpati.setup.caveat import Caveat, Harm
+from merpati.setup.difference import Difference, Left, Reason, difference
 from merpati.setup.finding import Finding, State
 from merpati.setup.plan import Subject
-from merpati.setup.record import Kind, Purpose, Record, zone_lines
+from merpati.setup.record import Kind, Purpose, Record, zone_lines, zone_value
 from merpati.setup.seen import ResolverWitness
 from merpati.setup.spf import merged
 from merpati.setup.sts import Mode, OwnPolicy
@@ -220,6 +222,70 @@ def test_of_a_void_policy_no_more_is_mended_than_is_void(text: str, mended: str)
 
 def test_a_record_of_dmarc_is_known_whatever_blanks_are_in_it() -> None:
     assert dmarc(" v = DMARC1 ; p = reject").state is State.THERE
+
+
+def spf(text: str, more: str = "", faults: dict[str, Fault] | None = None) -> Finding:
+    zone = with_line(f'a.test TXT "{text}"\n{more}', 'a.test TXT "v')
+    found = surveyed(zone, faults=faults, seconds=0.2 if faults else 1.0)
+    (one,) = [each for each in found if each.record.purpose is Purpose.SPF]
+    return one
+
+
+@each(
+    "terms",
+    [
+        "ip4:192.0.2.1 ip6:2001:db8::1",
+        "ip4:192.0.2.0/24 ip6:2001:db8::/48",
+        "a:mx.a.test.",
+        "mx:a.test.",
+        "mx/32",
+        "a:mx.a.test/32",
+        "include:b.test",
+    ],
+)
+def test_a_record_that_each_address_of_ours_passes_is_good(terms: str) -> None:
+    found = spf(f"v=spf1 {terms} -all", 'b.test TXT "v=spf1 a:mx.a.test -all"')
+    assert (found.state, found.record.value) == (State.THERE, f"v=spf1 {terms} -all")
+
+
+def test_a_record_that_one_address_of_ours_does_not_pass_is_wrong() -> None:
+    found = spf("v=spf1 ip4:192.0.2.1 -all")
+    assert (found.state, found.record.value) == (State.WRONG, "v=spf1 mx ip4:192.0.2.1 -all")
+
+
+def test_whether_we_pass_is_unknown_where_others_do_not_answer() -> None:
+    found = spf("v=spf1 include:b.test -all", faults={"b.test": Fault.SERVFAIL})
+    assert (found.state, found.is_fault, found.caveats) == (State.UNKNOWN, False, ())
+
+
+TEN = " ".join(f"include:e{n}.test" for n in range(MAX_LOOKUPS))
+INCLUDED = "\n".join(f'e{n}.test TXT "v=spf1 ip4:198.51.100.{n} -all"' for n in range(MAX_LOOKUPS))
+
+
+def test_where_lookups_run_out_our_addresses_are_named() -> None:
+    found = spf(f"v=spf1 {TEN} -all", INCLUDED)
+    ours = "ip4:192.0.2.1 ip6:2001:db8::1"
+    assert (found.state, found.record.value) == (State.WRONG, f"v=spf1 {ours} {TEN} -all")
+    assert found.caveats == ()
+
+
+def test_what_has_no_room_for_us_is_left_and_that_is_said() -> None:
+    zone = f'a.test TXT "v=spf1 {TEN} -all"\n{INCLUDED}'
+    (found,) = [one for one in surveyed(zone) if one.record.purpose is Purpose.SPF]
+    assert (found.state, found.record.value) == (State.WRONG, f"v=spf1 {TEN} -all")
+    assert [one.harm for one in found.caveats] == [Harm.FULL]
+    assert cost(found, A_TEST, "en") != cost(found, A_TEST, "id")
+    there = RecordSet("a.test", "TXT", (zone_value(found.record),))
+    left = difference(A_TEST, [found], {found.record: there})
+    assert left == Difference((), (Left(found.record, Reason.LONG),))
+
+
+def test_two_records_that_are_too_much_for_one_are_left() -> None:
+    zone = with_line(f'a.test TXT "v=spf1 {TEN} -all"\n{INCLUDED}', "#")
+    zone += '\na.test TXT "v=spf1 include:e10.test -all"'
+    (found,) = [one for one in surveyed(zone) if one.record.purpose is Purpose.SPF]
+    assert found.state is State.DUPLICATE
+    assert [one.harm for one in found.caveats] == [Harm.FULL]
 
 
 def test_more_than_ten_lookups_are_too_long_and_no_loop_is_followed() -> None:

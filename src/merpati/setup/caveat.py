@@ -31,6 +31,8 @@ class Harm(Enum):
     """A tag of DMARC beside the policy says something that receivers cannot read."""
     STRONGER = "stronger"
     """By a stronger digest another key than ours is demanded."""
+    FULL = "full"
+    """Another term in SPF, or two records made one, would take more lookups than receivers make."""
     REFUSED = "refused"
     """Reports are ordered to who has not agreed."""
     UNANSWERED = "unanswered"

@@ -29,7 +29,7 @@ class Reason(Enum):
     OTHERS = "others"
     """It leads to other hosts."""
     LONG = "long"
-    """Shortening it is for people."""
+    """It is, or would be with what it lacks; shortening it is for people."""
     YOURS = "yours"
     """What is wrong is nothing that another value of ours puts right."""
     UNSERVED = "unserved"
@@ -122,6 +122,8 @@ def _reason(subject: Subject, finding: Finding, before: RecordSet | Reason) -> R
         return Reason.YOURS if is_ours else Reason.OTHERS
     if record.purpose is Purpose.STS and not subject.serves_policy:
         return Reason.UNSERVED
+    if any(one.harm is Harm.FULL for one in finding.caveats):
+        return Reason.LONG
     return _UNWRITABLE.get(finding.state)
 
 

@@ -81,7 +81,7 @@ def _judged(subject: Subject, record: Record, seen: Seen, followed: Followed) ->
     if there is None:
         return Finding(record, State.UNKNOWN)
     found = tuple(text for text in there if is_for(record, text))
-    state = _state(subject, record, found, followed.spf_lookups)
+    state = _state(subject, record, found, followed)
     if record.purpose is Purpose.PTR and not _leads_back(record, subject, seen):
         state = State.WRONG
     if record.purpose is Purpose.BIMI and state is State.THERE and not _is_enforced(subject, seen):
@@ -92,11 +92,14 @@ def _judged(subject: Subject, record: Record, seen: Seen, followed: Followed) ->
     return _with_caveats(Finding(record, state, found), known)
 
 
+_TOLD_ANYWAY = (Harm.ANYBODY, Harm.OPEN, Harm.FULL)
+
+
 def _with_caveats(finding: Finding, caveats: Iterable[Caveat]) -> Finding:
     """Of a record that is wrong by itself only those that are no other words for that."""
     alone = finding.state
     is_good = alone in (State.THERE, State.TOO_LARGE)
-    told = tuple(one for one in caveats if is_good or one.harm in (Harm.ANYBODY, Harm.OPEN))
+    told = tuple(one for one in caveats if is_good or one.harm in _TOLD_ANYWAY)
     if not told:
         return finding
     state = alone
@@ -152,21 +155,27 @@ _ALONE = frozenset(
 """Two of these are as good as none."""
 
 
-def _state(subject: Subject, record: Record, found: tuple[str, ...], spf_lookups: int) -> State:
+def _state(subject: Subject, record: Record, found: tuple[str, ...], followed: Followed) -> State:
     if not found:
         return State.MISSING
     if record.purpose in _ALONE and len(found) > 1:
         return State.DUPLICATE
-    is_spf = record.purpose is Purpose.SPF
-    if is_spf and (spf_lookups > MAX_LOOKUPS or len(found[0]) > MAX_RECORD):
-        return State.TOO_LONG
+    if record.purpose is Purpose.SPF:
+        return _spf_state(subject, found[0], followed)
     good = any(_is_good(subject, record, text) for text in found)
     return State.THERE if good else State.WRONG
 
 
+def _spf_state(subject: Subject, text: str, followed: Followed) -> State:
+    if followed.spf_lookups > MAX_LOOKUPS or len(text) > MAX_RECORD:
+        return State.TOO_LONG
+    # One that names us and that we do not pass has a caveat, which says what decides first.
+    if followed.spf_passes or names_us(text, subject.domain, subject.hostname):
+        return State.THERE
+    return State.UNKNOWN if followed.spf_is_open else State.WRONG
+
+
 def _is_good(subject: Subject, record: Record, text: str) -> bool:
-    if record.purpose is Purpose.SPF:
-        return names_us(text, subject.domain, subject.hostname)
     if record.purpose is Purpose.STS and subject.serves_policy:
         # RFC 8461 §3.1: only another id makes senders look for another text.
         return has_same_tags(text, record.value)

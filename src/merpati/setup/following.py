@@ -3,7 +3,7 @@ reports. Never raises for anything that the DNS says, and asks a bounded number 
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from merpati.authenticity.dmarc.destination import find_destinations
@@ -11,14 +11,14 @@ from merpati.authenticity.dmarc.record import read_record
 from merpati.authenticity.dmarc.walk import Published
 from merpati.authenticity.questions import Asking, Question, by_way_of, drive
 from merpati.authenticity.questions import Kind as Asked
-from merpati.authenticity.spf.check import Client, check_host
+from merpati.authenticity.spf.check import MAX_LOOKUPS, Client, check_host
 from merpati.authenticity.spf.result import Identity, Result, Verdict
 from merpati.dns.resolver import Answer, Found, Mx, Resolver
 from merpati.setup.caveat import Caveat, Harm
 from merpati.setup.plan import PREFERENCE, Subject
 from merpati.setup.record import Kind, Purpose
 from merpati.setup.seen import Seen
-from merpati.setup.spf import lookups, spf_records
+from merpati.setup.spf import lookups, names_us, publishable, spf_records
 
 T = TypeVar("T")
 # RFC 5737, RFC 3849: nobody has these, so who lets them send lets everybody.
@@ -33,10 +33,19 @@ SECONDS = 20.0
 class Followed:
     """What was found."""
 
+    spf_record: str = ""
+    """To publish: what is there, if we pass by it."""
+    spf_passes: bool | None = None
+    """Whether each address of ours passes, and not by what lets everybody; None: nobody knows."""
     spf_lookups: int = 0
     """Of the domain's SPF record as it stands in the DNS; never above MAX_LOOKUPS + 1."""
     spf: tuple[Caveat, ...] = ()
     dmarc: tuple[Caveat, ...] = ()
+
+    @property
+    def spf_is_open(self) -> bool:
+        """Whether nobody can say if we pass, since the DNS of others does not answer."""
+        return self.spf_passes is None and any(one.harm is Harm.UNANSWERED for one in self.spf)
 
     def of(self, purpose: Purpose) -> tuple[Caveat, ...]:
         """What is to be said of a record."""
@@ -46,23 +55,48 @@ class Followed:
 async def follow(subject: Subject, seen: Seen, resolver: Resolver) -> Followed:
     """Ask at the resolver for what was not seen at the domain itself."""
     there = spf_records(seen.at(Kind.TXT, subject.domain) or ())
-    count = await lookups(there[0], resolver) if there else 0
-    spf = await _in_time(_senders(subject, seen, resolver)) if len(there) == 1 else ()
-    return Followed(count, spf, await _in_time(_reporters(subject, seen, resolver)))
+    followed = Followed(spf_lookups=await lookups(there[0], resolver) if there else 0)
+    if len(there) == 1:
+        passes, caveats = await _in_time(_senders(subject, seen, resolver), (None, _UNANSWERED))
+        followed = replace(followed, spf_passes=passes, spf=caveats)
+    followed = await _with_record(followed, there, subject, seen, resolver)
+    dmarc = await _in_time(_reporters(subject, seen, resolver), _UNANSWERED)
+    return replace(followed, dmarc=dmarc)
 
 
-async def _in_time(asked: Awaitable[tuple[Caveat, ...]]) -> tuple[Caveat, ...]:
+async def _with_record(
+    followed: Followed, there: Sequence[str], subject: Subject, seen: Seen, resolver: Resolver
+) -> Followed:
+    """With what to publish for SPF; what is there, where nothing that names us can be."""
+    domain, hostname = subject.domain, subject.hostname
+    if len(there) == 1 and (followed.spf_passes or names_us(there[0], domain, hostname)):
+        return replace(followed, spf_record=there[0])
+    addresses = subject.addresses(seen)
+    if text := await publishable(there, domain, hostname, addresses, resolver):
+        return replace(followed, spf_record=text)
+    followed = replace(followed, spf_record=there[0])
+    if followed.spf_lookups > MAX_LOOKUPS or followed.spf_is_open:
+        return followed
+    return replace(followed, spf=(*followed.spf, Caveat(Harm.FULL)))
+
+
+_UNANSWERED = (Caveat(Harm.UNANSWERED),)
+
+
+async def _in_time(asked: Awaitable[T], otherwise: T) -> T:
     try:
         async with asyncio.timeout(SECONDS):
             return await asked
     except TimeoutError:
-        return (Caveat(Harm.UNANSWERED),)
+        return otherwise
 
 
-async def _senders(subject: Subject, seen: Seen, resolver: Resolver) -> tuple[Caveat, ...]:
-    found = [address for place in subject.host_places for address in seen.at(*place) or ()]
+async def _senders(
+    subject: Subject, seen: Seen, resolver: Resolver
+) -> tuple[bool | None, tuple[Caveat, ...]]:
+    """Whether we pass, and what else is to be said."""
     seen = _with_our_host(subject, seen)
-    ours = [*dict.fromkeys((*found, *subject.sources))][:_MAX_HOSTS]
+    ours = subject.addresses(seen)[:_MAX_HOSTS]
     checked = [(ip, await _check(subject, ip, seen, resolver)) for ip in ours]
     caveats = [one for ip, verdict in checked for one in _of_ours(ip, verdict)]
     for family, ip in _STRANGERS.items():
@@ -70,7 +104,10 @@ async def _senders(subject: Subject, seen: Seen, resolver: Resolver) -> tuple[Ca
         # Terms that have no IPv6 are void for a stranger who has: only forgers see that.
         if family == 4 or verdict.result is Result.PASS:
             caveats += _of_stranger(verdict)
-    return tuple(dict.fromkeys(caveats))
+    results = {verdict.result for _, verdict in checked}
+    is_known = bool(results) and Result.TEMPERROR not in results
+    passes = results == {Result.PASS} and not any(one.harm is Harm.ANYBODY for one in caveats)
+    return passes if is_known else None, tuple(dict.fromkeys(caveats))
 
 
 def _with_our_host(subject: Subject, seen: Seen) -> Seen:

@@ -1,7 +1,7 @@
 """The records that a domain of this server should have: pure, from what we are and what is there.
 
 What is there already and good is kept: a policy of DMARC that is stricter than the first step, a
-place for reports, the terms of SPF that others need.
+place for reports. What becomes of the terms of SPF that others need, `setup.spf` says.
 """
 
 import ipaddress
@@ -13,7 +13,6 @@ from merpati.authenticity.dmarc.record import Policy, read_record
 from merpati.authenticity.tags import parse_tags_leniently
 from merpati.setup.record import Kind, Purpose, Record
 from merpati.setup.seen import Place, Seen
-from merpati.setup.spf import merged, spf_records
 from merpati.setup.sts import OwnPolicy, policy_host
 
 PREFERENCE = 10
@@ -80,15 +79,20 @@ class Subject:
     def places(self) -> tuple[Place, ...]:
         """What to ask the DNS before a plan can be made. PTR comes after the addresses."""
         texts = (self.domain, self.dmarc_name, self.reports_name, self.bimi_name)
-        alias = (Kind.CNAME, self.hostname)
-        return (*((Kind.TXT, name) for name in texts), *self.host_places, alias)
+        others = ((Kind.MX, self.domain), (Kind.CNAME, self.hostname))
+        return (*((Kind.TXT, name) for name in texts), *self.host_places, *others)
+
+    def addresses(self, seen: Seen) -> tuple[str, ...]:
+        """Those of the host, and those that this machine sends from."""
+        found = (address for place in self.host_places for address in seen.at(*place) or ())
+        return tuple(dict.fromkeys((*found, *self.sources)))
 
 
-def plan(subject: Subject, seen: Seen) -> tuple[Record, ...]:
-    """Every record, the most important first."""
+def plan(subject: Subject, seen: Seen, spf: str) -> tuple[Record, ...]:
+    """Every record, the most important first. `spf`: the text of that one."""
     return (
         Record(Purpose.MX, Kind.MX, subject.domain, f"{PREFERENCE} {subject.hostname}"),
-        _spf(subject, seen),
+        Record(Purpose.SPF, Kind.TXT, subject.domain, spf),
         *_dkim(subject),
         _dmarc(subject, seen),
         *_ptr(subject, seen),
@@ -99,12 +103,6 @@ def plan(subject: Subject, seen: Seen) -> tuple[Record, ...]:
         *_services(subject),
         _bimi(subject, seen),
     )
-
-
-def _spf(subject: Subject, seen: Seen) -> Record:
-    there = spf_records(seen.at(Kind.TXT, subject.domain) or ())
-    text = merged(there, subject.domain, subject.hostname)
-    return Record(Purpose.SPF, Kind.TXT, subject.domain, text)
 
 
 def _dkim(subject: Subject) -> Iterator[Record]:
@@ -165,11 +163,10 @@ def report_places(text: str) -> tuple[str, ...]:
 
 
 def _ptr(subject: Subject, seen: Seen) -> Iterator[Record]:
-    found = [address for place in subject.host_places for address in seen.at(*place) or ()]
-    for address in dict.fromkeys((*found, *subject.sources)):
+    for address in subject.addresses(seen):
         reverse = ipaddress.ip_address(address).reverse_pointer
         yield Record(Purpose.PTR, Kind.PTR, reverse, subject.hostname)
-    if not found:
+    if not any(seen.at(*place) for place in subject.host_places):
         yield Record(Purpose.PTR, Kind.PTR, subject.hostname)
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from ipaddress import ip_address
 from itertools import takewhile
 
 from merpati.authenticity.spf.check import MAX_LOOKUPS
@@ -23,7 +24,24 @@ def spf_records(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(text for text in texts if text[:7].lower().rstrip(" ") == "v=spf1")
 
 
-def merged(records: Sequence[str], domain: str, hostname: str) -> str:
+async def publishable(
+    records: Sequence[str], domain: str, hostname: str, addresses: Iterable[str], resolver: Resolver
+) -> str:
+    """One record that has the terms of all, and that receivers look up to its end; empty: there is
+    none. Where a term more that asks the DNS is too much, our addresses are named, which ask
+    nothing."""
+    networks = [f"ip{ip_address(one).version}:{one}" for one in addresses]
+    for ours in filter(None, (["mx"], networks)):
+        text = merged(records, domain, hostname, ours)
+        # What does not answer now may lead to any number.
+        if _read(text) and await lookups(text, resolver, unanswered=MAX_LOOKUPS) <= MAX_LOOKUPS:
+            return text
+    return ""
+
+
+def merged(
+    records: Sequence[str], domain: str, hostname: str, naming: Sequence[str] = ("mx",)
+) -> str:
     """One record that has the terms of all, and that our host may send by.
 
     Left out are records that are too long, and terms that no receiver can read.
@@ -31,13 +49,11 @@ def merged(records: Sequence[str], domain: str, hostname: str) -> str:
     readable = [one for one in records if len(one) <= MAX_RECORD]
     if not readable:
         return _FRESH
-    if len(readable) == 1 and names_us(readable[0], domain, hostname):
-        return readable[0]
     terms = [term for one in readable for term in one.split()[1:] if _read(f"v=spf1 {term}")]
     if len(readable) > 1:
         terms = _joined(terms)
     terms = list(_once(terms))
-    ours = [] if _has_us(terms, domain, hostname) else ["mx"]
+    ours = [] if _has_us(terms, domain, hostname) else naming
     return " ".join(["v=spf1", *ours, *terms])
 
 
@@ -79,10 +95,11 @@ def _once(terms: Iterable[str]) -> Iterator[str]:
             met.add(name)
 
 
-async def lookups(record: str, resolver: Resolver) -> int:
+async def lookups(record: str, resolver: Resolver, *, unanswered: int = 0) -> int:
     """How many terms of a record ask the DNS, with what it includes; never above MAX_LOOKUPS + 1.
 
-    Asks at most MAX_LOOKUPS questions, and never raises: what has no answer counts as itself.
+    Asks at most MAX_LOOKUPS questions, and never raises: what has no answer counts as itself and
+    `unanswered` more.
     """
     waiting, count = [record], 0
     while waiting and count <= MAX_LOOKUPS:
@@ -91,8 +108,11 @@ async def lookups(record: str, resolver: Resolver) -> int:
             if count > MAX_LOOKUPS:
                 break
             if leads:
-                waiting += await _records_at(leads, resolver)
-    return count
+                try:
+                    waiting += await _records_at(leads, resolver)
+                except DnsError:
+                    count += unanswered
+    return min(count, MAX_LOOKUPS + 1)
 
 
 def _asking(text: str) -> Iterator[str]:
@@ -118,9 +138,6 @@ def _name(macros: MacroString) -> str:
 
 
 async def _records_at(name: str, resolver: Resolver) -> tuple[str, ...]:
-    try:
-        answer = await resolver.txt(name)
-    except DnsError:
-        return ()
+    answer = await resolver.txt(name)
     texts = (octets.decode("ascii", "backslashreplace") for octets in answer.records)
     return spf_records(texts)[:1]

@@ -13,7 +13,8 @@ async def survey(subject: Subject, witness: Witness, resolver: Resolver) -> tupl
     What a domain's records lead to in other domains is asked for at the resolver.
     """
     before = await witness.look(subject.places)
-    records = plan(subject, before)
+    followed = await follow(subject, before, resolver)
+    records = plan(subject, before, followed.spf_record)
     wanted = {(record.kind, record.name) for record in records if record.value}
     seen = before.with_more(await witness.look(wanted - before.values.keys()))
-    return judge(subject, records, seen, await follow(subject, seen, resolver))
+    return judge(subject, records, seen, followed)
