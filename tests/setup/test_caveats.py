@@ -119,18 +119,6 @@ def test_a_second_host_beside_ours_or_named_by_the_policy_is_no_stranger() -> No
     assert {one.state for one in surveyed(zone, hosted)} == {State.THERE, State.ADVICE}
 
 
-def test_a_stronger_digest_of_our_own_key_shuts_nobody_out() -> None:
-    subject = replace(A_TEST, key_digest512="ef" * 64)
-    ours = STALE.replace("cd", "ef")
-    for lines, state in ((ours, State.THERE), (f"{ours}\n{STALE}", State.THERE)):
-        (tlsa,) = [
-            one
-            for one in surveyed(with_line(lines, "#"), subject)
-            if one.record.purpose is Purpose.TLSA
-        ]
-        assert tlsa.state is state
-
-
 def test_a_record_that_is_wrong_anyway_also_says_that_everybody_may_send() -> None:
     found = told(with_line(*spf("ip4:192.0.2.9 +all")), Purpose.SPF)
     assert (found.state, [one.harm for one in found.caveats]) == (State.WRONG, [Harm.ANYBODY])

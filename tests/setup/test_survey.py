@@ -9,6 +9,7 @@ import pytest
 from dns.rdtypes.ANY.TXT import TXT
 
 from merpati.authenticity.spf.check import MAX_LOOKUPS
+from merpati.certificates.tlsa import Identity
 from merpati.clock import SystemClock
 from merpati.delivery.sts.policy import parse_policy
 from merpati.delivery.sts.record import policy_id
@@ -29,7 +30,8 @@ from tests.cases import each
 
 KEY = ("one._domainkey.a.test", "v=DKIM1; k=ed25519; p=AAAA")
 POLICY = OwnPolicy(("mx.a.test",))
-A_TEST = Subject("a.test", "mx.a.test", POLICY, (KEY,), "ab" * 32, 587, 465)
+SHOWN = Identity(b"a key")
+A_TEST = Subject("a.test", "mx.a.test", POLICY, (KEY,), SHOWN, 587, 465)
 GOOD = f"""
 a.test MX 20 mx.a.test
 a.test TXT "v=spf1 mx -all"
@@ -42,7 +44,7 @@ mx.a.test AAAA 2001:db8::1
 1.{"0." * 23}8.b.d.0.1.0.0.2.ip6.arpa PTR mx.a.test
 _mta-sts.a.test TXT "v=STSv1; id=2026;"
 _smtp._tls.a.test TXT "v=TLSRPTv1; rua=mailto:tls@a.test"
-_25._tcp.mx.a.test TLSA 3 1 1 {"ab" * 32}
+_25._tcp.mx.a.test TLSA 3 1 1 {SHOWN.digest}
 _submissions._tcp.a.test SRV 5 9 465 mx.a.test
 _submission._tcp.a.test SRV 0 0 587 mx.a.test
 """
@@ -364,7 +366,7 @@ def test_a_parser_reads_the_zone() -> None:
     assert isinstance(key, TXT)
     assert b"".join(key.strings).decode() == long
     assert [len(one) for one in key.strings][:2] == [255, 255]
-    assert found["_25._tcp.mx.a.test", "TLSA"].to_text() == f"3 1 1 {'ab' * 32}"
+    assert found["_25._tcp.mx.a.test", "TLSA"].to_text() == f"3 1 1 {SHOWN.digest}"
     assert found["_submissions._tcp.a.test", "SRV"].to_text() == "0 1 465 mx.a.test."
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from merpati.certificates.tlsa import identity_of
 from merpati.clock import SystemClock
 from merpati.config.errors import ConfigError
 from merpati.config.places import Places
@@ -12,7 +13,7 @@ from merpati.delivery.backing import StsMode
 from merpati.delivery.sts.policy import parse_policy
 from merpati.setup.autoconfig import MailHosts
 from merpati.system.publishing import mail_hosts, served_policy, subject_of
-from merpati.wire.certificates import key_digest, make_self_signed
+from merpati.wire.certificates import make_self_signed
 
 TABLE = '[http]\nlisten = "127.0.0.1:8025"\n[mta_sts]\n'
 
@@ -46,13 +47,16 @@ def test_the_key_is_that_of_what_is_shown_or_of_nothing(tmp_path: Path) -> None:
     places = Places(own.data)
     places.certificate.parent.mkdir(parents=True)
     make_self_signed(places.certificate, places.key, SystemClock(), ["mx.a.test"])
-    assert subject_of(own, "a.test", ()).key_digest == key_digest(places.certificate)
+    identity = identity_of(places.certificate.read_bytes())
+    assert subject_of(own, "a.test", ()).identity == identity
+    places.certificate.write_text("nothing")
+    assert subject_of(own, "a.test", ()).identity is None
     named = '[tls]\ncertificate = "not-for-us.pem"\nkey = "not-for-us.key"\n'
-    assert subject_of(settings(tmp_path, named), "a.test", ()).key_digest == ""
+    assert subject_of(settings(tmp_path, named), "a.test", ()).identity is None
     within = '[tls]\ndirectory = "not-for-us"\n'
-    assert subject_of(settings(tmp_path, within), "a.test", ()).key_digest == ""
+    assert subject_of(settings(tmp_path, within), "a.test", ()).identity is None
     ordered = '[acme]\nterms_agreed = true\nlisten = "127.0.0.1:8080"\n'
-    assert subject_of(settings(tmp_path, ordered), "a.test", ()).key_digest == ""
+    assert subject_of(settings(tmp_path, ordered), "a.test", ()).identity is None
 
 
 def test_without_the_table_no_policy_is_served(tmp_path: Path) -> None:

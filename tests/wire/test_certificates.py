@@ -2,16 +2,14 @@
 
 import ssl
 import stat
-from hashlib import sha256
 from pathlib import Path
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from merpati.clock import SystemClock
-from merpati.wire.certificates import key_digest, make_self_signed, shown_of
+from merpati.wire.certificates import make_self_signed, shown_of
 from merpati.wire.errors import TlsError
 
 
@@ -35,16 +33,6 @@ def test_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
     missing = tmp_path / "missing"
     with pytest.raises(TlsError, match="missing"):
         make_self_signed(missing / "cert.pem", missing / "key.pem", SystemClock(), ["a.test"])
-
-
-def test_the_digest_is_of_the_key_alone(tmp_path: Path) -> None:
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
-    make_self_signed(certificate, key, SystemClock(), ["mx.a.test"])
-    public = x509.load_pem_x509_certificate(certificate.read_bytes()).public_key()
-    der = public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    assert key_digest(certificate) == sha256(der).hexdigest()
-    with pytest.raises(TlsError, match=r"key\.pem is no certificate"):
-        key_digest(key)
 
 
 def test_one_that_says_something_twice_is_told_as_one_that_cannot_be_read(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ _TA, _EE = 2, 3
 """Usages (RFC 7218 §2.1); SMTP takes no others (RFC 7672 §3.1.3)."""
 _WHOLE, _SPKI = 0, 1
 """Selectors: the certificate, or its public key."""
-_SHA256 = 1
+_SHA256, _SHA512 = 1, 2
 _MADE: Mapping[int, tuple[int, Callable[[bytes], bytes]]] = {
     0: (0, lambda octets: octets),
     1: (32, lambda octets: hashlib.sha256(octets).digest()),
@@ -67,6 +67,12 @@ def text_of(record: Tlsa) -> str:
     return f"{usage} {selector} {matching} {octets.hex()}"
 
 
+def record_of(text: str) -> Tlsa:
+    """What `text_of` made a text of."""
+    usage, selector, matching, octets = text.split()
+    return int(usage), int(selector), int(matching), bytes.fromhex(octets)
+
+
 def usual(digest: str) -> Tlsa:
     """What is published where nothing stands yet: the SHA-256 of a key, in hex."""
     return _EE, _SPKI, _SHA256, bytes.fromhex(digest)
@@ -93,7 +99,7 @@ class Identity:
 
     def meaning_of(self, record: Tlsa, next_key: bytes = b"") -> Meaning:
         """What a record is of, for who shows this and is to have another key (or none)."""
-        if not _counts(record):
+        if not counts(record):
             return Meaning.VOID
         if self.matches(record):
             if record[0] == _TA:
@@ -112,6 +118,15 @@ class Identity:
         if selector == _SPKI:
             shown = tuple(public_of(x509.load_der_x509_certificate(one)) for one in shown)
         return any(_made(one, matching) == octets for one in shown)
+
+    def hidden_by(self, records: Sequence[Tlsa]) -> list[Tlsa]:
+        """Of other keys, by the stronger digest, where senders so see none that is of this one."""
+        strong = [one for one in records if counts(one) and one[2] == _SHA512]
+        own = [one for one in records if self.matches(one)]
+        hidden = {one[:2] for one in own if one[2] == _SHA256} & {one[:2] for one in strong}
+        if any(one[2] != _SHA256 or one[:2] not in hidden for one in own):
+            return []
+        return [one for one in strong if one[:2] in hidden]
 
 
 def identity_of(chain: bytes) -> Identity:
@@ -170,10 +185,10 @@ class Published:
 def published(host: str, answer: Answer[Tlsa]) -> Published:
     """What an answer says of a host."""
     is_certain = answer.found is Found.RECORDS or answer.secure
-    return Published(host, tuple(filter(_counts, answer.records)), answer.ttl, is_certain)
+    return Published(host, tuple(filter(counts, answer.records)), answer.ttl, is_certain)
 
 
-def _counts(record: Tlsa) -> bool:
+def counts(record: Tlsa) -> bool:
     """Whether some sender may go by it. Beside records that nobody goes by, one of the new key
     would be the first that counts, and would shut out who sends while the old key is shown."""
     usage, selector, matching, octets = record

@@ -6,6 +6,7 @@ from enum import Enum
 from ipaddress import ip_address
 
 from merpati.authenticity.dmarc.record import read_record
+from merpati.certificates.tlsa import record_of, text_of
 from merpati.setup.plan import Subject
 from merpati.setup.record import Kind, Purpose, Record
 from merpati.setup.seen import Seen
@@ -121,17 +122,9 @@ def _void(found: Iterable[str]) -> Iterator[Caveat]:
     yield from (Caveat(Harm.VOID, f"{flaw}=") for flaw in flaws)
 
 
-_SHA256, _SHA512 = 1, 2  # RFC 6698 §2.1.3
-_LENGTHS = {_SHA256: 64, _SHA512: 128}
-
-
 def _stronger(subject: Subject, found: Iterable[str]) -> Iterator[Caveat]:
     """RFC 7671 §9: of records of one usage and selector only those with the strongest digest count.
-
-    What SMTP cannot use does not. Both digests may be of several keys, one of them ours.
-    """
-    strong = [text for text in found if text.lower().startswith(f"3 1 {_SHA512} ")]
-    usable = [text for text in strong if len(text.split()[3]) == _LENGTHS[_SHA512]]
-    ours = f"3 1 {_SHA512} {subject.key_digest512}"
-    if not any(text.lower() == ours for text in usable):
-        yield from (Caveat(Harm.STRONGER, text) for text in usable)
+    Both digests may be of several keys, one of them ours."""
+    if subject.identity:
+        hiding = subject.identity.hidden_by([record_of(text) for text in found])
+        yield from (Caveat(Harm.STRONGER, text_of(one)) for one in hiding)

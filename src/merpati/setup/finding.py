@@ -10,6 +10,7 @@ from merpati.authenticity.bimi.record import enforces, is_record, read_assertion
 from merpati.authenticity.dmarc.record import read_record
 from merpati.authenticity.spf.check import MAX_LOOKUPS
 from merpati.authenticity.spf.record import MAX_RECORD
+from merpati.certificates.tlsa import counts, record_of
 from merpati.setup.caveat import Caveat, Harm, caveats_of, leads_here
 from merpati.setup.following import Followed
 from merpati.setup.plan import Subject, orders_reports, published_policy
@@ -140,6 +141,7 @@ _MARKS: Mapping[Purpose, Callable[[str], bool]] = {
     Purpose.STS: lambda text: text.startswith("v=STSv1"),
     Purpose.TLS_REPORTS: lambda text: text.startswith("v=TLSRPTv1"),
     Purpose.BIMI: lambda text: is_record(text.encode()),
+    Purpose.TLSA: lambda text: counts(record_of(text)),
 }
 
 
@@ -176,6 +178,8 @@ def _spf_state(subject: Subject, text: str, followed: Followed) -> State:
 
 
 def _is_good(subject: Subject, record: Record, text: str) -> bool:
+    if record.purpose is Purpose.TLSA:
+        return subject.identity is not None and subject.identity.matches(record_of(text))
     if record.purpose is Purpose.STS and subject.serves_policy:
         # RFC 8461 §3.1: only another id makes senders look for another text.
         return has_same_tags(text, record.value)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from merpati.authenticity.bimi.record import is_record, record_name
 from merpati.authenticity.dmarc.record import Policy, read_record
 from merpati.authenticity.tags import parse_tags_leniently
+from merpati.certificates.tlsa import Identity, owner_of, text_of, usual
 from merpati.setup.record import Kind, Purpose, Record
 from merpati.setup.seen import Place, Seen
 from merpati.setup.sts import OwnPolicy, policy_host
@@ -28,8 +29,8 @@ class Subject:
     """Of MTA-STS."""
     keys: tuple[tuple[str, str], ...] = ()
     """Name and text of the DKIM records: of every key that signs, did or will."""
-    key_digest: str = ""
-    """SHA-256 of the certificate's public key, in hex; empty: there is no certificate yet."""
+    identity: Identity | None = None
+    """What the host shows with TLS; None: there is no certificate yet."""
     submission: int = 0
     """Port of submission with STARTTLS; 0: there is none."""
     submissions: int = 0
@@ -47,8 +48,6 @@ class Subject:
 
     signs: bool = True
     """Whether one of the keys signs already."""
-    key_digest512: str = ""
-    """As `key_digest`, by SHA-512."""
 
     @property
     def reports_uri(self) -> str:
@@ -197,8 +196,8 @@ def _ordered_to(text: str) -> list[str]:
 
 def _tlsa(subject: Subject) -> Record:
     # RFC 7672 §3.1: the host's own key, by its digest.
-    value = f"3 1 1 {subject.key_digest}" if subject.key_digest else ""
-    return Record(Purpose.TLSA, Kind.TLSA, f"_25._tcp.{subject.hostname}", value)
+    value = text_of(usual(subject.identity.digest)) if subject.identity else ""
+    return Record(Purpose.TLSA, Kind.TLSA, owner_of(subject.hostname), value)
 
 
 def _services(subject: Subject) -> Iterator[Record]:

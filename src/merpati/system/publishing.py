@@ -7,6 +7,7 @@ from contextlib import suppress
 from ipaddress import ip_address
 
 from merpati.certificates.source import OwnReader
+from merpati.certificates.tlsa import Identity, identity_of
 from merpati.config.certificates import fallback, named, orders, policy_fault, sources
 from merpati.config.settings import Settings
 from merpati.dns.resolver import PORT
@@ -14,8 +15,7 @@ from merpati.reception.port import Role
 from merpati.setup.autoconfig import MailHosts
 from merpati.setup.plan import Subject
 from merpati.setup.sts import OwnPolicy, policy_host
-from merpati.wire.certificates import key_digest
-from merpati.wire.errors import TlsError
+from merpati.wire.certificates import UNREADABLE
 
 
 def subject_of(settings: Settings, domain: str, keys: tuple[tuple[str, str], ...]) -> Subject:
@@ -25,7 +25,7 @@ def subject_of(settings: Settings, domain: str, keys: tuple[tuple[str, str], ...
         settings.hostname.lower().rstrip("."),
         sts_policy(settings),
         keys,
-        _key_digest(settings, "sha256"),
+        _identity(settings),
         _port(settings, Role.SUBMISSION),
         _port(settings, Role.SUBMISSIONS),
         settings.document.mta_sts is not None,
@@ -33,7 +33,6 @@ def subject_of(settings: Settings, domain: str, keys: tuple[tuple[str, str], ...
         tuple(_sources()),
         settings.document.autoconfig is not None,
         policy_fault(settings),
-        key_digest512=_key_digest(settings, "sha512"),
     )
 
 
@@ -81,8 +80,8 @@ def served_policy(settings: Settings, host: str, domains: Iterable[str]) -> str:
     return sts_policy(settings).text if is_ours else ""
 
 
-def _key_digest(settings: Settings, algorithm: str) -> str:
-    """Of what clients are shown that ask for no name; empty where nobody here can say.
+def _identity(settings: Settings) -> Identity | None:
+    """What clients are shown that ask for no name; None where nobody here can say.
 
     The server may read files that we may not: a record of another certificate than the one that it
     shows would keep all mail of those out who go by it.
@@ -91,14 +90,15 @@ def _key_digest(settings: Settings, algorithm: str) -> str:
     first = next((source for _, source in named(settings)), None)
     folder = settings.path(tls.directory) if tls is not None and tls.directory else None
     if first is None and folder and not os.access(folder, os.R_OK | os.X_OK):
-        return ""
+        return None
     first = first or next(iter(sources(settings, OwnReader())), None)
     if first is None and orders(settings):
-        return ""  # The one of a CA is on its way and has another key than ours of the first start.
+        # The one of a CA is on its way and has another key than ours of the first start.
+        return None
     first = first or fallback(settings)
-    with suppress(TlsError):
-        return key_digest(first.chain, algorithm)
-    return ""
+    with suppress(OSError, *UNREADABLE):
+        return identity_of(first.chain.read_bytes())
+    return None
 
 
 def _port(settings: Settings, role: Role) -> int:

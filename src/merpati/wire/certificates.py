@@ -5,7 +5,6 @@ Nobody can verify our own, but opportunistic TLS between mail servers does not a
 """
 
 import datetime
-import hashlib
 import ipaddress
 import os
 import tempfile
@@ -86,20 +85,6 @@ def shown_of(pem: bytes, name: str) -> Shown:
         raise TlsError(f"{name} is no certificate: {error}") from error
     begins, ends = first.not_valid_before_utc, first.not_valid_after_utc
     return Shown(begins.timestamp(), ends.timestamp(), tuple(name.lower() for name in names))
-
-
-def key_digest(file: Path, algorithm: str = "sha256") -> str:
-    """Digest, in hex, of the public key of a PEM file's first certificate (RFC 6698 §2.1).
-
-    Raises TlsError.
-    """
-    try:
-        key = x509.load_pem_x509_certificate(file.read_bytes()).public_key()
-        spki = serialization.PublicFormat.SubjectPublicKeyInfo
-        octets = key.public_bytes(serialization.Encoding.DER, spki)
-        return hashlib.new(algorithm, octets).hexdigest()
-    except (OSError, *UNREADABLE) as error:
-        raise TlsError(f"{file} is no certificate: {error}") from error
 
 
 def make_self_signed(
