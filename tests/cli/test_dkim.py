@@ -100,7 +100,7 @@ def test_a_key_that_nobody_can_find_does_not_take_over(run: Run) -> None:
 def test_a_key_that_is_published_takes_over(run: Run) -> None:
     ok(run("add", "a.test", *ONE))
     (key,) = json.loads(ok(run("list", "--json")))
-    record = key["record"].replace("; ", ";")
+    record = key["record"].replace("; ", ";").replace("v=DKIM1", "t=s")
     with zone(f'one._domainkey.a.test TXT "{record}"\n') as servers:
         assert "signs mail" in ok(run("rotate", "a.test", servers=servers))
 

@@ -28,7 +28,11 @@ from merpati.setup.texts import cost, state_words, why
 from merpati.testing.zone import Fault, serve_zone
 from tests.cases import each
 
-KEY = ("one._domainkey.a.test", "v=DKIM1; k=ed25519; p=AAAA")
+# The key of RFC 8463 §A.2.
+KEY = (
+    "one._domainkey.a.test",
+    "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
+)
 POLICY = OwnPolicy(("mx.a.test",))
 SHOWN = Identity(b"a key")
 A_TEST = Subject("a.test", "mx.a.test", POLICY, (KEY,), SHOWN, 587, 465)
@@ -36,7 +40,7 @@ GOOD = f"""
 a.test MX 20 mx.a.test
 a.test TXT "v=spf1 mx -all"
 a.test TXT "another word"
-one._domainkey.a.test TXT "v=DKIM1;k=ed25519;p=AAAA"
+one._domainkey.a.test TXT "{KEY[1].replace(" ", "")}"
 _dmarc.a.test TXT "v=DMARC1; p=reject"
 mx.a.test A 192.0.2.1
 mx.a.test AAAA 2001:db8::1

@@ -14,7 +14,7 @@ from merpati.cli.context import Refused, asked, counter_of, json_option, setting
 from merpati.cli.names import domains, offering
 from merpati.cli.output import clean, say_json, say_table
 from merpati.config.settings import Settings
-from merpati.setup.finding import has_same_tags
+from merpati.setup.dkim import published
 from merpati.setup.record import Kind as Type
 from merpati.setup.record import Purpose, Record, zone_lines
 
@@ -226,7 +226,7 @@ async def _keys(settings: Settings, domain: str, selector: str = "") -> list[ask
 
 
 async def _insist_on_records(settings: Settings, domain: str) -> None:
-    """Every next key must be seen in the DNS as it is here."""
+    """Every next key must be seen in the DNS."""
     from merpati.clock import SystemClock  # what follows opens the network
     from merpati.dns.client import DnsClient
     from merpati.system.blueprint import Blueprint
@@ -237,7 +237,7 @@ async def _insist_on_records(settings: Settings, domain: str) -> None:
             continue
         answer = await resolver.txt(line.name)
         texts = [record.decode("ascii", "backslashreplace") for record in answer.records]
-        if not any(has_same_tags(text, line.record) for text in texts):
+        if not any(published(text, line.record) for text in texts):
             seen = clean(f"it has {texts[0][:80]!r}…") if texts else "it has nothing there"
             raise Refused(
                 f"{line.name} is not published: {seen}. Publish what `merpati dkim show {domain} "

@@ -7,6 +7,7 @@ from ipaddress import ip_address
 
 from merpati.authenticity.dmarc.record import read_record
 from merpati.certificates.tlsa import record_of, text_of
+from merpati.setup.dkim import published
 from merpati.setup.plan import Subject
 from merpati.setup.record import Kind, Purpose, Record
 from merpati.setup.seen import Seen
@@ -30,6 +31,8 @@ class Harm(Enum):
     """What stands before the term that names us, says no."""
     VOID = "void"
     """A tag of DMARC beside the policy says something that receivers cannot read."""
+    TESTING = "testing"
+    """Our DKIM key is published, and as one that is only tested."""
     STRONGER = "stronger"
     """By a stronger digest another key than ours is demanded."""
     FULL = "full"
@@ -45,7 +48,10 @@ class Harm(Enum):
         return self not in _NOTICES
 
 
-_NOTICES = (Harm.BESIDE, Harm.OPEN, Harm.VOID, Harm.REFUSED, Harm.UNANSWERED)
+_NOTICES = (
+    *(Harm.BESIDE, Harm.OPEN, Harm.VOID, Harm.TESTING),
+    *(Harm.REFUSED, Harm.UNANSWERED),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,8 @@ def caveats_of(
         return [*_strangers(subject, record, found), *_alias(subject, seen)]
     if record.purpose is Purpose.SUBMISSION:
         return [*_strangers(subject, record, found)]
+    if record.purpose is Purpose.DKIM:
+        return [*_testing(record, found)]
     if record.purpose is Purpose.DMARC:
         return [*_void(found)]
     if record.purpose is Purpose.TLSA:
@@ -114,6 +122,13 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _testing(record: Record, found: Iterable[str]) -> Iterator[Caveat]:
+    for text in found:
+        key = published(text, record.value)
+        if key and key.testing:
+            yield Caveat(Harm.TESTING, "t=y")
 
 
 def _void(found: Iterable[str]) -> Iterator[Caveat]:

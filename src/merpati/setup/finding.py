@@ -12,6 +12,7 @@ from merpati.authenticity.spf.check import MAX_LOOKUPS
 from merpati.authenticity.spf.record import MAX_RECORD
 from merpati.certificates.tlsa import counts, record_of
 from merpati.setup.caveat import Caveat, Harm, caveats_of, leads_here
+from merpati.setup.dkim import published
 from merpati.setup.following import Followed
 from merpati.setup.plan import Subject, orders_reports, published_policy
 from merpati.setup.record import Kind, Purpose, Record
@@ -182,16 +183,12 @@ def _is_good(subject: Subject, record: Record, text: str) -> bool:
         return subject.identity is not None and subject.identity.matches(record_of(text))
     if record.purpose is Purpose.STS and subject.serves_policy:
         # RFC 8461 §3.1: only another id makes senders look for another text.
-        return has_same_tags(text, record.value)
+        return _tags(text) == _tags(record.value)
     return _GOOD.get(record.purpose, _is_same)(record, text)
 
 
 def _is_same(record: Record, text: str) -> bool:
     return text.lower().rstrip(".") == record.value.lower()
-
-
-def _is_same_key(record: Record, text: str) -> bool:
-    return has_same_tags(text, record.value)
 
 
 def _has_id(_: Record, text: str) -> bool:
@@ -212,17 +209,12 @@ _GOOD: Mapping[Purpose, Callable[[Record, str], bool]] = {
     Purpose.AUTODISCOVER: lambda _, text: text.split()[-1] != ".",
     Purpose.AUTOCONFIG: lambda _, __: True,
     Purpose.STS_HOST: lambda _, __: True,
-    Purpose.DKIM: _is_same_key,
+    Purpose.DKIM: lambda record, text: published(text, record.value) is not None,
     Purpose.DMARC: lambda _, text: bool(published_policy(text)),
     Purpose.STS: _has_id,
     Purpose.TLS_REPORTS: lambda _, text: orders_reports(text),
     Purpose.BIMI: lambda _, text: _is_assertion(text),
 }
-
-
-def has_same_tags(text: str, other: str) -> bool:
-    """The same tags with the same values, whatever white space people put between."""
-    return _tags(text) == _tags(other)
 
 
 def has_tag(text: str, name: str) -> bool:
@@ -231,4 +223,5 @@ def has_tag(text: str, name: str) -> bool:
 
 
 def _tags(text: str) -> set[str]:
+    """With their values, without the white space that people put between."""
     return {"".join(tag.split()) for tag in text.split(";") if tag.strip()}
