@@ -15,6 +15,7 @@ from merpati.delivery.sts.policy import parse_policy
 from merpati.delivery.sts.record import policy_id
 from merpati.dns.client import DnsClient, DnsSettings
 from merpati.dns.update import RecordSet
+from merpati.feedback.ordering import report_uris
 from merpati.setup.caveat import Caveat, Harm
 from merpati.setup.difference import Difference, Left, Reason, difference
 from merpati.setup.finding import Finding, State
@@ -228,6 +229,36 @@ def test_of_a_void_policy_no_more_is_mended_than_is_void(text: str, mended: str)
 
 def test_a_record_of_dmarc_is_known_whatever_blanks_are_in_it() -> None:
     assert dmarc(" v = DMARC1 ; p = reject").state is State.THERE
+
+
+@each(
+    ("text", "state"),
+    [
+        ("v=TLSRPTv1;rua=mailto:x@a.test;", State.THERE),
+        ("v=TLSRPTv1 ; rua = mailto:x@a.test", State.THERE),
+        ("v=TLSRPTv1; rua=x@a.test, https://a.test/x", State.THERE),
+        ("v=TLSRPTv1; rua=x@a.test", State.WRONG),
+        ("v=TLSRPTv1; rua=mailto:x@a.test; rua=mailto:y@a.test", State.WRONG),
+        ("v=TLSRPTv1; rua=mailto:x@a.test; what", State.WRONG),
+    ],
+)
+def test_reports_on_tls_are_ordered_if_those_read_it_who_report(text: str, state: State) -> None:
+    zone = with_line(f'_smtp._tls.a.test TXT "{text}"', "_smtp")
+    assert states(surveyed(zone))[Purpose.TLS_REPORTS] is state
+
+
+def test_of_many_places_for_reports_as_many_are_kept_as_are_read() -> None:
+    records = (
+        f'_smtp._tls.a.test TXT "v=TLSRPTv1; rua=https://{each}.test/{"x" * 150}"'
+        for each in "bcdefghijklmnop"
+    )
+    (found,) = [
+        one
+        for one in surveyed(with_line("\n".join(records), "_smtp"))
+        if one.record.purpose is Purpose.TLS_REPORTS
+    ]
+    assert found.state is State.DUPLICATE
+    assert "mailto:postmaster@a.test" in report_uris([found.record.value.encode()])
 
 
 def spf(text: str, more: str = "", faults: dict[str, Fault] | None = None) -> Finding:

@@ -14,7 +14,7 @@ from merpati.certificates.tlsa import counts, record_of
 from merpati.setup.caveat import Caveat, Harm, caveats_of, leads_here
 from merpati.setup.dkim import published
 from merpati.setup.following import Followed
-from merpati.setup.plan import Subject, orders_reports, published_policy
+from merpati.setup.plan import Subject, published_policy, tls_places
 from merpati.setup.record import Kind, Purpose, Record
 from merpati.setup.seen import Seen
 from merpati.setup.spf import names_us, spf_records
@@ -212,7 +212,7 @@ _GOOD: Mapping[Purpose, Callable[[Record, str], bool]] = {
     Purpose.DKIM: lambda record, text: published(text, record.value) is not None,
     Purpose.DMARC: lambda _, text: bool(published_policy(text)),
     Purpose.STS: _has_id,
-    Purpose.TLS_REPORTS: lambda _, text: orders_reports(text),
+    Purpose.TLS_REPORTS: lambda _, text: bool(tls_places(text)),
     Purpose.BIMI: lambda _, text: _is_assertion(text),
 }
 

@@ -5,6 +5,7 @@ place for reports. What becomes of the terms of SPF that others need, `setup.spf
 """
 
 import ipaddress
+import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from merpati.authenticity.bimi.record import is_record, record_name
 from merpati.authenticity.dmarc.record import Policy, read_record
 from merpati.authenticity.tags import parse_tags_leniently
 from merpati.certificates.tlsa import Identity, owner_of, text_of, usual
+from merpati.feedback.ordering import MAX_RECORD, report_uris
 from merpati.setup.record import Kind, Purpose, Record
 from merpati.setup.seen import Place, Seen
 from merpati.setup.sts import OwnPolicy, policy_host
@@ -176,22 +178,18 @@ def _policy_host(subject: Subject) -> Iterator[Record]:
 
 
 def _tls_reports(subject: Subject, seen: Seen) -> Record:
-    there = [one for one in seen.at(Kind.TXT, subject.reports_name) or () if orders_reports(one)]
-    places = [place for text in there for place in _ordered_to(text)]
-    ours = f"v=TLSRPTv1; rua={_with_ours(subject, places)}"
-    text = there[0] if len(there) == 1 else ours
+    ordered = {one: tls_places(one) for one in seen.at(Kind.TXT, subject.reports_name) or ()}
+    there = [text for text, places in ordered.items() if places]
+    text = f"v=TLSRPTv1; rua={_with_ours(subject, itertools.chain(*ordered.values()))}"
+    while len(text) > MAX_RECORD:  # Nobody would read it.
+        text = text.rpartition(",")[0]
+    text = there[0] if len(there) == 1 else text
     return Record(Purpose.TLS_REPORTS, Kind.TXT, subject.reports_name, text)
 
 
-def orders_reports(text: str) -> bool:
-    """Whether a text is a record of TLS-RPT that says where to (RFC 8460 §3)."""
-    return text.partition(";")[0].strip() == "v=TLSRPTv1" and bool(_ordered_to(text))
-
-
-def _ordered_to(text: str) -> list[str]:
-    fields = (field.strip() for field in text.split(";")[1:])
-    lists = (field.removeprefix("rua=") for field in fields if field.startswith("rua="))
-    return [place for each in lists for one in each.split(",") if (place := one.strip())]
+def tls_places(text: str) -> tuple[str, ...]:
+    """URIs that a record of TLS-RPT orders reports to, as those read it who report."""
+    return report_uris([text.encode()])
 
 
 def _tlsa(subject: Subject) -> Record:

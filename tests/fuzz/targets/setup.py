@@ -17,7 +17,7 @@ from merpati.dns.update import RecordSet
 from merpati.setup.difference import Step, difference
 from merpati.setup.finding import Finding, judge
 from merpati.setup.following import follow
-from merpati.setup.plan import Subject, orders_reports, plan, published_policy
+from merpati.setup.plan import Subject, plan, published_policy, tls_places
 from merpati.setup.record import Kind, Purpose, zone_value
 from merpati.setup.seen import Place, Seen
 from merpati.setup.served import Flaw, settings_remarks, visits
@@ -42,7 +42,7 @@ _OTHERS: Mapping[str, Sequence[object] | DnsError] = {
 _LEVELS = [*Policy]
 _GOOD = {
     Purpose.DMARC: published_policy,
-    Purpose.TLS_REPORTS: orders_reports,
+    Purpose.TLS_REPORTS: tls_places,
 }
 
 

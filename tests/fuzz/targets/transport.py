@@ -11,9 +11,9 @@ from merpati.clock import SystemClock
 from merpati.delivery.dane import Tlsa, Usage, prove
 from merpati.delivery.sts.policy import MAX_AGE, MAX_MX, PolicyError, parse_policy
 from merpati.delivery.sts.record import policy_id
+from merpati.feedback.ordering import report_uris
 from merpati.report.errors import ReportError
 from merpati.report.tlsrpt.document import read_report, write_report
-from merpati.report.tlsrpt.record import report_uris
 from merpati.wire.certificates import make_self_signed
 from merpati.wire.errors import CertificateFlaw
 from merpati.wire.vouching import flaws

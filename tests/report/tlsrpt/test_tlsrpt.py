@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from merpati.feedback.ordering import MAX_URIS, report_uris
 from merpati.mail.address import Address
 from merpati.report.errors import ReportError
 from merpati.report.tlsrpt.document import read_report, write_report
-from merpati.report.tlsrpt.record import MAX_URIS, report_uris
 from merpati.report.tlsrpt.writing import report_message
 from tests.cases import each
 

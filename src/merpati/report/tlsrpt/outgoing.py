@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 from merpati.authenticity.dmarc.record import mail_address
 from merpati.dns.resolver import Resolver
+from merpati.feedback.ordering import report_uris
 from merpati.feedback.tallies import Due
 from merpati.feedback.tls import (
     MAX_DETAILS,
@@ -23,7 +24,6 @@ from merpati.feedback.tls import (
 from merpati.mail.address import Address
 from merpati.report.outgoing import MAX_DESTINATIONS, Identity, Wanted, period, report_id
 from merpati.report.tlsrpt.document import write_report
-from merpati.report.tlsrpt.record import report_uris
 from merpati.report.tlsrpt.tallying import Sessions, read_sessions
 from merpati.report.tlsrpt.writing import MEDIA_TYPE, report_message
 
