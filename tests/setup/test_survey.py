@@ -29,7 +29,7 @@ from merpati.setup.texts import cost, state_words, why
 from merpati.testing.zone import Fault, serve_zone
 from tests.cases import each
 
-# The key of RFC 8463 §A.2.
+# A real key: what is no key verifies nothing.
 KEY = (
     "one._domainkey.a.test",
     "v=DKIM1; k=ed25519; p=11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
