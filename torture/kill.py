@@ -87,10 +87,17 @@ class Killer:
             except subprocess.TimeoutExpired:
                 name = RANDOM
             else:
-                assert pid not in self.server.tree(), "strace ended before whom it was to kill"
+                self._wait_gone(pid)
         if name == RANDOM or aim is Aim.ALL:
             self.server.strike(aim, self.chance)
         return name
+
+    def _wait_gone(self, pid: int) -> None:
+        """What strace was to kill is dead a moment behind its end, or strace failed."""
+        end = time.monotonic() + 60
+        while pid in self.server.tree():
+            assert time.monotonic() < end, "strace ended before whom it was to kill"
+            time.sleep(0.005)
 
     def _wait_struck(self, tree: list[int]) -> None:
         """A signal takes a moment to be obeyed."""

@@ -299,7 +299,11 @@ class _Session:
     async def _take(self, content: bytes) -> None:
         cuts = not self._sink.is_kind and any(map(self._is_cut, self._recipients))
         recipients = tuple(self._recipients)
-        one = self._sink.keep(content, self._sender, recipients, self._epoch, is_in_doubt=cuts)
+        # What lay in our buffers when we broke off, no reply can tell of any more.
+        is_in_doubt = cuts or self._writer.transport.is_closing()
+        one = self._sink.keep(
+            content, self._sender, recipients, self._epoch, is_in_doubt=is_in_doubt
+        )
         self._sink.unheard[self._writer] = one
         if not self._sink.is_kind and any(one.startswith("slow") for one in recipients):
             await asyncio.sleep(STALL)

@@ -1,6 +1,7 @@
 """The host of the torments: what it took, and when that came."""
 
 import asyncio
+from unittest import mock
 
 import pytest
 
@@ -29,3 +30,16 @@ async def test_what_came_while_the_sink_stalled_came_in_the_epoch_of_then() -> N
             await asyncio.sleep(0.01)
     assert [one.epoch for one in sink.taken] == [0, 0]
     await sink.stop()
+
+
+async def test_what_is_read_behind_the_end_of_a_connection_is_in_doubt() -> None:
+    """No reply of it can be heard: the server may bring it again."""
+    for is_closing in (False, True):
+        reader, writer = asyncio.StreamReader(), mock.Mock()
+        writer.transport.is_closing.return_value = is_closing
+        reader.feed_data(b"MAIL FROM:<x@c.test>\r\nRCPT TO:<ok-1@b.test>\r\nDATA\r\n")
+        reader.feed_data(b"X-Torture: a-1\r\n\r\nx\r\n.\r\n")
+        reader.feed_eof()
+        sink = Sink()
+        await sink.converse(reader, writer)
+        assert [one.is_in_doubt for one in sink.taken] == [is_closing]
