@@ -11,6 +11,8 @@ from merpati.delivery.route import RouteError, parse_route
 from merpati.mail.address import Address, AddressError, parse_domain
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_DECIMALS = 6
+"""Of seconds, so that what is written reads the same: to a float 5.51 minutes are no 330.6 s."""
 _OCTETS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 _UNITS = (("GiB", 1024**3), ("MiB", 1024**2), ("KiB", 1024))
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
@@ -26,16 +28,16 @@ class Duration(float):
     def parse(cls, value: object) -> Self:
         """From a number of seconds or a text with its unit."""
         if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
-            return cls(value)
+            return cls(round(value, _DECIMALS))
         if isinstance(value, str) and (match := _DURATION.fullmatch(value.strip())):
-            return cls(float(match[1]) * _SECONDS[match[2]])
+            return cls(round(float(match[1]) * _SECONDS[match[2]], _DECIMALS))
         raise ValueError('a time like 90, "90s", "15m", "4h", "5d" or "2w"')
 
     def __str__(self) -> str:
         for unit, seconds in reversed(_SECONDS.items()):
             if self and self % seconds == 0:
                 return f"{int(self // seconds)}{unit}"
-        return f"{float(self):g}s"
+        return f"{float(self):.{_DECIMALS}f}".rstrip("0").removesuffix(".") + "s"
 
 
 class Size(int):
