@@ -43,10 +43,12 @@ def begin_databases_as_copies(patch: pytest.MonkeyPatch, folder: Path) -> None:
         connection.abandon(connection.connect(first))
     true_open = connection._open
 
-    def copy_and_open(settings: StorageSettings, flags: int) -> apsw.Connection:
+    def copy_and_open(
+        settings: StorageSettings, flags: int, *, is_alone: bool = False
+    ) -> apsw.Connection:
         is_new = flags & apsw.SQLITE_OPEN_CREATE and not settings.path.exists()
         if is_new and not settings.vfs and settings.path.parent.is_dir():
             shutil.copyfile(made[settings.kind].path, settings.path)
-        return true_open(settings, flags)
+        return true_open(settings, flags, is_alone=is_alone)
 
     patch.setattr(connection, "_open", copy_and_open)

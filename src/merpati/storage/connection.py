@@ -23,7 +23,6 @@ PRAGMA page_size=8192;
 PRAGMA journal_mode=WAL;
 PRAGMA synchronous=FULL;
 PRAGMA cache_size=-{cache};
-PRAGMA wal_autocheckpoint=1000;
 PRAGMA journal_size_limit=67108864;
 """
 _STATEMENTS = 500
@@ -37,6 +36,11 @@ class Kind(Enum):
     SHARD = "shard"
     DIRECTORY = "directory"
     FEEDBACK = "feedback"
+
+    @property
+    def is_of_one(self) -> bool:
+        """Whether one process alone has such a file open, but for commands that look."""
+        return self is Kind.SHARD
 
     @property
     def application_id(self) -> int:
@@ -67,20 +71,22 @@ class StorageSettings:
     """Jobs of one commit at most."""
     cache: int = 16_000
     """KiB of pages that the writer keeps in memory."""
+    log: int = 1000
+    """Pages of the log from which on it is folded back into the file."""
     vfs: str = ""
     """The name of an apsw VFS; empty for the system's. Tests let the disk fail with it."""
 
 
-def connect(settings: StorageSettings) -> apsw.Connection:
+def connect(settings: StorageSettings, *, is_alone: bool = False) -> apsw.Connection:
     """A connection that may write, to a file that is ours, sound and of this version.
 
-    Raises StorageError; the file is then as it was.
+    Raises StorageError; the file is then as it was. `is_alone`: nobody else may have it open, nor
+    open it as long as this one does, and nothing is believed of how far the log was folded back.
     """
     check_library()
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
     try:
-        return _prepare(
-            _open(settings, apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE), settings
-        )
+        return _prepare(_open(settings, flags, is_alone=is_alone), settings)
     except apsw.Error as error:
         raise _refusal(translate(error, str(settings.path))) from error
     except UnicodeDecodeError as error:  # A migration has met text where there was none.
@@ -113,6 +119,8 @@ def connect_reader(settings: StorageSettings) -> apsw.Connection:
     try:
         connection = _open(settings, apsw.SQLITE_OPEN_READWRITE)
         connection.execute("PRAGMA query_only=1; PRAGMA cache_size=-8000")
+        if settings.kind.is_of_one:
+            distrust(connection)  # Behind a writer that failed it would be the last to close.
     except apsw.Error as error:
         raise translate(error, str(settings.path)) from error
     return connection
@@ -132,13 +140,17 @@ def abandon(connection: apsw.Connection) -> None:
         connection.close(True)
 
 
-def _open(settings: StorageSettings, flags: int) -> apsw.Connection:
+def _open(settings: StorageSettings, flags: int, *, is_alone: bool = False) -> apsw.Connection:
     connection = apsw.Connection(
         str(settings.path), flags, settings.vfs or None, statementcachesize=_STATEMENTS
     )
     provide(connection)
     # From the first look on: another process may be recovering the same file.
     connection.set_busy_timeout(_PATIENCE)
+    if is_alone:
+        # Before the first look SQLite then takes no index of the log that others share, but makes
+        # one of its own.
+        connection.execute("PRAGMA locking_mode=EXCLUSIVE").fetchall()
     return connection
 
 

@@ -23,8 +23,8 @@ class Database:
 
     def __init__(self, settings: StorageSettings, clock: Clock | None = None) -> None:
         self.settings = settings
-        self._writer = Writer(settings, clock)
         self._reader = Reader(settings)
+        self._writer = Writer(settings, clock, self._reader.shut)
         self._is_open = False
 
     async def open(self) -> None:

@@ -5,6 +5,8 @@ Each question is one short read; nobody keeps a snapshot across an await, which 
 
 import asyncio
 import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from queue import SimpleQueue
 
 import apsw
@@ -24,12 +26,12 @@ class Reader:
     def __init__(self, settings: StorageSettings) -> None:
         self._settings = settings
         self._queue: SimpleQueue[Job[object] | None] = SimpleQueue()
+        self._asked = [_Asked(settings, self._queue) for _ in range(_THREADS)]
         self._threads: list[threading.Thread] = []
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin; the file is opened with the first question of a thread."""
-        for number in range(_THREADS):
-            asked = _Asked(self._settings, self._queue)
+        for number, asked in enumerate(self._asked):
             name = f"reader {number} {self._settings.path.name}"
             # An owner that fails before it closes must not keep the process from ending: what was
             # acknowledged is synced, and the next start recovers.
@@ -48,6 +50,15 @@ class Reader:
         for thread in self._threads:
             thread.join()
 
+    @contextmanager
+    def shut(self) -> Iterator[None]:
+        """Within the block the file is not open here, and questions wait. Blocks until those that
+        were begun are answered; call it off the loop."""
+        with ExitStack() as stack:
+            for asked in self._asked:
+                stack.enter_context(asked.shut())
+            yield
+
 
 class _Asked:
     """One thread, over a connection of its own."""
@@ -58,13 +69,23 @@ class _Asked:
         self._settings = settings
         self._queue = questions
         self._connection: apsw.Connection | None = None
+        self._turn = threading.Lock()
 
     def work(self, loop: asyncio.AbstractEventLoop) -> None:
         """Answer until it is told to stop."""
         while (job := self._queue.get()) is not None:
-            self._answer(job)
+            with self._turn:
+                self._answer(job)
             loop.call_soon_threadsafe(finish_all, [job])
-        self._close()
+        with self._turn:
+            self._close()
+
+    @contextmanager
+    def shut(self) -> Iterator[None]:
+        """See `Reader.shut`."""
+        with self._turn:
+            self._close()
+            yield
 
     def _answer(self, job: Job[object]) -> None:
         try:

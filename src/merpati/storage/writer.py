@@ -5,12 +5,18 @@ others come along; jobs that ride wait up to `ride` seconds for a commit to trav
 
 After an error of the disk the connection is closed, opened and recovered before anything else is
 accepted; nothing is ever retried on a handle that has failed.
+
+The log is folded back into the file here, behind the commit that made it long, and not by SQLite,
+which does not tell when that fails. Part of the log may have been written to the file before, and
+not synced, while somebody read: SQLite would not write that part again, and after a sync that
+failed the kernel may have dropped it. So recovery has the file to itself where one process owns it:
+then SQLite knows nothing of what was written, and writes the whole log again.
 """
 
 import asyncio
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from queue import Empty, SimpleQueue
 
 import apsw
@@ -29,8 +35,16 @@ _REOPEN_EVERY = 1.0
 class Writer:
     """Group commit over one connection."""
 
-    def __init__(self, settings: StorageSettings, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        settings: StorageSettings,
+        clock: Clock | None = None,
+        alone: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
+        """Within `alone` nobody else in this process has the file open."""
         self._settings = settings
+        self._alone = alone
+        self._log_pages = 0
         self._monotonic = (clock or SystemClock()).monotonic
         self._queue: SimpleQueue[Job[object] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -49,7 +63,7 @@ class Writer:
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Open the file and begin; raises StorageError when it is refused. Blocks for the open."""
-        self._connection = connect(self._settings)
+        self._connection = self._connect()
         name = f"writer {self._settings.path.name}"
         # An owner that fails before it closes must not keep the process from ending: what was
         # acknowledged is synced, and the next start recovers.
@@ -84,6 +98,7 @@ class Writer:
             if jobs:
                 self._store(jobs)
                 loop.call_soon_threadsafe(finish_all, jobs)
+                self._fold()
         self._close()
 
     def _gather(self) -> list[Job[object]]:
@@ -144,6 +159,15 @@ class Writer:
             self._doubt(jobs, error)
             _fail(jobs, StorageError(f"{self._settings.path}: {error}"))
 
+    def _fold(self) -> None:
+        """Write a long log back into the file. All of it stands already, whatever comes of that."""
+        if self._connection is None or self._log_pages < self._settings.log:
+            return
+        try:
+            self._connection.wal_checkpoint()
+        except (apsw.Error, OSError) as error:
+            self._doubt([], error)
+
     def _doubt(self, jobs: list[Job[object]], error: Exception) -> None:
         in_transaction = self._connection is not None and self._connection.in_transaction
         if loses_trust(error) or in_transaction:
@@ -164,13 +188,23 @@ class Writer:
             raise self._refusal
         self._reopen_after = now + _REOPEN_EVERY
         try:
-            connection = connect(self._settings)
-            self._recover(connection)
+            with self._alone():
+                self._recover(connect(self._settings, is_alone=self._settings.kind.is_of_one))
+            connection = self._connect()
         except StorageError as error:
             self._refusal = error
             raise
         self._refusal = None
         return connection
+
+    def _connect(self) -> apsw.Connection:
+        connection = connect(self._settings)
+        connection.set_wal_hook(self._note_log)
+        return connection
+
+    def _note_log(self, _: apsw.Connection, __: str, pages: int) -> int:
+        self._log_pages = pages
+        return apsw.SQLITE_OK
 
     def _recover(self, connection: apsw.Connection) -> None:
         """What was in doubt is settled and the log is folded back before anything is accepted."""
@@ -181,8 +215,10 @@ class Writer:
             connection.execute("COMMIT")
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except apsw.Error as error:
-            abandon(connection)
+            distrust(connection)
             raise translate(error, str(self._settings.path)) from error
+        finally:
+            abandon(connection)
         self._doubtful.clear()
 
     def _forget_all(self) -> None:

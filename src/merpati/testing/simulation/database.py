@@ -7,13 +7,13 @@ that a process can die before it, between the two, and behind them.
 
 import asyncio
 from collections.abc import Callable
-from queue import SimpleQueue
+from contextlib import AbstractContextManager
 
 from merpati.clock import Clock
-from merpati.storage.connection import StorageSettings, abandon, connect
+from merpati.storage.connection import StorageSettings, abandon
 from merpati.storage.database import Database
 from merpati.storage.job import Job, finish_all
-from merpati.storage.reader import Reader, _Asked
+from merpati.storage.reader import Reader
 from merpati.storage.writer import Writer
 
 Delay = Callable[[], float]
@@ -23,8 +23,14 @@ Delay = Callable[[], float]
 class InlineWriter(Writer):
     """Commits on the loop."""
 
-    def __init__(self, settings: StorageSettings, clock: Clock, delay: Delay) -> None:
-        super().__init__(settings, clock)
+    def __init__(
+        self,
+        settings: StorageSettings,
+        clock: Clock,
+        delay: Delay,
+        alone: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        super().__init__(settings, clock, alone)
         self.committed: Callable[[], None] = lambda: None
         """Called when a batch is on disk, and nobody knows it yet."""
         self._delay = delay
@@ -32,7 +38,7 @@ class InlineWriter(Writer):
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Open the file; StorageError when it is refused."""
-        self._connection = connect(self._settings)
+        self._connection = self._connect()
 
     def submit(self, job: Job[object]) -> None:
         """Into the next batch."""
@@ -53,6 +59,7 @@ class InlineWriter(Writer):
 
     def _tell(self, jobs: list[Job[object]]) -> None:
         finish_all(jobs)
+        self._fold()
         self._is_busy = False
         if not self._queue.empty():
             self._begin()
@@ -77,7 +84,6 @@ class InlineReader(Reader):
 
     def __init__(self, settings: StorageSettings, delay: Delay) -> None:
         super().__init__(settings)
-        self._asked = _Asked(settings, SimpleQueue())
         self._delay = delay
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -88,12 +94,12 @@ class InlineReader(Reader):
         asyncio.get_running_loop().call_later(self._delay(), self._answer, job)
 
     def _answer(self, job: Job[object]) -> None:
-        self._asked._answer(job)
+        self._asked[0]._answer(job)
         job.finish()
 
     def stop(self) -> None:
         """Close."""
-        self._asked._close()
+        self._asked[0]._close()
 
 
 class SimulatedDatabase(Database):
@@ -101,9 +107,9 @@ class SimulatedDatabase(Database):
 
     def __init__(self, settings: StorageSettings, clock: Clock, delay: Delay) -> None:
         super().__init__(settings, clock)
-        self.writer = InlineWriter(settings, clock, delay)
-        self._writer = self.writer
         self._reader = InlineReader(settings, delay)
+        self.writer = InlineWriter(settings, clock, delay, self._reader.shut)
+        self._writer = self.writer
 
     def drop(self) -> None:
         """The process was killed: nothing is written any more."""
