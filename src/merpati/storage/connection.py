@@ -27,7 +27,9 @@ PRAGMA journal_size_limit=67108864;
 """
 _STATEMENTS = 500
 _PATIENCE = 10_000
-"""Milliseconds that a lock of another process is waited for."""
+"""Milliseconds that a lock of another process is waited for,"""
+_SHORT_PATIENCE = 250
+"""and where it is there for as long as it looks at the file, perhaps."""
 
 
 class Kind(Enum):
@@ -118,10 +120,15 @@ def connect_reader(settings: StorageSettings) -> apsw.Connection:
     """A connection for questions, to a file that `connect` has prepared."""
     try:
         connection = _open(settings, apsw.SQLITE_OPEN_READWRITE)
+    except apsw.Error as error:
+        raise translate(error, str(settings.path)) from error
+    try:
         connection.execute("PRAGMA query_only=1; PRAGMA cache_size=-8000")
         if settings.kind.is_of_one:
             distrust(connection)  # Behind a writer that failed it would be the last to close.
     except apsw.Error as error:
+        # Left open it would keep its lock for as long as somebody remembers the error.
+        abandon(connection)
         raise translate(error, str(settings.path)) from error
     return connection
 
@@ -146,7 +153,7 @@ def _open(settings: StorageSettings, flags: int, *, is_alone: bool = False) -> a
     )
     provide(connection)
     # From the first look on: another process may be recovering the same file.
-    connection.set_busy_timeout(_PATIENCE)
+    connection.set_busy_timeout(_SHORT_PATIENCE if is_alone else _PATIENCE)
     if is_alone:
         # Before the first look SQLite then takes no index of the log that others share, but makes
         # one of its own.

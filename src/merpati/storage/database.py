@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import TypeVar, cast
 
 import apsw
@@ -24,7 +25,8 @@ class Database:
     def __init__(self, settings: StorageSettings, clock: Clock | None = None) -> None:
         self.settings = settings
         self._reader = Reader(settings)
-        self._writer = Writer(settings, clock, self._reader.shut)
+        alone = self._reader.shut if settings.kind.is_of_one else nullcontext
+        self._writer = Writer(settings, clock, alone)
         self._is_open = False
 
     async def open(self) -> None:

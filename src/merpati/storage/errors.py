@@ -16,6 +16,7 @@ class StorageError(MerpatiError):
         is_full: bool = False,
         is_damaged: bool = False,
         is_foreign: bool = False,
+        is_busy: bool = False,
     ) -> None:
         super().__init__(text)
         self.is_full = is_full
@@ -24,3 +25,5 @@ class StorageError(MerpatiError):
         """The file is no database, is corrupt, is foreign or newer than this program."""
         self.is_foreign = is_foreign
         """It is foreign or newer: for another program it may be whole."""
+        self.is_busy = is_busy
+        """Another process has it open, or holds it locked, for longer than was waited for."""

@@ -12,7 +12,11 @@ def translate(error: apsw.Error, path: str) -> StorageError:
     """What an operator should read about an error of SQLite."""
     if _is_full(error):
         return StorageError(f"{path}: no space left on the disk ({error})", is_full=True)
-    return StorageError(f"{path}: {error}", is_damaged=isinstance(error, _DAMAGED))
+    return StorageError(
+        f"{path}: {error}",
+        is_damaged=isinstance(error, _DAMAGED),
+        is_busy=isinstance(error, apsw.BusyError),
+    )
 
 
 def _is_full(error: apsw.Error) -> bool:

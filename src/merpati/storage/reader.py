@@ -77,6 +77,7 @@ class _Asked:
             with self._turn:
                 self._answer(job)
             loop.call_soon_threadsafe(finish_all, [job])
+            del job  # Its error may hold on to what failed.
         with self._turn:
             self._close()
 

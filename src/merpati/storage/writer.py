@@ -9,8 +9,10 @@ accepted; nothing is ever retried on a handle that has failed.
 The log is folded back into the file here, behind the commit that made it long, and not by SQLite,
 which does not tell when that fails. Part of the log may have been written to the file before, and
 not synced, while somebody read: SQLite would not write that part again, and after a sync that
-failed the kernel may have dropped it. So recovery has the file to itself where one process owns it:
-then SQLite knows nothing of what was written, and writes the whole log again.
+failed the kernel may have dropped it. So where one process owns the file, its log is folded whole
+before it is opened, with nobody beside us: then SQLite knows nothing of what was written, and
+writes all of it. While another process looks at the file, as `merpati verify` does, nothing is
+folded at all.
 """
 
 import asyncio
@@ -30,6 +32,8 @@ from merpati.storage.transaction import Late, Transaction
 
 _REOPEN_EVERY = 1.0
 """Seconds between attempts to open a file that could not be opened: no storm on a sick disk."""
+_ALONE_EVERY = 60.0
+"""Seconds between attempts to have the file to ourselves."""
 
 
 class Writer:
@@ -45,6 +49,8 @@ class Writer:
         self._settings = settings
         self._alone = alone
         self._log_pages = 0
+        self._may_fold = True
+        self._alone_after = 0.0
         self._monotonic = (clock or SystemClock()).monotonic
         self._queue: SimpleQueue[Job[object] | None] = SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -63,7 +69,7 @@ class Writer:
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Open the file and begin; raises StorageError when it is refused. Blocks for the open."""
-        self._connection = self._connect()
+        self._connection = self._opened()
         name = f"writer {self._settings.path.name}"
         # An owner that fails before it closes must not keep the process from ending: what was
         # acknowledged is synced, and the next start recovers.
@@ -163,10 +169,15 @@ class Writer:
         """Write a long log back into the file. All of it stands already, whatever comes of that."""
         if self._connection is None or self._log_pages < self._settings.log:
             return
+        if not self._may_fold:
+            if self._monotonic() >= self._alone_after:
+                self._close()  # The next job opens it anew, perhaps with nobody beside us.
+            return
         try:
             self._connection.wal_checkpoint()
         except (apsw.Error, OSError) as error:
             self._doubt([], error)
+        self._log_pages = 0
 
     def _doubt(self, jobs: list[Job[object]], error: Exception) -> None:
         in_transaction = self._connection is not None and self._connection.in_transaction
@@ -186,39 +197,63 @@ class Writer:
         now = self._monotonic()
         if self._refusal is not None and now < self._reopen_after:
             raise self._refusal
-        self._reopen_after = now + _REOPEN_EVERY
         try:
-            with self._alone():
-                self._recover(connect(self._settings, is_alone=self._settings.kind.is_of_one))
-            connection = self._connect()
+            connection = self._opened()
+            self._recover(connection)
         except StorageError as error:
             self._refusal = error
+            self._reopen_after = self._monotonic() + _REOPEN_EVERY
             raise
         self._refusal = None
         return connection
 
-    def _connect(self) -> apsw.Connection:
+    def _opened(self) -> apsw.Connection:
+        """The file, and nothing believed to be in it that is in its log."""
+        self._log_pages = 0
+        self._may_fold = not self._settings.kind.is_of_one or self._fold_alone()
         connection = connect(self._settings)
         connection.set_wal_hook(self._note_log)
+        if not self._may_fold:
+            distrust(connection)
         return connection
+
+    def _fold_alone(self) -> bool:
+        """Fold the whole log; False: another process has the file open."""
+        with self._alone():
+            try:
+                connection = connect(self._settings, is_alone=True)
+            except StorageError as error:
+                if not error.is_busy:
+                    raise
+                self._alone_after = self._monotonic() + _ALONE_EVERY
+                return False
+            try:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            except apsw.Error as error:
+                distrust(connection)
+                raise translate(error, str(self._settings.path)) from error
+            finally:
+                abandon(connection)
+        return True
 
     def _note_log(self, _: apsw.Connection, __: str, pages: int) -> int:
         self._log_pages = pages
         return apsw.SQLITE_OK
 
     def _recover(self, connection: apsw.Connection) -> None:
-        """What was in doubt is settled and the log is folded back before anything is accepted."""
+        """Before anything is accepted: what was in doubt is settled, and a log that others share is
+        folded back."""
         try:
             connection.execute("BEGIN IMMEDIATE")
             for recover in self._doubtful:
                 recover(connection)
             connection.execute("COMMIT")
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            if not self._settings.kind.is_of_one:
+                connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
         except apsw.Error as error:
             distrust(connection)
-            raise translate(error, str(self._settings.path)) from error
-        finally:
             abandon(connection)
+            raise translate(error, str(self._settings.path)) from error
         self._doubtful.clear()
 
     def _forget_all(self) -> None:

@@ -38,7 +38,7 @@ class InlineWriter(Writer):
 
     def start(self, loop: asyncio.AbstractEventLoop) -> None:
         """Open the file; StorageError when it is refused."""
-        self._connection = self._connect()
+        self._connection = self._opened()
 
     def submit(self, job: Job[object]) -> None:
         """Into the next batch."""
@@ -75,8 +75,9 @@ class InlineWriter(Writer):
 
     def drop(self) -> None:
         """Let go of the file of a process that was killed."""
-        if self._connection is not None:
-            abandon(self._connection)
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            abandon(connection)
 
 
 class InlineReader(Reader):
