@@ -93,6 +93,16 @@ def wait_for(condition: Callable[[], bool], seconds: float = 90) -> None:
         time.sleep(0.1)
 
 
+def change_certificate(server: Installation, *arguments: str) -> str:
+    """`merpati certificate …`, once the server is not just looking after certificates itself."""
+    end = time.monotonic() + 90
+    while "looked after: try again" in (done := server.run("certificate", *arguments)).stderr:
+        assert time.monotonic() < end, "the server does not come to an end with its certificates"
+        time.sleep(0.2)
+    assert done.returncode == 0, f"{arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
 def needs(program: str | Path, package: str) -> None:
     """Skip where a real program is missing."""
     missing = not (program.exists() if isinstance(program, Path) else peers.find(program))

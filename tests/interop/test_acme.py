@@ -29,7 +29,7 @@ from merpati.dns.update import Change, RecordSet, Updater, UpdateSettings
 from merpati.testing.process import free_port
 from merpati.wire.certificates import Shown, shown_of
 from tests.interop.ca import Pebble, shown
-from tests.interop.conftest import Installation, needs, wait_for
+from tests.interop.conftest import Installation, change_certificate, needs, wait_for
 from tests.interop.peers import Named
 
 LOAD = 8
@@ -169,7 +169,7 @@ def renewed_under_load(server: Installation, told: str) -> None:
         talking = [load.submit(talk, server.mx, stop, begun) for _ in range(LOAD)]
         try:
             begun.wait(60)
-            assert "is renewed" in server.ask("certificate", "renew", "mx.c.test")
+            assert "is renewed" in change_certificate(server, "renew", "mx.c.test")
             wait_for(lambda: shown(server.mx, "mx.c.test") != told)
         finally:
             stop.set()
@@ -200,7 +200,7 @@ def revoked(server: Installation, ca: Pebble, zone: Callable[[str], Updater]) ->
     assert ca.status(serial)["Status"] == "Valid"
     (old,) = published(zone)
     reason = ("--reason", "key-compromise", "--yes")
-    assert "is revoked" in server.ask("certificate", "revoke", "mx.c.test", *reason)
+    assert "is revoked" in change_certificate(server, "revoke", "mx.c.test", *reason)
     told = ca.status(serial)
     assert (told["Status"], told["Reason"]) == ("Revoked", 1)
     wait_for(lambda: serial not in shown(server.mx, "mx.c.test"))
@@ -212,8 +212,8 @@ def revoked(server: Installation, ca: Pebble, zone: Callable[[str], Updater]) ->
 def moved(server: Installation) -> None:
     """The CA knows us by another key; when the account is closed, the next renewal makes one."""
     for what in ("--new-key", "--deactivate"):
-        server.ask("certificate", "account", what, "--yes")
-        assert "is renewed" in server.ask("certificate", "renew", "mx.c.test")
+        change_certificate(server, "account", what, "--yes")
+        assert "is renewed" in change_certificate(server, "renew", "mx.c.test")
 
 
 def published(zone: Callable[[str], Updater]) -> set[str]:
@@ -235,7 +235,7 @@ def rolled(server: Installation, zone: Callable[[str], Updater]) -> None:
         for host in ("mx", "mail")
     )
     asyncio.run(zone("c.test").apply(Change("c.test", added=records)))
-    assert "the new one comes beside it" in server.ask("certificate", "roll", "mx.c.test")
+    assert "the new one comes beside it" in change_certificate(server, "roll", "mx.c.test")
     wait_for(lambda: len(published(zone)) == 2)
     assert line()["records"][0].split()[-1] == old
     wait_for(lambda: line()["rolling"] is None)

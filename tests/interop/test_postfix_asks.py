@@ -20,7 +20,7 @@ from merpati.dns.update import Change, RecordSet, Updater, UpdateSettings
 from merpati.testing.process import free_port
 from tests.interop.apart import Apart, apart
 from tests.interop.ca import Pebble, shown
-from tests.interop.conftest import Installation, needs, wait_for
+from tests.interop.conftest import Installation, change_certificate, needs, wait_for
 from tests.interop.peers import Named, Postfix, Unbound
 
 pytestmark = pytest.mark.interop
@@ -183,7 +183,7 @@ def believed(world: World) -> None:
     world.send_until(VERIFIED)
 
     world.seen.clear()
-    world.server.ask("certificate", "roll", "mx.a.test")
+    change_certificate(world.server, "roll", "mx.a.test")
     sent = [world.send()]
     while len(world.seen[-1]) > 1 or old in world.seen[-1]:
         assert len(sent) < MANY, world.server.ask("certificate", "show", "mx.a.test")
